@@ -1,0 +1,1 @@
+"""What `edge-detect bench` measures."""

@@ -1,0 +1,1 @@
+"""At-least-once delivery: the ledger on disk and the senders that drain it."""

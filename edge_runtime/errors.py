@@ -1,0 +1,134 @@
+"""Every error this project raises on purpose.
+
+    EdgeDetectError                exit 1
+    ├── UsageError                 exit 2: an option, a configuration or a file name is wrong
+    │   └── MissingExtraError      an optional dependency is not installed
+    ├── InputError                 the data that was handed in cannot be used
+    ├── BundleError                the bundle cannot be used
+    │   ├── BundleFormatError      not a bundle, damaged, or of a version this code does not know
+    │   ├── GateError              holds something the gate does not let through
+    │   ├── SelfTestError          its golden rows do not come out as the trainer saw them
+    │   └── SensorMismatchError    its sensors are not those of the data
+    ├── SourceError                a source failed for good: fix the cause and start again
+    │   └── SourceUnavailableError try again later: the caller backs off and retries
+    ├── SinkError                  a sink failed for good: the rows go to the dead letters
+    │   └── SinkUnavailableError   try again later: the rows stay in the outbox
+    ├── TrainingError              a model cannot be trained or evaluated on this data
+    └── ExportError                a model cannot be turned into a bundle
+
+A command prints the message on standard error and exits with `exit_code`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BundleError",
+    "BundleFormatError",
+    "EdgeDetectError",
+    "ExportError",
+    "GateError",
+    "InputError",
+    "MissingExtraError",
+    "SelfTestError",
+    "SensorMismatchError",
+    "SinkError",
+    "SinkUnavailableError",
+    "SourceError",
+    "SourceUnavailableError",
+    "TrainingError",
+    "UsageError",
+]
+
+
+class EdgeDetectError(Exception):
+    """The root: says what was wrong, where, and how to mend it.
+
+    Args:
+        what: What was wrong, as a clause without a full stop.
+        where: The file, line, option, server or field where it was found.
+        mend: What the reader can do about it, as a clause without a full stop.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
+        super().__init__(what, where, mend)
+        self.what = what
+        self.where = where
+        self.mend = mend
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}; {self.mend}" if self.mend else text
+
+
+class UsageError(EdgeDetectError):
+    """An option, a configuration or a file name is wrong."""
+
+    exit_code = 2
+
+
+class MissingExtraError(UsageError):
+    """An optional dependency is not installed.
+
+    Args:
+        what_needs_it: The feature that was asked for.
+        extra: The extra of this distribution that brings the dependency.
+    """
+
+    def __init__(self, what_needs_it: str, extra: str) -> None:
+        super().__init__(
+            f"{what_needs_it} needs the extra '{extra}', which is not installed",
+            mend=f"pip install 'edge-detect[{extra}]'",
+        )
+        self.extra = extra
+
+
+class InputError(EdgeDetectError):
+    """The data that was handed in cannot be used."""
+
+
+class BundleError(EdgeDetectError):
+    """The bundle cannot be used."""
+
+
+class BundleFormatError(BundleError):
+    """Not a bundle, damaged, or of a version that this code does not know."""
+
+
+class GateError(BundleError):
+    """The bundle holds something that the gate does not let through."""
+
+
+class SelfTestError(BundleError):
+    """The golden rows do not come out as the trainer saw them."""
+
+
+class SensorMismatchError(BundleError):
+    """The bundle's sensors are not those of the data."""
+
+
+class SourceError(EdgeDetectError):
+    """A source failed for good."""
+
+
+class SourceUnavailableError(SourceError):
+    """A source cannot be reached now; the caller backs off and retries."""
+
+
+class SinkError(EdgeDetectError):
+    """A sink refused rows for good; they go to the dead letters."""
+
+
+class SinkUnavailableError(SinkError):
+    """A sink cannot be reached now; the rows stay in the outbox."""
+
+
+class TrainingError(EdgeDetectError):
+    """A model cannot be trained or evaluated on this data."""
+
+
+class ExportError(EdgeDetectError):
+    """A model cannot be turned into a bundle."""

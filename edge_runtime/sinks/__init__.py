@@ -1,0 +1,1 @@
+"""Where results go to, one file a kind."""

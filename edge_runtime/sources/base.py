@@ -1,0 +1,49 @@
+"""What every source is: an iterator of batches, each with its own acknowledgement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_runtime.records import Readings
+
+__all__ = ["Batch", "Source"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one read gave.
+
+    Attributes:
+        readings: The rows; may be empty (an idle poll, so that the loop can look at the clock).
+        checkpoint: Where to go on after these rows, as JSON text. The ledger stores it in the same transaction
+            as the rows' results; None for a source that cannot go back.
+        skipped: Reason to the number of rows that were read but could not become readings.
+    """
+
+    readings: Readings
+    checkpoint: str | None
+    skipped: dict[str, int]
+
+
+class Source(Protocol):
+    """A feed of readings.
+
+    `batches` yields until the feed ends or `close` is called from another thread or a signal handler. A source
+    that can go back starts after `checkpoint`, what a batch of an earlier process carried. It raises
+    `SourceUnavailableError` when the caller should back off and call `batches` again from the last checkpoint,
+    and `SourceError` when it failed for good.
+    """
+
+    name: str
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+        """Yields the feed from `checkpoint` on, oldest first for each machine."""
+        ...
+
+    def close(self) -> None:
+        """Makes `batches` return soon; safe from a signal handler."""
+        ...

@@ -1,0 +1,1 @@
+"""A trained model to one bundle, proved before it is written."""

@@ -1,0 +1,1 @@
+"""The workstation's side: simulate, prepare, train, calibrate, evaluate."""

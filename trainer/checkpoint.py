@@ -1,0 +1,128 @@
+"""A trained detector on disk: what `edge-train fit` keeps and `edge-export` turns into a bundle.
+
+    model.safetensors   the network's weights
+    model.json          its architecture
+    scaler.json         offset and scale of every sensor
+    threshold.json      when a row is anomalous
+    training.json       sensors, cadence, metrics, provenance
+    golden.npy          rows for the self-test, [rows, sensors] float32, raw units
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.errors import BundleFormatError, TrainingError
+from trainer.models.base import Architecture, build
+from trainer.scaler import SensorScaler
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+__all__ = ["Checkpoint"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A trained detector with all that its bundle will say of it.
+
+    Attributes:
+        network: The trained network, in evaluation mode; has `architecture` and `parameter_count`.
+        scaler: How raw readings are scaled.
+        sensors: The input columns.
+        threshold: When a row is anomalous.
+        cadence_seconds: Time between two rows of one machine.
+        metrics: Quality on validation and test.
+        provenance: Where it comes from.
+        golden: [rows, sensors] float32, consecutive rows of one machine, raw units.
+    """
+
+    network: nn.Module
+    scaler: SensorScaler
+    sensors: tuple[Sensor, ...]
+    threshold: Threshold
+    cadence_seconds: float
+    metrics: Metrics
+    provenance: Provenance
+    golden: NDArray[np.float32]
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder, made when missing."""
+        from safetensors.torch import save_file  # noqa: PLC0415
+
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / "model.safetensors")
+        architecture: Any = self.network.architecture
+        _write(folder / "model.json", architecture.to_dict())
+        _write(folder / "scaler.json", self.scaler.to_dict())
+        _write(folder / "threshold.json", asdict(self.threshold))
+        _write(
+            folder / "training.json",
+            {
+                "sensors": [asdict(sensor) for sensor in self.sensors],
+                "cadence_seconds": self.cadence_seconds,
+                "metrics": asdict(self.metrics),
+                "provenance": asdict(self.provenance),
+            },
+        )
+        np.save(folder / "golden.npy", self.golden, allow_pickle=False)
+
+    @staticmethod
+    def load(folder: Path) -> Checkpoint:
+        """Reads a folder that `save` wrote.
+
+        Raises:
+            TrainingError: A file is missing or does not hold what it should.
+        """
+        from safetensors import SafetensorError  # noqa: PLC0415
+        from safetensors.torch import load_file  # noqa: PLC0415
+
+        try:
+            network = build(Architecture.from_dict(_read(folder / "model.json")))
+            network.load_state_dict(load_file(folder / "model.safetensors"))
+            network.eval()
+            training, threshold = _read(folder / "training.json"), _read(folder / "threshold.json")
+            provenance = training["provenance"]
+            return Checkpoint(
+                network=network,
+                scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
+                sensors=tuple(
+                    Sensor(
+                        s["name"],
+                        s["unit"],
+                        None if s["physical_range"] is None else (s["physical_range"][0], s["physical_range"][1]),
+                        (s["training_range"][0], s["training_range"][1]),
+                    )
+                    for s in training["sensors"]
+                ),
+                threshold=Threshold(**{**threshold, "hold": Hold(**threshold["hold"])}),
+                cadence_seconds=float(training["cadence_seconds"]),
+                metrics=Metrics(**training["metrics"]),
+                provenance=Provenance(**{**provenance, "machines": tuple(provenance["machines"])}),
+                golden=np.load(folder / "golden.npy", allow_pickle=False),
+            )
+        except FileNotFoundError as error:
+            raise TrainingError(
+                "not a checkpoint: a file is missing", where=str(error.filename), mend="name the folder that 'edge-train fit' wrote"
+            ) from None
+        except (SafetensorError, BundleFormatError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(f"the checkpoint is damaged ({error})", where=str(folder)) from None
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(document, dict):
+        raise TrainingError("not a JSON object", where=str(path))
+    return document
