@@ -1,11 +1,11 @@
 """A trained detector on disk: what `edge-train fit` keeps and `edge-export` turns into a bundle.
 
-    model.safetensors   the network's weights
-    model.json          its architecture
-    scaler.json         offset and scale of every sensor
-    threshold.json      when a row is anomalous
-    training.json       sensors, cadence, metrics, provenance
-    golden.npy          rows for the self-test, [rows, sensors] float32, raw units
+model.safetensors   the network's weights
+model.json          its architecture
+scaler.json         offset and scale of every sensor
+threshold.json      when a row is anomalous
+training.json       sensors, cadence, metrics, provenance
+golden.npy          rows for the self-test, [rows, sensors] float32, raw units
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ class Checkpoint:
         from safetensors.torch import save_file  # noqa: PLC0415
 
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / "model.safetensors")
+        save_file(
+            {k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / "model.safetensors"
+        )
         architecture: Any = self.network.architecture
         _write(folder / "model.json", architecture.to_dict())
         _write(folder / "scaler.json", self.scaler.to_dict())
@@ -98,7 +100,9 @@ class Checkpoint:
                     Sensor(
                         s["name"],
                         s["unit"],
-                        None if s["physical_range"] is None else (s["physical_range"][0], s["physical_range"][1]),
+                        None
+                        if s["physical_range"] is None
+                        else (s["physical_range"][0], s["physical_range"][1]),
                         (s["training_range"][0], s["training_range"][1]),
                     )
                     for s in training["sensors"]
@@ -111,7 +115,9 @@ class Checkpoint:
             )
         except FileNotFoundError as error:
             raise TrainingError(
-                "not a checkpoint: a file is missing", where=str(error.filename), mend="name the folder that 'edge-train fit' wrote"
+                "not a checkpoint: a file is missing",
+                where=str(error.filename),
+                mend="name the folder that 'edge-train fit' wrote",
             ) from None
         except (SafetensorError, BundleFormatError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise TrainingError(f"the checkpoint is damaged ({error})", where=str(folder)) from None

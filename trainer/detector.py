@@ -56,7 +56,10 @@ class Detector(nn.Module):
     def score(self, readings: NDArray[np.float32], block: int = 65536) -> tuple[NDArray[np.float32], ...]:
         """The same for numpy arrays, block by block: score, errors, expected."""
         self.eval()
-        parts = [self(torch.from_numpy(np.ascontiguousarray(readings[i : i + block]))) for i in range(0, len(readings), block)]
+        parts = [
+            self(torch.from_numpy(np.ascontiguousarray(readings[i : i + block])))
+            for i in range(0, len(readings), block)
+        ]
         if not parts:
             return (np.empty(0, np.float32), np.empty_like(readings), np.empty_like(readings))
         return tuple(torch.cat(columns).numpy() for columns in zip(*parts, strict=True))

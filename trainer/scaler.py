@@ -67,9 +67,17 @@ class SensorScaler:
         """
         try:
             kind = document["kind"]
-            offset, scale = np.asarray(document["offset"], np.float32), np.asarray(document["scale"], np.float32)
+            offset, scale = (
+                np.asarray(document["offset"], np.float32),
+                np.asarray(document["scale"], np.float32),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(f"not the description of a scaler ({error})", where="scaler.json") from None
-        if kind not in get_args(ScalerKind) or offset.ndim != 1 or offset.shape != scale.shape or (scale <= 0).any():
+        if (
+            kind not in get_args(ScalerKind)
+            or offset.ndim != 1
+            or offset.shape != scale.shape
+            or (scale <= 0).any()
+        ):
             raise TrainingError("not the description of a scaler", where="scaler.json")
         return SensorScaler(kind, offset, scale)

@@ -1,0 +1,77 @@
+"""The content digest: SHA-256 over the file with the digest's own 64 hexadecimal digits set to zero.
+
+It stands in the metadata, so it tells damage anywhere in the file without any key. It does not tell who wrote
+the file: whoever can change the file can stamp it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import BundleFormatError
+
+if TYPE_CHECKING:
+    from edge_runtime.bundle.protobuf import Span
+
+__all__ = ["UNSTAMPED", "check_content_digest", "content_digest", "file_digest", "stamp"]
+
+PREFIX = "sha256:"
+DIGITS = 64
+UNSTAMPED = PREFIX + "0" * DIGITS
+
+
+def file_digest(data: bytes) -> str:
+    """The bundle's digest, its name in logs and points: "sha256:" and the digits of the whole file."""
+    return PREFIX + hashlib.sha256(data).hexdigest()
+
+
+def content_digest(data: bytes, position: int) -> str:
+    """The content digest of a file whose 64 digits lie at `position`, whatever they are."""
+    hashed = hashlib.sha256(data[:position])
+    hashed.update(b"0" * DIGITS)
+    hashed.update(data[position + DIGITS :])
+    return PREFIX + hashed.hexdigest()
+
+
+def stamp(data: bytes) -> bytes:
+    """The file with its content digest in the place of `UNSTAMPED`.
+
+    Raises:
+        BundleFormatError: `UNSTAMPED` is not in the file, or more than once.
+    """
+    position = _only(data, UNSTAMPED) + len(PREFIX)
+    digits = content_digest(data, position).removeprefix(PREFIX).encode()
+    return data[:position] + digits + data[position + DIGITS :]
+
+
+def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:
+    """Compares the file with what its metadata states.
+
+    Args:
+        data: The whole file.
+        metadata: Where the metadata lies; the stated digest must be in there, and nowhere else.
+        stated: The metadata's `content_digest`.
+
+    Raises:
+        BundleFormatError: They differ.
+    """
+    if not re.fullmatch(PREFIX + "[0-9a-f]{64}", stated):
+        raise BundleFormatError("is not 'sha256:' and 64 lower-case digits", where="metadata: content_digest")
+    position = _only(data, stated)
+    if not metadata.start <= position < metadata.stop:
+        raise BundleFormatError("is not where the metadata is", where="metadata: content_digest")
+    if content_digest(data, position + len(PREFIX)) != stated:
+        raise BundleFormatError(
+            "the content does not match its digest: the file was damaged or changed after it was exported",
+            where="metadata: content_digest",
+            mend="copy it again from where it was exported",
+        )
+
+
+def _only(data: bytes, text: str) -> int:
+    """Where a text is that must be in the file exactly once."""
+    if data.count(text.encode()) != 1:
+        raise BundleFormatError("must be in the file exactly once", where="metadata: content_digest")
+    return data.index(text.encode())

@@ -1,0 +1,60 @@
+"""The self-test: a bundle's golden rows must give the scores that the trainer saw, on this very machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import SelfTestError
+
+if TYPE_CHECKING:
+    from edge_runtime.bundle.metadata import Golden
+
+__all__ = ["SelfTest", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """How the golden rows came out.
+
+    Attributes:
+        rows: Number of golden rows.
+        largest_difference: Largest difference between a replayed score and the trainer's.
+        allowance_used: Largest part of its tolerance that a row used, 0 to 1.
+    """
+
+    rows: int
+    largest_difference: float
+    allowance_used: float
+
+
+def replay(session: Any, golden: Golden) -> SelfTest:
+    """Scores the golden rows and compares.
+
+    Raises:
+        SelfTestError: A score differs by more than the tolerance, or the graph cannot be run.
+    """
+    rows = np.asarray(golden.readings, np.float32)
+    wanted = np.asarray(golden.scores, np.float64)
+    try:
+        score, errors, expected = session.run(["score", "errors", "expected"], {"readings": rows})
+    except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SelfTestError(f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test") from None
+    if score.shape != wanted.shape or errors.shape != rows.shape or expected.shape != rows.shape:
+        raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
+    difference = np.abs(np.asarray(score, np.float64) - wanted)
+    allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
+    # Written so that a NaN counts as different.
+    wrong = np.flatnonzero(~(difference <= allowance))
+    if len(wrong):
+        first = int(wrong[0])
+        raise SelfTestError(
+            f"{len(wrong)} of {len(rows)} golden rows do not come out as the trainer saw them: row {first} scores "
+            f"{score[first]:.6g} instead of {wanted[first]:.6g}",
+            where="self-test",
+            mend="export the model again; if that does not help, this machine's ONNX Runtime computes it differently",
+        )
+    return SelfTest(len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max()))

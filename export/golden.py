@@ -1,0 +1,47 @@
+"""The self-test that a bundle carries: real rows with the scores that PyTorch gave them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.bundle.metadata import Golden
+from edge_runtime.errors import ExportError
+from export.parity import Tolerance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainer.detector import Detector
+
+__all__ = ["make_golden"]
+
+
+def make_golden(detector: Detector, readings: NDArray[np.float32]) -> Golden:
+    """Scores golden rows with PyTorch.
+
+    The tolerance is that of `Tolerance` for the row that needs most, since a bundle states one for all its rows.
+
+    Args:
+        detector: Scaler and trained network.
+        readings: [rows, sensors] raw units.
+
+    Raises:
+        ExportError: There is no row, or one that is not finite.
+    """
+    sensors = len(detector.scaler.offset)
+    if readings.ndim != 2 or readings.shape[1] != sensors or not len(readings) or not np.isfinite(readings).all():  # noqa: PLR2004
+        raise ExportError(
+            f"golden rows must be at least one row of {sensors} finite readings, not an array of shape {readings.shape}",
+            where="golden.npy",
+        )
+    readings = readings.astype(np.float32)
+    score, _, _ = detector.score(readings)
+    tolerance = Tolerance.of(detector, readings)
+    return Golden(
+        readings=tuple(tuple(row) for row in readings.tolist()),
+        scores=tuple(score.tolist()),
+        relative_tolerance=tolerance.relative,
+        absolute_tolerance=float(tolerance.absolute.sum(1).max()),
+    )

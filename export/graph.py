@@ -1,0 +1,111 @@
+"""The graph of a bundle, written by hand: what `trainer.detector.Detector` computes, node for node.
+
+Written rather than traced, so that the nodes have names, nothing is in it that the gate does not know, and
+equal weights give equal bytes whatever version of PyTorch trained them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from edge_runtime.bundle.metadata import METADATA_KEY
+from edge_runtime.errors import ExportError
+from edge_runtime.version import __version__
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from onnx import ModelProto, NodeProto
+
+    from trainer.detector import Detector
+
+__all__ = ["IR_VERSION", "OPSET", "build_model"]
+
+# What ONNX Runtime 1.18, the oldest that a gateway may have, loads with room to spare.
+OPSET = 17
+IR_VERSION = 8
+
+
+class _Builder:
+    """Nodes and constants, in the order in which they are added."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[Any]) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, operator: str, output: str, *inputs: str, **attributes: Any) -> str:
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
+        return output
+
+
+def build_model(detector: Detector, metadata: str) -> ModelProto:
+    """A detector as an ONNX model.
+
+    Args:
+        detector: Scaler and trained network.
+        metadata: The document to embed.
+
+    Raises:
+        ExportError: The network holds a layer that this cannot write.
+    """
+    graph = _Builder()
+    offset = graph.constant("scaler.offset", detector.scaler.offset)
+    scale = graph.constant("scaler.scale", detector.scaler.scale)
+    sensors = len(detector.scaler.offset)
+    # Subtraction first and in float32, as in training. Folding the scaler into the first layer would save two
+    # nodes and lose every digit of a small movement around a large offset.
+    centred = graph.node("Sub", "centred", "readings", offset)
+    scaled = graph.node("Div", "scaled", centred, scale)
+    reproduced = _network(graph, detector.network, scaled)
+    residual = graph.node("Sub", "residual", scaled, reproduced)
+    squared = graph.node("Mul", "squared", residual, residual)
+    share = graph.constant("share", np.asarray(1.0 / sensors, np.float32))
+    errors = graph.node("Mul", "errors", squared, share)
+    graph.node("ReduceSum", "score", errors, graph.constant("sensor_axis", np.asarray([1], np.int64)), keepdims=0)
+    unscaled = graph.node("Mul", "unscaled", reproduced, scale)
+    graph.node("Add", "expected", unscaled, offset)
+
+    def tensor(name: str, *shape: str | int) -> Any:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
+
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "edge_detect",
+            [tensor("readings", "rows", sensors)],
+            [tensor("score", "rows"), tensor("errors", "rows", sensors), tensor("expected", "rows", sensors)],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="edge-detect",
+        producer_version=__version__,
+    )
+    helper.set_model_props(model, {METADATA_KEY: metadata})
+    return model
+
+
+def _network(graph: _Builder, network: nn.Module, scaled: str) -> str:
+    """A chain of linear layers and activations: one Gemm a layer."""
+    layers = getattr(network, "layers", None)
+    if not isinstance(layers, nn.Sequential):
+        raise ExportError(f"cannot write a network of type {type(network).__name__} as a graph")
+    value = scaled
+    for index, layer in enumerate(layers):
+        if isinstance(layer, nn.Linear):
+            # PyTorch keeps [outputs, inputs]; turned here once rather than by the runtime at every load.
+            weight = graph.constant(f"layer{index}.weight", layer.weight.detach().numpy().T)
+            bias = graph.constant(f"layer{index}.bias", layer.bias.detach().numpy())
+            value = graph.node("Gemm", f"layer{index}", value, weight, bias)
+        elif isinstance(layer, nn.ReLU):
+            value = graph.node("Relu", f"layer{index}", value)
+        else:
+            raise ExportError(f"cannot write a layer of type {type(layer).__name__} as a graph")
+    return value

@@ -1,0 +1,143 @@
+"""The proof that ONNX Runtime computes what PyTorch computes, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edge_runtime.errors import ExportError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.metadata import Sensor
+    from trainer.detector import Detector
+
+__all__ = ["RELATIVE_TOLERANCE", "Parity", "Tolerance", "check_parity", "random_rows"]
+
+RELATIVE_TOLERANCE = 1e-4
+EPSILON = float(np.finfo(np.float32).eps)
+RANDOM_ROWS = 4096
+# In training ranges: rows as in training, then ever further outside.
+SPREADS = (1.0, 10.0, 1000.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """By how much two correct float32 evaluations of a detector may differ.
+
+    Both compute the same real numbers and differ in the order in which they add. The roundings are as good as
+    independent (Higham and Mary, 2019, "A new approach to probabilistic rounding error analysis"), so variances
+    add: each of a dot product's k additions is off by eps of a partial sum, whose square is about the sum of the
+    squares of the terms and of the result; and what a layer is off by reaches the next through its weights. A
+    reproduced reading may be off by d, four standard deviations. A residual r is then off by d, and its square
+    by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form used: a relative part a
+    of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
+
+    Attributes:
+        reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
+        relative: Part of the value by which a score or an error may differ.
+        absolute: [rows, sensors] what an error may always differ by; a score by their sum.
+    """
+
+    reproduced: NDArray[np.float64]
+    relative: float
+    absolute: NDArray[np.float64]
+
+    @staticmethod
+    @torch.no_grad()
+    def of(detector: Detector, readings: NDArray[np.float32]) -> Tolerance:
+        """The tolerance for each row of [rows, sensors] readings in raw units."""
+        value = torch.from_numpy(detector.scaler.transform(readings)).double()
+        variance = torch.zeros_like(value)  # scaling is one subtraction and one division: the same everywhere
+        for layer in detector.network.modules():
+            if isinstance(layer, nn.Linear):
+                weight, bias = layer.weight.double(), layer.bias.double()
+                squares = (value * value) @ (weight * weight).T + bias * bias
+                value = value @ weight.T + bias
+                partial_sum = squares + value * value
+                variance = variance @ (weight * weight).T + layer.in_features * EPSILON**2 * partial_sum
+            elif isinstance(layer, nn.ReLU):
+                variance = variance * (value > 0)
+                value = value.relu()
+        reproduced: NDArray[np.float64] = 4 * variance.sqrt().numpy()
+        sensors = readings.shape[1]
+        return Tolerance(reproduced, RELATIVE_TOLERANCE, reproduced**2 / RELATIVE_TOLERANCE / sensors)
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """The largest differences found.
+
+    Attributes:
+        rows: Number of rows compared.
+        score_difference: Largest difference of a score.
+        relative_difference: Largest difference of a score as a part of it.
+        allowance_used: Largest part of its tolerance that any value used, 0 to 1.
+    """
+
+    rows: int
+    score_difference: float
+    relative_difference: float
+    allowance_used: float
+
+
+def random_rows(sensors: Sequence[Sensor], seed: int, rows: int = RANDOM_ROWS) -> NDArray[np.float32]:
+    """Rows spread over each sensor's training range and far beyond it, [rows, sensors], raw units."""
+    random = np.random.default_rng(seed)
+    low, high = np.asarray([s.training_range for s in sensors], np.float64).T
+    spread = random.choice(SPREADS, (rows, 1))
+    middle, half = (low + high) / 2, np.maximum((high - low) / 2, np.spacing(np.abs(high)))
+    drawn: NDArray[np.float32] = (middle + random.uniform(-1, 1, (rows, len(low))) * half * spread).astype(np.float32)
+    return drawn
+
+
+def check_parity(session: Any, detector: Detector, readings: NDArray[np.float32], what: str) -> Parity:
+    """Scores rows with both and compares scores, errors and expected readings.
+
+    Args:
+        session: Of the bundle.
+        detector: What the bundle was made from.
+        readings: [rows, sensors] raw units.
+        what: What to call the rows in an error.
+
+    Raises:
+        ExportError: A value differs by more than the tolerance.
+    """
+    torch_outputs = [np.asarray(output, np.float64) for output in detector.score(readings)]
+    onnx_outputs = [
+        np.asarray(output, np.float64)
+        for output in session.run(["score", "errors", "expected"], {"readings": readings})
+    ]
+    expected = torch_outputs[2]
+    tolerance = Tolerance.of(detector, readings)
+    scale, offset = detector.scaler.scale.astype(np.float64), np.abs(detector.scaler.offset.astype(np.float64))
+    # An expected reading is also rounded twice in raw units: after the multiplication and after the addition.
+    raw = tolerance.reproduced * scale + EPSILON * (np.abs(expected) + offset)
+    allowed = (
+        tolerance.absolute.sum(1) + tolerance.relative * torch_outputs[0],
+        tolerance.absolute + tolerance.relative * torch_outputs[1],
+        raw,
+    )
+    used = 0.0
+    for name, ours, theirs, allowance in zip(("score", "errors", "expected"), onnx_outputs, torch_outputs, allowed, strict=True):
+        difference = np.abs(ours - theirs)
+        wrong = ~(difference <= allowance)  # so that a NaN counts as different
+        if wrong.any():
+            worst = np.unravel_index(np.argmax(np.where(wrong, difference / allowance, 0)), wrong.shape)
+            raise ExportError(
+                f"ONNX Runtime and PyTorch differ on {int(wrong.sum())} values of '{name}' over {len(readings)} {what} "
+                f"rows: {ours[worst]:.7g} against {theirs[worst]:.7g}",
+                where="parity",
+                mend="this is a defect of the export; nothing was written",
+            )
+        used = max(used, float((difference / allowance).max()))
+    difference = np.abs(onnx_outputs[0] - torch_outputs[0])
+    relative = difference / np.maximum(torch_outputs[0], np.finfo(np.float32).tiny)
+    return Parity(len(readings), float(difference.max()), float(relative.max()), used)

@@ -1,0 +1,138 @@
+"""A checkpoint to one bundle on disk, written only when everything about it was proved."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from edge_runtime.bundle.digest import UNSTAMPED, stamp
+from edge_runtime.bundle.load import load_bytes
+from edge_runtime.bundle.metadata import Limits, Metadata, Model, Scaler
+from edge_runtime.errors import BundleError, ExportError, UsageError
+from export.golden import make_golden
+from export.graph import build_model
+from export.parity import Parity, check_parity, random_rows
+from trainer.checkpoint import Checkpoint
+from trainer.detector import Detector
+
+__all__ = ["Exported", "export_bundle", "export_checkpoint"]
+
+PACKAGES = ("edge-detect", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written.
+
+    Attributes:
+        path: The bundle.
+        size: In bytes.
+        digest: "sha256:" and 64 digits over the whole file.
+        golden: How far ONNX Runtime and PyTorch are apart on the golden rows.
+        random: The same on random rows, as in training and far beyond.
+    """
+
+    path: Path
+    size: int
+    digest: str
+    golden: Parity
+    random: Parity
+
+
+def export_checkpoint(
+    folder: Path, output: Path, *, created: str | None = None, mlflow_run_id: str | None = None
+) -> str:
+    """Writes a checkpoint as a bundle; what `edge-train fit` finds under the entry point group `edge_detect.export`.
+
+    Args:
+        folder: What `Checkpoint.save` wrote.
+        output: The bundle to write; one that is there is replaced.
+        created: When the model was trained, ISO 8601 UTC, for the provenance; None keeps the checkpoint's.
+        mlflow_run_id: The MLflow run it comes from, for the provenance; None keeps the checkpoint's.
+
+    Returns:
+        The bundle's digest, "sha256:" and 64 digits over the whole file.
+
+    Raises:
+        TrainingError: The folder is not a checkpoint.
+        ExportError: The bundle would not compute what PyTorch computes, or the runtime would refuse it.
+        UsageError: The output cannot be written.
+    """
+    return export_bundle(folder, output, created=created, mlflow_run_id=mlflow_run_id).digest
+
+
+def export_bundle(
+    folder: Path, output: Path, *, created: str | None = None, mlflow_run_id: str | None = None
+) -> Exported:
+    """The same, and returns what was found on the way."""
+    checkpoint = Checkpoint.load(folder)
+    if created is not None or mlflow_run_id is not None:
+        old = checkpoint.provenance
+        provenance = replace(
+            old, created=created or old.created, mlflow_run_id=mlflow_run_id or old.mlflow_run_id
+        )
+        checkpoint = replace(checkpoint, provenance=provenance)
+    detector = Detector(checkpoint.network, checkpoint.scaler)
+    data = _bytes(checkpoint, detector)
+    try:
+        bundle = load_bytes(data, output.name)
+    except BundleError as error:
+        raise ExportError(f"the runtime would refuse this bundle: {error.what}", where=error.where) from None
+    golden = check_parity(bundle.session, detector, checkpoint.golden.astype(np.float32), "golden")
+    drawn = random_rows(checkpoint.sensors, checkpoint.provenance.seed)
+    random = check_parity(bundle.session, detector, drawn, "random")
+    _write(output, data)
+    return Exported(output, len(data), bundle.digest, golden, random)
+
+
+def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
+    """The bundle's bytes: equal checkpoints give equal ones."""
+    network = checkpoint.network
+    provenance = checkpoint.provenance
+    metadata = Metadata(
+        sensors=checkpoint.sensors,
+        model=Model(network.architecture.kind, network.parameter_count),
+        scaler=Scaler(checkpoint.scaler.kind),
+        cadence_seconds=checkpoint.cadence_seconds,
+        warm_up_rows=0,
+        threshold=checkpoint.threshold,
+        metrics=checkpoint.metrics,
+        provenance=replace(
+            provenance, versions={**provenance.versions, **{name: version(name) for name in PACKAGES}}
+        ),
+        limits=Limits(),
+        golden=make_golden(detector, checkpoint.golden),
+        content_digest=UNSTAMPED,
+    )
+    model = build_model(detector, metadata.to_json())
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the ONNX checker refuses the graph ({error})", where="graph") from None
+    return stamp(model.SerializeToString(deterministic=True))
+
+
+def _write(output: Path, data: bytes) -> None:
+    """Writes the whole file or nothing, and keeps it through a power cut."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                file.write(data)
+                file.flush()
+                # A temporary file is for its owner alone; a bundle is for whoever may read the folder.
+                os.fchmod(file.fileno(), 0o644)
+                os.fsync(file.fileno())
+                temporary.replace(output)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        raise UsageError(f"cannot write the bundle ({error.strerror})", where=str(output)) from None

@@ -1,0 +1,152 @@
+"""Small real bundles for tests: a network with fixed random weights, everything else as `edge-train fit` makes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from trainer.checkpoint import Checkpoint
+from trainer.detector import Detector
+from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+from trainer.scaler import ScalerKind, SensorScaler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["SENSORS", "make_bundle", "make_checkpoint", "normal_rows"]
+
+# Name, unit, centre, spread (half the training range), physical range.
+SENSORS: tuple[tuple[str, str, float, float, tuple[float, float] | None], ...] = (
+    ("temperature", "°C", 55.0, 8.0, (-40.0, 200.0)),
+    ("vibration", "mm/s", 1.2, 0.5, (0.0, 50.0)),
+    ("pressure", "PSI", 50.0, 5.0, (0.0, 300.0)),
+    ("power", "W", 235.0, 90.0, (0.0, 5000.0)),
+)
+
+
+def normal_rows(
+    rows: int,
+    *,
+    seed: int = 0,
+    sensors: Sequence[tuple[str, str, float, float, tuple[float, float] | None]] = SENSORS,
+) -> NDArray[np.float32]:
+    """Rows as in training: each sensor evenly spread over its centre ± spread, [rows, sensors]."""
+    random = np.random.default_rng(seed)
+    centre, spread = np.asarray([s[2] for s in sensors]), np.asarray([s[3] for s in sensors])
+    drawn: NDArray[np.float32] = (centre + spread * random.uniform(-1, 1, (rows, len(sensors)))).astype(np.float32)
+    return drawn
+
+
+def make_checkpoint(
+    folder: Path,
+    *,
+    sensors: Sequence[tuple[str, str, float, float, tuple[float, float] | None]] = SENSORS,
+    seed: int = 0,
+    widths: tuple[int, ...] = DEFAULT_WIDTHS,
+    scaler: ScalerKind = "minmax",
+    quantile: float = 0.99,
+    hold: Hold | None = None,
+    per_machine: Mapping[str, float] | None = None,
+    golden: NDArray[np.float32] | None = None,
+    train: int = 0,
+) -> Path:
+    """A checkpoint folder, made in milliseconds; equal arguments give equal files.
+
+    Args:
+        folder: Where to write it.
+        sensors: As `SENSORS`.
+        seed: Of the weights and of the rows that the scaler and the threshold are fitted on.
+        widths: The network's hidden widths.
+        scaler: Its kind.
+        quantile: The threshold is this quantile of the normal rows' scores.
+        hold: The verdict's hold.
+        per_machine: Thresholds of single machines.
+        golden: The self-test's rows; 32 normal ones by default.
+        train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
+    """
+    rows = normal_rows(2000, seed=seed, sensors=sensors)
+    fitted = SensorScaler.fit(scaler, rows)
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    network = SensorAutoencoder(len(sensors), widths)
+    torch.random.set_rng_state(generator)
+    if train:
+        _train(network, torch.from_numpy(fitted.transform(rows)), train)
+    network.eval()
+    score, _, _ = Detector(network, fitted).score(rows)
+    Checkpoint(
+        network=network,
+        scaler=fitted,
+        sensors=tuple(
+            Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
+            for i, (name, unit, _, _, physical) in enumerate(sensors)
+        ),
+        threshold=Threshold(
+            value=float(np.quantile(score.astype(np.float64), quantile)),
+            method="percentile",
+            quantile=quantile,
+            metric=None,
+            rows=len(rows),
+            hold=hold or Hold(),
+            per_machine=dict(per_machine or {}),
+        ),
+        cadence_seconds=1.0,
+        metrics=Metrics(validation={"f1": 0.95}, test={"f1": 0.94, "roc_auc": 0.99}),
+        provenance=Provenance(
+            data_digest="sha256:" + "ab" * 32,
+            time_start="2026-01-01T00:00:00Z",
+            time_stop="2026-01-02T00:00:00Z",
+            machines=("press-1", "press-2"),
+            seed=seed,
+            versions={"torch": "2.13.0"},
+            git_revision=None,
+            mlflow_run_id=None,
+            created=None,
+        ),
+        golden=normal_rows(32, seed=seed + 1, sensors=sensors) if golden is None else golden,
+    ).save(folder)
+    return folder
+
+
+def make_bundle(
+    folder: Path,
+    name: str = "bundle.onnx",
+    *,
+    sensors: Sequence[tuple[str, str, float, float, tuple[float, float] | None]] = SENSORS,
+    seed: int = 0,
+    widths: tuple[int, ...] = DEFAULT_WIDTHS,
+    quantile: float = 0.99,
+    hold: Hold | None = None,
+    per_machine: Mapping[str, float] | None = None,
+    train: int = 0,
+) -> Path:
+    """A bundle in this folder, proved and written by the real exporter; the arguments are `make_checkpoint`'s."""
+    from export.write import export_checkpoint  # noqa: PLC0415
+
+    checkpoint = make_checkpoint(
+        folder / f"{name}.checkpoint",
+        sensors=sensors,
+        seed=seed,
+        widths=widths,
+        quantile=quantile,
+        hold=hold,
+        per_machine=per_machine,
+        train=train,
+    )
+    export_checkpoint(checkpoint, folder / name)
+    return folder / name
+
+
+def _train(network: SensorAutoencoder, scaled: torch.Tensor, steps: int) -> None:
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss = torch.nn.functional.mse_loss(network(scaled), scaled)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()

@@ -1,0 +1,97 @@
+"""The documentation is true: its commands run, its options exist, its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from edge_runtime.cli import app as detect_app
+from export.cli import app as export_app
+from trainer.cli import app as train_app
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+PROGRAMS = {"edge-detect": detect_app, "edge-train": train_app, "edge-export": export_app}
+
+
+def commands(page: Path) -> list[str]:
+    """The lines that start with a prompt, with their continuation lines, comments cut off."""
+    found = []
+    for block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        joined = block.replace("\\\n", " ")
+        found += [line[2:].split("  #")[0].strip() for line in joined.splitlines() if line.startswith("$ ")]
+    return found
+
+
+def test_the_readmes_own_commands_run_one_after_another(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+    }
+    ran = 0
+    for command in commands(ROOT / "README.md"):
+        if shlex.split(command)[0] not in PROGRAMS or "http://" in command:
+            continue
+        done = subprocess.run(
+            ["/bin/bash", "-o", "pipefail", "-c", command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        ran += 1
+    assert ran >= 5
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {c.split()[1] for page in PAGES for c in commands(page) if c.startswith("make ")}
+    assert named
+    assert named <= targets
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_option_in_a_command_exists(page: Path) -> None:
+    for command in commands(page):
+        for part in re.split(r"\||&&|>", command):
+            words = shlex.split(part)
+            if not words or words[0] not in PROGRAMS:
+                continue
+            click_command = typer.main.get_command(PROGRAMS[words[0]])
+            subcommands = getattr(click_command, "commands", None)
+            if subcommands is not None and len(words) > 1 and not words[1].startswith("-"):
+                assert words[1] in subcommands, command
+                click_command = subcommands[words[1]]
+            known = {option for parameter in click_command.params for option in parameter.opts + parameter.secondary_opts}
+            used = {word.split("=")[0] for word in words[1:] if word.startswith("-") and word != "-"}
+            assert used <= known | {"--help"}, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_in_backticks_or_links_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:docs|edge_runtime|trainer|export|packaging|benchmarks|tests)/[\w./-]*\w/?)`", text))
+    named |= {link for link in re.findall(r"\]\(([^)#:]+)\)", text)}
+    for name in named:
+        assert (ROOT / name).exists() or (page.parent / name).exists(), name
+
+
+def test_every_command_is_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for program, app in PROGRAMS.items():
+        click_command = typer.main.get_command(app)
+        for name in getattr(click_command, "commands", {"": None}):
+            assert f"{program} {name}".strip() in text

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.labels import NoLabels
+from trainer.prepare import Shares, prepare_folder
+from trainer.prepare.origin import PAGE_ROWS
+from trainer.rows import LabelledRows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NS = 10**9
+
+
+class Endless:
+    """An origin that makes its rows on the way, so that a test can see what is kept of them."""
+
+    sensors = tuple("abcdefgh")
+    labelled = False
+
+    def __init__(self, pages: int) -> None:
+        self._pages = pages
+
+    def extent(self) -> tuple[int, int]:
+        return 0, self._pages * PAGE_ROWS * NS - NS
+
+    def describe(self) -> dict[str, Any]:
+        return {}
+
+    def pages(self, start_ns: int, stop_ns: int) -> Iterator[LabelledRows]:
+        assert (start_ns, stop_ns) == (0, self.extent()[1] + 1)
+        for page in range(self._pages):
+            times = (np.arange(PAGE_ROWS, dtype=np.int64) + page * PAGE_ROWS) * NS
+            yield LabelledRows(
+                times,
+                np.full(PAGE_ROWS, "m"),
+                np.full((PAGE_ROWS, len(self.sensors)), 0.5),
+                np.zeros(PAGE_ROWS, np.bool_),
+                np.full(PAGE_ROWS, ""),
+            )
+
+
+def prepared(pages: int, folder: Path) -> None:
+    prepare_folder(
+        Endless(pages),
+        folder,
+        make_labeller=lambda _train: NoLabels(),
+        shares=Shares(0.7, 0.15, 0.15),
+        gap_s=60.0,
+        units={},
+        progress=lambda _ns: None,
+    )
+
+
+def peak_mb(pages: int, folder: Path) -> float:
+    """Peak memory of a process of its own that prepares so many pages."""
+    script = (
+        "import sys, resource; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import test_prepare_memory as t\n"
+        "t.prepared(int(sys.argv[2]), Path(sys.argv[3]))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+    )
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pages), str(folder)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_memory_does_not_grow_with_the_range(tmp_path: Path) -> None:
+    short, long = peak_mb(3, tmp_path / "short"), peak_mb(20, tmp_path / "long")
+    # 17 more pages hold 54 MB of readings alone.
+    assert long - short < 25

@@ -1,0 +1,184 @@
+"""History to train.csv, val.csv, test.csv and metadata.json: all four, or none."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import InputError, UsageError
+from edge_runtime.version import __version__
+from trainer.prepare.origin import distinct
+from trainer.prepare.splits import SPLITS, Shares, Stretch, cut
+from trainer.prepare.tally import Cadence, Tally
+from trainer.rows import RowWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from trainer.labels import Labeller
+    from trainer.prepare.origin import Origin
+
+__all__ = ["Prepared", "prepare_folder"]
+
+METADATA_FILE = "metadata.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was written.
+
+    Attributes:
+        folder: Where it lies.
+        tallies: Split name to its counts.
+        metadata: What metadata.json says.
+    """
+
+    folder: Path
+    tallies: dict[str, Tally]
+    metadata: dict[str, Any]
+
+
+def prepare_folder(
+    origin: Origin,
+    folder: Path,
+    *,
+    make_labeller: Callable[[Stretch], Labeller],
+    shares: Shares,
+    gap_s: float,
+    units: Mapping[str, str],
+    progress: Callable[[int], None],
+) -> Prepared:
+    """Reads an origin once from its first row to its last and writes the splits as it goes.
+
+    Args:
+        origin: Where the rows come from.
+        folder: Made, with its parents; may exist as an empty folder or as one that an earlier run made.
+        make_labeller: Makes the labeller when the training stretch is known.
+        shares: How long each split is.
+        gap_s: Seconds left out between two splits.
+        units: Sensor to its unit, where known.
+        progress: Called with the nanoseconds of history just covered.
+
+    Raises:
+        InputError: A split has no row.
+        UsageError: The folder holds something else or cannot be written.
+    """
+    _usable(folder)
+    first, last = origin.extent()
+    stretches = cut(first, last, shares, round(gap_s * 1e9))
+    labeller = make_labeller(stretches[0])
+    tallies = {name: Tally(origin.sensors) for name in SPLITS}
+    cadence, duplicates, between, covered = Cadence(), 0, 0, first
+    with _made_whole(folder) as temporary:
+        digests = {}
+        with _writers(temporary, origin.sensors) as writers:
+            for page in origin.pages(first, last + 1):
+                rows, dropped = distinct(page)
+                duplicates += dropped
+                cadence.add(rows)
+                labelled = labeller.label(rows)
+                taken = 0
+                for stretch in stretches:
+                    low, high = labelled.times.searchsorted((stretch.start_ns, stretch.stop_ns))
+                    part = labelled.take(slice(int(low), int(high)))
+                    writers[stretch.name].write(part)
+                    tallies[stretch.name].add(part)
+                    taken += len(part)
+                between += len(rows) - taken
+                progress(int(rows.times[-1]) - covered)
+                covered = int(rows.times[-1])
+            digests = {name: f"sha256:{writer.digest.hexdigest()}" for name, writer in writers.items()}
+        for stretch in stretches:
+            if not tallies[stretch.name].rows:
+                raise InputError(
+                    f"the {stretch.name} split has no rows",
+                    mend="take a longer range, another --split or a shorter --gap",
+                )
+        metadata = {
+            "edge_detect": __version__,
+            "query": origin.describe(),
+            "labels": labeller.describe(),
+            "sensors": [{"name": name, "unit": units.get(name, "")} for name in origin.sensors],
+            "cadence_seconds": cadence.step_ns / 1e9 or None,
+            "split": {"train": shares.train, "val": shares.val, "test": shares.test, "gap_seconds": gap_s},
+            "splits": {
+                name: {"file": f"{name}.csv", "digest": digests[name], **tally.to_dict()}
+                for name, tally in tallies.items()
+            },
+            "rows": sum(tally.rows for tally in tallies.values()),
+            "rows_left_out_between_splits": between,
+            "duplicates_dropped": duplicates,
+            "gaps": {
+                "count": cadence.holes,
+                "missing_seconds": cadence.missing_ns / 1e9,
+                "longest": [hole.to_dict() for hole in cadence.longest],
+            },
+        }
+        text = json.dumps(metadata, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        (temporary / METADATA_FILE).write_text(text, encoding="utf-8")
+    return Prepared(folder, tallies, metadata)
+
+
+@contextmanager
+def _writers(folder: Path, sensors: tuple[str, ...]) -> Iterator[dict[str, RowWriter]]:
+    """One writer a split; their files are on disk for good when the block ends."""
+    streams = {name: (folder / f"{name}.csv").open("wb") for name in SPLITS}
+    try:
+        yield {name: RowWriter(stream, sensors) for name, stream in streams.items()}
+        for stream in streams.values():
+            stream.flush()
+            os.fsync(stream.fileno())
+    finally:
+        for stream in streams.values():
+            stream.close()
+
+
+def _usable(folder: Path) -> None:
+    """A folder that is not there, empty or made by an earlier run; anything else is somebody's work."""
+    try:
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise UsageError(
+            f"cannot be used ({error.strerror})", where=str(folder), mend="name another folder"
+        ) from None
+    strangers = names - {METADATA_FILE, *(f"{name}.csv" for name in SPLITS)}
+    if strangers:
+        raise UsageError(
+            f"the folder holds other files ({min(strangers)})",
+            where=str(folder),
+            mend="name a new folder, or one that 'edge-train prepare' made",
+        )
+
+
+@contextmanager
+def _made_whole(folder: Path) -> Iterator[Path]:
+    """A sibling folder that takes the folder's name only when the block ends well."""
+    folder = folder.absolute()
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write here ({error.strerror})",
+            where=str(folder),
+            mend="name a folder that you can write to",
+        ) from None
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        yield temporary
+        if folder.exists():
+            folder.rename(old)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            with suppress(OSError):
+                old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

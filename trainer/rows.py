@@ -1,0 +1,142 @@
+"""Labelled rows and the CSV that they are written to: time, machine_id, sensors, anomaly, kind."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["LabelledRows", "RowWriter", "iso_times", "replacing"]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """A block of rows with their labels.
+
+    Attributes:
+        times: [rows] int64 nanoseconds since the epoch, UTC.
+        machines: [rows] machine ids, a numpy unicode array.
+        values: [rows, sensors] float64 in raw units; NaN where a reading is missing.
+        anomaly: [rows] bool.
+        kinds: [rows] what kind of anomaly, a numpy unicode array; empty where unknown or none.
+    """
+
+    times: NDArray[np.int64]
+    machines: NDArray[np.str_]
+    values: NDArray[np.float64]
+    anomaly: NDArray[np.bool_]
+    kinds: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> LabelledRows:
+        """The rows that a numpy index, mask or slice selects."""
+        return LabelledRows(
+            self.times[index],
+            self.machines[index],
+            self.values[index],
+            self.anomaly[index],
+            self.kinds[index],
+        )
+
+
+class RowWriter:
+    """Writes blocks of rows as CSV; empty cells for NaN, and the shortest decimals that read back the same.
+
+    Args:
+        stream: Binary, open for writing; the caller closes it.
+        sensors: The sensors' column names.
+
+    Attributes:
+        digest: SHA-256 over everything written.
+        rows: Number of rows written.
+    """
+
+    def __init__(self, stream: IO[bytes], sensors: Sequence[str]) -> None:
+        self._stream = stream
+        self._sensors = tuple(sensors)
+        self.digest = hashlib.sha256()
+        self.rows = 0
+        self._put(
+            (
+                ",".join(("time", "machine_id", *map(_quoted, self._sensors), "anomaly", "kind")) + "\n"
+            ).encode()
+        )
+
+    def write(self, rows: LabelledRows) -> None:
+        """Appends a block."""
+        if not len(rows):
+            return
+        import pyarrow as pa  # noqa: PLC0415
+        from pyarrow import csv  # noqa: PLC0415
+
+        columns: list[Any] = [pa.array(iso_times(rows.times)), pa.array(rows.machines)]
+        columns += [pa.array(rows.values[:, i], from_pandas=True) for i in range(len(self._sensors))]
+        columns += [pa.array(rows.anomaly.astype(np.int8)), pa.array(rows.kinds)]
+        table = pa.table(columns, names=[str(i) for i in range(len(columns))])
+        texts = {*np.unique(rows.machines).tolist(), *np.unique(rows.kinds).tolist()}
+        plain = all(_quoted(text) == text for text in texts)
+        sink = pa.BufferOutputStream()
+        csv.write_csv(
+            table, sink, csv.WriteOptions(include_header=False, quoting_style="none" if plain else "needed")
+        )
+        self._put(sink.getvalue().to_pybytes())
+        self.rows += len(rows)
+
+    def _put(self, data: bytes) -> None:
+        self._stream.write(data)
+        self.digest.update(data)
+
+
+def iso_times(times: NDArray[np.int64]) -> NDArray[np.str_]:
+    """Nanoseconds as ISO 8601 UTC, with as many decimals as this block needs."""
+    unit = next((u for u, ns in (("s", 10**9), ("ms", 10**6), ("us", 10**3)) if not (times % ns).any()), "ns")
+    moments = times.astype("datetime64[ns]")
+    text: NDArray[np.str_] = np.datetime_as_string(moments, unit=unit, timezone="UTC")  # type: ignore[call-overload]
+    return text
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name only when the block ends well; on an error nothing is left.
+
+    Raises:
+        UsageError: The folder is not there or not writable.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        stream = temporary.open("wb")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write here ({error.strerror})",
+            where=str(path),
+            mend="name a file in a folder that you can write to",
+        ) from None
+    try:
+        with stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _quoted(text: str) -> str:
+    special = any(character in text for character in ',"\r\n')
+    return '"' + text.replace('"', '""') + '"' if special else text
