@@ -11,6 +11,8 @@
     │   └── SensorMismatchError    its sensors are not those of the data
     ├── SourceError                a source failed for good: fix the cause and start again
     │   └── SourceUnavailableError try again later: the caller backs off and retries
+    ├── LedgerError                the ledger on disk cannot be used
+    │   └── LedgerUnavailableError try again later: the disk is full or does not answer
     ├── SinkError                  a sink failed for good: the rows go to the dead letters
     │   └── SinkUnavailableError   try again later: the rows stay in the outbox
     ├── TrainingError              a model cannot be trained or evaluated on this data
@@ -30,6 +32,8 @@ __all__ = [
     "ExportError",
     "GateError",
     "InputError",
+    "LedgerError",
+    "LedgerUnavailableError",
     "MissingExtraError",
     "SelfTestError",
     "SensorMismatchError",
@@ -116,6 +120,14 @@ class SourceError(EdgeDetectError):
 
 class SourceUnavailableError(SourceError):
     """A source cannot be reached now; the caller backs off and retries."""
+
+
+class LedgerError(EdgeDetectError):
+    """The ledger on disk cannot be used."""
+
+
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be written now; nothing is acknowledged until it can."""
 
 
 class SinkError(EdgeDetectError):

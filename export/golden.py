@@ -21,23 +21,27 @@ __all__ = ["make_golden"]
 def make_golden(detector: Detector, readings: NDArray[np.float32]) -> Golden:
     """Scores golden rows with PyTorch.
 
-    The tolerance is that of `Tolerance` for the row that needs most, since a bundle states one for all its rows.
+    The tolerance is that of `Tolerance` for the row that needs most: a bundle states one for all its rows.
 
     Args:
         detector: Scaler and trained network.
         readings: [rows, sensors] raw units.
 
     Raises:
-        ExportError: There is no row, or one that is not finite.
+        ExportError: There is no row, or one that is not finite or does not score finitely.
     """
     sensors = len(detector.scaler.offset)
-    if readings.ndim != 2 or readings.shape[1] != sensors or not len(readings) or not np.isfinite(readings).all():  # noqa: PLR2004
+    if readings.shape != (len(readings), sensors) or not readings.size or not np.isfinite(readings).all():
         raise ExportError(
-            f"golden rows must be at least one row of {sensors} finite readings, not an array of shape {readings.shape}",
+            f"golden rows must be at least one row of {sensors} finite readings, not {readings.shape}",
             where="golden.npy",
         )
     readings = readings.astype(np.float32)
     score, _, _ = detector.score(readings)
+    if not np.isfinite(score).all():
+        raise ExportError(
+            "the network's scores are not finite", where="golden.npy", mend="train the model again"
+        )
     tolerance = Tolerance.of(detector, readings)
     return Golden(
         readings=tuple(tuple(row) for row in readings.tolist()),

@@ -68,7 +68,9 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     squared = graph.node("Mul", "squared", residual, residual)
     share = graph.constant("share", np.asarray(1.0 / sensors, np.float32))
     errors = graph.node("Mul", "errors", squared, share)
-    graph.node("ReduceSum", "score", errors, graph.constant("sensor_axis", np.asarray([1], np.int64)), keepdims=0)
+    graph.node(
+        "ReduceSum", "score", errors, graph.constant("sensor_axis", np.asarray([1], np.int64)), keepdims=0
+    )
     unscaled = graph.node("Mul", "unscaled", reproduced, scale)
     graph.node("Add", "expected", unscaled, offset)
 

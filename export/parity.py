@@ -32,13 +32,13 @@ SPREADS = (1.0, 10.0, 1000.0)
 class Tolerance:
     """By how much two correct float32 evaluations of a detector may differ.
 
-    Both compute the same real numbers and differ in the order in which they add. The roundings are as good as
-    independent (Higham and Mary, 2019, "A new approach to probabilistic rounding error analysis"), so variances
-    add: each of a dot product's k additions is off by eps of a partial sum, whose square is about the sum of the
-    squares of the terms and of the result; and what a layer is off by reaches the next through its weights. A
-    reproduced reading may be off by d, four standard deviations. A residual r is then off by d, and its square
-    by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form used: a relative part a
-    of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
+    Both compute the same real numbers and differ in the order in which they add. The roundings are as good
+    as independent (Higham and Mary, 2019, "A new approach to probabilistic rounding error analysis"), so
+    variances add: each of a dot product's k additions is off by eps of a partial sum, whose square is about
+    the sum of the squares of the terms and of the result; and what a layer is off by reaches the next through
+    its weights. A reproduced reading may be off by d, four standard deviations. A residual r is then off by
+    d, and its square by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form
+    used: a relative part a of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
 
     Attributes:
         reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
@@ -94,7 +94,9 @@ def random_rows(sensors: Sequence[Sensor], seed: int, rows: int = RANDOM_ROWS) -
     low, high = np.asarray([s.training_range for s in sensors], np.float64).T
     spread = random.choice(SPREADS, (rows, 1))
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, np.spacing(np.abs(high)))
-    drawn: NDArray[np.float32] = (middle + random.uniform(-1, 1, (rows, len(low))) * half * spread).astype(np.float32)
+    drawn: NDArray[np.float32] = (middle + random.uniform(-1, 1, (rows, len(low))) * half * spread).astype(
+        np.float32
+    )
     return drawn
 
 
@@ -117,7 +119,10 @@ def check_parity(session: Any, detector: Detector, readings: NDArray[np.float32]
     ]
     expected = torch_outputs[2]
     tolerance = Tolerance.of(detector, readings)
-    scale, offset = detector.scaler.scale.astype(np.float64), np.abs(detector.scaler.offset.astype(np.float64))
+    scale, offset = (
+        detector.scaler.scale.astype(np.float64),
+        np.abs(detector.scaler.offset.astype(np.float64)),
+    )
     # An expected reading is also rounded twice in raw units: after the multiplication and after the addition.
     raw = tolerance.reproduced * scale + EPSILON * (np.abs(expected) + offset)
     allowed = (
@@ -126,14 +131,16 @@ def check_parity(session: Any, detector: Detector, readings: NDArray[np.float32]
         raw,
     )
     used = 0.0
-    for name, ours, theirs, allowance in zip(("score", "errors", "expected"), onnx_outputs, torch_outputs, allowed, strict=True):
+    for name, ours, theirs, allowance in zip(
+        ("score", "errors", "expected"), onnx_outputs, torch_outputs, allowed, strict=True
+    ):
         difference = np.abs(ours - theirs)
         wrong = ~(difference <= allowance)  # so that a NaN counts as different
         if wrong.any():
             worst = np.unravel_index(np.argmax(np.where(wrong, difference / allowance, 0)), wrong.shape)
             raise ExportError(
-                f"ONNX Runtime and PyTorch differ on {int(wrong.sum())} values of '{name}' over {len(readings)} {what} "
-                f"rows: {ours[worst]:.7g} against {theirs[worst]:.7g}",
+                f"ONNX Runtime and PyTorch differ on {int(wrong.sum())} values of '{name}' over "
+                f"{len(readings)} {what} rows: {ours[worst]:.7g} against {theirs[worst]:.7g}",
                 where="parity",
                 mend="this is a defect of the export; nothing was written",
             )

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -48,7 +49,9 @@ class Exported:
 def export_checkpoint(
     folder: Path, output: Path, *, created: str | None = None, mlflow_run_id: str | None = None
 ) -> str:
-    """Writes a checkpoint as a bundle; what `edge-train fit` finds under the entry point group `edge_detect.export`.
+    """Writes a checkpoint as a bundle.
+
+    `edge-train fit` finds it as the entry point `checkpoint` of the group `edge_detect.export`.
 
     Args:
         folder: What `Checkpoint.save` wrote.
@@ -85,15 +88,14 @@ def export_bundle(
     except BundleError as error:
         raise ExportError(f"the runtime would refuse this bundle: {error.what}", where=error.where) from None
     golden = check_parity(bundle.session, detector, checkpoint.golden.astype(np.float32), "golden")
-    drawn = random_rows(checkpoint.sensors, checkpoint.provenance.seed)
-    random = check_parity(bundle.session, detector, drawn, "random")
+    random = check_parity(bundle.session, detector, random_rows(checkpoint.sensors, seed=0), "random")
     _write(output, data)
     return Exported(output, len(data), bundle.digest, golden, random)
 
 
 def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
     """The bundle's bytes: equal checkpoints give equal ones."""
-    network = checkpoint.network
+    network: Any = checkpoint.network
     provenance = checkpoint.provenance
     metadata = Metadata(
         sensors=checkpoint.sensors,
@@ -110,7 +112,11 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         golden=make_golden(detector, checkpoint.golden),
         content_digest=UNSTAMPED,
     )
-    model = build_model(detector, metadata.to_json())
+    try:
+        document = metadata.to_json()
+    except ValueError:
+        raise ExportError("a metric or range is not a finite number", where="training.json") from None
+    model = build_model(detector, document)
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:

@@ -117,8 +117,9 @@ class Moments:
         self._mean = np.zeros(sensors)
         self._squares = np.zeros(sensors)
 
-    def add(self, values: NDArray[np.float64]) -> None:
+    def add(self, readings: NDArray[np.floating[Any]]) -> None:
         """Takes a page of rows, [rows, sensors]; only finite readings count."""
+        values = readings.astype(np.float64)
         finite = np.isfinite(values)
         count = finite.sum(0)
         mean = np.where(finite, values, 0.0).sum(0) / np.maximum(count, 1)

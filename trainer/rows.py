@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LabelledRows", "RowWriter", "iso_times", "replacing"]
+__all__ = ["LabelledRows", "RowWriter", "growing", "iso_times", "quoted", "replacing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +28,14 @@ class LabelledRows:
     Attributes:
         times: [rows] int64 nanoseconds since the epoch, UTC.
         machines: [rows] machine ids, a numpy unicode array.
-        values: [rows, sensors] float64 in raw units; NaN where a reading is missing.
+        values: [rows, sensors] float32 or float64, as they came, in raw units; NaN where there is none.
         anomaly: [rows] bool.
         kinds: [rows] what kind of anomaly, a numpy unicode array; empty where unknown or none.
     """
 
     times: NDArray[np.int64]
     machines: NDArray[np.str_]
-    values: NDArray[np.float64]
+    values: NDArray[np.floating[Any]]
     anomaly: NDArray[np.bool_]
     kinds: NDArray[np.str_]
 
@@ -71,9 +71,7 @@ class RowWriter:
         self.digest = hashlib.sha256()
         self.rows = 0
         self._put(
-            (
-                ",".join(("time", "machine_id", *map(_quoted, self._sensors), "anomaly", "kind")) + "\n"
-            ).encode()
+            (",".join(("time", "machine_id", *map(quoted, self._sensors), "anomaly", "kind")) + "\n").encode()
         )
 
     def write(self, rows: LabelledRows) -> None:
@@ -88,7 +86,7 @@ class RowWriter:
         columns += [pa.array(rows.anomaly.astype(np.int8)), pa.array(rows.kinds)]
         table = pa.table(columns, names=[str(i) for i in range(len(columns))])
         texts = {*np.unique(rows.machines).tolist(), *np.unique(rows.kinds).tolist()}
-        plain = all(_quoted(text) == text for text in texts)
+        plain = all(quoted(text) == text for text in texts)
         sink = pa.BufferOutputStream()
         csv.write_csv(
             table, sink, csv.WriteOptions(include_header=False, quoting_style="none" if plain else "needed")
@@ -109,6 +107,12 @@ def iso_times(times: NDArray[np.int64]) -> NDArray[np.str_]:
     return text
 
 
+def quoted(text: str) -> str:
+    """A cell of a CSV, in quotes where it needs them."""
+    special = any(character in text for character in ',"\r\n')
+    return '"' + text.replace('"', '""') + '"' if special else text
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only when the block ends well; on an error nothing is left.
@@ -120,11 +124,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     try:
         stream = temporary.open("wb")
     except OSError as error:
-        raise UsageError(
-            f"cannot write here ({error.strerror})",
-            where=str(path),
-            mend="name a file in a folder that you can write to",
-        ) from None
+        raise _unwritable(path, error) from None
     try:
         with stream:
             yield stream
@@ -137,6 +137,24 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _quoted(text: str) -> str:
-    special = any(character in text for character in ',"\r\n')
-    return '"' + text.replace('"', '""') + '"' if special else text
+@contextmanager
+def growing(path: Path) -> Iterator[IO[bytes]]:
+    """A file that others read while it is written.
+
+    Raises:
+        UsageError: The folder is not there or not writable.
+    """
+    try:
+        stream = path.open("wb")
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    with stream:
+        yield stream
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"cannot write here ({error.strerror})",
+        where=str(path),
+        mend="name a file in a folder that you can write to",
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_runtime.errors import UsageError
 from edge_runtime.simulation import SENSORS, Event, Kind, Simulator
-from trainer.rows import LabelledRows, RowWriter, iso_times
+from trainer.rows import LabelledRows, RowWriter, iso_times, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +40,9 @@ class Fleet:
 
     Args:
         simulators: One a machine, with one start and one cadence.
+
+    Attributes:
+        events: How many events began in the blocks drawn so far.
     """
 
     def __init__(self, simulators: Sequence[Simulator]) -> None:
@@ -51,6 +54,7 @@ class Fleet:
                 raise UsageError(f"two machines are named '{name}'", where="--machine")
         self._simulators = tuple(simulators)
         self._names = np.array(names)
+        self.events = 0
 
     @property
     def size(self) -> int:
@@ -64,6 +68,7 @@ class Fleet:
         values = np.stack([block.values for block in blocks], axis=1).astype(np.float64).round(4)
         kinds = np.stack([block.kinds for block in blocks], axis=1).reshape(-1)
         events = [event for simulator in self._simulators for event in simulator.take_events()]
+        self.events += len(events)
         rows = LabelledRows(
             times=np.repeat(blocks[0].times, self.size),
             machines=np.tile(self._names, ticks),
@@ -163,7 +168,8 @@ class CsvTarget:
             return
         for event in events:
             start, stop, onset = iso_times(np.array([event.start_ns, event.stop_ns, event.onset_ns]))
-            line = f"{event.machine},{event.kind.name},{' '.join(event.sensors)},{start},{stop},{onset}\n"
+            names = " ".join(event.sensors)
+            line = f"{quoted(event.machine)},{event.kind.name},{names},{start},{stop},{onset}\n"
             self._events.write(line.encode())
 
     def flush(self) -> None:

@@ -1,7 +1,7 @@
 """A fresh process: how long from its start to its first score, and how much memory it took.
 
-`python -m edge_runtime.bench.fresh [BUNDLE]` is that process. It says at which moment the first row was scored, on the
-clock that all processes share, so that neither its end nor the pipe is counted.
+That process says at which moment its first row was scored, on the clock that all processes share, so that
+neither its end nor the pipe is counted.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def _start_one(bundle: Path | None) -> FreshStart:
         reason = (error.stderr.strip().splitlines() or [f"exit code {error.returncode}"])[-1]
         raise EdgeDetectError(f"the fresh process failed: {reason}", where="bench") from None
     except subprocess.TimeoutExpired:
-        raise EdgeDetectError(f"the fresh process took longer than {TIMEOUT_S:.0f} s", where="bench") from None
+        raise EdgeDetectError(
+            f"the fresh process took longer than {TIMEOUT_S:.0f} s", where="bench"
+        ) from None
     answer = json.loads(done.stdout)
     return FreshStart((answer["scored_at_ns"] - started) / 1e6, answer["rss_mb"])
 
@@ -89,7 +91,3 @@ def peak_memory_mb() -> float:
 
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-if __name__ == "__main__":
-    score_one()

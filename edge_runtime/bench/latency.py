@@ -1,7 +1,7 @@
 """How long calls take: one at a time, each measured by itself, compared within the same moments.
 
-The garbage collector stays on, as it is in a running gateway, so that its pauses are in the tail. Contestants take
-turns in short slices, so that whatever else the machine does meets them all alike and their ratio holds.
+The garbage collector stays on, as it is in a running gateway, so that its pauses are in the tail. Contestants
+take turns in short slices, so that whatever else the machine does meets them all alike and their ratio holds.
 """
 
 from __future__ import annotations

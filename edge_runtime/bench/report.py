@@ -40,7 +40,8 @@ def as_text(figures: Figures) -> str:
 def _lines(figures: Figures) -> Iterator[str]:
     where = figures.environment
     yield f"{figures.bundle}  {figures.digest}"
-    yield f"{where.cpu}, {where.cpus} CPUs, governor {where.governor or 'unknown'}, load {where.load}, {where.system}"
+    yield f"{where.cpu}, {where.cpus} CPUs, governor {where.governor or 'unknown'}, load {where.load}"
+    yield where.system
     yield (
         f"edge-detect {where.edge_detect}, Python {where.python}, numpy {where.numpy}, "
         f"ONNX Runtime {where.onnxruntime}"

@@ -1,8 +1,9 @@
 """The gate: ONNX Runtime never sees a file that holds anything a bundle has no use for.
 
-It reads the file by itself, with no dependency, and lets through an allow-list: known operators of the default
-domain with known attributes, float32 tensors (int64 only as an operator's axes), weights inside the file, one
-graph. A file that is not a protocol buffer is a `BundleFormatError`, one that holds more a `GateError`.
+It reads the file by itself, with no dependency, and lets through an allow-list: known operators of the
+default domain with known attributes, float32 tensors (int64 only as an operator's axes), weights inside the
+file, one graph. A file that is not a protocol buffer is a `BundleFormatError`, one that holds more a
+`GateError`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 
 from edge_runtime.bundle import schema
 from edge_runtime.bundle.metadata import METADATA_KEY
-from edge_runtime.bundle.protobuf import Message, Span, read_message
+from edge_runtime.bundle.protobuf import Message, Schema, Span, malformed, read_message
 from edge_runtime.errors import BundleFormatError, GateError
 
 __all__ = ["MAX_FILE_BYTES", "Graph", "Outline", "check_graph", "read_outline"]
@@ -26,6 +27,8 @@ MAX_INPUTS = 8
 MAX_RANK = 4
 MAX_DIMENSION = 65_536
 MAX_NAME = 256
+# What every ONNX writer begins with: it keeps a ZIP or a picture from being read as an odd model.
+IR_VERSION_TAG = 0x08
 # From what ONNX Runtime 1.18 still loads down to what edge-export writes.
 IR_VERSIONS = range(8, 11)
 OPSETS = range(17, 22)
@@ -41,7 +44,10 @@ class Operator:
 
 _FLOAT, _INT = schema.AttributeType.FLOAT, schema.AttributeType.INT
 OPERATORS = {
-    **{name: Operator() for name in ("Abs", "Add", "Div", "MatMul", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh")},
+    **{
+        name: Operator()
+        for name in ("Abs", "Add", "Div", "MatMul", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh")
+    },
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
 }
@@ -90,13 +96,18 @@ def read_outline(data: bytes) -> Outline:
         GateError: Holds something that the gate does not let through.
     """
     if not data:
-        raise BundleFormatError("the file is empty", mend="copy it again, or name a bundle that edge-export wrote")
+        raise BundleFormatError(
+            "the file is empty", mend="copy it again, or name a bundle that edge-export wrote"
+        )
+    if data[0] != IR_VERSION_TAG:
+        raise malformed("it does not begin like one")
     _at_most(len(data), MAX_FILE_BYTES, "bytes", "file")
     model = read_message(data, Span(0, len(data)), schema.MODEL, "model")
     entries = [_child(model, s, schema.ENTRY, "metadata") for s in model.spans.get("metadata_props", [])]
     if METADATA_KEY not in {entry.text("key") for entry in entries} or "graph" not in model.spans:
         raise BundleFormatError(
-            f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph", mend="write one with edge-export"
+            f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph",
+            mend="write one with edge-export",
         )
     if len(entries) != 1 or "value" not in entries[0].spans:
         raise GateError("holds other metadata than its own, or holds it twice", where="metadata")
@@ -104,7 +115,10 @@ def read_outline(data: bytes) -> Outline:
     if len(opsets) != 1 or opsets[0].text("domain") not in {"", "ai.onnx"}:
         raise GateError("uses an operator set other than the default one", where="model")
     outline = Outline(
-        model.number("ir_version"), opsets[0].number("version"), model.spans["graph"][0], entries[0].spans["value"][0]
+        model.number("ir_version"),
+        opsets[0].number("version"),
+        model.spans["graph"][0],
+        entries[0].spans["value"][0],
     )
     for what, version, known in (("IR", outline.ir_version, IR_VERSIONS), ("opset", outline.opset, OPSETS)):
         if version not in known:
@@ -145,7 +159,9 @@ def _initializers(graph: Message, names: dict[str, schema.ElementType]) -> int:
         kind, shape = tensor.number("data_type"), tensor.numbers.get("dims", [])
         where = f"graph: constant {name or index}"
         if kind not in ELEMENT_BYTES:
-            raise GateError(f"is of element type {kind}; only float32, and int64 for axes, is let through", where=where)
+            raise GateError(
+                f"is of element type {kind}; only float32, and int64 for axes, is let through", where=where
+            )
         _check_shape(shape, where)
         size = tensor.spans["raw_data"][0].size if "raw_data" in tensor.spans else 0
         if size != math.prod(shape) * ELEMENT_BYTES[schema.ElementType(kind)]:
@@ -173,9 +189,13 @@ def _nodes(graph: Message, names: dict[str, schema.ElementType]) -> dict[str, in
                 raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
         _at_most(len(node.spans.get("input", [])), MAX_INPUTS, "inputs", where)
         for position, name in enumerate(node.texts("input")):
-            wanted = schema.ElementType.INT64 if position in operator.int64_inputs else schema.ElementType.FLOAT32
+            wanted = (
+                schema.ElementType.INT64 if position in operator.int64_inputs else schema.ElementType.FLOAT32
+            )
             if names.get(name) != wanted:
-                raise GateError(f"input '{name[:40]}' is not a {wanted.name.lower()} that was defined before", where=where)
+                raise GateError(
+                    f"input '{name[:40]}' is not a {wanted.name.lower()} that was defined before", where=where
+                )
         if len(node.spans.get("output", [])) != 1:
             raise GateError("has not exactly one output", where=where)
         _define(names, node.texts("output")[0], schema.ElementType.FLOAT32, where)
@@ -194,7 +214,11 @@ def _values(graph: Message, what: str, wanted: tuple[str, ...]) -> list[tuple[st
                 raise GateError("is not a tensor", where=f"graph: {what} {value.text('name')}")
             message = _child(message, message.spans[step][0], kind, what)
         shapes = [_child(message, s, schema.SHAPE, what) for s in message.spans.get("shape", [])]
-        dims = [_child(s, d, schema.DIMENSION, what).number("dim_value") for s in shapes for d in s.spans.get("dim", [])]
+        dims = [
+            _child(s, d, schema.DIMENSION, what).number("dim_value")
+            for s in shapes
+            for d in s.spans.get("dim", [])
+        ]
         found.append((value.text("name"), message.number("elem_type"), dims))
     if tuple(name for name, _, _ in found) != wanted:
         raise GateError(f"{what}s are not {', '.join(wanted)}", where="graph")
@@ -219,5 +243,5 @@ def _at_most(count: int, limit: int, what: str, where: str) -> None:
         raise GateError(f"has {count:,} {what}, more than the {limit:,} that are let through", where=where)
 
 
-def _child(parent: Message, span: Span, kind: dict[int, schema.Field], where: str) -> Message:
+def _child(parent: Message, span: Span, kind: Schema, where: str) -> Message:
     return read_message(parent.data, span, kind, where)

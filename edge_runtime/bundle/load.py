@@ -87,10 +87,14 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(
-            f"cannot read the bundle ({error.strerror})", where=str(path), mend="name a bundle that edge-export wrote"
+            f"cannot read the bundle ({error.strerror})",
+            where=str(path),
+            mend="name a bundle that edge-export wrote",
         ) from None
     if len(data) > MAX_FILE_BYTES:
-        raise GateError(f"larger than any bundle, which has at most {MAX_FILE_BYTES:,} bytes", where=str(path))
+        raise GateError(
+            f"larger than any bundle, which has at most {MAX_FILE_BYTES:,} bytes", where=str(path)
+        )
     return path.name, data
 
 
@@ -119,7 +123,9 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
         except GateError:
             _refuse_other_versions(document)
             raise
-        passed("gate", f"{sum(graph.operators.values())} nodes, opset {outline.opset}, IR {outline.ir_version}")
+        passed(
+            "gate", f"{sum(graph.operators.values())} nodes, opset {outline.opset}, IR {outline.ir_version}"
+        )
         metadata = Metadata.from_json(document)
         _check_agreement(metadata, graph)
         passed("metadata", f"format version {metadata.format_version}, {graph.sensors} sensors")
@@ -129,7 +135,8 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
         passed("session", "ONNX Runtime, CPU, one thread")
         self_test = replay(session, metadata.golden)
         passed(
-            "self-test", f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}"
+            "self-test",
+            f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}",
         )
     return Bundle(name, file_digest(data), len(data), metadata, outline, graph, self_test, session)
 

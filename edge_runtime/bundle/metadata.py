@@ -123,10 +123,14 @@ class Threshold:
     per_machine: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for where, value in [("value", self.value), *((f"per_machine.{m}", v) for m, v in self.per_machine.items())]:
+        for where, value in [
+            ("value", self.value),
+            *((f"per_machine.{m}", v) for m, v in self.per_machine.items()),
+        ]:
             if not (math.isfinite(value) and value > 0):
                 raise BundleFormatError(
-                    f"a threshold must be finite and positive, not {value}", where=f"metadata: threshold.{where}"
+                    f"a threshold must be finite and positive, not {value}",
+                    where=f"metadata: threshold.{where}",
                 )
 
 
@@ -242,7 +246,7 @@ class Metadata:
                 of a wrong type.
         """
         try:
-            document = json.loads(text)
+            document = json.loads(text, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise BundleFormatError(f"the metadata is not JSON ({error})", where="metadata") from None
         if not isinstance(document, dict):
@@ -255,6 +259,17 @@ class Metadata:
                 mend="install a newer edge-detect, or export again with this one",
             )
         return _read(Metadata, document, "")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object; a field twice would let two readers of one file see different ones."""
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise BundleFormatError(
+            "a field is there twice", where=f"metadata: {next(n for n in names if names.count(n) > 1)}"
+        )
+    return fields
 
 
 T = TypeVar("T")
@@ -273,7 +288,7 @@ def _read(kind: type[T], value: Any, path: str) -> T:
     return kind(**{name: _value(hints[name], value[name], _join(path, name)) for name in sorted(fields)})
 
 
-def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: PLR0911
+def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: C901, PLR0911
     """A JSON value checked against a type hint of the schema above."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
@@ -287,17 +302,27 @@ def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: PLR0911
             return tuple(_value(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
         if len(value) != len(arguments):
             raise _wrong(path, f"{len(arguments)} values", value)
-        return tuple(_value(a, item, f"{path}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
+        return tuple(
+            _value(a, item, f"{path}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
+        )
     if origin is dict:
         if not isinstance(value, dict):
             raise _wrong(path, "an object", value)
         return {key: _value(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
     if hint is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        try:
+            number = (
+                math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
+            )
+        except OverflowError:  # a whole number beyond any float
+            number = math.inf
+        if not math.isfinite(number):
             raise _wrong(path, "a finite number", value)
-        return float(value)
+        return number
     if type(value) is not hint:
-        raise _wrong(path, {"str": "text", "int": "a whole number", "bool": "true or false"}[hint.__name__], value)
+        raise _wrong(
+            path, {"str": "text", "int": "a whole number", "bool": "true or false"}[hint.__name__], value
+        )
     return value
 
 

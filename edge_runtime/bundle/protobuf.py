@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from edge_runtime.errors import BundleFormatError, GateError
 
-__all__ = ["Field", "Message", "Schema", "Span", "Wire", "read_message"]
+__all__ = ["Field", "Message", "Schema", "Span", "Wire", "malformed", "read_message"]
 
 MAX_VARINT_BYTES = 10
 
@@ -82,7 +82,8 @@ class Message:
 def malformed(why: str) -> BundleFormatError:
     """The error for bytes that are no protocol buffer."""
     return BundleFormatError(
-        f"not an ONNX file, or a damaged one ({why})", mend="copy it again, or name a bundle that edge-export wrote"
+        f"not an ONNX file, or a damaged one ({why})",
+        mend="copy it again, or name a bundle that edge-export wrote",
     )
 
 
@@ -129,7 +130,10 @@ def read_message(data: bytes, span: Span, schema: Schema, where: str) -> Message
 
 
 def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
-    """A number and the position after it. Longer spellings of the same number are refused: one file, one reading."""
+    """A number and the position after it.
+
+    Longer spellings of the same number are refused: one file, one reading.
+    """
     value = 0
     for i in range(MAX_VARINT_BYTES):
         if position + i >= stop:

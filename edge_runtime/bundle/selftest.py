@@ -36,13 +36,16 @@ def replay(session: Any, golden: Golden) -> SelfTest:
     Raises:
         SelfTestError: A score differs by more than the tolerance, or the graph cannot be run.
     """
-    rows = np.asarray(golden.readings, np.float32)
+    with np.errstate(over="ignore"):  # a reading beyond float32 becomes infinite, and fails below
+        rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     try:
         score, errors, expected = session.run(["score", "errors", "expected"], {"readings": rows})
-    except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SelfTestError(f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test") from None
+        raise SelfTestError(
+            f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test"
+        ) from None
     if score.shape != wanted.shape or errors.shape != rows.shape or expected.shape != rows.shape:
         raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
     difference = np.abs(np.asarray(score, np.float64) - wanted)
@@ -52,9 +55,11 @@ def replay(session: Any, golden: Golden) -> SelfTest:
     if len(wrong):
         first = int(wrong[0])
         raise SelfTestError(
-            f"{len(wrong)} of {len(rows)} golden rows do not come out as the trainer saw them: row {first} scores "
-            f"{score[first]:.6g} instead of {wanted[first]:.6g}",
+            f"{len(wrong)} of {len(rows)} golden rows do not come out as the trainer saw them: "
+            f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
             where="self-test",
-            mend="export the model again; if that does not help, this machine's ONNX Runtime computes it differently",
+            mend="export the model again; if that does not help, this machine computes otherwise",
         )
-    return SelfTest(len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max()))
+    return SelfTest(
+        len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
+    )

@@ -32,7 +32,9 @@ def _version(asked: bool) -> None:  # noqa: FBT001
 @app.callback()
 def _root(
     *,
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Watch machines with a small anomaly detector."""
 

@@ -64,4 +64,6 @@ class HoldCounter:
 
     def restore(self, state: dict[str, float]) -> None:
         """Goes on from what `state` gave; counters are brought within 0 and the cap."""
-        self._counters = {machine: min(self._hold.cap, max(0.0, float(count))) for machine, count in state.items()}
+        self._counters = {
+            machine: min(self._hold.cap, max(0.0, float(count))) for machine, count in state.items()
+        }

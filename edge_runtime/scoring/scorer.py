@@ -47,8 +47,8 @@ class Scorer:
     ) -> Results:
         """Scores a block; rows of several machines may be mixed, each machine's in time order.
 
-        A row that is not scorable, has a reading that is not finite, or has readings so far off that its score
-        is not finite, is unknown: NaN score, errors and expected. It leaves its machine's hold as it is.
+        A row that is not scorable, has a reading that is not finite, or has readings so far off that its
+        score is not finite, is unknown: NaN score, errors and expected. It does not move its machine's hold.
 
         Args:
             readings: [rows, sensors] in the bundle's order of sensors, raw units.
@@ -67,7 +67,7 @@ class Scorer:
             )
         rows = len(readings)
         why = np.zeros(rows, np.int8)
-        usable = np.isfinite(values).all(1)
+        usable: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=1)
         if not usable.all():
             why[~usable] = np.where(np.isnan(values[~usable]).any(1), Reason.MISSING, Reason.NOT_FINITE)
         if scorable is not None:
@@ -97,7 +97,9 @@ class Scorer:
             return Scores(*self._session.run(OUTPUTS, {"readings": values}))
         shape = values.shape
         scores = Scores(
-            np.full(shape[0], np.nan, np.float32), np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
+            np.full(shape[0], np.nan, np.float32),
+            np.full(shape, np.nan, np.float32),
+            np.full(shape, np.nan, np.float32),
         )
         if usable.any():
             found = self._session.run(OUTPUTS, {"readings": values[usable]})

@@ -13,9 +13,9 @@ __all__ = ["make_session"]
 def make_session(data: bytes) -> Any:
     """An `onnxruntime.InferenceSession` for a gateway: small, quiet, and the same everywhere.
 
-    One thread, because a row is scored faster than a second thread wakes up, and none that spins while there is
-    nothing to do. From bytes, never from a path, so that what was checked is what runs. The provider is named and
-    the fallback is off, so that a session never changes its numerics behind our back.
+    One thread, because a row is scored faster than a second thread wakes up, and none that spins while there
+    is nothing to do. From bytes, never from a path, so that what was checked is what runs. The provider is
+    named and the fallback is off, so that a session never changes its numerics behind our back.
 
     Raises:
         BundleFormatError: ONNX Runtime refuses the model.
@@ -36,6 +36,6 @@ def make_session(data: bytes) -> Any:
         return onnxruntime.InferenceSession(
             data, sess_options=options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
-    except Exception as error:  # ONNX Runtime's errors share no base class below Exception
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BundleFormatError(f"ONNX Runtime refuses the model ({reason[:200]})", where="session") from None

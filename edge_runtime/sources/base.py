@@ -19,8 +19,8 @@ class Batch:
 
     Attributes:
         readings: The rows; may be empty (an idle poll, so that the loop can look at the clock).
-        checkpoint: Where to go on after these rows, as JSON text. The ledger stores it in the same transaction
-            as the rows' results; None for a source that cannot go back.
+        checkpoint: Where to go on after these rows, as JSON text. The ledger stores it in the same
+            transaction as the rows' results; None for a source that cannot go back.
         skipped: Reason to the number of rows that were read but could not become readings.
     """
 
@@ -32,13 +32,17 @@ class Batch:
 class Source(Protocol):
     """A feed of readings.
 
-    `batches` yields until the feed ends or `close` is called from another thread or a signal handler. A source
-    that can go back starts after `checkpoint`, what a batch of an earlier process carried. It raises
-    `SourceUnavailableError` when the caller should back off and call `batches` again from the last checkpoint,
-    and `SourceError` when it failed for good.
+    `batches` yields until the feed ends or `close` is called from another thread or a signal handler. A
+    source that can go back starts after `checkpoint`, what a batch of an earlier process carried. It raises
+    `SourceUnavailableError` when the caller should back off and call `batches` again from the last
+    checkpoint, and `SourceError` when it failed for good.
     """
 
     name: str
+
+    def check(self) -> None:
+        """Fails now, before a row is read, where the source could not work at all."""
+        ...
 
     def batches(self, checkpoint: str | None) -> Iterator[Batch]:
         """Yields the feed from `checkpoint` on, oldest first for each machine."""

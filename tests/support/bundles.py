@@ -1,4 +1,4 @@
-"""Small real bundles for tests: a network with fixed random weights, everything else as `edge-train fit` makes it."""
+"""Small real bundles for tests: random weights, fixed by a seed; the rest as `edge-train fit` makes it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def normal_rows(
     """Rows as in training: each sensor evenly spread over its centre ± spread, [rows, sensors]."""
     random = np.random.default_rng(seed)
     centre, spread = np.asarray([s[2] for s in sensors]), np.asarray([s[3] for s in sensors])
-    drawn: NDArray[np.float32] = (centre + spread * random.uniform(-1, 1, (rows, len(sensors)))).astype(np.float32)
+    drawn: NDArray[np.float32] = (centre + spread * random.uniform(-1, 1, (rows, len(sensors)))).astype(
+        np.float32
+    )
     return drawn
 
 
@@ -126,7 +128,7 @@ def make_bundle(
     per_machine: Mapping[str, float] | None = None,
     train: int = 0,
 ) -> Path:
-    """A bundle in this folder, proved and written by the real exporter; the arguments are `make_checkpoint`'s."""
+    """A bundle in this folder, written by the real exporter; the arguments are `make_checkpoint`'s."""
     from export.write import export_checkpoint  # noqa: PLC0415
 
     checkpoint = make_checkpoint(

@@ -32,6 +32,7 @@ def prepared(origin: Any, folder: Path, labeller: Labeller | None = None, gap_s:
     return prepare_folder(
         origin,
         folder,
+        extent=origin.extent(),
         make_labeller=lambda _train: labeller or NoLabels(),
         shares=Shares(0.7, 0.15, 0.15),
         gap_s=gap_s,

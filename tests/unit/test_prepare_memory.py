@@ -48,8 +48,9 @@ class Endless:
 
 def prepared(pages: int, folder: Path) -> None:
     prepare_folder(
-        Endless(pages),
+        origin := Endless(pages),
         folder,
+        extent=origin.extent(),
         make_labeller=lambda _train: NoLabels(),
         shares=Shares(0.7, 0.15, 0.15),
         gap_s=60.0,

@@ -38,6 +38,10 @@ class SensorAutoencoder(nn.Module):
         for inputs, outputs in pairwise((sensors, *widths, sensors)):
             layers += [nn.Linear(inputs, outputs), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
+        # Of a handful of units that all start near zero, ReLU may keep some, or all, silent for good: the network
+        # then reproduces its mean whatever it is shown. Started well above zero, they all learn.
+        bottleneck = layers[2 * widths.index(min(widths))]
+        nn.init.ones_(bottleneck.bias)  # type: ignore[arg-type]
 
     def forward(self, scaled: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [rows, sensors] to [rows, sensors]."""

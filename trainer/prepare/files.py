@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.timeparse import format_time
 from trainer.prepare.buckets import sorted_by_time
-from trainer.prepare.origin import PAGE_ROWS
+from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, PAGE_ROWS, whole_times
 from trainer.rows import LabelledRows
 from trainer.tables import column_names, numeric_columns, read_pages, time_column, times_ns
 
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["FileOrigin"]
 
 MACHINE_NAMES = ("machine_id", "machine")
-LABEL_NAMES = ("anomaly", "kind", "label", "changepoint", "is_anomaly")
 SAMPLES_A_PAGE = 512
-ONE_MACHINE = "machine"
 
 
 class FileOrigin:
@@ -70,11 +69,12 @@ class FileOrigin:
 
     def describe(self) -> dict[str, Any]:
         """The files and the choice from them."""
+        start, stop = self._bounds
         return {
             "files": [str(path) for path in self._paths],
             "machines": list(self._machines) or None,
-            "start_ns": self._bounds[0],
-            "stop_ns": self._bounds[1],
+            "start": None if start is None else format_time(start),
+            "stop": None if stop is None else format_time(stop),
         }
 
     def extent(self) -> tuple[int, int]:
@@ -107,7 +107,7 @@ class FileOrigin:
             for page in self._rows(times_only=False)
         )
         if self._edges is None:
-            yield from _whole_times(inside)
+            yield from whole_times(inside)
         else:
             yield from sorted_by_time(inside, self._edges, len(self.sensors))
 
@@ -196,28 +196,3 @@ def _text(column: pd.Series[Any]) -> NDArray[np.str_]:
         column.astype("object").where(column.notna(), "").astype(str).to_numpy(dtype=np.str_)
     )
     return text
-
-
-def _whole_times(pages: Iterator[LabelledRows]) -> Iterator[LabelledRows]:
-    """Moves the last time's rows to the next page, where more of them may be."""
-    held: LabelledRows | None = None
-    for page in pages:
-        rows = page if held is None else _joined(held, page)
-        if not len(rows):
-            continue
-        cut = int(np.searchsorted(rows.times, rows.times[-1]))
-        held = rows.take(slice(cut, None))
-        if cut:
-            yield rows.take(slice(cut))
-    if held is not None and len(held):
-        yield held
-
-
-def _joined(first: LabelledRows, second: LabelledRows) -> LabelledRows:
-    return LabelledRows(
-        np.concatenate([first.times, second.times]),
-        np.concatenate([first.machines, second.machines]),
-        np.concatenate([first.values, second.values]),  # noqa: PD011
-        np.concatenate([first.anomaly, second.anomaly]),
-        np.concatenate([first.kinds, second.kinds]),
-    )

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from trainer.rows import LabelledRows
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from trainer.rows import LabelledRows
+    from edge_runtime.records import Readings
 
-__all__ = ["PAGE_ROWS", "Origin", "distinct"]
+
+__all__ = ["LABEL_NAMES", "ONE_MACHINE", "PAGE_ROWS", "Origin", "distinct", "labelled_rows", "whole_times"]
 
 PAGE_ROWS = 50_000
+# Columns that label a row and are no sensors.
+LABEL_NAMES = ("anomaly", "kind", "label", "changepoint", "is_anomaly")
+# The machine of rows that name none.
+ONE_MACHINE = "machine"
 
 
 class Origin(Protocol):
@@ -59,6 +66,50 @@ def distinct(rows: LabelledRows) -> tuple[LabelledRows, int]:
     repeats[1:] = (rows.times[1:] == rows.times[:-1]) & (codes[1:] == codes[:-1])
     dropped = int(repeats.sum())
     return (rows.take(~repeats) if dropped else rows), dropped
+
+
+def labelled_rows(block: Readings) -> LabelledRows:
+    """Readings as rows without a label yet."""
+    return LabelledRows(
+        times=block.times,
+        machines=block.machines,
+        values=block.values,
+        anomaly=np.zeros(len(block), np.bool_),
+        kinds=np.full(len(block), ""),
+    )
+
+
+def whole_times(pages: Iterable[LabelledRows]) -> Iterator[LabelledRows]:
+    """The same rows on pages of about `PAGE_ROWS` that end between two times; rows must rise in time."""
+    held: list[LabelledRows] = []
+    rows = 0
+    for page in pages:
+        if not len(page):
+            continue
+        held.append(page)
+        rows += len(page)
+        if rows < PAGE_ROWS:
+            continue
+        joined = _joined(held)
+        # More rows of the last time may be on the next page.
+        cut = int(np.searchsorted(joined.times, joined.times[-1]))
+        if cut:
+            yield joined.take(slice(cut))
+        held, rows = [joined.take(slice(cut, None))], len(joined) - cut
+    if rows:
+        yield _joined(held)
+
+
+def _joined(pages: list[LabelledRows]) -> LabelledRows:
+    if len(pages) == 1:
+        return pages[0]
+    return LabelledRows(
+        times=np.concatenate([page.times for page in pages]),
+        machines=np.concatenate([page.machines for page in pages]),
+        values=np.concatenate([page.values for page in pages]),
+        anomaly=np.concatenate([page.anomaly for page in pages]),
+        kinds=np.concatenate([page.kinds for page in pages]),
+    )
 
 
 def _rising(times: NDArray[np.int64], codes: NDArray[np.intp]) -> bool:

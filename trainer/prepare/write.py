@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer.labels import Labeller
     from trainer.prepare.origin import Origin
 
-__all__ = ["Prepared", "prepare_folder"]
+__all__ = ["Prepared", "check_folder", "prepare_folder"]
 
 METADATA_FILE = "metadata.json"
 
@@ -42,22 +42,45 @@ class Prepared:
     tallies: dict[str, Tally]
     metadata: dict[str, Any]
 
+    def table(self) -> str:
+        """The anomalies of each split and machine, for people."""
+        lines = [("split", "machine", "rows", "anomalies", "share", "kinds")]
+        for name, tally in self.tallies.items():
+            for machine, rows in sorted(tally.rows_by_machine.items()):
+                count = tally.anomalies_of(machine)
+                kinds = (
+                    f"{kind or 'unnamed'} {n:,}" for kind, n in sorted(tally.kinds.get(machine, {}).items())
+                )
+                lines.append(
+                    (name, machine, f"{rows:,}", f"{count:,}", f"{count / rows:.1%}", ", ".join(kinds))
+                )
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if 2 <= i <= 4 else cell.ljust(width)  # noqa: PLR2004
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+
 
 def prepare_folder(
     origin: Origin,
     folder: Path,
     *,
+    extent: tuple[int, int],
     make_labeller: Callable[[Stretch], Labeller],
     shares: Shares,
     gap_s: float,
     units: Mapping[str, str],
     progress: Callable[[int], None],
 ) -> Prepared:
-    """Reads an origin once from its first row to its last and writes the splits as it goes.
+    """Reads an origin from its first row to its last and writes the splits as it goes.
 
     Args:
         origin: Where the rows come from.
         folder: Made, with its parents; may exist as an empty folder or as one that an earlier run made.
+        extent: Times of the origin's first and last row, nanoseconds.
         make_labeller: Makes the labeller when the training stretch is known.
         shares: How long each split is.
         gap_s: Seconds left out between two splits.
@@ -68,8 +91,8 @@ def prepare_folder(
         InputError: A split has no row.
         UsageError: The folder holds something else or cannot be written.
     """
-    _usable(folder)
-    first, last = origin.extent()
+    check_folder(folder)
+    first, last = extent
     stretches = cut(first, last, shares, round(gap_s * 1e9))
     labeller = make_labeller(stretches[0])
     tallies = {name: Tally(origin.sensors) for name in SPLITS}
@@ -138,8 +161,12 @@ def _writers(folder: Path, sensors: tuple[str, ...]) -> Iterator[dict[str, RowWr
             stream.close()
 
 
-def _usable(folder: Path) -> None:
-    """A folder that is not there, empty or made by an earlier run; anything else is somebody's work."""
+def check_folder(folder: Path) -> None:
+    """Lets a folder through that is not there, empty or made by an earlier run.
+
+    Raises:
+        UsageError: It holds something else, which is somebody's work.
+    """
     try:
         names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:

@@ -1,0 +1,170 @@
+"""Settings to parts: which source, which sinks, and whether a ledger stands between them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime.csvrows import Columns
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.config import Settings
+    from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.influxdb.settings import InfluxSettings
+    from edge_runtime.sinks.base import Sink
+    from edge_runtime.sources.base import Source
+
+__all__ = ["make_ledger", "make_sinks", "make_source"]
+
+DIRECT_SINKS = ("stdout",)
+
+
+def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None]) -> Source:
+    """The source that the settings ask for, over the bundle's sensors.
+
+    Raises:
+        EdgeDetectError: Its settings are wrong or incomplete.
+    """
+    sensors = bundle.metadata.sensor_names
+    layout = settings.data
+    columns = Columns(sensors, layout.time_column, layout.machine_column, layout.machine)
+    kind = settings.run.source
+    if kind == "csv":
+        from edge_runtime.sources.csv import CsvSource  # noqa: PLC0415 - one source is used, one is imported
+
+        if settings.csv.input is None:
+            raise UsageError("the source csv needs a file", mend="name it with --input")
+        return CsvSource(settings.csv.input, columns)
+    if kind == "stdin":
+        from edge_runtime.sources.stdin import StdinSource  # noqa: PLC0415
+
+        return StdinSource(columns, report=report)
+    if kind == "influx":
+        return _influx_source(settings, sensors)
+    from edge_runtime.sources.simulate import SimulateSource  # noqa: PLC0415
+
+    simulate = settings.simulate
+    return SimulateSource(
+        sensors,
+        machines=simulate.machines,
+        severity=simulate.severity,
+        rate=simulate.rate,
+        seed=simulate.seed,
+        cadence=simulate.cadence,
+        speed=simulate.speed,
+    )
+
+
+def make_sinks(settings: Settings, bundle: Bundle) -> tuple[list[Sink], list[Sink]]:
+    """The sinks that take rows at once, and those that stand behind a ledger.
+
+    Raises:
+        EdgeDetectError: A sink's settings are wrong or incomplete.
+    """
+    sinks = {name: _sink(name, settings, bundle) for name in settings.run.sinks}
+    direct = [sink for name, sink in sinks.items() if name in DIRECT_SINKS]
+    return direct, [sink for name, sink in sinks.items() if name not in DIRECT_SINKS]
+
+
+def make_ledger(settings: Settings) -> Ledger:
+    """The ledger of this source; `--state` names its file, else it lies in the user's state folder.
+
+    Raises:
+        LedgerError: It cannot be used.
+    """
+    from edge_runtime.delivery.ledger import Ledger  # noqa: PLC0415
+
+    source = _identity(settings)
+    path = settings.run.state
+    if path is None:
+        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+        name = hashlib.sha256(source.encode()).hexdigest()[:12]
+        path = home / "edge-detect" / f"{settings.run.source}-{name}.sqlite"
+    return Ledger(path, source)
+
+
+def _identity(settings: Settings) -> str:
+    """What the source reads, so that a ledger is not used for another."""
+    influx = settings.influx
+    parts: dict[str, tuple[str | None, ...]] = {
+        "influx": (influx.url, influx.database, influx.bucket, influx.measurement, *influx.machines),
+        "csv": (str(settings.csv.input and settings.csv.input.resolve()),),
+    }
+    return " ".join([settings.run.source, *(part for part in parts.get(settings.run.source, ()) if part)])
+
+
+def _sink(name: str, settings: Settings, bundle: Bundle) -> Sink:
+    sensors = bundle.metadata.sensor_names
+    if name == "stdout":
+        from edge_runtime.sinks.stdout import StdoutSink  # noqa: PLC0415
+
+        return StdoutSink(sensors)
+    if name == "jsonl":
+        from edge_runtime.sinks.jsonl import JsonlSink  # noqa: PLC0415
+
+        if settings.jsonl.output is None:
+            raise UsageError("the sink jsonl needs a file", mend="name it with --output")
+        return JsonlSink(settings.jsonl.output, sensors)
+    from edge_runtime.sinks.influx import InfluxSink  # noqa: PLC0415
+
+    part = settings.influx_sink
+    return InfluxSink(
+        _influx_settings(settings, for_sink=True), sensors, bundle.digest, measurement=part.measurement
+    )
+
+
+def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
+    from edge_runtime.influxdb.readings import ReadingsQuery  # noqa: PLC0415
+    from edge_runtime.sources.influx import InfluxSource  # noqa: PLC0415
+    from edge_runtime.timeparse import parse_time  # noqa: PLC0415
+
+    part, now = settings.influx, time.time_ns()
+    if part.poll <= 0 or part.lateness < 0:
+        raise UsageError("a poll needs more than 0 seconds, and a lateness 0 or more", where="influx")
+    query = ReadingsQuery(
+        sensors,
+        measurement=part.measurement,
+        machine_tag=part.machine_tag,
+        machines=part.machines,
+        default_machine=settings.data.machine,
+    )
+    try:
+        flux = part.flux_file.read_text(encoding="utf-8") if part.flux_file else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the query ({error})", where=str(part.flux_file)) from None
+    return InfluxSource(
+        _influx_settings(settings, for_sink=False),
+        query,
+        start_ns=parse_time(part.start, now),
+        until_ns=None if part.until is None else parse_time(part.until, now),
+        poll=part.poll,
+        lateness=part.lateness,
+        flux=flux,
+    )
+
+
+def _influx_settings(settings: Settings, *, for_sink: bool) -> InfluxSettings:
+    from edge_runtime.influxdb.settings import influx_settings  # noqa: PLC0415
+
+    part, sink = settings.influx, settings.influx_sink
+    database, org, bucket = part.database, part.org, part.bucket
+    if for_sink and (sink.database or sink.bucket):
+        database, org, bucket = sink.database, sink.org or part.org, sink.bucket
+    return influx_settings(
+        url=(sink.url if for_sink else None) or part.url,
+        database=database,
+        retention_policy=None if for_sink else part.retention_policy,
+        org=org,
+        bucket=bucket,
+        username=part.username,
+        token_file=part.token_file,
+        password_file=part.password_file,
+        timeout=part.timeout,
+    )

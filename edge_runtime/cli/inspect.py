@@ -1,0 +1,143 @@
+"""`edge-detect inspect`: what a bundle says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.bundle.load import Bundle
+
+__all__ = ["inspect"]
+
+Rows = list[tuple[str, str]]
+
+
+def inspect(
+    bundle: Annotated[
+        Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show a bundle's sensors, threshold, quality, origin and size."""
+    import json  # noqa: PLC0415
+
+    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
+
+    loaded = load_bundle(bundle)
+    if as_json:
+        typer.echo(json.dumps(_document(loaded), indent=2, ensure_ascii=False))
+    else:
+        typer.echo("\n".join(_table(loaded)))
+
+
+def _document(bundle: Bundle) -> dict[str, Any]:
+    """Everything, with the metadata as it stands in the file; of the golden rows only how many there are."""
+    import dataclasses  # noqa: PLC0415
+
+    metadata = dataclasses.asdict(bundle.metadata)
+    golden = metadata.pop("golden")
+    return {
+        "name": bundle.name,
+        "digest": bundle.digest,
+        "bytes": bundle.size,
+        "opset": bundle.outline.opset,
+        "ir_version": bundle.outline.ir_version,
+        "operators": bundle.graph.operators,
+        "initializer_bytes": bundle.graph.initializer_bytes,
+        "golden": {
+            "rows": len(golden["scores"]),
+            "relative_tolerance": golden["relative_tolerance"],
+            "absolute_tolerance": golden["absolute_tolerance"],
+            "largest_difference": bundle.self_test.largest_difference,
+        },
+        "metadata": metadata,
+    }
+
+
+def _table(bundle: Bundle) -> list[str]:
+    metadata = bundle.metadata
+    width = max(len("sensor"), *(len(s.name) for s in metadata.sensors))
+    units = max(len("unit"), *(len(s.unit) for s in metadata.sensors))
+    lines = [f"{bundle.name}  {bundle.size:,} bytes", ""]
+    lines.append(f"  {'sensor':<{width}}  {'unit':<{units}}  {'trained on':<24}  physical range")
+    lines += [
+        f"  {s.name:<{width}}  {s.unit:<{units}}  {_range(s.training_range):<24}  {_range(s.physical_range)}"
+        for s in metadata.sensors
+    ]
+    for title, rows in _sections(bundle):
+        if rows:
+            widest = max(len(name) for name, _ in rows)
+            lines += ["", title, *(f"  {name:<{widest}}  {value}" for name, value in rows)]
+    return lines
+
+
+def _sections(bundle: Bundle) -> list[tuple[str, Rows]]:
+    metrics = bundle.metadata.metrics
+    return [
+        ("model", _model(bundle)),
+        ("validation", _metrics(metrics.validation)),
+        ("test", _metrics(metrics.test)),
+        ("origin", _origin(bundle)),
+        ("file", _file(bundle)),
+    ]
+
+
+def _model(bundle: Bundle) -> Rows:
+    metadata, threshold, limits = bundle.metadata, bundle.metadata.threshold, bundle.metadata.limits
+    model, hold = metadata.model, threshold.hold
+    chosen = f"{threshold.method}{_of(threshold.quantile)}{_of(threshold.metric)} on {threshold.rows:,} rows"
+    overrides = [(f"threshold of {name}", f"{value:.6g}") for name, value in threshold.per_machine.items()]
+    return [
+        ("kind", f"{model.kind}, {model.parameters:,} parameters, {metadata.scaler.kind} scaling"),
+        ("cadence", f"{metadata.cadence_seconds:g} s"),
+        ("threshold", f"{threshold.value:.6g}  ({chosen})"),
+        *sorted(overrides),
+        ("hold", f"rise {hold.rise:g}, fall {hold.fall:g}, cap {hold.cap:g}, level {hold.level:g}"),
+        ("p99 latency", "not declared" if limits.p99_latency_us is None else f"{limits.p99_latency_us:g} µs"),
+        ("memory", "not declared" if limits.memory_mb is None else f"{limits.memory_mb:g} MB"),
+    ]
+
+
+def _origin(bundle: Bundle) -> Rows:
+    origin = bundle.metadata.provenance
+    versions = [f"{name} {version}" for name, version in sorted(origin.versions.items())]
+    return [
+        ("data", origin.data_digest),
+        ("from", origin.time_start),
+        ("to", origin.time_stop),
+        ("machines", ", ".join(origin.machines) or "not named"),
+        ("seed", str(origin.seed)),
+        ("versions", ", ".join(versions)),
+        ("git revision", origin.git_revision or "unknown"),
+        ("MLflow run", origin.mlflow_run_id or "not stated"),
+        ("created", origin.created or "not stated"),
+    ]
+
+
+def _file(bundle: Bundle) -> Rows:
+    metadata, outline, golden = bundle.metadata, bundle.outline, bundle.metadata.golden
+    tolerance = f"{golden.absolute_tolerance:.2g} + {golden.relative_tolerance:g} of the score"
+    return [
+        ("digest", bundle.digest),
+        ("content digest", metadata.content_digest),
+        ("format", f"version {metadata.format_version}, opset {outline.opset}, IR {outline.ir_version}"),
+        ("operators", ", ".join(f"{count} {name}" for name, count in bundle.graph.operators.items())),
+        ("weights", f"{bundle.graph.initializer_bytes:,} bytes"),
+        ("golden rows", f"{len(golden.scores)}, tolerance {tolerance}"),
+    ]
+
+
+def _metrics(metrics: dict[str, float]) -> Rows:
+    return [(name, f"{value:.4f}") for name, value in sorted(metrics.items())]
+
+
+def _range(values: tuple[float, float] | None) -> str:
+    return "not stated" if values is None else f"{values[0]:.6g} to {values[1]:.6g}"
+
+
+def _of(value: float | str | None) -> str:
+    return "" if value is None else f" {value}"

@@ -1,0 +1,208 @@
+"""`edge-detect run`: follow a feed, score it, deliver what is found."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.config import Settings
+    from edge_runtime.pipeline import Pipeline
+
+__all__ = ["run"]
+
+
+def run(  # noqa: PLR0913 - one for each option
+    *,
+    bundle: Annotated[Path | None, typer.Option(help="The bundle; without it, the default one.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file with the settings; options override it.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="simulate (the default), csv, stdin or influx.")] = None,
+    sink: Annotated[
+        list[str] | None, typer.Option(help="stdout (the default), jsonl or influx; repeat it for several.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Stop after so many rows.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="The ledger's file; without it, one in the user's state folder.")
+    ] = None,
+    input_file: Annotated[Path | None, typer.Option("--input", help="csv: the file to read.")] = None,
+    output: Annotated[Path | None, typer.Option(help="jsonl: the file to append to.")] = None,
+    time_column: Annotated[str | None, typer.Option(help="csv, stdin: the column of times.")] = None,
+    machine_column: Annotated[str | None, typer.Option(help="csv, stdin: the column of machine ids.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="influx: the server, such as http://127.0.0.1:8086.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="influx: the database (1.x, 3, or a mapped 2.x).")
+    ] = None,
+    org: Annotated[str | None, typer.Option(help="influx: the organisation of 2.x.")] = None,
+    bucket: Annotated[
+        str | None, typer.Option(help="influx: the bucket of 2.x, instead of a database.")
+    ] = None,
+    username: Annotated[str | None, typer.Option(help="influx: the user of 1.x.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="influx: a private file with the password.")
+    ] = None,
+    token_file: Annotated[Path | None, typer.Option(help="influx: a private file with the token.")] = None,
+    measurement: Annotated[str | None, typer.Option(help="influx: the measurement to read.")] = None,
+    machine_tag: Annotated[str | None, typer.Option(help="influx: the tag with the machine's id.")] = None,
+    machine: Annotated[
+        list[str] | None, typer.Option(help="influx: read this machine alone; repeat it for several.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="influx: where to begin without a checkpoint: now, -1h, a time.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="influx: stop before this time; without it, follow for ever.")
+    ] = None,
+    poll: Annotated[float | None, typer.Option(help="influx: seconds between two polls.")] = None,
+    lateness: Annotated[
+        float | None, typer.Option(help="influx: seconds by which a row may arrive late.")
+    ] = None,
+    flux_file: Annotated[
+        Path | None, typer.Option(help="influx: a Flux query of your own, with {start} and {stop}.")
+    ] = None,
+    sink_url: Annotated[
+        str | None, typer.Option(help="influx sink: another server than the source's.")
+    ] = None,
+    sink_database: Annotated[str | None, typer.Option(help="influx sink: another database.")] = None,
+    sink_bucket: Annotated[str | None, typer.Option(help="influx sink: another bucket of 2.x.")] = None,
+    sink_measurement: Annotated[
+        str | None, typer.Option(help="influx sink: the measurement to write.")
+    ] = None,
+    machines: Annotated[int | None, typer.Option(help="simulate: number of machines.")] = None,
+    severity: Annotated[float | None, typer.Option(help="simulate: how far faults move the sensors.")] = None,
+    rate: Annotated[float | None, typer.Option(help="simulate: faults per hour and machine.")] = None,
+    seed: Annotated[int | None, typer.Option(help="simulate: of every random choice.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="simulate: times faster than real time; 0: as fast as it goes.")
+    ] = None,
+    cadence: Annotated[
+        float | None, typer.Option(help="simulate: seconds between rows of a machine.")
+    ] = None,
+) -> None:
+    """Follow a feed, score every row, deliver verdicts. On a terminal a live view, in a pipe JSON lines.
+
+    Ctrl-C and SIGTERM end it cleanly. Secrets come from EDGE_DETECT_INFLUX_TOKEN,
+    EDGE_DETECT_INFLUX_USERNAME and EDGE_DETECT_INFLUX_PASSWORD, or from private files.
+    """
+    from edge_runtime.config import load_settings  # noqa: PLC0415
+
+    influx: dict[str, Any] = {
+        "url": url,
+        "database": database,
+        "org": org,
+        "bucket": bucket,
+        "username": username,
+    }
+    influx |= {"password_file": password_file, "token_file": token_file, "measurement": measurement}
+    influx |= {"machine_tag": machine_tag, "machines": machine, "start": start, "until": until, "poll": poll}
+    influx |= {"lateness": lateness, "flux_file": flux_file}
+    options: dict[str, dict[str, Any]] = {
+        "run": {"bundle": bundle, "source": source, "sinks": sink, "state": state, "rows": rows},
+        "data": {"time_column": time_column, "machine_column": machine_column},
+        "csv": {"input": input_file},
+        "jsonl": {"output": output},
+        "influx": influx,
+        "influx_sink": {
+            "url": sink_url,
+            "database": sink_database,
+            "bucket": sink_bucket,
+            "measurement": sink_measurement,
+        },
+        "simulate": {
+            "machines": machines,
+            "severity": severity,
+            "rate": rate,
+            "seed": seed,
+            "speed": speed,
+            "cadence": cadence,
+        },
+    }
+    _run(load_settings(config, options))
+
+
+def _run(settings: Settings) -> None:
+    import sys  # noqa: PLC0415
+    from contextlib import ExitStack  # noqa: PLC0415
+
+    from edge_runtime.assembly import make_ledger, make_sinks, make_source  # noqa: PLC0415
+    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
+    from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
+    from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
+
+    bundle = load_bundle(settings.run.bundle)
+    with ExitStack() as stack:
+        view = _view(settings, bundle)
+        report = view.report if view else _to_stderr
+        source = make_source(settings, bundle, report)
+        direct, durable = make_sinks(settings, bundle)
+        source.check()
+        for sink in (*direct, *durable):
+            sink.check()
+        needs_ledger = bool(durable) or settings.run.source == "influx"
+        ledger = stack.enter_context(_closing(make_ledger(settings))) if needs_ledger else None
+        senders = [Sender(sink, ledger, report) for sink in durable] if ledger else []
+        pipeline = Pipeline(
+            source,
+            bundle,
+            direct=[] if view else direct,
+            ledger=ledger,
+            senders=senders,
+            report=report,
+            watch=view.watch if view else None,
+            most_rows=settings.run.rows,
+        )
+        _stop_on_signals(pipeline)
+        try:
+            with view or ExitStack():
+                pipeline.run()
+        finally:
+            for line in pipeline.accounts.lines():
+                sys.stderr.write(f"{line}\n")
+            if ledger:
+                for sink in durable:
+                    waiting = ledger.waiting(sink.name)
+                    sys.stderr.write(f"  {sink.name}: {waiting:,} rows wait in the ledger\n")
+
+
+def _view(settings: Settings, bundle: Bundle) -> Any:
+    """The live view, where standard output is a terminal and asked for; else None."""
+    import sys  # noqa: PLC0415
+
+    if "stdout" not in settings.run.sinks or not sys.stdout.isatty():
+        return None
+    import time  # noqa: PLC0415
+
+    from edge_runtime.view import LiveView  # noqa: PLC0415
+
+    return LiveView(f"{bundle.name} on {settings.run.source}", bundle.metadata, time.monotonic)
+
+
+def _stop_on_signals(pipeline: Pipeline) -> None:
+    """The first signal ends the run cleanly; a second one ends it at once."""
+    import signal  # noqa: PLC0415
+
+    def stop(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        pipeline.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+def _to_stderr(line: str) -> None:
+    import sys  # noqa: PLC0415
+
+    sys.stderr.write(f"edge-detect: {line}\n")
+    sys.stderr.flush()
+
+
+def _closing(ledger: Any) -> Any:
+    from contextlib import closing  # noqa: PLC0415
+
+    return closing(ledger)

@@ -1,0 +1,284 @@
+"""The ledger: one SQLite file in which results, checkpoint and state are committed together, or not at all.
+
+What is in it after a power cut is what was committed before: WAL with `synchronous=FULL` syncs each commit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+from edge_runtime.errors import LedgerError, LedgerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["Ledger", "Parcel"]
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, rows INTEGER NOT NULL,
+                     payload BLOB NOT NULL);
+CREATE INDEX outbox_by_sink ON outbox (sink, id);
+CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, sink TEXT NOT NULL, rows INTEGER NOT NULL,
+                           payload BLOB NOT NULL, error TEXT NOT NULL);
+"""
+MOST_OUTBOX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A payload on its way to a sink.
+
+    Attributes:
+        id: Its place in the order; rises.
+        rows: Number of rows in it.
+        payload: What the sink encoded.
+    """
+
+    id: int
+    rows: int
+    payload: bytes
+
+
+class Ledger:
+    """The open ledger of one process; safe to use from several threads.
+
+    Args:
+        path: The file; made when missing, with its folder.
+        source: What is read, such as "influx http://… plant sensors": a ledger belongs to one source.
+        most_bytes: Bound on the payloads that wait; beyond it the oldest go, and are counted.
+
+    Raises:
+        LedgerError: Another process uses it, it belongs to another source, is of another version or damaged,
+            or its folder cannot be written.
+    """
+
+    def __init__(self, path: Path, source: str, *, most_bytes: int = MOST_OUTBOX_BYTES) -> None:
+        self._path = path
+        self._most_bytes = most_bytes
+        self._mutex = threading.RLock()
+        self._lock = self._take_lock()
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._prepare(source)
+            self._bytes = self._sum_bytes()
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise LedgerError(
+                f"cannot be used ({error})",
+                where=str(path),
+                mend="move it away to begin a new one, or make room",
+            ) from None
+        except LedgerError:
+            self._db.close()
+            self._lock.close()
+            raise
+
+    def commit(
+        self,
+        *,
+        checkpoint: str | None,
+        state: Mapping[str, Any],
+        payloads: Mapping[str, tuple[bytes, int]],
+        counters: Mapping[str, int],
+    ) -> None:
+        """Stores everything that a block of rows led to, in one transaction.
+
+        Args:
+            checkpoint: Where the source goes on; None keeps the last one.
+            state: Name to JSON-ready state.
+            payloads: Sink to its payload and the number of rows in it.
+            counters: Name to what is added to it.
+
+        Raises:
+            LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
+        """
+        with self._transaction() as db:
+            about = {f"state.{name}": json.dumps(value) for name, value in state.items()}
+            if checkpoint is not None:
+                about["checkpoint"] = checkpoint
+            db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+            _count(db, counters)
+            db.executemany(
+                "INSERT INTO outbox (sink, rows, payload) VALUES (?, ?, ?)",
+                [(sink, rows, payload) for sink, (payload, rows) in payloads.items()],
+            )
+            self._bytes += sum(len(payload) for payload, _ in payloads.values())
+            self._make_room(db)
+
+    def parcels(self, sink: str, *, most: int, most_bytes: int = 4 << 20) -> list[Parcel]:
+        """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one."""
+        with self._mutex:
+            found: list[Parcel] = []
+            size = 0
+            rows = self._db.execute(
+                "SELECT id, rows, payload FROM outbox WHERE sink = ? ORDER BY id LIMIT ?", (sink, most)
+            )
+            for row in rows:
+                parcel = Parcel(*row)
+                size += len(parcel.payload)
+                if found and size > most_bytes:
+                    break
+                found.append(parcel)
+            return found
+
+    def delivered(self, sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
+        """Takes parcels out of the outbox, for they are where they belong.
+
+        Raises:
+            LedgerUnavailableError: The disk is full or does not answer.
+        """
+        with self._transaction() as db:
+            self._remove(db, parcels)
+            if position is not None:
+                db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"position.{sink}", position))
+            _count(db, {f"delivered.{sink}": sum(parcel.rows for parcel in parcels)})
+
+    def bury(self, sink: str, parcel: Parcel, error: str) -> None:
+        """Puts a parcel that its sink will never take among the dead letters.
+
+        Raises:
+            LedgerUnavailableError: The disk is full or does not answer.
+        """
+        with self._transaction() as db:
+            self._remove(db, [parcel])
+            db.execute(
+                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)",
+                (parcel.id, sink, parcel.rows, parcel.payload, error),
+            )
+            _count(db, {f"dead.{sink}": parcel.rows})
+
+    def checkpoint(self) -> str | None:
+        """Where the source goes on."""
+        return self._about("checkpoint")
+
+    def state(self, name: str) -> Any | None:
+        """A state as it was committed last; None when it never was."""
+        text = self._about(f"state.{name}")
+        return None if text is None else json.loads(text)
+
+    def position(self, sink: str) -> str | None:
+        """What the sink had delivered."""
+        return self._about(f"position.{sink}")
+
+    def counters(self) -> dict[str, int]:
+        """Everything that was counted since the ledger was made."""
+        with self._mutex:
+            return dict(self._db.execute("SELECT name, value FROM counters").fetchall())
+
+    def waiting(self, sink: str) -> int:
+        """Number of rows that wait for a sink."""
+        with self._mutex:
+            found = self._db.execute(
+                "SELECT COALESCE(SUM(rows), 0) FROM outbox WHERE sink = ?", (sink,)
+            ).fetchone()
+            return int(found[0])
+
+    def close(self) -> None:
+        """Closes the file and lets other processes have it."""
+        with self._mutex:
+            self._db.close()
+            self._lock.close()
+
+    def _take_lock(self) -> IO[bytes]:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            lock = self._path.with_name(f"{self._path.name}.lock").open("ab")
+        except OSError as error:
+            raise LedgerError(
+                f"cannot be written ({error.strerror})",
+                where=str(self._path),
+                mend="name another file with --state",
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise LedgerError(
+                "another edge-detect uses it",
+                where=str(self._path),
+                mend="stop that one, or name another --state file",
+            ) from None
+        return lock
+
+    def _prepare(self, source: str) -> None:
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = FULL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise LedgerError(
+                f"is of version {version}, this edge-detect knows {SCHEMA_VERSION}",
+                where=str(self._path),
+                mend="name another --state file",
+            )
+        known = self._about("source")
+        if known is None:
+            self._db.execute("INSERT INTO about VALUES ('source', ?)", (source,))
+        elif known != source:
+            raise LedgerError(
+                f"belongs to another source ({known})",
+                where=str(self._path),
+                mend="name another --state file",
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._mutex:
+            size = self._bytes
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._bytes = size
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise LedgerUnavailableError(
+                    f"cannot be written ({error})", where=str(self._path), mend="make room on the disk"
+                ) from None
+
+    def _make_room(self, db: sqlite3.Connection) -> None:
+        """Drops the oldest parcels while too many bytes wait, and counts their rows."""
+        if self._bytes <= self._most_bytes:
+            return
+        oldest = db.execute("SELECT id, sink, rows, LENGTH(payload) FROM outbox ORDER BY id").fetchall()
+        dropped: dict[str, int] = {}
+        for parcel, sink, rows, size in oldest[:-1]:
+            if self._bytes <= self._most_bytes:
+                break
+            db.execute("DELETE FROM outbox WHERE id = ?", (parcel,))
+            self._bytes -= size
+            dropped[f"dropped.{sink}"] = dropped.get(f"dropped.{sink}", 0) + rows
+        _count(db, dropped)
+
+    def _remove(self, db: sqlite3.Connection, parcels: Sequence[Parcel]) -> None:
+        for parcel in parcels:
+            # One that was dropped for room while it was under way is gone already.
+            if db.execute("DELETE FROM outbox WHERE id = ?", (parcel.id,)).rowcount:
+                self._bytes -= len(parcel.payload)
+
+    def _sum_bytes(self) -> int:
+        return int(self._db.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()[0])
+
+    def _about(self, name: str) -> str | None:
+        with self._mutex:
+            row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+            return None if row is None else str(row[0])
+
+
+def _count(db: sqlite3.Connection, counters: Mapping[str, int]) -> None:
+    db.executemany(
+        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        [(name, number) for name, number in counters.items() if number],
+    )

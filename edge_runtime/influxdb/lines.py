@@ -1,0 +1,70 @@
+"""Line protocol, column by column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["encode_lines"]
+
+_KEY = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": " ", "\r": " "})
+_MEASUREMENT = str.maketrans({",": "\\,", " ": "\\ ", "\n": " ", "\r": " "})
+_TEXT = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": " ", "\r": " "})
+
+
+def encode_lines(
+    measurement: str,
+    times: NDArray[np.int64],
+    *,
+    tags: Mapping[str, Sequence[str] | NDArray[np.str_]],
+    fields: Mapping[str, NDArray[Any]],
+) -> bytes:
+    """Rows as line protocol, one line each with its nanoseconds.
+
+    Args:
+        measurement: Its name.
+        times: [rows] nanoseconds since the epoch.
+        tags: Name to [rows] of text; an empty one is left out.
+        fields: Name to [rows] of floats (those not finite are left out), whole numbers, booleans or text (an
+            empty one is left out). A row that has no field left gives no line.
+    """
+    parts = [_tag(name, values) for name, values in sorted(tags.items())]
+    head = measurement.translate(_MEASUREMENT)
+    series = [head + "".join(row) for row in zip(*parts, strict=True)] if parts else [head] * len(times)
+    columns = [_field(name, np.asarray(values)) for name, values in fields.items()]
+    lines = [
+        f"{name} {','.join(filter(None, row))} {time}\n"
+        for name, time, row in zip(series, times.tolist(), zip(*columns, strict=True), strict=True)
+        if any(row)
+    ]
+    return "".join(lines).encode()
+
+
+def _tag(name: str, values: Sequence[str] | NDArray[np.str_]) -> list[str]:
+    key = name.translate(_KEY)
+    encoded: dict[str, str] = {}
+    for value in map(str, values):
+        if value not in encoded:
+            # A trailing backslash would escape what follows it.
+            body = value.translate(_KEY)
+            encoded[value] = f",{key}={body.removesuffix(chr(92))}" if body else ""
+    return [encoded[str(value)] for value in values]
+
+
+def _field(name: str, values: NDArray[Any]) -> list[str]:
+    key = name.translate(_KEY)
+    if values.dtype.kind == "f":
+        finite = np.isfinite(values).tolist()
+        # The shortest decimal that gives this very number back, of its own precision.
+        return [f"{key}={value!s}" if ok else "" for value, ok in zip(values, finite, strict=True)]
+    if values.dtype.kind in "iu":
+        return [f"{key}={value}i" for value in values.tolist()]
+    if values.dtype.kind == "b":
+        return [f"{key}={'true' if value else 'false'}" for value in values.tolist()]
+    return [f'{key}="{value.translate(_TEXT)}"' if value else "" for value in map(str, values.tolist())]

@@ -1,0 +1,121 @@
+"""Which server, which database, and as whom. Secrets come from the environment or a private file alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edge_runtime.errors import UsageError
+
+__all__ = ["PASSWORD_VARIABLE", "TOKEN_VARIABLE", "USERNAME_VARIABLE", "InfluxSettings", "influx_settings"]
+
+TOKEN_VARIABLE = "EDGE_DETECT_INFLUX_TOKEN"  # noqa: S105 - the variable's name
+PASSWORD_VARIABLE = "EDGE_DETECT_INFLUX_PASSWORD"  # noqa: S105
+USERNAME_VARIABLE = "EDGE_DETECT_INFLUX_USERNAME"
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxSettings:
+    """Where and as whom to read and write.
+
+    Attributes:
+        url: Such as "http://127.0.0.1:8086".
+        database: Database of 1.x and 3 Core, or of a 2.x database mapping; empty when `bucket` is used.
+        retention_policy: Of 1.x; None for the default one.
+        org: Organisation of 2.x; with `bucket`.
+        bucket: Bucket of 2.x: reads go through Flux, writes through /api/v2/write.
+        username: User of 1.x.
+        password: Its password; never shown.
+        token: Token of 2.x or 3; never shown.
+        timeout: Seconds that the server may be silent.
+
+    Raises:
+        UsageError: They do not fit together.
+    """
+
+    url: str
+    database: str = ""
+    retention_policy: str | None = None
+    org: str | None = None
+    bucket: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UsageError(
+                f"'{self.url}' is not the address of an InfluxDB",
+                mend="write for instance http://127.0.0.1:8086",
+            )
+        if parts.username or parts.password:
+            raise UsageError(
+                "a user or password in the address of the InfluxDB",
+                mend=f"set {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
+            )
+        if bool(self.database) == bool(self.bucket):
+            raise UsageError(
+                "InfluxDB needs either a database or a bucket", mend="give --database, or --bucket with --org"
+            )
+        if self.bucket and not self.org:
+            raise UsageError("a bucket needs its organisation", mend="give --org")
+
+    @property
+    def place(self) -> str:
+        """The server and the database or bucket, for messages."""
+        return f"{self.url} ({f'bucket {self.bucket}' if self.bucket else f'database {self.database}'})"
+
+
+def influx_settings(  # noqa: PLR0913 - one for each option
+    *,
+    url: str,
+    database: str | None = None,
+    retention_policy: str | None = None,
+    org: str | None = None,
+    bucket: str | None = None,
+    username: str | None = None,
+    token_file: Path | None = None,
+    password_file: Path | None = None,
+    timeout: float = 30.0,
+) -> InfluxSettings:
+    """Settings from plain options, with the secrets from a private file or, without one, the environment.
+
+    Raises:
+        UsageError: The options do not fit together, or a secret's file may be read by others.
+    """
+    return InfluxSettings(
+        url=url,
+        database=database or "",
+        retention_policy=retention_policy,
+        org=org,
+        bucket=bucket,
+        username=username or os.environ.get(USERNAME_VARIABLE) or None,
+        password=_secret(password_file, PASSWORD_VARIABLE),
+        token=_secret(token_file, TOKEN_VARIABLE),
+        timeout=timeout,
+    )
+
+
+def _secret(file: Path | None, variable: str) -> str | None:
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        mode = Path(file).stat().st_mode
+        text = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError("others may read this secret", where=str(file), mend=f"chmod 600 {file}")
+    if not text or "\n" in text:
+        raise UsageError("the file of a secret must hold one line", where=str(file))
+    return text

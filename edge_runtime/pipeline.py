@@ -1,0 +1,231 @@
+"""The loop: read, check, score, store, deliver. The only file that knows the order of things."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.accounts import Accounts
+from edge_runtime.delivery.backoff import Backoff
+from edge_runtime.errors import LedgerUnavailableError, SourceUnavailableError
+from edge_runtime.quality import QualityCheck
+from edge_runtime.records import Readings, Reason, Results, Scores
+from edge_runtime.scoring.scorer import Scorer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.delivery.sender import Sender
+    from edge_runtime.sinks.base import Sink
+    from edge_runtime.sources.base import Batch, Source
+
+__all__ = ["Pipeline"]
+
+COMMIT_ROWS = 100
+COMMIT_S = 1.0
+STOP_WITHIN_S = 5.0
+
+
+@dataclass
+class _Pending:
+    """What was scored and is not committed yet."""
+
+    results: list[Results] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    checkpoint: str | None = None
+    rows: int = 0
+    since: float = 0.0
+
+
+class Pipeline:
+    """One source, one bundle, some sinks.
+
+    Args:
+        source: Where readings come from.
+        bundle: What scores them.
+        direct: Sinks that get each block at once and keep nothing, such as standard output.
+        ledger: Where everything else is committed; None when all sinks are direct.
+        senders: One for each sink behind the ledger.
+        report: Called with one line for a person.
+        watch: Called with each block of results; None for nobody.
+        most_rows: Stop after so many rows; None to go on.
+        clock: Seconds that only rise.
+        wait: Sleeps so many seconds.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts of a pipeline
+        self,
+        source: Source,
+        bundle: Bundle,
+        *,
+        direct: Sequence[Sink] = (),
+        ledger: Ledger | None = None,
+        senders: Sequence[Sender] = (),
+        report: Callable[[str], None],
+        watch: Callable[[Results], None] | None = None,
+        most_rows: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        self.accounts = Accounts()
+        self._source = source
+        self._scorer = Scorer(bundle)
+        self._quality = QualityCheck(bundle.metadata)
+        self._direct = direct
+        self._ledger = ledger
+        self._senders = senders
+        self._report = report
+        self._watch = watch
+        self._most_rows = most_rows
+        self._clock = clock
+        self._wait = wait
+        self._backoff = Backoff()
+        self._pending = _Pending()
+        self._checkpoint: str | None = None
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Ends `run` after the rows under way; safe from a signal handler."""
+        self._stopping = True
+        self._source.close()
+
+    def run(self) -> None:
+        """Runs until the source ends or `stop` is called; commits and delivers what it can before it returns.
+
+        Raises:
+            EdgeDetectError: The source failed for good; what was scored before is committed.
+        """
+        if self._ledger is not None:
+            self._restore(self._ledger)
+        for sender in self._senders:
+            sender.start()
+        try:
+            self._read()
+        finally:
+            self._commit()
+            for sender in self._senders:
+                sender.stop(STOP_WITHIN_S)
+
+    def _restore(self, ledger: Ledger) -> None:
+        self._checkpoint = ledger.checkpoint()
+        if (quality := ledger.state("quality")) is not None:
+            self._quality.restore(quality)
+        if (hold := ledger.state("hold")) is not None:
+            self._scorer.restore(hold)
+
+    def _read(self) -> None:
+        away = False
+        while not self._stopping:
+            try:
+                for batch in self._source.batches(self._checkpoint):
+                    if away:
+                        self._report(f"{self._source.name}: answers again")
+                        away = False
+                        self._backoff.reset()
+                    self._take(batch)
+                    if self._done():
+                        return
+            except SourceUnavailableError as error:
+                # What was read before the outage is worth committing before the wait.
+                self._commit()
+                if not away:
+                    self._report(f"{self._source.name}: {error}; trying again")
+                away = True
+                self._wait(self._backoff.next_wait())
+            else:
+                return
+
+    def _done(self) -> bool:
+        return self._most_rows is not None and self.accounts.counters["read"] >= self._most_rows
+
+    def _take(self, batch: Batch) -> None:
+        readings, checkpoint = batch.readings, batch.checkpoint
+        if self._most_rows is not None and self._ledger is None:
+            # Without a checkpoint to respect, exactly so many rows; with one, a block is whole or not at all.
+            readings = readings.take(slice(0, self._most_rows - self.accounts.counters["read"]))
+        pending = self._pending
+        if checkpoint is not None:
+            pending.checkpoint = checkpoint
+            self._checkpoint = checkpoint
+        if len(readings) or batch.skipped:
+            results = self._score(readings)
+            for name, number in self.accounts.add(results, batch.skipped).items():
+                pending.counters[name] = pending.counters.get(name, 0) + number
+            self._hand_on(results)
+            if not pending.rows:
+                pending.since = self._clock()
+            pending.results.append(results)
+            pending.rows += len(readings) + sum(batch.skipped.values())
+        if pending.rows >= COMMIT_ROWS or (pending.rows and self._clock() - pending.since >= COMMIT_S):
+            self._commit()
+
+    def _score(self, readings: Readings) -> Results:
+        reasons = self._quality.check(readings)
+        return self._scorer.score(readings, scorable=reasons == Reason.NONE, reasons=reasons)
+
+    def _hand_on(self, results: Results) -> None:
+        if not len(results):
+            return
+        for sink in self._direct:
+            sink.deliver([sink.encode(results)])
+        if self._watch is not None:
+            self._watch(results)
+
+    def _commit(self) -> None:
+        """Stores what is pending; waits while the disk does not take it, for nothing may be lost."""
+        pending, self._pending = self._pending, _Pending()
+        if self._ledger is None or not pending.rows:
+            return
+        results = _joined([block for block in pending.results if len(block)])
+        payloads = {}
+        if results is not None:
+            payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
+        backoff, away = Backoff(), False
+        while True:
+            try:
+                self._ledger.commit(
+                    checkpoint=pending.checkpoint,
+                    state={"quality": self._quality.state(), "hold": self._scorer.state()},
+                    payloads=payloads,
+                    counters=pending.counters,
+                )
+            except LedgerUnavailableError as error:
+                if self._stopping:
+                    # Not acknowledged, so not lost: the next start reads these rows again.
+                    self._report(f"ledger: {error}; {pending.rows} rows are left to the next start")
+                    return
+                if not away:
+                    self._report(f"ledger: {error}; reading waits until it can be written")
+                away = True
+                self._wait(backoff.next_wait())
+            else:
+                if away:
+                    self._report("ledger: can be written again")
+                for sender in self._senders:
+                    sender.wake()
+                return
+
+
+def _joined(blocks: list[Results]) -> Results | None:
+    if len(blocks) <= 1:
+        return blocks[0] if blocks else None
+    return Results(
+        Readings(
+            np.concatenate([b.readings.machines for b in blocks]),
+            np.concatenate([b.readings.times for b in blocks]),
+            np.concatenate([b.readings.values for b in blocks]),
+        ),
+        Scores(
+            np.concatenate([b.scores.score for b in blocks]),
+            np.concatenate([b.scores.errors for b in blocks]),
+            np.concatenate([b.scores.expected for b in blocks]),
+        ),
+        np.concatenate([b.severity for b in blocks]),
+        np.concatenate([b.verdicts for b in blocks]),
+        np.concatenate([b.reasons for b in blocks]),
+    )

@@ -1,0 +1,129 @@
+"""Results appended to a file, as JSON lines.
+
+Delivery: exactly once. The ledger knows how long the file was after the last delivery; what a crash left
+behind that is cut off at the next start, and delivered again from the outbox.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import IO, TYPE_CHECKING
+
+from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.sinks.rows import json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from edge_runtime.records import Results
+
+__all__ = ["JsonlSink"]
+
+
+class JsonlSink:
+    """Appends to one file, synced to the disk with each delivery.
+
+    Args:
+        path: The file; made when missing.
+        sensors: The bundle's.
+    """
+
+    name = "jsonl"
+
+    def __init__(self, path: Path, sensors: tuple[str, ...]) -> None:
+        self._path = path
+        self._sensors = sensors
+        self._file: IO[bytes] | None = None
+
+    def check(self) -> None:
+        """Makes sure that the file can be written.
+
+        Raises:
+            SinkError: It cannot.
+        """
+        try:
+            self._open().flush()
+        except OSError as error:
+            raise SinkError(f"cannot write it ({error.strerror})", where=str(self._path)) from None
+
+    def resume(self, position: str | None) -> None:
+        """Cuts off what came after the last delivery; without one, a line that a crash cut short."""
+        file = self._open()
+        size = file.seek(0, os.SEEK_END)
+        keep = size
+        if position is not None:
+            known = json.loads(position)
+            # A file that is shorter or another was rotated away: there is nothing of ours to undo.
+            if known["inode"] == os.fstat(file.fileno()).st_ino and known["size"] <= size:
+                keep = int(known["size"])
+        else:
+            keep = self._whole_lines(file, size)
+        if keep < size:
+            file.truncate(keep)
+            file.seek(keep)
+            os.fsync(file.fileno())
+
+    def position(self) -> str | None:
+        """The file's size, and which file it is."""
+        status = os.fstat(self._open().fileno())
+        return json.dumps({"size": status.st_size, "inode": status.st_ino})
+
+    def encode(self, results: Results) -> bytes:
+        """JSON lines."""
+        return json_lines(results, self._sensors)
+
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        """Appends and syncs; all of it or nothing.
+
+        Raises:
+            SinkUnavailableError: The disk is full or does not answer.
+        """
+        size: int | None = None
+        try:
+            file = self._open()
+            size = file.seek(0, os.SEEK_END)
+            file.write(b"".join(payloads))
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError as error:
+            self._undo(size)
+            raise SinkUnavailableError(
+                f"cannot write it ({error.strerror})", where=str(self._path), mend="make room"
+            ) from None
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        return self._file
+
+    def _undo(self, size: int | None) -> None:
+        try:
+            if self._file is not None and size is not None:
+                self._file.truncate(size)
+        except OSError:
+            pass  # the next start cuts it off
+        finally:
+            self.close()
+
+    @staticmethod
+    def _whole_lines(file: IO[bytes], size: int) -> int:
+        """Where the last whole line ends."""
+        step = 65536
+        stop = size
+        while stop > 0:
+            start = max(0, stop - step)
+            file.seek(start)
+            at = file.read(stop - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            stop = start
+        return 0

@@ -1,0 +1,59 @@
+"""Results to standard output, as JSON lines.
+
+Delivery: what is written is gone; there is nobody to acknowledge it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING
+
+from edge_runtime.sinks.rows import json_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge_runtime.records import Results
+
+__all__ = ["StdoutSink"]
+
+
+class StdoutSink:
+    """Writes each block at once.
+
+    Args:
+        sensors: The bundle's.
+        stream: Where to; standard output without it.
+    """
+
+    name = "stdout"
+
+    def __init__(self, sensors: tuple[str, ...], stream: IO[bytes] | None = None) -> None:
+        self._sensors = sensors
+        self._stream = stream or sys.stdout.buffer
+
+    def check(self) -> None:
+        """There is nothing to check."""
+
+    def resume(self, position: str | None) -> None:
+        """What was printed cannot be undone."""
+
+    def position(self) -> str | None:
+        """Not known."""
+        return None
+
+    def encode(self, results: Results) -> bytes:
+        """JSON lines."""
+        return json_lines(results, self._sensors)
+
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        """Writes and flushes.
+
+        Raises:
+            BrokenPipeError: The reader went away.
+        """
+        self._stream.write(b"".join(payloads))
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Standard output is not ours to close."""

@@ -1,0 +1,96 @@
+"""Readings out of a CSV file, plain or gzip.
+
+Delivery: at least once; the checkpoint is the number of rows that were read, and what the file begins with,
+so that another file is not taken for the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from edge_runtime.csvrows import open_text, read_blocks
+from edge_runtime.errors import SourceError, UsageError
+from edge_runtime.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edge_runtime.csvrows import Columns
+
+__all__ = ["CsvSource"]
+
+HEAD_BYTES = 4096
+
+
+class CsvSource:
+    """A source over one file, from its first row to its last.
+
+    Args:
+        path: The file.
+        columns: Which columns to read.
+    """
+
+    name = "csv"
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._columns = columns
+        self._closed = False
+
+    def check(self) -> None:
+        """Makes sure that the file can be read.
+
+        Raises:
+            UsageError: It cannot.
+        """
+        open_text(self._path).close()
+
+    def close(self) -> None:
+        """Ends `batches` at its next block."""
+        self._closed = True
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+        """Yields the file's rows after those of the checkpoint.
+
+        Raises:
+            InputError, SensorMismatchError: The file cannot be used.
+            SourceError: The checkpoint is of another file.
+        """
+        head = self._head()
+        done = 0 if checkpoint is None else self._rows_done(checkpoint, head)
+        rows = 0
+        with open_text(self._path) as stream:
+            for block in read_blocks(stream, self._columns, str(self._path)):
+                if self._closed:
+                    return
+                fresh = block.readings.take(slice(max(0, done - rows), None))
+                rows += len(block.readings)
+                if len(fresh):
+                    yield Batch(fresh, json.dumps({"rows": rows, "head": head}), {})
+
+    def _head(self) -> str:
+        """A digest of the file's beginning: its first bytes, as far as they cannot grow any more."""
+        try:
+            with self._path.open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except OSError as error:
+            raise UsageError(f"cannot read it ({error.strerror})", where=str(self._path)) from None
+        first = head if len(head) == HEAD_BYTES else head.partition(b"\n")[0]
+        return hashlib.sha256(first).hexdigest()[:16]
+
+    def _rows_done(self, checkpoint: str, head: str) -> int:
+        try:
+            document = json.loads(checkpoint)
+            rows, known = int(document["rows"]), document["head"]
+        except (ValueError, KeyError, TypeError):
+            known, rows = None, 0
+        if known != head:
+            raise SourceError(
+                "the ledger's checkpoint is of another file",
+                where=str(self._path),
+                mend="use another --state file",
+            )
+        return rows

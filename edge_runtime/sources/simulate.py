@@ -1,0 +1,114 @@
+"""Readings of simulated machines, as they would come: a feed to try everything with.
+
+Delivery: none to speak of; the machines start anew with each run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.errors import SensorMismatchError, UsageError
+from edge_runtime.records import Readings
+from edge_runtime.simulation import SENSORS, Simulator
+from edge_runtime.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["SimulateSource"]
+
+MOST_TICKS = 500
+SHORTEST_WAIT_S = 0.02
+
+
+class SimulateSource:
+    """Some simulated machines that tick together.
+
+    Args:
+        sensors: The bundle's; each must be one that the simulation has.
+        machines: Number of machines.
+        severity: Multiplies the faults' offsets.
+        rate: Faults per hour.
+        seed: Of every random choice.
+        cadence: Seconds between rows of a machine.
+        speed: How many times faster than real time; 0 for as fast as possible.
+        now_ns: The wall clock; the first row's time.
+        clock: Seconds that only rise.
+        wait: Waits so many seconds or until the source is closed.
+
+    Raises:
+        SensorMismatchError: The bundle has a sensor that the simulation does not.
+    """
+
+    name = "simulate"
+
+    def __init__(  # noqa: PLR0913 - one for each option
+        self,
+        sensors: tuple[str, ...],
+        *,
+        machines: int,
+        severity: float,
+        rate: float,
+        seed: int,
+        cadence: float,
+        speed: float,
+        now_ns: Callable[[], int] = time.time_ns,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], bool] | None = None,
+    ) -> None:
+        unknown = [sensor for sensor in sensors if sensor not in SENSORS]
+        if unknown:
+            raise SensorMismatchError(
+                f"the simulated machine has no sensor {', '.join(unknown)}",
+                mend=f"use a bundle over {', '.join(SENSORS)}, or another --source",
+            )
+        if machines < 1 or speed < 0:
+            raise UsageError("a simulation needs at least one machine and a speed of 0 or more")
+        start = now_ns() // 1_000_000_000 * 1_000_000_000  # whole seconds read better
+        self._simulators = [
+            Simulator(
+                f"machine-{i + 1}", seed=seed, cadence=cadence, severity=severity, rate=rate, start_ns=start
+            )
+            for i in range(machines)
+        ]
+        self._columns = [SENSORS.index(sensor) for sensor in sensors]
+        self._tick_s = cadence / speed if speed else 0.0
+        self._clock = clock
+        self._closed = threading.Event()
+        self._wait = wait or self._closed.wait
+
+    def check(self) -> None:
+        """There is nothing to check."""
+
+    def close(self) -> None:
+        """Ends `batches` at its next tick."""
+        self._closed.set()
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:  # noqa: ARG002 - a simulation cannot go back
+        """Yields ticks when they are due, all machines' rows together."""
+        started, done = self._clock(), 0
+        while not self._closed.is_set():
+            due = done + MOST_TICKS
+            if self._tick_s:
+                due = min(due, 1 + int((self._clock() - started) / self._tick_s))
+            if due > done:
+                yield Batch(self._ticks(due - done), None, {})
+                done = due
+            else:
+                self._wait(max(SHORTEST_WAIT_S, started + done * self._tick_s - self._clock()))
+
+    def _ticks(self, count: int) -> Readings:
+        blocks = [simulator.block(count) for simulator in self._simulators]
+        for simulator in self._simulators:
+            simulator.take_events()
+        names = np.asarray([simulator.machine.name for simulator in self._simulators])
+        values = np.stack([block.values for block in blocks], axis=1)[:, :, self._columns]
+        return Readings(
+            np.tile(names, count),
+            np.repeat(blocks[0].times, len(names)),
+            np.ascontiguousarray(values.reshape(-1, len(self._columns))),
+        )

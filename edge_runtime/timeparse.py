@@ -1,0 +1,78 @@
+"""Moments and durations as people write them on a command line."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from edge_runtime.errors import UsageError
+
+__all__ = ["format_time", "parse_duration", "parse_time"]
+
+UNITS_NS = {
+    "ns": 1,
+    "us": 1_000,
+    "ms": 1_000_000,
+    "s": 1_000_000_000,
+    "m": 60_000_000_000,
+    "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
+    "w": 604_800_000_000_000,
+}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d|w)")
+RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?")
+# An epoch's unit by its number of digits: seconds up to the year 5138, then ms, us and ns.
+EPOCH_UNITS_NS = ((11, 1_000_000_000), (14, 1_000_000), (17, 1_000), (20, 1))
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds from "90s", "1.5h", "7d" or "1h30m".
+
+    Raises:
+        UsageError: It is not a duration.
+    """
+    parts = DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text.strip():
+        raise UsageError(f"'{text}' is not a duration", mend="write for instance 90s, 15m, 12h or 7d")
+    return sum(round(float(number) * UNITS_NS[unit]) for number, unit in parts)
+
+
+def parse_time(text: str, now_ns: int) -> int:
+    """Nanoseconds since the epoch from "now", "-7d", an RFC 3339 time (UTC without a zone) or an epoch.
+
+    Args:
+        text: What was written.
+        now_ns: What "now" is, nanoseconds since the epoch.
+
+    Raises:
+        UsageError: It is not a time.
+    """
+    text = text.strip()
+    if text == "now":
+        return now_ns
+    if text[:1] == "-" and DURATION.match(text[1:]):
+        return now_ns - parse_duration(text[1:])
+    if text.isdigit():
+        for digits, unit in EPOCH_UNITS_NS:
+            if len(text) <= digits:
+                return int(text) * unit
+    if found := RFC3339.fullmatch(text):
+        day, clock, fraction, zone = found.groups()
+        zone = "+00:00" if zone in (None, "Z") else zone
+        try:
+            moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
+        except ValueError:
+            pass
+        else:
+            return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
+    raise UsageError(
+        f"'{text}' is not a time",
+        mend="write for instance now, -7d, 2026-01-31T08:00:00Z or seconds since 1970",
+    )
+
+
+def format_time(time_ns: int) -> str:
+    """RFC 3339 in UTC, with as many decimals as the time has."""
+    seconds, nanoseconds = divmod(int(time_ns), 1_000_000_000)
+    fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"

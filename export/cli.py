@@ -1,0 +1,78 @@
+"""`edge-export`: a checkpoint or an MLflow run to one bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_runtime.cli.guard import run_app
+from edge_runtime.version import __version__
+
+if TYPE_CHECKING:
+    from export.parity import Parity
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001
+    if asked:
+        typer.echo(f"edge-export {__version__}")
+        raise typer.Exit
+
+
+@app.command(no_args_is_help=True)
+def export(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint folder, an MLflow run id (or runs:/ID), or a registered model: "
+            "models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its latest version."
+        ),
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The bundle to write; one that is there is replaced.")
+    ] = Path("bundle.onnx"),
+    tracking_uri: Annotated[
+        str | None,
+        typer.Option(
+            envvar="MLFLOW_TRACKING_URI",
+            help="Where MLflow keeps its runs; sqlite:///mlflow.db when left out.",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback does it
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Turn a trained model into one bundle, proved against PyTorch before it is written."""
+    from export.resolve import resolve  # noqa: PLC0415
+    from export.write import export_bundle  # noqa: PLC0415 - imports torch, which takes seconds
+
+    with resolve(source, tracking_uri) as found:
+        written = export_bundle(found.folder, output, created=found.created, mlflow_run_id=found.run_id)
+    rows = [
+        ("bundle", str(written.path)),
+        ("size", f"{written.size:,} bytes"),
+        ("digest", written.digest),
+        ("golden rows", _shown(written.golden)),
+        ("random rows", _shown(written.random)),
+    ]
+    for name, value in rows:
+        typer.echo(f"{name:<12} {value}")
+
+
+def _shown(parity: Parity) -> str:
+    return (
+        f"{parity.rows:,}; ONNX Runtime's scores differ from PyTorch's by at most "
+        f"{parity.score_difference:.2g}, or {parity.relative_difference:.2g} of the score: "
+        f"{parity.allowance_used:.0%} of what is allowed"
+    )
+
+
+def main() -> None:
+    """The console script."""
+    run_app(app, "edge-export")

@@ -1,0 +1,75 @@
+"""`docs/bundle.md` is what other implementers read: what it says of a bundle is so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from support.bundles import make_bundle, normal_rows
+
+TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
+
+
+def fields(value: Any, path: str = "") -> set[str]:
+    """Every field's last name, but for those that users choose."""
+    if isinstance(value, list):
+        return {name for item in value for name in fields(item, path)}
+    if not isinstance(value, dict) or path in {"per_machine", "validation", "test", "versions"}:
+        return set()
+    return set(value) | {name for key, item in value.items() for name in fields(item, key)}
+
+
+def test_every_field_of_the_metadata_is_documented(tmp_path: Path) -> None:
+    model = onnx.load(make_bundle(tmp_path))
+    document = json.loads(model.metadata_props[0].value)
+    missing = {name for name in fields(document) if f"{name}`" not in TEXT and f"{name}[]`" not in TEXT}
+    # A parent is documented by its children.
+    assert missing - {"model", "scaler", "threshold", "metrics", "provenance", "limits", "golden"} == set()
+
+
+def test_a_stranger_with_onnx_runtime_alone_gets_the_golden_scores(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path)
+    model = onnx.load(path)
+    assert [entry.key for entry in model.metadata_props] == ["edge_detect"]
+    document = json.loads(model.metadata_props[0].value)
+    session = onnxruntime.InferenceSession(str(path))
+    assert [i.name for i in session.get_inputs()] == ["readings"]
+    assert [o.name for o in session.get_outputs()] == ["score", "errors", "expected"]
+    golden = document["golden"]
+    (score,) = session.run(["score"], {"readings": np.asarray(golden["readings"], np.float32)})
+    allowed = golden["absolute_tolerance"] + golden["relative_tolerance"] * np.abs(golden["scores"])
+    assert (np.abs(score - golden["scores"]) <= allowed).all()
+
+
+def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path)
+    constants = {
+        t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in onnx.load(path).graph.initializer
+    }
+    readings = normal_rows(100, seed=5)
+    scaled = (readings - constants["scaler.offset"]) / constants["scaler.scale"]
+    value = scaled
+    for layer in range(0, 11, 2):
+        value = value @ constants[f"layer{layer}.weight"] + constants[f"layer{layer}.bias"]
+        value = np.maximum(value, 0) if layer < 10 else value
+    errors = (scaled - value) ** 2 / 4
+    session = onnxruntime.InferenceSession(str(path))
+    score, found, expected = session.run(None, {"readings": readings})
+    np.testing.assert_allclose(found, errors, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(score, errors.sum(1), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(
+        expected, value * constants["scaler.scale"] + constants["scaler.offset"], rtol=1e-5
+    )
+
+
+def test_the_content_digest_is_as_documented(tmp_path: Path) -> None:
+    data = make_bundle(tmp_path).read_bytes()
+    stated = json.loads(onnx.ModelProto.FromString(data).metadata_props[0].value)["content_digest"]
+    digits = stated.removeprefix("sha256:").encode()
+    assert data.count(digits) == 1
+    assert hashlib.sha256(data.replace(digits, b"0" * 64)).hexdigest().encode() == digits

@@ -1,0 +1,83 @@
+"""The systemd unit and the example configuration: what they promise holds."""
+
+from __future__ import annotations
+
+import configparser
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+SYSTEMD = Path(__file__).parents[2] / "packaging/systemd"
+
+# What MemoryDenyWriteExecute= does, by hand: a seccomp filter that refuses memory which is writable and
+# executable at once, or becomes executable. The program then scores the default bundle.
+UNDER_THE_FILTER = """
+import ctypes, mmap, platform, struct
+
+numbers = {"x86_64": (9, 10, 329), "aarch64": (222, 226, 288)}[platform.machine()]
+LOAD, EQUAL, SET, AND, RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
+ALLOW, REFUSE = 0x7FFF0000, 0x00050001
+NUMBER, PROTECTION = 0, 16 + 8 * 2
+steps = [
+    (LOAD, 0, 0, NUMBER),
+    (EQUAL, 2, 0, numbers[1]),
+    (EQUAL, 1, 0, numbers[2]),
+    (EQUAL, 2, 6, numbers[0]),
+    (LOAD, 0, 0, PROTECTION),  # mprotect: anything executable
+    (SET, 3, 4, mmap.PROT_EXEC),
+    (LOAD, 0, 0, PROTECTION),  # mmap: writable and executable
+    (AND, 0, 0, mmap.PROT_WRITE | mmap.PROT_EXEC),
+    (EQUAL, 0, 1, mmap.PROT_WRITE | mmap.PROT_EXEC),
+    (RETURN, 0, 0, REFUSE),
+    (RETURN, 0, 0, ALLOW),
+]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+libc = ctypes.CDLL(None, use_errno=True)
+program = Program(len(steps), ctypes.addressof(code))
+assert libc.prctl(38, 1, 0, 0, 0) == 0, "no new privileges"
+assert libc.prctl(22, 2, ctypes.byref(program), 0, 0) == 0, ctypes.get_errno()
+try:
+    mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+except PermissionError:
+    print("refused")
+
+from edge_runtime import Scorer, load_bundle
+from edge_runtime.bench.rows import make_rows
+bundle = load_bundle()
+print(len(Scorer(bundle).score(make_rows(bundle.metadata, 3))))
+"""
+
+
+def unit() -> configparser.ConfigParser:
+    # A unit may set a key several times; the last one is enough here.
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(SYSTEMD / "edge-detect.service", encoding="utf-8")
+    return parser
+
+
+def test_the_service_is_a_user_of_its_own_and_runs_the_program_directly() -> None:
+    service = unit()["Service"]
+    assert service["ExecStart"] == (
+        "/opt/edge-detect/bin/edge-detect run --config /etc/edge-detect/edge-detect.toml"
+    )
+    assert (service["DynamicUser"], service["User"]) == ("yes", "edge-detect")
+    assert service["StateDirectory"] == "edge-detect"
+
+
+def test_scoring_needs_no_memory_that_is_writable_and_executable() -> None:
+    assert unit()["Service"]["MemoryDenyWriteExecute"] == "yes"
+    done = subprocess.run(
+        [sys.executable, "-c", UNDER_THE_FILTER], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["refused", "3"]
+
+
+def test_the_example_configuration_is_toml() -> None:
+    assert isinstance(tomllib.loads((SYSTEMD / "edge-detect.toml").read_text(encoding="utf-8")), dict)

@@ -1,0 +1,48 @@
+"""Bundles that were changed after their export and stamped again, so that the digest is right again."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from edge_runtime.bundle.digest import UNSTAMPED, stamp
+from edge_runtime.bundle.metadata import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["with_document", "with_model"]
+
+
+def with_model(data: bytes, change: Callable[[onnx.ModelProto], None]) -> bytes:
+    """The bundle with its ONNX model changed in place."""
+    model = onnx.ModelProto.FromString(data)
+    change(model)
+    return _stamped(model)
+
+
+def with_document(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """The bundle with its metadata document changed in place."""
+    model = onnx.ModelProto.FromString(data)
+    document = _document(model)
+    change(document)
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(document)})
+    return _stamped(model)
+
+
+def _document(model: onnx.ModelProto) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(model.metadata_props[0].value)
+    return document
+
+
+def _stamped(model: onnx.ModelProto) -> bytes:
+    """Serialised with its content digest made right, where that is possible."""
+    for entry in model.metadata_props:
+        stated = re.search(r'"content_digest": ?"(sha256:[0-9a-f]{64})"', entry.value)
+        if stated:
+            entry.value = entry.value.replace(stated[1], UNSTAMPED)
+    data = model.SerializeToString(deterministic=True)
+    return stamp(data) if data.count(UNSTAMPED.encode()) == 1 else data

@@ -1,0 +1,70 @@
+"""The options that say which InfluxDB, shared by the commands that read or write one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_runtime.influxdb import InfluxClient
+
+__all__ = ["Bucket", "Database", "Org", "PasswordFile", "TokenFile", "Url", "Username", "connect"]
+
+Url = Annotated[str, typer.Option(help="Address of the InfluxDB.")]
+Database = Annotated[str | None, typer.Option(help="Database of InfluxDB 1 or 3.", show_default=False)]
+Org = Annotated[str | None, typer.Option(help="Organisation of InfluxDB 2.", show_default=False)]
+Bucket = Annotated[
+    str | None, typer.Option(help="Bucket of InfluxDB 2, instead of a database.", show_default=False)
+]
+Username = Annotated[str | None, typer.Option(help="User of InfluxDB 1.", show_default=False)]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the password, readable by you alone; or EDGE_DETECT_INFLUX_PASSWORD.",
+        show_default=False,
+    ),
+]
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of the token, readable by you alone; or EDGE_DETECT_INFLUX_TOKEN.", show_default=False
+    ),
+]
+
+DEFAULT_URL = "http://127.0.0.1:8086"
+
+
+def connect(
+    *,
+    url: str,
+    database: str | None,
+    org: str | None,
+    bucket: str | None,
+    username: str | None,
+    password_file: Path | None,
+    token_file: Path | None,
+) -> InfluxClient:
+    """A client for these options.
+
+    Raises:
+        UsageError: They do not fit together.
+    """
+    from edge_runtime.influxdb import InfluxClient, influx_settings  # noqa: PLC0415
+
+    if not database and not bucket:
+        raise UsageError("no database was named", mend="give --database, or --bucket with --org")
+    return InfluxClient(
+        influx_settings(
+            url=url,
+            database=database,
+            org=org,
+            bucket=bucket,
+            username=username,
+            password_file=password_file,
+            token_file=token_file,
+        )
+    )

@@ -1,0 +1,69 @@
+"""Option values such as temperature=-40:150 and 64,32,4,32,64."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["parse_ranges", "parse_units", "parse_widths"]
+
+
+def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """Sensor to lowest and highest reading, from texts such as "temperature=-40:150".
+
+    Raises:
+        UsageError: A text is not of this form, or its lowest is not below its highest.
+    """
+    ranges = {}
+    for name, value in _pairs(texts, "--physical-range", "temperature=-40:150"):
+        try:
+            low, high = (float(part) for part in value.split(":"))
+        except ValueError:
+            low = high = math.nan
+        if not (low < high and math.isfinite(low) and math.isfinite(high)):
+            raise UsageError(
+                f"'{value}' is no range", where="--physical-range", mend="write lowest:highest, as in -40:150"
+            )
+        ranges[name] = (low, high)
+    return ranges
+
+
+def parse_units(texts: Sequence[str]) -> dict[str, str]:
+    """Sensor to unit, from texts such as "temperature=°C".
+
+    Raises:
+        UsageError: A text is not of this form.
+    """
+    return dict(_pairs(texts, "--unit", "temperature=°C"))
+
+
+def parse_widths(text: str) -> tuple[int, ...]:
+    """Layer widths from a text such as "64,32,4,32,64".
+
+    Raises:
+        UsageError: It is not a list of positive whole numbers.
+    """
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        widths = ()
+    if not widths or min(widths) < 1:
+        raise UsageError(f"'{text}' is no list of widths", where="--widths", mend="write it as in 64,32,4,32,64")
+    return widths
+
+
+def _pairs(texts: Sequence[str], option: str, example: str) -> Iterator[tuple[str, str]]:
+    seen = set()
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise UsageError(f"'{text}' is not SENSOR=VALUE", where=option, mend=f"write it as in {example}")
+        if name in seen:
+            raise UsageError(f"'{name}' is there twice", where=option)
+        seen.add(name)
+        yield name, value

@@ -1,0 +1,189 @@
+"""`edge-train prepare`: history from an InfluxDB or files to labelled training, validation and test data."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_runtime.errors import UsageError
+from edge_runtime.timeparse import parse_duration, parse_time
+from trainer.cli.influx_options import (
+    DEFAULT_URL,
+    Bucket,
+    Database,
+    Org,
+    PasswordFile,
+    TokenFile,
+    Url,
+    Username,
+    connect,
+)
+
+if TYPE_CHECKING:
+    from edge_runtime.influxdb import InfluxClient
+    from trainer.prepare import Origin
+
+__all__ = ["prepare"]
+
+
+class Labels(StrEnum):
+    """How rows are labelled."""
+
+    EVENTS = "events"
+    THRESHOLD = "threshold"
+    STATISTICAL = "statistical"
+    NONE = "none"
+
+
+def prepare(  # noqa: PLR0913
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder to make: three CSV files and metadata.json.")
+    ],
+    csv: Annotated[
+        list[Path] | None, typer.Option(help="Read this CSV; may be repeated.", show_default=False)
+    ] = None,
+    parquet: Annotated[
+        list[Path] | None, typer.Option(help="Read this Parquet file; may be repeated.", show_default=False)
+    ] = None,
+    url: Url = DEFAULT_URL,
+    database: Database = None,
+    measurement: Annotated[str, typer.Option(help="Measurement of the readings.")] = "sensors",
+    machine_tag: Annotated[
+        str | None, typer.Option(help="Tag, or column, of the machine's id. [default: machine_id]")
+    ] = None,
+    sensor: Annotated[
+        list[str] | None,
+        typer.Option(help="Field, or column, of a sensor; may be repeated. [default: all with numbers]"),
+    ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(help="A sensor's unit, such as temperature=°C; may be repeated.")
+    ] = None,
+    machine: Annotated[
+        list[str] | None, typer.Option(help="This machine alone; may be repeated. [default: all]")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First time: -7d, 2025-01-31T12:00:00Z. [default: -7d; files: all]")
+    ] = None,
+    stop: Annotated[str | None, typer.Option(help="First time after it. [default: now; files: all]")] = None,
+    split: Annotated[
+        str, typer.Option(help="Percentages of time for training, validation, test.")
+    ] = "70/15/15",
+    gap: Annotated[str, typer.Option(help="Time left out between two splits.")] = "60s",
+    labels: Annotated[
+        Labels | None,
+        typer.Option(help="How rows are labelled. [default: events where there are any, else none]"),
+    ] = None,
+    labels_measurement: Annotated[str, typer.Option(help="Measurement of the events.")] = "events",
+    events_file: Annotated[
+        Path | None,
+        typer.Option(help="Table of the events: machine_id, kind, start, stop.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="For --labels threshold: NAME=LOW:HIGH; may be repeated. "
+            "[default: temperature=:85 vibration=:2.5 pressure=30:70 power=:400]"
+        ),
+    ] = None,
+    sigma: Annotated[float, typer.Option(help="For --labels statistical: deviations that are far.")] = 3.0,
+    org: Org = None,
+    bucket: Bucket = None,
+    username: Username = None,
+    password_file: PasswordFile = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Make training, validation and test data from history in an InfluxDB, CSV or Parquet files."""
+    from trainer.cli.progress import progress_bar  # noqa: PLC0415
+    from trainer.prepare import Shares, check_folder, prepare_folder  # noqa: PLC0415
+    from trainer.prepare.labelling import Labelling  # noqa: PLC0415
+
+    check_folder(output)
+    shares, units, gap_s = Shares.parse(split), dict(map(_unit, unit or [])), _seconds(gap)
+    now_ns = time.time_ns()
+    files = [*(csv or []), *(parquet or [])]
+    labelling = Labelling(
+        method=labels.value if labels else None,
+        events_file=events_file,
+        measurement=labels_measurement,
+        machine_tag=machine_tag or "machine_id",
+        limits=tuple(limit or ()),
+        sigma=sigma,
+    )
+    client: InfluxClient | None = None
+    origin: Origin
+    if files:
+        from trainer.prepare.files import FileOrigin  # noqa: PLC0415
+
+        if database or bucket:
+            raise UsageError("either files or an InfluxDB", where="--csv, --parquet, --database, --bucket")
+        origin = FileOrigin(
+            files,
+            sensors=sensor or (),
+            machines=machine or (),
+            machine_column=machine_tag,
+            start_ns=parse_time(start, now_ns) if start else None,
+            stop_ns=parse_time(stop, now_ns) if stop else None,
+        )
+    else:
+        from trainer.prepare.flux import FluxOrigin  # noqa: PLC0415
+        from trainer.prepare.influx import InfluxOrigin  # noqa: PLC0415
+
+        client = connect(
+            url=url,
+            database=database,
+            org=org,
+            bucket=bucket,
+            username=username,
+            password_file=password_file,
+            token_file=token_file,
+        )
+        start_ns, stop_ns = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
+        if start_ns >= stop_ns:
+            raise UsageError("the start is not before the stop", where="--start, --stop")
+        origin = (FluxOrigin if bucket else InfluxOrigin)(
+            client,
+            measurement=measurement,
+            machine_tag=labelling.machine_tag,
+            sensors=sensor or (),
+            machines=machine or (),
+            start_ns=start_ns,
+            stop_ns=stop_ns,
+        )
+    for name in units.keys() - set(origin.sensors):
+        raise UsageError(f"no sensor '{name}'", where="--unit", mend=f"there are {', '.join(origin.sensors)}")
+    first_ns, last_ns = origin.extent()
+    with progress_bar("prepare", last_ns - first_ns) as progress:
+        prepared = prepare_folder(
+            origin,
+            output,
+            extent=(first_ns, last_ns),
+            make_labeller=lambda train: labelling.labeller(origin, client, train, last_ns),
+            shares=shares,
+            gap_s=gap_s,
+            units=units,
+            progress=progress,
+        )
+    typer.echo(prepared.table())
+    typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
+
+
+def _unit(text: str) -> tuple[str, str]:
+    name, equals, unit = text.partition("=")
+    if not (name and equals and unit):
+        raise UsageError(
+            f"'{text}' is no unit", where="--unit", mend="write NAME=UNIT, such as temperature=°C"
+        )
+    return name, unit
+
+
+def _seconds(text: str) -> float:
+    """A length of time; a bare number is one of seconds."""
+    try:
+        return float(text)
+    except ValueError:
+        return parse_duration(text) / 1e9

@@ -1,0 +1,203 @@
+"""The training: everything that happens to a network between its initialisation and its best state."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.dataset import create_dataloaders, fit_scaler, fitting_batch_size
+from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch.utils.data import DataLoader
+
+    from trainer.data import TrainingData
+    from trainer.scaler import ScalerKind, SensorScaler
+
+__all__ = ["Epoch", "Fitted", "Settings", "fit"]
+
+CLIP_NORM = 1.0
+# One thread: the layers are too small to gain from more, and the sums come out the same whatever the core count.
+THREADS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: At most so many passes over the training rows.
+        batch_size: Rows of a step; None lets `fitting_batch_size` choose.
+        learning_rate: AdamW's first; halved whenever the validation loss stalls for half the patience.
+        patience: Epochs without a better validation loss after which to stop.
+        seed: Of every random choice.
+        scaler: Kind of the scaler.
+        widths: The autoencoder's hidden widths.
+        noise: Standard deviation of the noise on the network's scaled input; the goal stays without. Learning to
+            undo it keeps a network with a wide bottleneck from learning to copy.
+
+    Raises:
+        UsageError: A value is out of range.
+    """
+
+    epochs: int = 100
+    batch_size: int | None = None
+    learning_rate: float = 1e-3
+    patience: int = 10
+    seed: int = 0
+    scaler: ScalerKind = "minmax"
+    widths: tuple[int, ...] = DEFAULT_WIDTHS
+    noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        for option, value, fine in (
+            ("--epochs", self.epochs, self.epochs >= 1),
+            ("--batch-size", self.batch_size, self.batch_size is None or self.batch_size >= 1),
+            ("--learning-rate", self.learning_rate, 0 < self.learning_rate < math.inf),
+            ("--patience", self.patience, self.patience >= 1),
+            ("--seed", self.seed, 0 <= self.seed < 2**63),
+            ("--noise", self.noise, 0 <= self.noise < math.inf),
+        ):
+            if not fine:
+                raise UsageError(f"{value} is out of range", where=option)
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training rows came to.
+
+    Attributes:
+        number: From 1.
+        train_loss: Mean squared error of the training batches, noise on their input, as they came.
+        val_loss: Mean squared error of the normal validation rows, without noise.
+        learning_rate: During this epoch.
+        best: Whether this validation loss is the lowest so far.
+        seconds: How long it took.
+    """
+
+    number: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A trained network.
+
+    Attributes:
+        network: In the state of its best epoch, in evaluation mode.
+        scaler: Its input's.
+        history: Every epoch.
+        batch_size: Rows of a training step.
+    """
+
+    network: SensorAutoencoder
+    scaler: SensorScaler
+    history: tuple[Epoch, ...] = field(repr=False)
+    batch_size: int
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch with the lowest validation loss, whose network this is."""
+        return [epoch for epoch in self.history if epoch.best][-1]
+
+
+def fit(
+    data: TrainingData, settings: Settings, on_epoch: Callable[[Epoch], None] = lambda _epoch: None
+) -> Fitted:
+    """Trains an autoencoder on the normal training rows.
+
+    The same data and settings give the same network on the same machine.
+
+    Args:
+        data: The splits; the test split is not looked at.
+        settings: How to train.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        TrainingError: Too few normal rows, or the loss is not finite.
+    """
+    with _reproducible(settings.seed):
+        scaler = fit_scaler(settings.scaler, data.train)
+        batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
+        loaders = create_dataloaders(data, scaler, batch_size=batch_size, seed=settings.seed)
+        network = SensorAutoencoder(len(data.sensors), settings.widths)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1)
+        )
+        history: list[Epoch] = []
+        best_loss, best_state, best_number = math.inf, copy.deepcopy(network.state_dict()), 0
+
+        for number in range(1, settings.epochs + 1):
+            started = time.monotonic()
+            learning_rate = float(optimizer.param_groups[0]["lr"])
+            network.train()
+            total = torch.zeros(())
+            for batch in loaders.train:
+                noisy = batch + settings.noise * torch.randn_like(batch) if settings.noise else batch
+                loss = nn.functional.mse_loss(network(noisy), batch)
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+                optimizer.step()
+                total += loss.detach() * len(batch)
+            train_loss = float(total) / len(loaders.train.dataset)  # type: ignore[arg-type]
+            val_loss = _loss(network, loaders.val)
+            if not math.isfinite(train_loss + val_loss):
+                raise TrainingError(
+                    f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
+                )
+            scheduler.step(val_loss)
+
+            best = val_loss < best_loss
+            if best:
+                best_loss, best_state, best_number = val_loss, copy.deepcopy(network.state_dict()), number
+            history.append(
+                Epoch(number, train_loss, val_loss, learning_rate, best, time.monotonic() - started)
+            )
+            on_epoch(history[-1])
+            if number - best_number >= settings.patience:
+                break
+
+        network.load_state_dict(best_state)
+        network.eval()
+    return Fitted(network, scaler, tuple(history), batch_size)
+
+
+@torch.no_grad()
+def _loss(network: nn.Module, loader: DataLoader[torch.Tensor]) -> float:
+    """Mean squared error over a whole loader."""
+    network.eval()
+    total = torch.zeros((), dtype=torch.float64)
+    for batch in loader:
+        total += nn.functional.mse_loss(network(batch), batch, reduction="sum").double()
+    return float(total) / len(loader.dataset) / loader.dataset[0].numel()  # type: ignore[arg-type]
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Fixed seed, threads and algorithms; the process gets its own back at the end."""
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        torch.set_num_threads(THREADS)
+        torch.use_deterministic_algorithms(mode=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(mode=deterministic)
+            torch.set_num_threads(threads)

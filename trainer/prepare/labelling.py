@@ -1,0 +1,106 @@
+"""From what was asked for to the labeller that does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import UsageError
+from trainer.event_labels import EventLabels, events_from_file
+from trainer.labels import (
+    DEFAULT_LIMITS,
+    CarriedLabels,
+    Moments,
+    NoLabels,
+    StatisticalLabels,
+    ThresholdLabels,
+    parse_limit,
+)
+from trainer.prepare.influx import events_from_influx, has_measurement
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.influxdb import InfluxClient
+    from trainer.labels import Labeller
+    from trainer.prepare.origin import Origin
+    from trainer.prepare.splits import Stretch
+
+__all__ = ["Labelling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """How rows are to be labelled.
+
+    Attributes:
+        method: "events", "threshold", "statistical" or "none"; None for events, where there are any.
+        events_file: Where events are taken from; None for the database, or the labels that the rows carry.
+        measurement: Where in the database they are.
+        machine_tag: The tag with the machine's id.
+        limits: Changes to the default limits, as "NAME=LOW:HIGH".
+        sigma: How many standard deviations are far.
+    """
+
+    method: str | None
+    events_file: Path | None
+    measurement: str
+    machine_tag: str
+    limits: tuple[str, ...]
+    sigma: float
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0:
+            raise UsageError(
+                f"{self.sigma:g} standard deviations", where="--sigma", mend="choose a positive number"
+            )
+
+    def labeller(self, origin: Origin, client: InfluxClient | None, train: Stretch, last_ns: int) -> Labeller:
+        """Makes it; "statistical" reads the training stretch once for that.
+
+        Args:
+            origin: The rows.
+            client: The database that they are in; None for files.
+            train: The training stretch.
+            last_ns: Time of the last row of all.
+
+        Raises:
+            UsageError: There is nothing to label with, or a limit is wrong.
+            InputError: The events cannot be used.
+        """
+        # A bucket is read through Flux, which knows readings alone.
+        database = client if client is not None and not client.settings.bucket else None
+        method = self.method
+        if method is None:
+            has_events = (
+                self.events_file is not None
+                or origin.labelled
+                or (database is not None and has_measurement(database, self.measurement))
+            )
+            method = "events" if has_events else "none"
+        if method == "threshold":
+            changes = dict(map(parse_limit, self.limits))
+            for name in sorted(changes.keys() - set(origin.sensors)):
+                raise UsageError(
+                    f"no sensor '{name}'", where="--limit", mend=f"there are {', '.join(origin.sensors)}"
+                )
+            return ThresholdLabels(DEFAULT_LIMITS | changes, origin.sensors)
+        if method == "statistical":
+            moments = Moments(len(origin.sensors))
+            for page in origin.pages(train.start_ns, train.stop_ns):
+                moments.add(page.values)
+            return StatisticalLabels(moments, self.sigma, origin.sensors)
+        if method == "none":
+            return NoLabels()
+        if self.events_file is not None:
+            return EventLabels(events_from_file(self.events_file), {"from": str(self.events_file)})
+        if origin.labelled:
+            return CarriedLabels()
+        if database is None:
+            raise UsageError(
+                "no events to label with",
+                where="--labels events",
+                mend="give an --events-file, or files with a column 'anomaly'",
+            )
+        found = events_from_influx(database, self.measurement, self.machine_tag, train.start_ns, last_ns + 1)
+        return EventLabels(found, {"from": f"measurement {self.measurement}"})

@@ -1,0 +1,79 @@
+"""Where a model comes from: the data's digest and time range, the seed, versions, and the code's revision."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.bundle.metadata import Provenance
+from trainer.rows import iso_times
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trainer.data import TrainingData
+
+__all__ = ["data_digest", "git_revision", "provenance"]
+
+PACKAGES = ("edge-detect", "numpy", "torch")
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def provenance(data: TrainingData, *, seed: int, revision: str | None) -> Provenance:
+    """Everything but creation time and run id, which would make equal runs differ.
+
+    Args:
+        data: The splits.
+        seed: Of the training.
+        revision: As `git_revision` finds it.
+    """
+    train = data.train
+    start, stop = iso_times(np.array([train.times.min(), train.times.max()]))
+    return Provenance(
+        data_digest=data_digest([split.path for split in (data.train, data.val, data.test)]),
+        time_start=str(start),
+        time_stop=str(stop),
+        machines=tuple(str(machine) for machine in np.unique(train.machines)),
+        seed=seed,
+        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        git_revision=revision,
+        mlflow_run_id=None,
+        created=None,
+    )
+
+
+def data_digest(paths: Sequence[Path]) -> str:
+    """SHA-256 over the SHA-256 digests of these files, in this order."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            whole.update(hashlib.file_digest(stream, "sha256").digest())
+    return f"sha256:{whole.hexdigest()}"
+
+
+def git_revision(project: Path = PROJECT) -> str | None:
+    """The commit of this code, with "-dirty" when files differ from it; None when it is not a checkout of its own.
+
+    Args:
+        project: Folder that holds the packages. An installed copy inside somebody else's checkout has no `.git`
+            of its own here, so that checkout's revision is not taken for this code's.
+    """
+    if not (project / ".git").exists():
+        return None
+    # GIT_DIR and the like, set by hooks, would point elsewhere.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    describe = ("git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    try:
+        found = subprocess.run(  # noqa: S603 - no shell, fixed words
+            describe, capture_output=True, text=True, check=True, timeout=30, env=environment
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,200 @@
+"""What a training run found, for the screen, for metrics.json and as plots."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.evaluate import evaluate
+from trainer.rows import replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.bundle.metadata import Threshold
+    from trainer.data import Split, TrainingData
+    from trainer.detector import Detector
+    from trainer.evaluate import Evaluation
+    from trainer.fit import Epoch
+
+__all__ = ["Assessment", "Results", "assess"]
+
+STRETCH_ROWS = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How the detector did on a split.
+
+    Attributes:
+        rows: Rows that were scored.
+        not_scored: Rows left out because a reading was missing or not finite.
+        alarm_rate: Part of the scored rows above the threshold.
+        evaluation: Compared with the labels; None where there are none.
+    """
+
+    rows: int
+    not_scored: int
+    alarm_rate: float
+    evaluation: Evaluation | None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure by its name; those that need labels are left out where there are none."""
+        found = {} if self.evaluation is None else self.evaluation.metrics()
+        return {**found, "alarm_rate": self.alarm_rate}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        found = {} if self.evaluation is None else self.evaluation.to_dict()
+        return {**found, **self.metrics, "rows": self.rows, "rows_not_scored": self.not_scored}
+
+
+def assess(split: Split, detector: Detector, threshold: float) -> Assessment:
+    """Scores the finite rows of a split and compares them with their labels."""
+    rows = split.finite
+    scores = detector.score(split.values[rows])[0]
+    alarm_rate = float((scores > threshold).mean()) if len(scores) else 0.0
+    evaluation = None
+    if split.labels is not None and len(scores):
+        kinds = None if split.kinds is None else split.kinds[rows]
+        evaluation = evaluate(
+            scores, threshold, split.labels[rows], kinds, split.times[rows], split.machines[rows]
+        )
+    return Assessment(len(scores), int((~rows).sum()), alarm_rate, evaluation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """A finished run.
+
+    Attributes:
+        output: The folder of everything below.
+        bundle: The exported file.
+        digest: The bundle's, "sha256:" and 64 digits.
+        threshold: When a row is anomalous.
+        validation: How the detector did where the threshold was chosen.
+        test: How it did on rows that decided nothing.
+        history: Every epoch.
+        batch_size: Rows of a training step.
+        parameters: Number of trained weights.
+        seed: Of every random choice.
+        run_id: The MLflow run; None where nothing was tracked.
+    """
+
+    output: Path
+    bundle: Path
+    digest: str
+    threshold: Threshold
+    validation: Assessment
+    test: Assessment
+    history: tuple[Epoch, ...]
+    batch_size: int
+    parameters: int
+    seed: int
+    run_id: str | None
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose network was kept."""
+        return [epoch for epoch in self.history if epoch.best][-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """What metrics.json holds."""
+        return {
+            "digest": self.digest,
+            "seed": self.seed,
+            "parameters": self.parameters,
+            "batch_size": self.batch_size,
+            "epochs": len(self.history),
+            "best_epoch": self.best.number,
+            "train_loss": self.best.train_loss,
+            "val_loss": self.best.val_loss,
+            "fit_seconds": round(sum(epoch.seconds for epoch in self.history), 3),
+            "threshold": asdict(self.threshold),
+            "validation": self.validation.to_dict(),
+            "test": self.test.to_dict(),
+            "mlflow_run_id": self.run_id,
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes metrics.json, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        with replacing(path) as stream:
+            stream.write(text.encode())
+
+    def draw(self, folder: Path, data: TrainingData, detector: Detector) -> None:
+        """Draws the training curve, the scores, ROC and precision over recall, and a scored stretch of test."""
+        from trainer.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
+
+        plot_training(folder / "training.png", self.history)
+        test, threshold = data.test, self.threshold.value
+        rows = test.finite
+        if not rows.any():
+            return
+        labels = None if test.labels is None else test.labels[rows]
+        scores = detector.score(test.values[rows])[0]
+        plot_scores(folder / "scores.png", scores, labels, threshold)
+        if labels is not None and labels.any() and not labels.all():
+            plot_curves(folder / "curves.png", scores, labels)
+        index = _stretch(test)
+        readings = test.values[index]
+        score, _, expected = detector.score(readings)
+        plot_stretch(
+            folder / "stretch.png",
+            test.times[index],
+            readings,
+            score,
+            expected,
+            threshold,
+            None if test.labels is None else test.labels[index],
+            data.sensors,
+            [data.units.get(name, "") for name in data.sensors],
+        )
+
+    def table(self) -> str:
+        """The end of the command's output."""
+        lines = []
+        if self.test.evaluation is not None:
+            lines += ["Test", self.test.evaluation.table(), ""]
+        else:
+            lines += ["Test: without labels, so only the rate of alarms is known.", ""]
+        best, chosen = self.best, self.threshold
+        how = f"percentile {100 * chosen.quantile:g}" if chosen.quantile is not None else "best F1"
+        facts = {
+            "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
+            "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
+            "best epoch": f"{best.number} of {len(self.history)}, validation loss {best.val_loss:.6f}",
+            "model": f"{self.parameters:,} parameters, seed {self.seed}",
+            "bundle": str(self.bundle),
+            "digest": self.digest,
+            "checkpoint": str(self.output / "checkpoint"),
+            "metrics": str(self.output / "metrics.json"),
+            "plots": str(self.output / "plots"),
+            "MLflow run": self.run_id or "not tracked",
+        }
+        skipped = self.validation.not_scored + self.test.not_scored
+        if skipped:
+            facts["rows left out"] = f"{skipped:,} of validation and test, with readings missing"
+        width = max(map(len, facts))
+        return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in facts.items()])
+
+
+def _stretch(split: Split) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Half an hour of one machine at 1 Hz, with as many anomalous rows as any such stretch has."""
+    index = np.flatnonzero(split.finite)
+    if split.labels is None or not split.labels[index].any():
+        machine = split.machines[index[0]]
+    else:
+        names, counts = np.unique(split.machines[index][split.labels[index]], return_counts=True)
+        machine = names[np.argmax(counts)]
+    index = index[split.machines[index] == machine]
+    index = index[np.argsort(split.times[index], kind="stable")]
+    if split.labels is None or len(index) <= STRETCH_ROWS:
+        return index[:STRETCH_ROWS]
+    anomalous = np.concatenate([[0], np.cumsum(split.labels[index])])
+    start = int(np.argmax(anomalous[STRETCH_ROWS:] - anomalous[:-STRETCH_ROWS]))
+    return index[start : start + STRETCH_ROWS]

@@ -1,0 +1,223 @@
+"""One training run from data to bundle: fit, threshold, evaluation, checkpoint, export, plots, tracking."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.bundle.metadata import Metrics, Sensor
+from edge_runtime.errors import MissingExtraError, TrainingError, UsageError
+from trainer.calibrate import ThresholdMethod, calibrate
+from trainer.checkpoint import Checkpoint
+from trainer.detector import Detector
+from trainer.fit import Epoch, Settings, fit
+from trainer.golden import golden_rows
+from trainer.provenance import provenance
+from trainer.results import Results, assess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from trainer.data import TrainingData
+    from trainer.fit import Fitted
+    from trainer.tracking import NoTracker, Tracker
+
+__all__ = ["Plan", "find_exporter", "run_fit"]
+
+EXPORTERS = "edge_detect.export"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to make of the data.
+
+    Attributes:
+        output: Folder of checkpoint/, plots/, bundle.onnx and metrics.json.
+        settings: How to train.
+        method: How to choose the threshold.
+        percentile: For the threshold by percentile.
+        units: Sensor to its unit, before what the data says.
+        physical_ranges: Sensor to the lowest and highest reading it can give, before what the data says.
+        cadence_seconds: Time between two rows of one machine; None for what the data says.
+        revision: Of the code, as `git_revision` finds it.
+        plots: Whether to draw.
+        register: Name under which to register the bundle's run; None for no registration.
+    """
+
+    output: Path
+    settings: Settings = field(default_factory=Settings)
+    method: ThresholdMethod = "percentile"
+    percentile: float = 99.0
+    units: Mapping[str, str] = field(default_factory=dict)
+    physical_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    cadence_seconds: float | None = None
+    revision: str | None = None
+    plots: bool = True
+    register: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percentile < 100:  # noqa: PLR2004
+            raise UsageError(f"{self.percentile:g} is not between 0 and 100", where="--percentile")
+        if self.cadence_seconds is not None and not 0 < self.cadence_seconds < np.inf:
+            raise UsageError(f"{self.cadence_seconds:g} is not a positive number of seconds", where="--cadence")
+
+
+def run_fit(
+    data: TrainingData,
+    plan: Plan,
+    tracker: Tracker | NoTracker,
+    on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
+) -> Results:
+    """Trains, evaluates and exports.
+
+    The bundle holds neither the time nor the tracker's run id, so that equal data and settings give equal files;
+    the run gets the bundle's digest as a tag instead.
+
+    Args:
+        data: As `read_training_data` gave it.
+        plan: What to make of it.
+        tracker: Where to record the run.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        UsageError: A unit or range is of no sensor, or the folder cannot be written.
+        TrainingError: The data does not allow it.
+        ExportError: The network cannot be exported.
+    """
+    _known(plan.units, data, "--unit")
+    _known(plan.physical_ranges, data, "--physical-range")
+    export = find_exporter()
+    _make(plan.output / "plots")
+    tracker.log_params(_params(data, plan))
+
+    def epoch_done(epoch: Epoch) -> None:
+        losses = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss}
+        tracker.log_epoch(epoch.number, {**losses, "learning_rate": epoch.learning_rate})
+        on_epoch(epoch)
+
+    fitted = fit(data, plan.settings, epoch_done)
+    detector = Detector(fitted.network, fitted.scaler)
+    val_score = detector.score(data.val.values[data.val.finite])[0]
+    labels = None if data.val.labels is None else data.val.labels[data.val.finite]
+    threshold = calibrate(plan.method, val_score, labels, percentile=plan.percentile)
+    validation = assess(data.val, detector, threshold.value)
+    test = assess(data.test, detector, threshold.value)
+
+    folder = plan.output / "checkpoint"
+    Checkpoint(
+        network=fitted.network,
+        scaler=fitted.scaler,
+        sensors=_sensors(data, plan),
+        threshold=threshold,
+        cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
+        metrics=Metrics(validation.metrics, test.metrics),
+        provenance=provenance(data, seed=plan.settings.seed, revision=plan.revision),
+        golden=golden_rows(data.val),
+    ).save(folder)
+    bundle = plan.output / "bundle.onnx"
+    digest = export(folder, bundle)
+
+    results = Results(
+        output=plan.output,
+        bundle=bundle,
+        digest=digest,
+        threshold=threshold,
+        validation=validation,
+        test=test,
+        history=fitted.history,
+        batch_size=fitted.batch_size,
+        parameters=fitted.network.parameter_count,
+        seed=plan.settings.seed,
+        run_id=tracker.run_id,
+    )
+    results.write(plan.output / "metrics.json")
+    if plan.plots:
+        results.draw(plan.output / "plots", data, detector)
+    _track(tracker, results, plan, fitted)
+    return results
+
+
+def find_exporter() -> Callable[[Path, Path], str]:
+    """What turns a checkpoint folder into a bundle: installed as an entry point, since export builds on this package.
+
+    Raises:
+        UsageError: None is installed.
+    """
+    for point in entry_points(group=EXPORTERS, name="checkpoint"):
+        try:
+            exporter: Callable[[Path, Path], str] = point.load()
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] in {"edge_runtime", "export", "trainer"}:
+                break
+            raise MissingExtraError("exporting a bundle", "workstation") from None
+        return exporter
+    raise UsageError(
+        "no exporter is installed, and every fit ends with an export",
+        where=f"entry point group {EXPORTERS}",
+        mend="pip install 'edge-detect[workstation]'",
+    )
+
+
+def _params(data: TrainingData, plan: Plan) -> dict[str, Any]:
+    settings = plan.settings
+    return {
+        **{name: getattr(settings, name) for name in settings.__dataclass_fields__},
+        "widths": ",".join(map(str, settings.widths)),
+        "sensors": ",".join(data.sensors),
+        "threshold_method": plan.method,
+        "percentile": plan.percentile,
+        "train_rows": len(data.train),
+        "val_rows": len(data.val),
+        "test_rows": len(data.test),
+    }
+
+
+def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
+    normal = data.train.normal_values
+    ranges = {**data.physical_ranges, **plan.physical_ranges}
+    units = {**data.units, **plan.units}
+    return tuple(
+        Sensor(
+            name, units.get(name, ""), ranges.get(name), (float(normal[:, i].min()), float(normal[:, i].max()))
+        )
+        for i, name in enumerate(data.sensors)
+    )
+
+
+def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+    for name in named:
+        if name not in data.sensors:
+            raise UsageError(
+                f"'{name}' is no sensor", where=option, mend=f"the sensors are {', '.join(data.sensors)}"
+            )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write here ({error.strerror})",
+            where=str(folder),
+            mend="name a folder that you can write to with -o",
+        ) from None
+
+
+def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: Fitted) -> None:
+    """Everything that was found and written."""
+    tracker.log_metrics({f"val_{name}": value for name, value in results.validation.metrics.items()})
+    tracker.log_metrics({f"test_{name}": value for name, value in results.test.metrics.items()})
+    tracker.log_metrics({"threshold": results.threshold.value, "best_epoch": fitted.best.number})
+    tracker.set_tag("bundle_digest", results.digest)
+    tracker.log_folder(plan.output / "checkpoint", "checkpoint")
+    if plan.plots:
+        tracker.log_folder(plan.output / "plots", "plots")
+    tracker.log_file(results.bundle)
+    tracker.log_file(plan.output / "metrics.json")
+    if plan.register is not None:
+        tracker.register(plan.register)
