@@ -31,7 +31,7 @@ check: $(READY) ## Lint, format, types and the direction of imports, over everyt
 
 .PHONY: bench
 bench: $(READY) ## How fast scoring is on this machine.
-	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on --benchmark-warmup-iterations=1000
 	$(BIN)/edge-detect bench
 
 .PHONY: kit

@@ -71,9 +71,7 @@ def best_f1_threshold(scores: NDArray[np.float32], labels: NDArray[np.bool_]) ->
     return _threshold((ranked[best] + ranked[best + 1]) / 2, "best_f1", None, "f1", len(scores))
 
 
-def _threshold(
-    value: float, method: str, quantile: float | None, metric: str | None, rows: int
-) -> Threshold:
+def _threshold(value: float, method: str, quantile: float | None, metric: str | None, rows: int) -> Threshold:
     if not value > 0:
         raise TrainingError(
             "the threshold would be 0: the model reproduces validation exactly, so nothing moves in it",

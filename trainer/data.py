@@ -37,7 +37,7 @@ class Columns:
         sensors: The sensors, in this order; empty for every column of numbers that is nothing else.
         time: None for "time", "timestamp" and the like.
         machine: None for "machine_id", and for one machine where there is no such column.
-        label: 0 in normal rows; None for "anomaly", and for rows without labels where there is no such column.
+        label: 0 in normal rows; None for "anomaly", and for no labels where there is no such column.
     """
 
     sensors: tuple[str, ...] = ()
@@ -124,7 +124,9 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     for i, name in enumerate(sensors):
         if not np.isfinite(train.values[:, i]).any():
             raise InputError(
-                f"column '{name}' has no reading", where=str(paths["train"]), mend="choose others with --sensor"
+                f"column '{name}' has no reading",
+                where=str(paths["train"]),
+                mend="choose others with --sensor",
             )
     val, test = (_split(read_table(paths[name]), paths[name], columns, sensors) for name in ("val", "test"))
     metadata = _metadata(folder)
@@ -160,7 +162,9 @@ def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ..
             numeric_columns(frame, [name], path)
             chosen.append(name)
     if not chosen:
-        raise InputError("no column of numbers", where=str(path), mend="name the sensors' columns with --sensor")
+        raise InputError(
+            "no column of numbers", where=str(path), mend="name the sensors' columns with --sensor"
+        )
     return tuple(chosen)
 
 

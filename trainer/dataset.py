@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ class SensorDataset(Dataset[torch.Tensor]):
 
 
 class _Batches(Sampler[torch.Tensor]):
-    """Row numbers of batch after batch as tensors; in a new random order each time when there is a generator."""
+    """Row numbers of batch after batch; in a new random order each time when there is a generator."""
 
     def __init__(self, rows: int, batch_size: int, generator: torch.Generator | None) -> None:
         self._rows = rows
@@ -64,10 +65,11 @@ class _Batches(Sampler[torch.Tensor]):
             if self._generator is None
             else torch.randperm(self._rows, generator=self._generator)
         )
-        yield from order.split(self._batch_size)
+        for start in range(0, self._rows, self._batch_size):
+            yield order[start : start + self._batch_size]
 
     def __len__(self) -> int:
-        return -(-self._rows // self._batch_size)
+        return math.ceil(self._rows / self._batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ def create_dataloaders(data: TrainingData, scaler: SensorScaler, *, batch_size: 
 
 
 def fitting_batch_size(rows: int) -> int:
-    """256 rows, doubled until an epoch has at most 1,000 steps: long histories need no more steps than that."""
+    """256 rows, doubled until an epoch has at most 1,000 steps: a long history needs no more."""
     size = SMALLEST_BATCH
     while rows > size * MOST_STEPS:
         size *= 2

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Epoch", "Fitted", "Settings", "fit"]
 
 CLIP_NORM = 1.0
-# One thread: the layers are too small to gain from more, and the sums come out the same whatever the core count.
+# A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
+LEAST_GAIN = 0.01
+# The layers are too small to gain from more, and sums come out the same whatever the number of cores.
 THREADS = 1
 
 
@@ -39,12 +41,12 @@ class Settings:
         epochs: At most so many passes over the training rows.
         batch_size: Rows of a step; None lets `fitting_batch_size` choose.
         learning_rate: AdamW's first; halved whenever the validation loss stalls for half the patience.
-        patience: Epochs without a better validation loss after which to stop.
+        patience: Epochs without a validation loss lower by 1 % after which to stop.
         seed: Of every random choice.
         scaler: Kind of the scaler.
         widths: The autoencoder's hidden widths.
-        noise: Standard deviation of the noise on the network's scaled input; the goal stays without. Learning to
-            undo it keeps a network with a wide bottleneck from learning to copy.
+        noise: Standard deviation of the noise on the network's scaled input; its goal stays without. Learning
+            to undo it keeps a network with a wide bottleneck from learning to copy.
 
     Raises:
         UsageError: A value is out of range.
@@ -79,7 +81,7 @@ class Epoch:
     Attributes:
         number: From 1.
         train_loss: Mean squared error of the training batches, noise on their input, as they came.
-        val_loss: Mean squared error of the normal validation rows, without noise.
+        val_loss: Mean squared error of the normal validation rows, noise on the input, the same in each epoch.
         learning_rate: During this epoch.
         best: Whether this validation loss is the lowest so far.
         seconds: How long it took.
@@ -140,7 +142,8 @@ def fit(
             optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1)
         )
         history: list[Epoch] = []
-        best_loss, best_state, best_number = math.inf, copy.deepcopy(network.state_dict()), 0
+        best_loss, best_state = math.inf, network.state_dict()
+        gained_loss, gained_number = math.inf, 0
 
         for number in range(1, settings.epochs + 1):
             started = time.monotonic()
@@ -156,7 +159,7 @@ def fit(
                 optimizer.step()
                 total += loss.detach() * len(batch)
             train_loss = float(total) / len(loaders.train.dataset)  # type: ignore[arg-type]
-            val_loss = _loss(network, loaders.val)
+            val_loss = _loss(network, loaders.val, settings)
             if not math.isfinite(train_loss + val_loss):
                 raise TrainingError(
                     f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
@@ -165,12 +168,14 @@ def fit(
 
             best = val_loss < best_loss
             if best:
-                best_loss, best_state, best_number = val_loss, copy.deepcopy(network.state_dict()), number
+                best_loss, best_state = val_loss, copy.deepcopy(network.state_dict())
+            if val_loss < gained_loss * (1 - LEAST_GAIN):
+                gained_loss, gained_number = val_loss, number
             history.append(
                 Epoch(number, train_loss, val_loss, learning_rate, best, time.monotonic() - started)
             )
             on_epoch(history[-1])
-            if number - best_number >= settings.patience:
+            if number - gained_number >= settings.patience:
                 break
 
         network.load_state_dict(best_state)
@@ -179,13 +184,16 @@ def fit(
 
 
 @torch.no_grad()
-def _loss(network: nn.Module, loader: DataLoader[torch.Tensor]) -> float:
-    """Mean squared error over a whole loader."""
+def _loss(network: nn.Module, loader: DataLoader[torch.Tensor], settings: Settings) -> float:
+    """Mean squared error over a whole loader, with the same noise on its rows each time."""
     network.eval()
-    total = torch.zeros((), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(settings.seed)
+    total, count = 0.0, 0
     for batch in loader:
-        total += nn.functional.mse_loss(network(batch), batch, reduction="sum").double()
-    return float(total) / len(loader.dataset) / loader.dataset[0].numel()  # type: ignore[arg-type]
+        noisy = batch + settings.noise * torch.randn(batch.shape, generator=generator)
+        total += float(nn.functional.mse_loss(network(noisy), batch, reduction="sum"))
+        count += batch.numel()
+    return total / count
 
 
 @contextmanager

@@ -59,11 +59,11 @@ def data_digest(paths: Sequence[Path]) -> str:
 
 
 def git_revision(project: Path = PROJECT) -> str | None:
-    """The commit of this code, with "-dirty" when files differ from it; None when it is not a checkout of its own.
+    """The commit of this code, with "-dirty" when files differ from it; None outside a checkout of its own.
 
     Args:
-        project: Folder that holds the packages. An installed copy inside somebody else's checkout has no `.git`
-            of its own here, so that checkout's revision is not taken for this code's.
+        project: Folder that holds the packages. A copy installed inside somebody else's checkout has no
+            `.git` of its own here, so that checkout's revision is not taken for this code's.
     """
     if not (project / ".git").exists():
         return None

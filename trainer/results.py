@@ -14,6 +14,8 @@ from trainer.rows import replacing
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from edge_runtime.bundle.metadata import Threshold
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
@@ -127,7 +129,7 @@ class Results:
             stream.write(text.encode())
 
     def draw(self, folder: Path, data: TrainingData, detector: Detector) -> None:
-        """Draws the training curve, the scores, ROC and precision over recall, and a scored stretch of test."""
+        """Draws the training curve, the scores, ROC and precision-recall, and a scored stretch of test."""
         from trainer.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
 
         plot_training(folder / "training.png", self.history)
@@ -183,9 +185,9 @@ class Results:
         return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in facts.items()])
 
 
-def _stretch(split: Split) -> np.ndarray[Any, np.dtype[np.intp]]:
+def _stretch(split: Split) -> NDArray[np.intp]:
     """Half an hour of one machine at 1 Hz, with as many anomalous rows as any such stretch has."""
-    index = np.flatnonzero(split.finite)
+    index: NDArray[np.intp] = np.flatnonzero(split.finite)
     if split.labels is None or not split.labels[index].any():
         machine = split.machines[index[0]]
     else:

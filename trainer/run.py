@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bundle.metadata import Metrics, Sensor
-from edge_runtime.errors import MissingExtraError, TrainingError, UsageError
+from edge_runtime.errors import MissingExtraError, UsageError
 from trainer.calibrate import ThresholdMethod, calibrate
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
@@ -64,7 +63,9 @@ class Plan:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
             raise UsageError(f"{self.percentile:g} is not between 0 and 100", where="--percentile")
         if self.cadence_seconds is not None and not 0 < self.cadence_seconds < np.inf:
-            raise UsageError(f"{self.cadence_seconds:g} is not a positive number of seconds", where="--cadence")
+            raise UsageError(
+                f"{self.cadence_seconds:g} is not a positive number of seconds", where="--cadence"
+            )
 
 
 def run_fit(
@@ -75,8 +76,8 @@ def run_fit(
 ) -> Results:
     """Trains, evaluates and exports.
 
-    The bundle holds neither the time nor the tracker's run id, so that equal data and settings give equal files;
-    the run gets the bundle's digest as a tag instead.
+    The bundle holds neither the time nor the tracker's run id, so that equal data and settings give equal
+    files; the run gets the bundle's digest as a tag instead.
 
     Args:
         data: As `read_training_data` gave it.
@@ -143,7 +144,7 @@ def run_fit(
 
 
 def find_exporter() -> Callable[[Path, Path], str]:
-    """What turns a checkpoint folder into a bundle: installed as an entry point, since export builds on this package.
+    """What turns a checkpoint folder into a bundle: an entry point, since `export` builds on this package.
 
     Raises:
         UsageError: None is installed.
@@ -183,7 +184,10 @@ def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
     units = {**data.units, **plan.units}
     return tuple(
         Sensor(
-            name, units.get(name, ""), ranges.get(name), (float(normal[:, i].min()), float(normal[:, i].max()))
+            name,
+            units.get(name, ""),
+            ranges.get(name),
+            (float(normal[:, i].min()), float(normal[:, i].max())),
         )
         for i, name in enumerate(data.sensors)
     )

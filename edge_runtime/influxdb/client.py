@@ -84,11 +84,22 @@ class InfluxClient:
         connection = self._connection()
         headers = {"Accept": "application/json", "User-Agent": "edge-detect", **self._authorization()}
         try:
-            connection.request(method, f"{self._prefix}{path}?{urlencode(parameters)}", body, headers)
+            try:
+                connection.request(method, f"{self._prefix}{path}?{urlencode(parameters)}", body, headers)
+            except (BrokenPipeError, ConnectionResetError):
+                if connection.sock is None:
+                    raise
+                # A body that is too long is answered before it is read to its end.
             response = connection.getresponse()
             if response.status >= http.client.MULTIPLE_CHOICES:
                 self._refuse(response, errors)
             yield response
+        except ssl.SSLCertVerificationError as error:
+            raise errors.setup(
+                f"InfluxDB's certificate is not trusted ({error.verify_message})",
+                where=self.settings.place,
+                mend="set SSL_CERT_FILE to the certificate of its authority",
+            ) from None
         except (OSError, http.client.HTTPException) as error:
             raise errors.for_now(
                 f"InfluxDB cannot be reached ({_reason(error)})",
@@ -154,7 +165,7 @@ def missing_database(message: str, where: str, errors: Errors) -> EdgeDetectErro
     return errors.setup(
         f"InfluxDB does not have it ({message})",
         where=where,
-        mend="check --database or --bucket, or create it",
+        mend="check --database (InfluxDB 2 needs a mapping for it) or --bucket, or create it",
     )
 
 

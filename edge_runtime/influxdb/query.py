@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK_ROWS", "Series", "identifier", "query", "text"]
 
 CHUNK_ROWS = 5000
+BLOCK_BYTES = 65_536
+# What 1.x says, within an answer of status 200, when it stops or has too much to do.
+LATER_WORDS = ("timeout", "engine is closed", "interrupted", "killed", "max-concurrent-queries", "shutting down")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +67,24 @@ def query(client: InfluxClient, statement: str) -> Iterator[Series]:
     if settings.retention_policy:
         parameters["rp"] = settings.retention_policy
     with client.request("GET", "/query", parameters) as response:
-        for line in response:
+        for line in _lines(response):
             if line.strip():
                 yield from _series(client, line)
+
+
+def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The answer's lines. Iterating over a response would take one that breaks off for one that ends."""
+    parts: list[bytes] = []
+    while block := response.read(BLOCK_BYTES):
+        head, *lines = block.split(b"\n")
+        parts.append(head)
+        if lines:
+            yield b"".join(parts)
+            yield from lines[:-1]
+            parts = [lines[-1]]
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    yield b"".join(parts)
 
 
 def _series(client: InfluxClient, line: bytes) -> Iterator[Series]:
@@ -82,7 +101,7 @@ def _series(client: InfluxClient, line: bytes) -> Iterator[Series]:
     for failure in filter(None, failures):
         if is_missing_database(str(failure)):
             raise missing_database(str(failure), where, READING)
-        if "timeout" in str(failure) or "engine is closed" in str(failure):
+        if any(word in str(failure) for word in LATER_WORDS):
             raise READING.for_now(f"InfluxDB gave up ({failure})", where=where)
         raise READING.final(f"InfluxDB refuses the query ({failure})", where=where)
     for one in found:

@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.influxdb.query import Series, identifier, query, text
+from edge_runtime.influxdb.rows import sensor_values, whole_rows
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.client import InfluxClient
 
-__all__ = ["NUMBER_TYPES", "ReadingsQuery", "check_fields", "extent", "field_types", "numbers", "read_range"]
+__all__ = ["NUMBER_TYPES", "ReadingsQuery", "check_fields", "extent", "field_types", "read_range"]
 
 NUMBER_TYPES = ("float", "integer", "unsigned")
 PAGE_NS = 86_400_000_000_000
-_NUMBERS = {float, int, type(None)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,19 @@ def extent(
     client: InfluxClient, wanted: ReadingsQuery, start_ns: int | None = None, stop_ns: int | None = None
 ) -> tuple[int, int] | None:
     """Times of the first and the last row in a range, nanoseconds; None when there is none."""
+    first = _end(client, wanted, start_ns, stop_ns, "ASC")
+    last = _end(client, wanted, start_ns, stop_ns, "DESC")
+    return None if first is None or last is None else (first, last)
+
+
+def _end(
+    client: InfluxClient, wanted: ReadingsQuery, start_ns: int | None, stop_ns: int | None, order: str
+) -> int | None:
     columns = ", ".join(map(identifier, wanted.sensors))
-    statement = f"SELECT {columns} FROM {identifier(wanted.measurement)}{wanted.condition(start_ns, stop_ns)}"  # noqa: S608
-    ends = []
-    for order in ("ASC", "DESC"):
-        answer = query(client, f"{statement} ORDER BY time {order} LIMIT 1")
-        ends += [int(series.values[0][series.columns.index("time")]) for series in answer]
-    return (ends[0], ends[1]) if len(ends) == 2 else None  # noqa: PLR2004
+    condition = wanted.condition(start_ns, stop_ns)
+    statement = f"SELECT {columns} FROM {identifier(wanted.measurement)}{condition} ORDER BY time {order} LIMIT 1"  # noqa: S608
+    times = [int(series.values[0][series.columns.index("time")]) for series in query(client, statement)]
+    return times[0] if times else None
 
 
 def read_range(
@@ -115,42 +121,34 @@ def read_range(
 ) -> Iterator[Readings]:
     """The rows with `start_ns` <= time < `stop_ns`, in the order of time, a few thousand at a time.
 
-    Long ranges are asked for page by page, so that no single query runs for long.
+    Long ranges are asked for page by page, so that no single query runs for long; a stretch without rows is
+    stepped over at once.
 
     Raises:
         SourceUnavailableError: The server cannot be reached or went away half-way.
         SourceError: It refuses the query, or a field holds something else than numbers.
     """
     columns = ", ".join(map(identifier, (*wanted.sensors, wanted.machine_tag)))
-    for page in range(start_ns, stop_ns, page_ns):
-        condition = wanted.condition(page, min(page + page_ns, stop_ns))
+    page: int | None = start_ns
+    while page is not None and page < stop_ns:
+        stop = min(page + page_ns, stop_ns)
+        condition = wanted.condition(page, stop)
         statement = f"SELECT {columns} FROM {identifier(wanted.measurement)}{condition} ORDER BY time"  # noqa: S608
-        for series in query(client, statement):
-            yield _readings(series, wanted)
+        found = False
+        for block in whole_rows(_readings(series, wanted) for series in query(client, statement)):
+            found = True
+            yield block
+        page = stop if found or stop == stop_ns else _end(client, wanted, stop, stop_ns, "ASC")
 
 
 def _readings(series: Series, wanted: ReadingsQuery) -> Readings:
     columns: dict[str, tuple[Any, ...]] = dict(
         zip(series.columns, zip(*series.values, strict=True), strict=True)
     )
-    machines = [name or wanted.default_machine for name in columns[wanted.machine_tag]]
+    nothing = (None,) * len(series.values)
+    where = f"measurement {wanted.measurement}"
     return Readings(
-        np.asarray(machines, np.str_),
+        np.asarray([name or wanted.default_machine for name in columns.get(wanted.machine_tag, nothing)], np.str_),
         np.asarray(columns["time"], np.int64),
-        np.stack([numbers(columns[s], s, wanted.measurement) for s in wanted.sensors], axis=1).astype(
-            np.float32
-        ),
+        sensor_values([columns.get(sensor, nothing) for sensor in wanted.sensors], wanted.sensors, where),
     )
-
-
-def numbers(column: tuple[Any, ...], sensor: str, measurement: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A column of JSON values; NaN where there is none. numpy alone would take "1.5" and true for numbers.
-
-    Raises:
-        SourceError: A value is not a number.
-    """
-    strangers = set(map(type, column)) - _NUMBERS
-    if strangers:
-        kind = {str: "text", bool: "booleans"}.get(strangers.pop(), "something else")
-        raise SourceError(f"field '{sensor}' holds {kind}, not numbers", where=f"measurement {measurement}")
-    return np.asarray(column, np.float64)

@@ -49,7 +49,7 @@ def _rows(results: Results, sensors: tuple[str, ...]) -> Iterator[dict[str, Any]
 
 
 def _numbers(array: Any) -> list[Any]:
-    """Nested lists with the shortest decimals that give these float32 back, and None where there is no number."""
+    """Nested lists, the shortest decimals that give these float32 back; None where there is no number."""
     exact = np.asarray(array)
     # The detour over text is what keeps 0.1 from becoming 0.10000000149011612.
     short = exact.astype("U").astype(np.float64).astype(object)

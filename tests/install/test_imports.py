@@ -41,7 +41,7 @@ def loaded_by(folder: Path, *words: str) -> set[str]:
 
 
 def test_run_loads_nothing_of_the_workstation_nor_what_it_does_not_use(tmp_path: Path) -> None:
-    loaded = loaded_by(tmp_path, "run", "--rows", "1")
+    loaded = loaded_by(tmp_path, "run", "--rows", "1", "--speed", "0")
     assert {"numpy", "onnxruntime", "typer"} <= loaded
     assert not loaded & (WORKSTATION | WHEN_USED)
 

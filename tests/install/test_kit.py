@@ -114,7 +114,7 @@ def test_the_same_files_give_the_same_archive(unpacked: Path, kit: Path, tmp_pat
 
 
 def test_the_installed_program_scores_the_simulated_feed(installed: Path, tmp_path: Path) -> None:
-    done = call(tmp_path, installed / "bin/edge-detect", "run", "--rows", "50")
+    done = call(tmp_path, installed / "bin/edge-detect", "run", "--rows", "50", "--speed", "0")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 50

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
+
+from edge_runtime.config import load_settings
 
 SYSTEMD = Path(__file__).parents[2] / "packaging/systemd"
 
@@ -79,5 +81,19 @@ def test_scoring_needs_no_memory_that_is_writable_and_executable() -> None:
     assert done.stdout.split() == ["refused", "3"]
 
 
-def test_the_example_configuration_is_toml() -> None:
-    assert isinstance(tomllib.loads((SYSTEMD / "edge-detect.toml").read_text(encoding="utf-8")), dict)
+def test_the_example_configuration_is_accepted_and_stays_where_the_service_may_write() -> None:
+    settings = load_settings(SYSTEMD / "edge-detect.toml", {})
+    assert (settings.run.source, settings.run.sinks) == ("influx", ("influx",))
+    assert settings.run.state == Path("/var/lib") / unit()["Service"]["StateDirectory"] / "ledger.sqlite"
+    assert settings.influx.token_file is None
+
+
+def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) -> None:
+    text = (SYSTEMD / "edge-detect.toml").read_text(encoding="utf-8")
+    uncommented = re.sub(r"(?m)^#(?=\w+ = )", "", text)
+    assert uncommented != text
+    (tmp_path / "all.toml").write_text(uncommented, encoding="utf-8")
+    settings = load_settings(tmp_path / "all.toml", {})
+    credential = unit()["Service"]["LoadCredential"].split(":")[0]
+    assert settings.influx.token_file == Path("/run/credentials/edge-detect.service") / credential
+    assert settings.influx_sink.database == "alerts"

@@ -31,20 +31,25 @@ def fit(  # noqa: PLR0913 - one parameter an option
     *,
     data: Annotated[
         Path,
-        typer.Option(help="Folder with train, val and test as .csv, .csv.gz or .parquet, as 'prepare' writes it."),
+        typer.Option(
+            help="Folder with train, val and test as .csv, .csv.gz or .parquet, as 'prepare' writes it."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the bundle, checkpoint, metrics and plots.")
     ] = Path("build/fit"),
     sensor: Annotated[
         list[str] | None,
-        typer.Option(help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False),
+        typer.Option(
+            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
+        ),
     ] = None,
     time_column: Annotated[
         str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
     ] = None,
     machine_column: Annotated[
-        str | None, typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False)
+        str | None,
+        typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
     ] = None,
     label_column: Annotated[
         str | None,
@@ -59,11 +64,17 @@ def fit(  # noqa: PLR0913 - one parameter an option
         ),
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
-    patience: Annotated[int, typer.Option(help="Epochs without a better validation loss before stopping.")] = 10,
-    seed: Annotated[int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")] = 0,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without a gain of 1 % in validation loss before stopping.")
+    ] = 10,
+    seed: Annotated[
+        int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
+    ] = 0,
     scaler: Annotated[ScalerChoice, typer.Option(help="How readings are scaled.")] = ScalerChoice.MINMAX,
     widths: Annotated[str, typer.Option(help="The autoencoder's hidden widths.")] = "64,32,4,32,64",
-    noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.05,
+    noise: Annotated[
+        float, typer.Option(help="Noise on the scaled input while training; 0 for none.")
+    ] = 0.05,
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
@@ -81,13 +92,17 @@ def fit(  # noqa: PLR0913 - one parameter an option
     ] = None,
     cadence: Annotated[
         float | None,
-        typer.Option(help="Seconds between two rows of a machine. [default: as in the data]", show_default=False),
+        typer.Option(
+            help="Seconds between two rows of a machine. [default: as in the data]", show_default=False
+        ),
     ] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Record the run with MLflow.")] = True,
     tracking_uri: Annotated[
         str | None,
         typer.Option(
-            envvar="MLFLOW_TRACKING_URI", help="MLflow server or store. [default: SQLite file]", show_default=False
+            envvar="MLFLOW_TRACKING_URI",
+            help="MLflow server or store. [default: SQLite file]",
+            show_default=False,
         ),
     ] = None,
     experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "edge-detect",

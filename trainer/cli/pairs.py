@@ -53,7 +53,9 @@ def parse_widths(text: str) -> tuple[int, ...]:
     except ValueError:
         widths = ()
     if not widths or min(widths) < 1:
-        raise UsageError(f"'{text}' is no list of widths", where="--widths", mend="write it as in 64,32,4,32,64")
+        raise UsageError(
+            f"'{text}' is no list of widths", where="--widths", mend="write it as in 64,32,4,32,64"
+        )
     return widths
 
 

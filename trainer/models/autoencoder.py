@@ -34,14 +34,11 @@ class SensorAutoencoder(nn.Module):
         if sensors < 1 or not widths or min(widths) < 1:
             raise UsageError(f"cannot build an autoencoder of {sensors} sensors and widths {widths}")
         self.architecture = Architecture(self.kind, sensors, widths)
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((sensors, *widths, sensors)):
-            layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-        self.layers = nn.Sequential(*layers[:-1])
-        # Of a handful of units that all start near zero, ReLU may keep some, or all, silent for good: the network
-        # then reproduces its mean whatever it is shown. Started well above zero, they all learn.
-        bottleneck = layers[2 * widths.index(min(widths))]
-        nn.init.ones_(bottleneck.bias)  # type: ignore[arg-type]
+        linear = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise((sensors, *widths, sensors))]
+        self.layers = nn.Sequential(*[module for layer in linear for module in (layer, nn.ReLU())][:-1])
+        # Of a handful of units that start near zero, ReLU may keep some, or all, silent for good: the network
+        # then reproduces the mean whatever it is shown. Started well above zero, they all learn.
+        nn.init.ones_(linear[widths.index(min(widths))].bias)
 
     def forward(self, scaled: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [rows, sensors] to [rows, sensors]."""

@@ -1,0 +1,65 @@
+"""Fixtures that more than one folder uses: a real InfluxDB, a bundle, and commands as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from influxd import Influxd
+from support.bundles import make_bundle
+
+from edge_runtime.influxdb import InfluxClient, InfluxSettings, create_database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.commands import Command
+
+UNPACKED = Path(__file__).parents[1] / "build" / "influxdb-package"
+
+
+@pytest.fixture(scope="session")
+def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
+    """A server without logins. Where none can be had the test fails: it never skips."""
+    with Influxd(tmp_path_factory.mktemp("influxd"), unpack_into=UNPACKED) as server:
+        yield server
+
+
+@pytest.fixture
+def database(influxd: Influxd) -> InfluxClient:
+    """A client of a fresh database."""
+    client = InfluxClient(
+        InfluxSettings(url=influxd.url, database=f"db_{uuid.uuid4().hex[:8]}", timeout=10.0)
+    )
+    create_database(client)
+    return client
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle over temperature, vibration, pressure and power."""
+    return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Runs one of the project's programs in the test's own folder."""
+
+    def run(*words: object, stdin: bytes = b"", timeout: float = 120.0) -> subprocess.CompletedProcess[bytes]:
+        program, *arguments = map(str, words)
+        return subprocess.run(
+            [Path(sys.executable).parent / program, *arguments],
+            input=stdin,
+            capture_output=True,
+            cwd=tmp_path,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")},
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

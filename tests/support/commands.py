@@ -1,0 +1,31 @@
+"""What a test sees of a command that ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import subprocess
+
+__all__ = ["Command", "assert_one_clear_line"]
+
+
+class Command(Protocol):
+    """Runs a program of the project to its end."""
+
+    def __call__(
+        self, *words: object, stdin: bytes = b"", timeout: float = 120.0
+    ) -> subprocess.CompletedProcess[bytes]:
+        """The program's name, its arguments, its standard input; bytes come back."""
+        ...
+
+
+def assert_one_clear_line(done: subprocess.CompletedProcess[bytes], code: int, *words: str) -> None:
+    """The command failed with this code and one line on standard error with these words; no traceback."""
+    text = done.stderr.decode()
+    lines = [line for line in text.splitlines() if not line.startswith(("0 rows read", "  "))]
+    assert done.returncode == code, text
+    assert len(lines) == 1, text
+    assert "Traceback" not in text
+    for word in words:
+        assert word in lines[0], text

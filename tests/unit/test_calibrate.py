@@ -1,0 +1,60 @@
+"""The threshold from validation scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.calibrate import best_f1_threshold, calibrate, percentile_threshold
+
+SCORES = np.array([0.1, 0.2, 0.3, 0.4, 5.0, 6.0, 0.35], np.float32)
+LABELS = np.array([0, 0, 0, 0, 1, 1, 1], np.bool_)
+
+
+def test_the_percentile_is_that_of_normal_rows() -> None:
+    threshold = calibrate("percentile", SCORES, LABELS, percentile=50)
+    assert threshold.value == pytest.approx(0.25)
+    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == ("percentile", 0.5, None, 4)
+
+
+def test_without_labels_every_row_is_normal() -> None:
+    assert calibrate("percentile", SCORES, None, percentile=50).value == pytest.approx(0.35)
+
+
+def test_the_best_f1_is_between_two_scores() -> None:
+    threshold = calibrate("best-f1", SCORES, LABELS)
+    # Above 0.4 are 2 of 3 anomalies and nothing else: 0.8; above 0.3 all three and one more: 6/7.
+    assert threshold.value == pytest.approx(0.325)
+    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == ("best_f1", None, "f1", 7)
+
+
+def test_no_other_threshold_has_a_better_f1() -> None:
+    random = np.random.default_rng(5)
+    labels = random.random(500) < 0.2
+    scores = np.round(random.random(500) + labels * 0.5, 2).astype(np.float32)  # with many equal ones
+    found = f1_score(labels, scores > best_f1_threshold(scores, labels).value)
+    assert found == max(f1_score(labels, scores > value) for value in np.unique(scores)[:-1])
+
+
+def test_best_f1_needs_anomalies() -> None:
+    for labels in (None, np.zeros(7, np.bool_)):
+        with pytest.raises(TrainingError, match="needs labelled anomalies.*--threshold percentile"):
+            calibrate("best-f1", SCORES, labels)
+
+
+@pytest.mark.parametrize("percentile", [0, 100, -1, float("nan")])
+def test_a_percentile_is_within_0_and_100(percentile: float) -> None:
+    with pytest.raises(UsageError, match="is not between 0 and 100"):
+        percentile_threshold(SCORES, percentile)
+
+
+def test_a_threshold_of_zero_is_refused() -> None:
+    with pytest.raises(TrainingError, match="the threshold would be 0"):
+        percentile_threshold(np.zeros(100, np.float32), 99)
+
+
+def test_scores_that_are_all_equal_are_refused() -> None:
+    with pytest.raises(TrainingError, match="the same score"):
+        best_f1_threshold(np.ones(4, np.float32), np.array([0, 1, 0, 1], np.bool_))
