@@ -19,6 +19,7 @@ __all__ = ["CsvTarget", "Fleet", "Target", "emit_history", "emit_live"]
 
 BLOCK_ROWS = 20_000
 LIVE_BLOCK_ROWS = 5_000
+SHORTEST_WAIT_S = 0.001
 LABELS = np.array([kind.label for kind in Kind])
 
 
@@ -129,7 +130,8 @@ def emit_live(
         if ticks is not None:
             due = min(due, ticks)
         if due <= done:
-            if wait(done * cadence / speed - (now() - began)):
+            # Less than the clock can show would be waited for in vain, for ever.
+            if wait(max(done * cadence / speed - (now() - began), SHORTEST_WAIT_S)):
                 break
             continue
         count = min(due - done, step)

@@ -130,6 +130,7 @@ def _run(settings: Settings) -> None:
     import sys  # noqa: PLC0415
     from contextlib import ExitStack  # noqa: PLC0415
 
+    _stop_on_signals(None)  # until there is something to stop
     from edge_runtime.assembly import make_ledger, make_sinks, make_source  # noqa: PLC0415
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
@@ -183,12 +184,14 @@ def _view(settings: Settings, bundle: Bundle) -> Any:
     return LiveView(f"{bundle.name} on {settings.run.source}", bundle.metadata, time.monotonic)
 
 
-def _stop_on_signals(pipeline: Pipeline) -> None:
-    """The first signal ends the run cleanly; a second one ends it at once."""
+def _stop_on_signals(pipeline: Pipeline | None) -> None:
+    """The first signal ends the run cleanly, with exit code 0; a second one ends it at once."""
     import signal  # noqa: PLC0415
 
     def stop(number: int, _frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
+        if pipeline is None:
+            raise SystemExit(0)
         pipeline.stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import json
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
+from edge_runtime.influxdb.annotated import tables
 from edge_runtime.influxdb.query import CHUNK_ROWS
-from edge_runtime.influxdb.readings import numbers
+from edge_runtime.influxdb.rows import sensor_values, whole_rows
 from edge_runtime.records import Readings
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_runtime.influxdb.annotated import Table
     from edge_runtime.influxdb.client import InfluxClient
     from edge_runtime.influxdb.readings import ReadingsQuery
 
-__all__ = ["flux_query", "read_flux"]
+__all__ = ["check_flux", "flux_query", "read_flux"]
 
 LOGIN_STATUSES = (401, 403)
+ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 LATER_STATUSES = (429, 500, 502, 503, 504)
+
+
+def literal(text: str) -> str:
+    """A Flux string, whatever is in it; `${` would begin an expression."""
+    return f'"{text.translate(ESCAPES).replace("${", chr(92) + "${")}"'
 
 
 def flux_query(client: InfluxClient, wanted: ReadingsQuery) -> str:
     """The query for a bucket; `{start}` and `{stop}` stand for the range."""
-    quote = json.dumps  # a Flux string is written as JSON's
+    quote = literal
     fields = " or ".join(f"r._field == {quote(sensor)}" for sensor in wanted.sensors)
     machines = " or ".join(f"r[{quote(wanted.machine_tag)}] == {quote(m)}" for m in wanted.machines) or "true"
     columns = ", ".join(map(quote, ("_time", wanted.machine_tag, *wanted.sensors)))
@@ -56,13 +62,44 @@ def read_flux(
         start_ns: First time, nanoseconds.
         stop_ns: First time after the range.
         template: A query of one's own with `{start}` and `{stop}`; its rows need `_time`, the machine tag and
-            the sensors as columns, sorted by time.
+            the sensors as columns, sorted by time. A sensor without a column has no reading.
 
     Raises:
         MissingExtraError: influxdb-client is not installed.
         SourceUnavailableError: The server cannot be reached or is overloaded.
-        SourceError: It refuses the query, or a column is missing or not a number.
+        SourceError: It refuses the query, or its rows are not what is needed.
     """
+    text = template or flux_query(client, wanted)
+    text = text.replace("{start}", format_time(start_ns)).replace("{stop}", format_time(stop_ns))
+    yield from whole_rows(_in_order(_readings(table, wanted) for table in _run(client, text)))
+
+
+def check_flux(client: InfluxClient, wanted: ReadingsQuery, *, template: str | None = None) -> None:
+    """Makes sure that the server takes the query, and that the fields are there if it is not one's own.
+
+    Raises:
+        MissingExtraError, SourceUnavailableError, SourceError: As `read_flux`; or a field is missing.
+    """
+    if template is not None:
+        for _ in read_flux(client, wanted, 0, 1, template=template):
+            pass
+        return
+    text = (
+        'import "influxdata/influxdb/schema"\n'
+        f"schema.measurementFieldKeys(bucket: {literal(client.settings.bucket)}, "
+        f"measurement: {literal(wanted.measurement)}, start: 1970-01-01T00:00:00Z)\n"
+    )
+    fields = {name for table in _run(client, text) for name in table.texts("_value")}
+    for sensor in wanted.sensors:
+        if sensor not in fields:
+            raise SourceError(
+                f"no field '{sensor}'",
+                where=f"{client.settings.place}, measurement {wanted.measurement}",
+                mend=f"there are: {', '.join(sorted(fields)) or 'none yet'}",
+            )
+
+
+def _run(client: InfluxClient, text: str) -> Iterator[Table]:
     try:
         from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415
         from influxdb_client.rest import ApiException  # noqa: PLC0415
@@ -71,16 +108,12 @@ def read_flux(
         raise MissingExtraError("reading with Flux", "influx") from None
 
     settings = client.settings
-    text = template or flux_query(client, wanted)
-    text = text.replace("{start}", format_time(start_ns)).replace("{stop}", format_time(stop_ns))
     milliseconds = int(settings.timeout * 1000)
     try:
         with InfluxDBClient(
             settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
         ) as flux:
-            records = iter(flux.query_api().query_stream(text, org=settings.org))
-            while rows := [record.values for record in islice(records, CHUNK_ROWS)]:
-                yield _readings(rows, wanted)
+            yield from tables(flux.query_api().query_csv(text, org=settings.org), most=CHUNK_ROWS)
     except ApiException as error:
         raise _refusal(error, settings.place) from None
     except (HTTPError, OSError) as error:
@@ -91,26 +124,33 @@ def read_flux(
         ) from None
 
 
-def _readings(rows: list[dict[str, Any]], wanted: ReadingsQuery) -> Readings:
+def _readings(table: Table, wanted: ReadingsQuery) -> Readings:
     where = "the Flux query's answer"
-    for name in ("_time", *wanted.sensors):
-        if not any(name in row for row in rows):
-            raise SourceError(f"no column '{name}'", where=where, mend="keep it in the query")
+    if not table.columns.keys() & set(wanted.sensors):
+        raise SourceError(
+            f"no column of a sensor ({', '.join(wanted.sensors)})",
+            where=where,
+            mend=f"there are: {', '.join(table.columns)}",
+        )
     return Readings(
-        np.asarray([row.get(wanted.machine_tag) or wanted.default_machine for row in rows], np.str_),
-        np.asarray([_nanoseconds(row["_time"]) for row in rows], np.int64),
-        np.stack(
-            [numbers(tuple(row.get(s) for row in rows), s, where) for s in wanted.sensors], axis=1
-        ).astype(np.float32),
+        np.asarray([name or wanted.default_machine for name in table.texts(wanted.machine_tag)], np.str_),
+        table.times("_time"),
+        sensor_values([table.values(sensor) for sensor in wanted.sensors], wanted.sensors, where),
     )
 
 
-def _nanoseconds(moment: Any) -> int:
-    """From a datetime, exactly; or from a type with nanoseconds, where the client found one."""
-    value = getattr(moment, "value", None)
-    if isinstance(value, int):
-        return value
-    return int(moment.replace(microsecond=0).timestamp()) * 1_000_000_000 + int(moment.microsecond) * 1000
+def _in_order(blocks: Iterator[Readings]) -> Iterator[Readings]:
+    """The same blocks. Rows that go back in time would be taken for ones that were read before."""
+    newest = np.iinfo(np.int64).min
+    for block in blocks:
+        if block.times[0] < newest or (np.diff(block.times) < 0).any():
+            raise SourceError(
+                "the rows are not in the order of time",
+                where="the Flux query's answer",
+                mend='end the query with |> group() |> sort(columns: ["_time"])',
+            )
+        newest = int(block.times[-1])
+        yield block
 
 
 def _refusal(error: Any, where: str) -> SourceError:

@@ -17,7 +17,7 @@ __all__ = ["CHUNK_ROWS", "Series", "identifier", "query", "text"]
 CHUNK_ROWS = 5000
 BLOCK_BYTES = 65_536
 # What 1.x says, within an answer of status 200, when it stops or has too much to do.
-LATER_WORDS = ("timeout", "engine is closed", "interrupted", "killed", "max-concurrent-queries", "shutting down")
+LATER_WORDS = ("timeout", "engine is closed", "interrupted", "killed", "max-concurrent", "shutting down")
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,9 @@ def _end(
 ) -> int | None:
     columns = ", ".join(map(identifier, wanted.sensors))
     condition = wanted.condition(start_ns, stop_ns)
-    statement = f"SELECT {columns} FROM {identifier(wanted.measurement)}{condition} ORDER BY time {order} LIMIT 1"  # noqa: S608
+    statement = (
+        f"SELECT {columns} FROM {identifier(wanted.measurement)}{condition} ORDER BY time {order} LIMIT 1"  # noqa: S608
+    )
     times = [int(series.values[0][series.columns.index("time")]) for series in query(client, statement)]
     return times[0] if times else None
 
@@ -146,9 +148,10 @@ def _readings(series: Series, wanted: ReadingsQuery) -> Readings:
         zip(series.columns, zip(*series.values, strict=True), strict=True)
     )
     nothing = (None,) * len(series.values)
-    where = f"measurement {wanted.measurement}"
+    machines = columns.get(wanted.machine_tag, nothing)
+    sensors = [columns.get(sensor, nothing) for sensor in wanted.sensors]
     return Readings(
-        np.asarray([name or wanted.default_machine for name in columns.get(wanted.machine_tag, nothing)], np.str_),
+        np.asarray([name or wanted.default_machine for name in machines], np.str_),
         np.asarray(columns["time"], np.int64),
-        sensor_values([columns.get(sensor, nothing) for sensor in wanted.sensors], wanted.sensors, where),
+        sensor_values(sensors, wanted.sensors, f"measurement {wanted.measurement}"),
     )

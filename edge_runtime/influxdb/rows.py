@@ -19,15 +19,17 @@ __all__ = ["numbers", "sensor_values", "whole_rows"]
 _NUMBERS = {float, int, type(None)}
 
 
-def sensor_values(columns: Sequence[Sequence[Any]], sensors: Sequence[str], where: str) -> NDArray[np.float32]:
+def sensor_values(columns: Sequence[Sequence[Any]], names: Sequence[str], where: str) -> NDArray[np.float32]:
     """[rows, sensors] out of one column a sensor; NaN where there is no value.
 
     Raises:
         SourceError: A value is not a number.
     """
-    pairs = zip(columns, sensors, strict=True)
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, which is found to be not finite later
-        return np.stack([numbers(column, sensor, where) for column, sensor in pairs], axis=1).astype(np.float32)
+    wide = np.stack(
+        [numbers(column, name, where) for column, name in zip(columns, names, strict=True)], axis=1
+    )
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and found to be not finite later
+        return wide.astype(np.float32)
 
 
 def numbers(column: Sequence[Any], sensor: str, where: str) -> NDArray[np.float64]:

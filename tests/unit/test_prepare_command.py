@@ -118,7 +118,7 @@ def test_no_labels_leave_every_row_normal(history: Path, tmp_path: Path) -> None
         (("--csv", "{rows}", "--gap", "-5"), "negative gap", 2),
         (("--csv", "{rows}", "--gap", "5h"), "too short", 1),
         (("--csv", "{rows}", "--gap", "soon"), "is not a duration", 2),
-        (("--csv", "{rows}", "--unit", "power"), "is no unit", 2),
+        (("--csv", "{rows}", "--unit", "power"), "is not SENSOR=VALUE", 2),
         (("--csv", "{rows}", "--unit", "flow=m3"), "no sensor 'flow'", 2),
         (("--csv", "{rows}", "--labels", "threshold", "--limit", "flow=:3"), "no sensor 'flow'", 2),
         (("--csv", "{rows}", "--labels", "statistical", "--sigma", "0"), "standard deviations", 2),

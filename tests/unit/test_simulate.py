@@ -148,7 +148,8 @@ def test_live_rows_come_when_their_time_has_come(cadence: float, speed: float) -
     done = emit_live(fleet, target, cadence=cadence, speed=speed, ticks=200, now=clock.now, wait=clock.wait)
     assert done == len(target.seen) == 200
     for came, time_ns in target.seen:
-        assert (came - 1000.0) * speed == pytest.approx(time_ns / 1e9, abs=1e-6)
+        late = came - 1000.0 - time_ns / 1e9 / speed
+        assert -1e-9 <= late <= 0.0011
 
 
 def test_live_catches_up_after_a_pause_without_losing_a_row() -> None:

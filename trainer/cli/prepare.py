@@ -22,6 +22,7 @@ from trainer.cli.influx_options import (
     Username,
     connect,
 )
+from trainer.cli.pairs import parse_units
 
 if TYPE_CHECKING:
     from edge_runtime.influxdb import InfluxClient
@@ -103,7 +104,7 @@ def prepare(  # noqa: PLR0913
     from trainer.prepare.labelling import Labelling  # noqa: PLC0415
 
     check_folder(output)
-    shares, units, gap_s = Shares.parse(split), dict(map(_unit, unit or [])), _seconds(gap)
+    shares, units, gap_s = Shares.parse(split), parse_units(unit or []), _seconds(gap)
     now_ns = time.time_ns()
     files = [*(csv or []), *(parquet or [])]
     labelling = Labelling(
@@ -170,15 +171,6 @@ def prepare(  # noqa: PLR0913
         )
     typer.echo(prepared.table())
     typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
-
-
-def _unit(text: str) -> tuple[str, str]:
-    name, equals, unit = text.partition("=")
-    if not (name and equals and unit):
-        raise UsageError(
-            f"'{text}' is no unit", where="--unit", mend="write NAME=UNIT, such as temperature=°C"
-        )
-    return name, unit
 
 
 def _seconds(text: str) -> float:

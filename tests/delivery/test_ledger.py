@@ -1,0 +1,130 @@
+"""The ledger: all or nothing, one process, one source, bounded, and every row in its counters."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.errors import LedgerError, LedgerUnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: str | None = None) -> None:
+    ledger.commit(
+        checkpoint=checkpoint,
+        state={"hold": {"m1": 2.0}},
+        payloads={"a": (payload, rows)},
+        counters={"read": rows},
+    )
+
+
+def test_what_was_committed_is_there_in_the_next_process(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "ledger.sqlite"
+    ledger = Ledger(path, "source")
+    commit(ledger, b"one", rows=2, checkpoint="c1")
+    commit(ledger, b"two", rows=3)
+    ledger.close()
+
+    again = Ledger(path, "source")
+    assert again.checkpoint() == "c1"
+    assert again.state("hold") == {"m1": 2.0}
+    assert again.state("quality") is None
+    assert again.counters() == {"read": 5}
+    assert [(p.rows, p.payload) for p in again.parcels("a", most=10)] == [(2, b"one"), (3, b"two")]
+    assert again.parcels("b", most=10) == []
+    again.close()
+
+
+def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    code = f"""
+import os, sys
+from pathlib import Path
+from edge_runtime.delivery.ledger import Ledger
+ledger = Ledger(Path({str(path)!r}), "source")
+for i in range(1000):
+    ledger.commit(checkpoint=str(i), state={{}}, payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
+    print(i, flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    for _ in range(20):
+        told = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    ledger = Ledger(path, "source")
+    checkpoint = int(ledger.checkpoint() or -1)
+    assert checkpoint >= told
+    assert len(ledger.parcels("a", most=2000, most_bytes=1 << 30)) == checkpoint + 1
+    assert ledger.counters() == {"read": checkpoint + 1}
+    ledger.close()
+
+
+def test_delivered_parcels_go_and_are_counted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    commit(ledger, b"one", rows=2)
+    commit(ledger, b"two", rows=3)
+    first, second = ledger.parcels("a", most=10)
+    ledger.delivered("a", [first], "position")
+    assert ledger.parcels("a", most=10) == [second]
+    assert ledger.position("a") == "position"
+    assert ledger.waiting("a") == 3
+    ledger.bury("a", second, "refused")
+    assert ledger.waiting("a") == 0
+    assert ledger.counters() == {"read": 5, "delivered.a": 2, "dead.a": 3}
+    ledger.close()
+
+
+def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source", most_bytes=2500)
+    for i in range(5):
+        commit(ledger, bytes([i]) * 1000, rows=10)
+    assert [p.payload[0] for p in ledger.parcels("a", most=10)] == [3, 4]
+    assert ledger.counters() == {"read": 50, "dropped.a": 30}
+    ledger.close()
+
+
+def test_a_parcel_that_is_larger_than_the_bound_is_kept_for_it_is_the_newest(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source", most_bytes=10)
+    commit(ledger, b"x" * 100)
+    assert ledger.waiting("a") == 1
+    ledger.close()
+
+
+def test_one_process_at_a_time_and_one_source(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "csv a")
+    with pytest.raises(LedgerError, match="another edge-detect uses it"):
+        Ledger(tmp_path / "l", "csv a")
+    ledger.close()
+    with pytest.raises(LedgerError, match=r"another source \(csv a\)"):
+        Ledger(tmp_path / "l", "csv b")
+    Ledger(tmp_path / "l", "csv a").close()
+
+
+def test_a_damaged_file_and_one_that_cannot_be_made_are_clear_errors(tmp_path: Path) -> None:
+    (tmp_path / "damaged").write_bytes(b"this is not a database" * 100)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(tmp_path / "damaged", "source")
+    with pytest.raises(LedgerError, match="--state"):
+        Ledger(tmp_path / "damaged" / "below", "source")
+
+
+def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    commit(ledger, b"one", checkpoint="c1")
+    ledger._db.execute(f"PRAGMA max_page_count = {ledger._db.execute('PRAGMA page_count').fetchone()[0]}")
+    with pytest.raises(LedgerUnavailableError, match="full"):
+        commit(ledger, os.urandom(100_000), checkpoint="c2")
+    assert ledger.checkpoint() == "c1"
+    assert ledger.counters() == {"read": 1}
+    ledger._db.execute("PRAGMA max_page_count = 1000000")
+    commit(ledger, os.urandom(100_000), checkpoint="c2")
+    assert ledger.checkpoint() == "c2"
+    ledger.close()
