@@ -1,179 +1,181 @@
-"""What a detector has to beat: fixed limits, the largest z-score, and the Mahalanobis distance.
+"""Simple detectors to compare with: what a detector with training has to beat.
 
-Each scores raw rows, higher is worse, and is fitted on the same normal rows as the detector.
+Each has a name, a threshold and `score(rows)`; a row is flagged when its score is above the threshold. A row with
+a reading that is not finite has no score: NaN.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
-from edge_runtime.errors import TrainingError, UsageError
-from trainer.evaluate import Evaluation, evaluate
-from trainer.labels import DEFAULT_LIMITS, Limit
+from edge_runtime.errors import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+__all__ = ["DEFAULT_LIMITS", "Baseline", "FixedLimits", "Mahalanobis", "MaxZ"]
 
-__all__ = ["Baseline", "FixedLimits", "LargestZ", "Mahalanobis", "assess_baselines", "fit_baselines"]
+Limits = tuple[float | None, float | None]
+
+# Lowest and highest reading in good order: what a plant sets where nobody has trained anything.
+DEFAULT_LIMITS: dict[str, Limits] = {
+    "temperature": (None, 85.0),  # °C
+    "vibration": (None, 2.5),  # mm/s
+    "pressure": (30.0, 70.0),  # PSI
+    "power": (None, 400.0),  # W
+}
 
 
 class Baseline(Protocol):
-    """Scores rows without being a network."""
+    """What every one of them is."""
 
-    def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Scores raw rows, [rows, sensors] to [rows]."""
+    @property
+    def name(self) -> str:
+        """For a table."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """A row is flagged when its score is above."""
+        ...
+
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """[rows, sensors] in raw units → [rows], higher is worse."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class FixedLimits:
-    """The rule that most plants run: an alarm when a reading leaves its limits.
+    """A fixed limit a sensor; the score is the largest excess over a limit, as a part of that limit.
 
-    The score is how far the worst reading is outside, as part of its limit; below 0 within. Its threshold is 0.
+    Args:
+        sensors: Names of the columns.
+        limits: Sensor to its lowest and highest allowed reading; a sensor without is not watched.
 
-    Attributes:
-        low: [sensors] lowest normal reading; minus infinity for none.
-        high: [sensors] highest normal reading; infinity for none.
+    Raises:
+        TrainingError: None of the sensors has a limit.
     """
 
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
+    name = "fixed limits"
+    threshold = 0.0
 
-    @staticmethod
-    def of(sensors: Sequence[str], limits: Mapping[str, Limit] = DEFAULT_LIMITS) -> FixedLimits:
-        """Limits by the sensors' names.
+    def __init__(self, sensors: Sequence[str], limits: Mapping[str, Limits] = DEFAULT_LIMITS) -> None:
+        self._bounds: list[tuple[int, float, float]] = []  # column, sign, limit
+        for column, sensor in enumerate(sensors):
+            low, high = limits.get(sensor, (None, None))
+            if low is not None:
+                self._bounds.append((column, -1.0, low))
+            if high is not None:
+                self._bounds.append((column, 1.0, high))
+        if not self._bounds:
+            raise TrainingError(
+                "no sensor has a limit",
+                where="fixed limits",
+                mend=f"give limits for some of {', '.join(sensors)}",
+            )
 
-        Raises:
-            UsageError: None of the sensors has limits.
-        """
-        if not any(name in limits for name in sensors):
-            raise UsageError(f"no limits for {', '.join(sensors)}")
-        pairs = np.array([limits.get(name, (-np.inf, np.inf)) for name in sensors], np.float64)
-        return FixedLimits(pairs[:, 0], pairs[:, 1])
-
-    def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """How far the worst reading is outside its limits, [rows]."""
-        values = rows.astype(np.float64)
-        outside = np.full(values.shape, -np.inf)
-        for excess, limit in ((self.low - values, self.low), (values - self.high, self.high)):
-            there = np.isfinite(limit)
-            size = np.where(there & (limit != 0), np.abs(limit), 1.0)
-            outside = np.maximum(outside, np.where(there, excess / size, -np.inf))
-        worst: NDArray[np.float64] = outside.max(1)
-        return worst
-
-
-@dataclass(frozen=True, slots=True)
-class LargestZ:
-    """The largest distance of a reading from its mean, in standard deviations.
-
-    Attributes:
-        mean: [sensors].
-        deviation: [sensors]; 1 for a sensor that never moves.
-    """
-
-    mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
-
-    @staticmethod
-    def fit(normal: NDArray[np.floating[Any]]) -> LargestZ:
-        """Fits on normal rows, [rows, sensors]."""
-        rows = _enough(normal)
-        deviation = rows.std(0)
-        return LargestZ(rows.mean(0), np.where(deviation > 0, deviation, 1.0))
-
-    def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """The largest |z| of each row."""
-        largest: NDArray[np.float64] = np.abs((rows - self.mean) / self.deviation).max(1)
-        return largest
+    def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Above 0 where a reading is beyond a limit; below, how far away the nearest limit is."""
+        values = np.asarray(rows, np.float64)
+        excess = [sign * (values[:, column] - limit) / (abs(limit) or 1.0) for column, sign, limit in self._bounds]
+        return _unless_finite(values, np.max(excess, axis=0))
 
 
 @dataclass(frozen=True, slots=True)
 class Mahalanobis:
-    """The distance from the mean, in units of how the normal rows spread (Mahalanobis 1936).
+    """The distance from the normal rows' mean in units of their covariance (Mahalanobis, 1936).
 
     Attributes:
-        mean: [sensors].
-        deviation: [sensors]; 1 for a sensor that never moves.
-        precision: [sensors, sensors] pseudo-inverse of the correlation, so that sensors that move as one, or
-            not at all, do no harm.
+        mean: [sensors] of the training rows.
+        precision: [sensors, sensors], the inverse of their covariance.
+        threshold: A quantile of the normal validation rows' scores.
     """
 
+    name: ClassVar[str] = "Mahalanobis distance"
     mean: NDArray[np.float64]
-    deviation: NDArray[np.float64]
     precision: NDArray[np.float64]
+    threshold: float
 
     @staticmethod
-    def fit(normal: NDArray[np.floating[Any]]) -> Mahalanobis:
-        """Fits on normal rows, [rows, sensors].
+    def fit(
+        train_rows: NDArray[np.floating[Any]], val_normal_rows: NDArray[np.floating[Any]], quantile: float
+    ) -> Mahalanobis:
+        """Fits on normal rows in raw units; those that are not finite are left out.
 
         Raises:
-            TrainingError: There are not two of them.
+            TrainingError: Too few rows, or no quantile.
         """
-        z = LargestZ.fit(normal)
-        scaled = (normal - z.mean) / z.deviation
-        correlation = np.atleast_2d(np.cov(scaled, rowvar=False, bias=True))
-        return Mahalanobis(z.mean, z.deviation, np.linalg.pinv(correlation, hermitian=True))
+        rows = _finite(train_rows)
+        # A sensor that never moves, or repeats another one, would make the covariance singular.
+        covariance = np.atleast_2d(np.cov(rows, rowvar=False))
+        unfinished = Mahalanobis(rows.mean(0), np.linalg.pinv(covariance, hermitian=True), 0.0)
+        return Mahalanobis(
+            unfinished.mean, unfinished.precision, _quantile(unfinished.score(_finite(val_normal_rows)), quantile)
+        )
 
     def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         """The distance of each row."""
-        scaled = (rows - self.mean) / self.deviation
-        squared = np.einsum("ij,jk,ik->i", scaled, self.precision, scaled, optimize=True)
-        distance: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0.0))
-        return distance
+        values = np.asarray(rows, np.float64)
+        away = values - self.mean
+        squared = np.einsum("ri,ij,rj->r", away, self.precision, away, optimize=True)
+        return _unless_finite(values, np.sqrt(np.maximum(squared, 0.0)))
 
 
-def fit_baselines(
-    data: TrainingData, *, percentile: float = 99.0, limits: Mapping[str, Limit] = DEFAULT_LIMITS
-) -> dict[str, tuple[Baseline, float]]:
-    """Every baseline with its threshold: fixed limits have their own, the others this percentile.
+@dataclass(frozen=True, slots=True)
+class MaxZ:
+    """The largest distance of any one sensor from its mean, in standard deviations.
 
-    Args:
-        data: Train fits, the normal rows of val give the threshold; test is not looked at.
-        percentile: Of the normal validation rows' scores.
-        limits: For the fixed limits, which are left out where no sensor has any.
-
-    Raises:
-        TrainingError: Train or val has too few normal rows.
+    Attributes:
+        mean: [sensors] of the training rows.
+        deviation: [sensors], positive.
+        threshold: A quantile of the normal validation rows' scores.
     """
-    found: dict[str, tuple[Baseline, float]] = {}
-    if any(name in limits for name in data.sensors):
-        found["fixed_limits"] = (FixedLimits.of(data.sensors, limits), 0.0)
-    normal, val = data.train.normal_values, data.val.normal_values
-    if not len(val):
-        raise TrainingError("no normal rows", where=str(data.val.path), mend="take a longer history")
-    fitted: dict[str, Baseline] = {"largest_z": LargestZ.fit(normal), "mahalanobis": Mahalanobis.fit(normal)}
-    for name, baseline in fitted.items():
-        found[name] = (baseline, float(np.percentile(baseline.score(val), percentile)))
-    return found
 
+    name: ClassVar[str] = "largest z-score"
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    threshold: float
 
-def assess_baselines(
-    data: TrainingData, *, percentile: float = 99.0, limits: Mapping[str, Limit] = DEFAULT_LIMITS
-) -> dict[str, Evaluation]:
-    """How every baseline does on test; empty where test has no labels or no complete row."""
-    test: Split = data.test
-    rows = test.finite
-    if test.labels is None or not rows.any():
-        return {}
-    labels = test.labels[rows]
-    kinds = None if test.kinds is None else test.kinds[rows]
-    return {
-        name: evaluate(
-            baseline.score(test.values[rows]), threshold, labels, kinds, test.times[rows], test.machines[rows]
+    @staticmethod
+    def fit(
+        train_rows: NDArray[np.floating[Any]], val_normal_rows: NDArray[np.floating[Any]], quantile: float
+    ) -> MaxZ:
+        """Fits on normal rows in raw units; those that are not finite are left out.
+
+        Raises:
+            TrainingError: Too few rows, or no quantile.
+        """
+        rows = _finite(train_rows)
+        deviation = rows.std(0)
+        unfinished = MaxZ(rows.mean(0), np.where(deviation > 0, deviation, 1.0), 0.0)
+        return MaxZ(
+            unfinished.mean, unfinished.deviation, _quantile(unfinished.score(_finite(val_normal_rows)), quantile)
         )
-        for name, (baseline, threshold) in fit_baselines(data, percentile=percentile, limits=limits).items()
-    }
+
+    def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """The largest |z| of each row."""
+        values = np.asarray(rows, np.float64)
+        return _unless_finite(values, np.abs((values - self.mean) / self.deviation).max(1))
 
 
-def _enough(normal: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    if len(normal) < 2:  # noqa: PLR2004
-        raise TrainingError("a baseline needs two normal rows", mend="take a longer history")
-    return normal.astype(np.float64)
+def _finite(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    values = np.asarray(rows, np.float64)
+    values = values[np.isfinite(values).all(1)]
+    if len(values) < 2:  # noqa: PLR2004 - one row has no spread
+        raise TrainingError("a baseline needs at least two normal rows with all of their readings")
+    return values
+
+
+def _quantile(scores: NDArray[np.float64], quantile: float) -> float:
+    if not 0 < quantile < 1:
+        raise TrainingError(f"{quantile:g} is not between 0 and 1", where="quantile")
+    return float(np.quantile(scores, quantile))
+
+
+def _unless_finite(values: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = np.where(np.isfinite(values).all(1), scores, np.nan)
+    return found

@@ -1,7 +1,7 @@
 """Trains the bundle that edge-detect uses when none is named: `python -m trainer.default_bundle`.
 
-Simulated machines of several characters run in good order for training and validation; then, on another day,
-they fail on purpose for the test. Equal code and packages give an equal file on the same machine: it holds no
+Simulated machines of several characters run in good order to be learnt from; on another day they fail on purpose,
+for the threshold; and on a third, beside machines never seen before, for the test. Equal code and packages give an equal file on the same machine: it holds no
 time, no run id, and not the revision of the code, which would be older than the file's own commit.
 """
 
@@ -35,6 +35,7 @@ DAY_S = 86_400
 DAY_NS = DAY_S * 10**9
 START_NS = 1_735_689_600 * 10**9  # 2025-01-01
 SEED = 1
+SEVERITY = 2.0
 PHYSICAL_RANGES = {
     "temperature": (-40.0, 200.0),
     "vibration": (0.0, 50.0),
@@ -55,12 +56,13 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         _write(folder / "train.csv", TRAINED, day=0, seconds=seconds, severity=0.0)
-        _write(folder / "val.csv", TRAINED, day=1, seconds=seconds, severity=0.0)
-        _write(folder / "test.csv", TESTED, day=2, seconds=seconds // 2, severity=2.0)
+        _write(folder / "val.csv", TRAINED, day=1, seconds=seconds, severity=SEVERITY)
+        _write(folder / "test.csv", TESTED, day=2, seconds=seconds // 2, severity=SEVERITY)
         data = read_training_data(folder, Columns(sensors=SENSORS))
         plan = Plan(
             output=folder / "fit",
             settings=Settings(seed=SEED, epochs=epochs),
+            method="best-f1",
             units=dict(zip(SENSORS, UNITS, strict=True)),
             physical_ranges=PHYSICAL_RANGES,
             plots=False,

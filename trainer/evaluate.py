@@ -1,13 +1,15 @@
-"""How well scores tell anomalous rows from normal ones, row by row and event by event."""
+"""How good a detector is: its scores and verdicts against labelled rows and events."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.events import EventReport, label_runs, match_events
+from edge_runtime.errors import MissingExtraError, TrainingError
+from trainer.events import EventReport, match_events, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,94 +19,79 @@ __all__ = ["Evaluation", "evaluate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Scores beside labels.
+    """What a detector's scores are worth; None where a figure is undefined.
 
     Attributes:
-        true_positives: Anomalous rows above the threshold.
-        false_positives: Normal rows above it.
-        false_negatives: Anomalous rows that are not.
-        true_negatives: Normal rows that are not.
-        roc_auc: Area under the ROC curve; None where the rows are all of one class.
-        average_precision: Mean precision over recall; None where no row is anomalous.
-        recall_by_kind: Kind of anomaly to the part of its rows above the threshold; empty where unknown.
-        events: The same rows as events.
+        rows: Rows with a score.
+        unknown: Rows without one, left out of every figure on rows.
+        flagged: Rows called anomalous.
+        labelled: Whether there were labels; without them every figure below is None or 0.
+        f1: Harmonic mean of precision and recall; None where no row is labelled anomalous.
+        precision: Part of the flagged rows that are anomalous; 0 where there was something to flag and nothing was.
+        recall: Part of the anomalous rows that are flagged; None where no row is labelled anomalous.
+        accuracy: Part of all rows called rightly.
+        roc_auc: Area under the ROC curve of the scores; None unless both classes are there.
+        average_precision: Of the scores, at every threshold; None unless both classes are there.
+        tn: Normal rows that were not flagged.
+        fp: Normal rows that were flagged.
+        fn: Anomalous rows that were not flagged.
+        tp: Anomalous rows that were flagged.
+        recall_by_kind: Recall on the rows of each kind of anomaly.
+        events: Runs of anomalous rows against runs of flagged rows; None without labels.
     """
 
-    true_positives: int
-    false_positives: int
-    false_negatives: int
-    true_negatives: int
-    roc_auc: float | None
-    average_precision: float | None
+    rows: int
+    unknown: int
+    flagged: int
+    labelled: bool
+    f1: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    accuracy: float | None = None
+    roc_auc: float | None = None
+    average_precision: float | None = None
+    tn: int = 0
+    fp: int = 0
+    fn: int = 0
+    tp: int = 0
     recall_by_kind: dict[str, float]
-    events: EventReport
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.true_positives + self.false_positives + self.false_negatives + self.true_negatives
-
-    @property
-    def accuracy(self) -> float:
-        """Part of the rows that are on their right side of the threshold."""
-        return (self.true_positives + self.true_negatives) / self.rows
-
-    @property
-    def recall(self) -> float | None:
-        """Part of the anomalous rows that are above the threshold; None where no row is anomalous."""
-        anomalous = self.true_positives + self.false_negatives
-        return self.true_positives / anomalous if anomalous else None
-
-    @property
-    def precision(self) -> float | None:
-        """Part of the rows above the threshold that are anomalous; 0 where none is above it.
-
-        None where no row is anomalous: any threshold would have precision 0.
-        """
-        if self.recall is None:
-            return None
-        above = self.true_positives + self.false_positives
-        return self.true_positives / above if above else 0.0
-
-    @property
-    def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; None where no row is anomalous."""
-        if self.recall is None:
-            return None
-        wrong = self.false_positives + self.false_negatives
-        return 2 * self.true_positives / (2 * self.true_positives + wrong)
+    events: EventReport | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Every figure by its name; what these rows do not define is left out."""
-        found = {
-            "f1": self.f1,
-            "precision": self.precision,
-            "recall": self.recall,
-            "accuracy": self.accuracy,
-            "roc_auc": self.roc_auc,
-            "average_precision": self.average_precision,
-            **{f"recall_{kind}": value for kind, value in self.recall_by_kind.items()},
-            "event_recall": self.events.found / self.events.injected if self.events.injected else None,
-            "median_delay_seconds": self.events.median_delay_seconds,
-            "false_alarms_per_day": self.events.false_alarms_per_day,
+        """Flat names, defined and finite figures only; such as f1, recall_SPIKE, events_found."""
+        figures: dict[str, float | None] = {
+            name: getattr(self, name)
+            for name in ("f1", "precision", "recall", "accuracy", "roc_auc", "average_precision")
         }
-        return {name: float(value) for name, value in found.items() if value is not None}
+        figures |= {f"recall_{kind}": recall for kind, recall in self.recall_by_kind.items()}
+        if self.labelled:
+            figures |= {name: getattr(self, name) for name in ("tn", "fp", "fn", "tp")}
+        if self.events is not None:
+            figures["events_injected"] = self.events.injected
+            figures["events_found"] = self.events.found
+            figures["false_alarms"] = self.events.false_alarms
+            figures["false_alarms_per_day"] = self.events.false_alarms_per_day
+            if self.events.delays_s is not None:
+                figures["delay_median_s"] = self.events.delays_s.median
+                figures["delay_p90_s"] = self.events.delays_s.p90
+        return {
+            name: float(value)
+            for name, value in figures.items()
+            if value is not None and math.isfinite(value)
+        }
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values: what `metrics` cannot hold."""
-        return {
-            "confusion_matrix": {
-                "true_positives": self.true_positives,
-                "false_positives": self.false_positives,
-                "false_negatives": self.false_negatives,
-                "true_negatives": self.true_negatives,
-            },
-            "recall_by_kind": dict(self.recall_by_kind),
-            "events": self.events.to_dict(),
-        }
+        """JSON-ready values, None where undefined."""
+        return asdict(self)
 
     def table(self) -> str:
-        """A few lines to read."""
+        """For people."""
+        lines = [f"{'rows':<20}{self.rows:>12,}"]
+        if self.unknown:
+            lines.append(f"{'without a score':<20}{self.unknown:>12,}")
+        lines.append(f"{'flagged':<20}{self.flagged:>12,}")
+        if not self.labelled:
+            return "\n".join([*lines, "no labels, so nothing to compare with"])
         figures = {
             "F1": self.f1,
             "precision": self.precision,
@@ -113,79 +100,120 @@ class Evaluation:
             "ROC AUC": self.roc_auc,
             "average precision": self.average_precision,
         }
-        lines = [(name, "-" if value is None else f"{value:.3f}") for name, value in figures.items()]
-        kinds = "  ".join(f"{kind} {value:.3f}" for kind, value in self.recall_by_kind.items())
-        if kinds:
-            lines.append(("recall by kind", kinds))
-        lines.append(
-            (
-                "rows",
-                f"{self.true_positives + self.false_negatives:,} anomalous: {self.true_positives:,} found, "
-                f"{self.false_negatives:,} missed; {self.false_positives + self.true_negatives:,} normal: "
-                f"{self.false_positives:,} false alarms",
-            )
-        )
-        events = self.events
-        delay = "" if events.median_delay_seconds is None else f", median delay {events.median_delay_seconds:g} s"
-        lines.append(("events", f"{events.found:,} of {events.injected:,} found{delay}"))
-        if events.false_alarms_per_day is not None:
-            lines.append(("false alarms", f"{events.false_alarms_per_day:.1f} per machine and day"))
-        return "\n".join(f"{name:<18} {text}" for name, text in lines)
+        figures |= {f"recall {kind}": recall for kind, recall in self.recall_by_kind.items()}
+        lines += [
+            f"{name:<20}{'undefined' if value is None else f'{value:.3f}':>12}"
+            for name, value in figures.items()
+        ]
+        lines += [
+            "",
+            f"{'':<20}{'not flagged':>12}{'flagged':>12}",
+            f"{'normal rows':<20}{self.tn:>12,}{self.fp:>12,}",
+            f"{'anomalous rows':<20}{self.fn:>12,}{self.tp:>12,}",
+        ]
+        return "\n".join(lines + _event_lines(self.events))
 
 
 def evaluate(
     scores: NDArray[np.floating[Any]],
     threshold: float,
-    labels: NDArray[np.bool_],
+    labels: NDArray[np.bool_] | None,
     kinds: NDArray[np.str_] | None,
     times: NDArray[np.int64],
     machines: NDArray[np.str_],
+    *,
+    verdicts: NDArray[np.bool_] | None = None,
 ) -> Evaluation:
-    """Compares scores with labels.
+    """Compares a detector with labels.
 
     Args:
-        scores: [rows], all finite, higher is worse.
-        threshold: Above it a row counts as anomalous.
-        labels: [rows] True where a row is anomalous.
-        kinds: [rows] kind of anomaly, empty where unknown; None for no kinds at all.
-        times: [rows] int64 nanoseconds.
+        scores: [rows], higher is worse; NaN where the detector had nothing to say.
+        threshold: A row is flagged when its score is above.
+        labels: [rows] whether the row is anomalous; None where nobody knows.
+        kinds: [rows] kind of anomaly, empty for normal rows; None where nobody knows.
+        times: [rows] ns.
         machines: [rows] machine ids.
+        verdicts: [rows] flagged or not, in place of the threshold, as from a verdict with a hold.
 
     Raises:
-        ValueError: There is no row.
+        TrainingError: The arrays differ in length.
+        MissingExtraError: scikit-learn is not installed.
     """
-    if not len(scores):
-        raise ValueError("no rows to evaluate")
-    flags = scores > threshold
-    auc, average = _areas(scores, labels)
+    for name, column in (
+        ("labels", labels),
+        ("kinds", kinds),
+        ("times", times),
+        ("machines", machines),
+        ("verdicts", verdicts),
+    ):
+        if column is not None and len(column) != len(scores):
+            raise TrainingError(f"{len(scores)} scores, but {len(column)} {name}")
+    known = ~np.isnan(scores)
+    flags = known & (scores > threshold if verdicts is None else verdicts.astype(np.bool_))
+    rows, unknown, flagged = int(known.sum()), int((~known).sum()), int(flags.sum())
+    if labels is None:
+        return Evaluation(rows=rows, unknown=unknown, flagged=flagged, labelled=False, recall_by_kind={})
+    truth = labels.astype(np.bool_)
+    tp, fp = int((flags & truth).sum()), int((flags & ~truth).sum())
+    fn, tn = int((known & truth & ~flags).sum()), int((known & ~truth & ~flags).sum())
+    roc_auc, average_precision = _ranking(scores[known], truth[known])
+    true = stretches(times, machines, truth, kinds)
     return Evaluation(
-        true_positives=int((flags & labels).sum()),
-        false_positives=int((flags & ~labels).sum()),
-        false_negatives=int((~flags & labels).sum()),
-        true_negatives=int((~flags & ~labels).sum()),
-        roc_auc=auc,
-        average_precision=average,
-        recall_by_kind={} if kinds is None else _recall_by_kind(flags, labels, kinds),
-        events=match_events(label_runs(times, machines, labels, kinds), times, machines, flags),
+        rows=rows,
+        unknown=unknown,
+        flagged=flagged,
+        labelled=True,
+        f1=2 * tp / (2 * tp + fp + fn) if tp + fn else None,
+        precision=tp / (tp + fp) if tp + fp else (0.0 if fn else None),
+        recall=tp / (tp + fn) if tp + fn else None,
+        accuracy=(tp + tn) / rows if rows else None,
+        roc_auc=roc_auc,
+        average_precision=average_precision,
+        tn=tn,
+        fp=fp,
+        fn=fn,
+        tp=tp,
+        recall_by_kind={} if kinds is None else _recall_by_kind(flags, known & truth, kinds),
+        events=match_events(true, times, machines, flags),
     )
 
 
-def _areas(
-    scores: NDArray[np.floating[Any]], labels: NDArray[np.bool_]
+def _ranking(
+    scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]
 ) -> tuple[float | None, float | None]:
-    """ROC AUC and average precision, as far as they are defined."""
-    if not labels.any():
+    """ROC AUC and average precision, where both classes are there."""
+    if not truth.any() or truth.all():
         return None, None
-    from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: PLC0415 - slow
-
-    auc = None if labels.all() else float(roc_auc_score(labels, scores))
-    return auc, float(average_precision_score(labels, scores))
+    try:
+        from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("evaluating a detector", "workstation") from None
+    # A score may have overflowed to infinity, which scikit-learn refuses; the rank is what counts.
+    ranked = np.nan_to_num(scores.astype(np.float64))
+    return float(roc_auc_score(truth, ranked)), float(average_precision_score(truth, ranked))
 
 
 def _recall_by_kind(
-    flags: NDArray[np.bool_], labels: NDArray[np.bool_], kinds: NDArray[np.str_]
+    flags: NDArray[np.bool_], anomalous: NDArray[np.bool_], kinds: NDArray[np.str_]
 ) -> dict[str, float]:
-    names, codes = np.unique(kinds[labels], return_inverse=True)
-    rows = np.bincount(codes, minlength=len(names))
-    found = np.bincount(codes, weights=flags[labels], minlength=len(names))
-    return {str(name): float(f / r) for name, f, r in zip(names, found, rows, strict=True) if name}
+    of = kinds[anomalous]
+    found = flags[anomalous]
+    return {str(kind): float(found[of == kind].mean()) for kind in np.unique(of) if kind}
+
+
+def _event_lines(events: EventReport | None) -> list[str]:
+    if events is None:
+        return []
+    lines = ["", f"{'events found':<20}{f'{events.found} of {events.injected}':>12}"]
+    lines += [
+        f"  {kind:<18}{f'{found} of {injected}':>12}"
+        for kind, (injected, found) in events.by_kind.items()
+        if kind
+    ]
+    if events.delays_s is not None:
+        delays = f"{events.delays_s.median:.0f} s, p90 {events.delays_s.p90:.0f} s"
+        lines.append(f"{'delay, median':<20}{delays:>12}")
+    lines.append(
+        f"{'false alarms':<20}{events.false_alarms:>12}  ({events.false_alarms_per_day:.1f} a machine and day)"
+    )
+    return lines

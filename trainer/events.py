@@ -1,202 +1,209 @@
-"""Anomalies as events instead of rows: how many were found, how soon, and how often there was a false alarm.
-
-Pure functions on times, machines and flags; a row is an instant, so nothing here knows of models or files.
-"""
+"""Events instead of rows: which faults were found, how soon, and how often an alarm was about nothing."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.event_labels import LabelledEvent
+from edge_runtime.errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["JOIN_SECONDS", "EventReport", "find_alarms", "label_runs", "match_events"]
+__all__ = ["Delays", "EventReport", "Stretch", "match_events", "stretches"]
 
-# Flags less than a minute apart are one alarm to an operator.
-JOIN_SECONDS = 60.0
-DAY_NS = 86_400e9
+SECOND_NS = 1_000_000_000
+DAY_S = 86_400.0
+# So many usual steps without a row are a hole in the data: nothing is known to go on across it.
+HOLE_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of one machine's time.
+
+    Attributes:
+        machine: Machine id.
+        start: Time of its first row, ns.
+        stop: Time of its last row, ns, inclusive.
+        kind: What happened; empty where nobody says.
+    """
+
+    machine: str
+    start: int
+    stop: int
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if self.stop < self.start:
+            raise TrainingError("a stretch ends before it starts", where=f"{self.machine} at {self.start}")
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """From an event's first row to the first flagged one, seconds, over the events that were found."""
+
+    median: float
+    p90: float
 
 
 @dataclass(frozen=True, slots=True)
 class EventReport:
-    """Events beside alarms.
+    """Events against flagged rows.
 
     Attributes:
-        injected: Number of events with at least one row.
-        found: Number of them with at least one flagged row.
-        injected_by_kind: Kind to number of events.
-        found_by_kind: Kind to number of events found.
-        delays: Seconds from each found event's start to its first flagged row, in order of machine and start.
-        alarms: Number of alarms, as `find_alarms` joins flags.
-        false_alarms: Number of alarms that touch no event.
-        machine_days: Time watched: every machine's rows times its usual step, in days.
+        injected: Number of events there were.
+        found: Number of those with a flagged row.
+        by_kind: Kind to (injected, found).
+        delays_s: How long finding took; None where nothing was found.
+        false_alarms: Runs of flagged rows that touch no event.
+        false_alarms_per_day: Of one machine; 0 where no time was observed.
+        machine_days: Time observed, summed over the machines.
     """
 
     injected: int
     found: int
-    injected_by_kind: dict[str, int]
-    found_by_kind: dict[str, int]
-    delays: tuple[float, ...]
-    alarms: int
+    by_kind: dict[str, tuple[int, int]]
+    delays_s: Delays | None
     false_alarms: int
+    false_alarms_per_day: float
     machine_days: float
-
-    @property
-    def median_delay_seconds(self) -> float | None:
-        """Of the events found; None where none was."""
-        return float(np.median(self.delays)) if self.delays else None
-
-    @property
-    def false_alarms_per_day(self) -> float | None:
-        """Of one machine; None where no machine has two rows."""
-        return self.false_alarms / self.machine_days if self.machine_days else None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "injected": self.injected,
-            "found": self.found,
-            "injected_by_kind": dict(self.injected_by_kind),
-            "found_by_kind": dict(self.found_by_kind),
-            "median_delay_seconds": self.median_delay_seconds,
-            "longest_delay_seconds": max(self.delays, default=None),
-            "alarms": self.alarms,
-            "false_alarms": self.false_alarms,
-            "false_alarms_per_day": self.false_alarms_per_day,
-            "machine_days": self.machine_days,
-        }
+        return asdict(self)
 
 
-def label_runs(
-    times: NDArray[np.int64],
-    machines: NDArray[np.str_],
-    labels: NDArray[np.bool_],
-    kinds: NDArray[np.str_] | None = None,
-) -> tuple[LabelledEvent, ...]:
-    """Every run of labelled rows of one machine, and of one kind where kinds are known, as an event.
-
-    Args:
-        times: [rows] int64 nanoseconds, in any order.
-        machines: [rows] machine ids.
-        labels: [rows] True in anomalous rows.
-        kinds: [rows] what kind of anomaly.
-
-    Returns:
-        By machine and start. An event stops a nanosecond after its last row.
-    """
-    order = np.lexsort((times, machines))
-    times, machines, labels = times[order], machines[order], labels[order]
-    kinds = np.full(len(times), "") if kinds is None else kinds[order]
-    begins = labels.copy()
-    begins[1:] &= ~labels[:-1] | (machines[1:] != machines[:-1]) | (kinds[1:] != kinds[:-1])
-    starts = np.flatnonzero(begins)
-    # A run ends where another begins or where rows are no longer labelled, whichever is first.
-    unlabelled = np.append(np.flatnonzero(~labels), len(labels))
-    following = unlabelled[np.searchsorted(unlabelled, starts)]
-    stops = np.minimum(np.append(starts[1:], len(labels)), following)
-    return tuple(
-        LabelledEvent(str(machines[start]), str(kinds[start]), int(times[start]), int(times[stop - 1]) + 1)
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-    )
-
-
-def find_alarms(
+def stretches(
     times: NDArray[np.int64],
     machines: NDArray[np.str_],
     flags: NDArray[np.bool_],
+    kinds: NDArray[np.str_] | None = None,
     *,
-    join_seconds: float = JOIN_SECONDS,
-) -> tuple[LabelledEvent, ...]:
-    """Flagged rows as alarms: those of one machine that are at most so many seconds apart are one.
+    join_ns: int = 0,
+) -> list[Stretch]:
+    """Runs of flagged rows, each machine by itself, in order of machine and time.
+
+    A run ends at a row that is not flagged, at another kind, and at a hole in the data, unless the next flagged
+    row of the same kind comes within `join_ns`.
 
     Args:
-        times: [rows] int64 nanoseconds, in any order.
+        times: [rows] ns, in any order.
         machines: [rows] machine ids.
-        flags: [rows] True where anomalous by the detector.
-        join_seconds: Longest time between two flags of one alarm.
-
-    Returns:
-        By machine and start, of kind "". An alarm stops a nanosecond after its last flag.
+        flags: [rows] whether the row belongs to a run.
+        kinds: [rows] what a flagged row is of; None where nobody says.
+        join_ns: The longest time between two flagged rows of one run that are not neighbours.
     """
-    times, machines = times[flags], machines[flags]
-    if not len(times):
-        return ()
-    order = np.lexsort((times, machines))
-    times, machines = times[order], machines[order]
-    breaks = (np.diff(times) > join_seconds * 1e9) | (machines[1:] != machines[:-1])
-    starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
-    stops = np.append(starts[1:], len(times))
-    return tuple(
-        LabelledEvent(str(machines[start]), "", int(times[start]), int(times[stop - 1]) + 1)
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-    )
+    return [
+        run
+        for machine, index in _by_machine(times, machines)
+        for run in _runs(
+            machine, times[index], flags[index], None if kinds is None else kinds[index], join_ns
+        )
+    ]
 
 
 def match_events(
-    events: Sequence[LabelledEvent],
-    times: NDArray[np.int64],
-    machines: NDArray[np.str_],
-    flags: NDArray[np.bool_],
+    true: Sequence[Stretch],
+    rows_times: NDArray[np.int64],
+    rows_machines: NDArray[np.str_],
+    rows_flags: NDArray[np.bool_],
     *,
-    join_seconds: float = JOIN_SECONDS,
+    slack_ns: int = 30 * SECOND_NS,
+    join_ns: int = 60 * SECOND_NS,
 ) -> EventReport:
-    """Holds events against flagged rows.
+    """Compares events with flagged rows.
 
-    An event without any row of its machine counts for nothing: nobody could have found it. Flags shortly
-    before or after an event that join its alarm are not false: a fault shows before its label and takes a
-    while to fade.
+    An event is found when a row of its machine within it, both ends included, is flagged. Flagged rows that
+    touch no event of their machine, each widened by `slack_ns` on both sides, are false alarms, counted by runs.
 
     Args:
-        events: What really happened.
-        times: [rows] int64 nanoseconds of the rows that were judged, in any order.
-        machines: [rows] machine ids.
-        flags: [rows] True where anomalous by the detector.
-        join_seconds: As for `find_alarms`.
+        true: The events, in any order.
+        rows_times: [rows] ns, in any order.
+        rows_machines: [rows] machine ids.
+        rows_flags: [rows] whether the row was called anomalous.
+        slack_ns: How far from an event an alarm may lie and still be about it.
+        join_ns: Flagged rows no further apart are one alarm.
     """
-    injected: Counter[str] = Counter()
-    found: Counter[str] = Counter()
+    by_kind = {kind: [0, 0] for kind in sorted({event.kind for event in true})}
+    for event in true:
+        by_kind[event.kind][0] += 1
     delays: list[float] = []
-    alarms = find_alarms(times, machines, flags, join_seconds=join_seconds)
-    false_alarms, watched_ns = len(alarms), 0.0
-    for machine in np.unique(machines).tolist():
-        of_it = machines == machine
-        rows, flagged = np.sort(times[of_it]), np.sort(times[of_it & flags])
-        steps = np.diff(rows)
-        watched_ns += len(rows) * float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
-        its_events = sorted((e for e in events if e.machine == machine), key=lambda e: (e.start_ns, e.stop_ns))
-        for event in its_events:
-            if not _any_within(rows, event):
-                continue
-            injected[event.kind] += 1
-            if _any_within(flagged, event):
-                found[event.kind] += 1
-                delays.append(float(flagged[np.searchsorted(flagged, event.start_ns)] - event.start_ns) / 1e9)
-        false_alarms -= sum(
-            any(e.start_ns < alarm.stop_ns and alarm.start_ns < e.stop_ns for e in its_events)
-            for alarm in alarms
-            if alarm.machine == machine
-        )
+    false_alarms, seconds = 0, 0.0
+    for machine, index in _by_machine(rows_times, rows_machines):
+        times, flags = rows_times[index], rows_flags[index]
+        seconds += _observed_s(times)
+        events = [event for event in true if event.machine == machine]
+        flagged = times[flags]
+        for event in events:
+            first = int(np.searchsorted(flagged, event.start))
+            if first < len(flagged) and flagged[first] <= event.stop:
+                by_kind[event.kind][1] += 1
+                delays.append((int(flagged[first]) - event.start) / SECOND_NS)
+        starts = np.array([event.start for event in events], np.int64) - slack_ns
+        stops = np.array([event.stop for event in events], np.int64) + slack_ns
+        for alarm in _runs(machine, times, flags, None, join_ns):
+            false_alarms += not ((starts <= alarm.stop) & (stops >= alarm.start)).any()
+    days = seconds / DAY_S
     return EventReport(
-        injected.total(),
-        found.total(),
-        dict(sorted(injected.items())),
-        dict(sorted(found.items())),
-        tuple(delays),
-        len(alarms),
-        false_alarms,
-        watched_ns / DAY_NS,
+        injected=len(true),
+        found=len(delays),
+        by_kind={kind: (injected, found) for kind, (injected, found) in by_kind.items()},
+        delays_s=Delays(float(np.median(delays)), float(np.quantile(delays, 0.9))) if delays else None,
+        false_alarms=false_alarms,
+        false_alarms_per_day=false_alarms / days if days else 0.0,
+        machine_days=days,
     )
 
 
-def _any_within(instants: NDArray[np.int64], event: LabelledEvent) -> bool:
-    """Whether one of these sorted instants lies in the event."""
-    first = int(np.searchsorted(instants, event.start_ns))
-    return first < len(instants) and int(instants[first]) < event.stop_ns
+def _by_machine(
+    times: NDArray[np.int64], machines: NDArray[np.str_]
+) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Every machine with the indices of its rows in order of time."""
+    names, codes = np.unique(machines, return_inverse=True)
+    order = np.lexsort((times, codes))
+    ends = np.cumsum(np.bincount(codes, minlength=len(names)))
+    for name, index in zip(names, np.split(order, ends[:-1]), strict=True) if len(names) else ():
+        yield str(name), index
+
+
+def _runs(
+    machine: str,
+    times: NDArray[np.int64],
+    flags: NDArray[np.bool_],
+    kinds: NDArray[np.str_] | None,
+    join_ns: int,
+) -> list[Stretch]:
+    """Of one machine, times ascending."""
+    index = np.flatnonzero(flags)
+    if not len(index):
+        return []
+    gaps = np.diff(times[index])
+    neighbours = (np.diff(index) == 1) & (gaps <= HOLE_STEPS * _step(times))
+    goes_on = neighbours | (gaps <= join_ns)
+    if kinds is not None:
+        goes_on &= kinds[index][1:] == kinds[index][:-1]
+    cuts = np.flatnonzero(~goes_on)
+    firsts, lasts = index[np.append(0, cuts + 1)], index[np.append(cuts, len(index) - 1)]
+    return [
+        Stretch(machine, int(times[first]), int(times[last]), "" if kinds is None else str(kinds[first]))
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+def _step(times: NDArray[np.int64]) -> float:
+    """The usual time between two rows, ns."""
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    return float(np.median(steps)) if len(steps) else 0.0
+
+
+def _observed_s(times: NDArray[np.int64]) -> float:
+    """Seconds that the rows stand for: a row after a hole stands for one step, not for the hole."""
+    step = _step(times)
+    steps = np.diff(times)
+    return float(np.where(steps > HOLE_STEPS * step, step, steps).sum() + step) / SECOND_NS

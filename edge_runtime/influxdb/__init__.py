@@ -11,7 +11,7 @@ from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.query import Series, query
 from edge_runtime.influxdb.readings import ReadingsQuery, check_fields, extent, read_range
 from edge_runtime.influxdb.settings import InfluxSettings, influx_settings
-from edge_runtime.influxdb.write import create_database, write
+from edge_runtime.influxdb.write import check_write, create_database, write
 
 __all__ = [
     "InfluxClient",
@@ -19,6 +19,7 @@ __all__ = [
     "ReadingsQuery",
     "Series",
     "check_fields",
+    "check_write",
     "create_database",
     "encode_lines",
     "extent",

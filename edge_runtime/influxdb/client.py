@@ -24,7 +24,7 @@ from edge_runtime.influxdb.settings import PASSWORD_VARIABLE, TOKEN_VARIABLE, In
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["READING", "WRITING", "Errors", "InfluxClient"]
+__all__ = ["READING", "WRITING", "BodyTooLargeError", "Errors", "InfluxClient"]
 
 MESSAGE_BYTES = 4096
 
@@ -47,6 +47,10 @@ class Errors:
 READING = Errors(SourceError, SourceUnavailableError, SourceError)
 # Rows are worth keeping until somebody has mended the server.
 WRITING = Errors(SinkError, SinkUnavailableError, SinkUnavailableError)
+
+
+class BodyTooLargeError(SinkError):
+    """More in one post than the server takes: `write` halves it."""
 
 
 class InfluxClient:
@@ -149,7 +153,11 @@ class InfluxClient:
             raise errors.for_now(
                 f"InfluxDB answers {status} ({message})", where=where, mend="try again later"
             )
-        raise errors.final(f"InfluxDB answers {status} ({message})", where=where)
+        if status == http.client.REQUEST_ENTITY_TOO_LARGE:
+            raise BodyTooLargeError(f"InfluxDB takes no line that long ({message})", where=where)
+        conflict = "conflict" in message or "column type" in message
+        mend = "the field is there with another type: write to another measurement" if conflict else None
+        raise errors.final(f"InfluxDB answers {status} ({message})", where=where, mend=mend)
 
 
 def is_missing_database(message: str) -> bool:
@@ -178,6 +186,10 @@ def _message(body: bytes) -> str:
         document = None
     if isinstance(document, dict):
         text = str(document.get("error") or document.get("message") or text)
+        # 3 Core names the lines that it refused one by one: the first says enough.
+        refused = document.get("data")
+        if isinstance(refused, list) and refused and isinstance(refused[0], dict):
+            text = f"{text}: {refused[0].get('error_message')}"
     return " ".join(text.split())[:300] or "without a word"
 
 

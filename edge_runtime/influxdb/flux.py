@@ -34,17 +34,16 @@ def literal(text: str) -> str:
 
 def flux_query(client: InfluxClient, wanted: ReadingsQuery) -> str:
     """The query for a bucket; `{start}` and `{stop}` stand for the range."""
-    quote = literal
-    fields = " or ".join(f"r._field == {quote(sensor)}" for sensor in wanted.sensors)
-    machines = " or ".join(f"r[{quote(wanted.machine_tag)}] == {quote(m)}" for m in wanted.machines) or "true"
-    columns = ", ".join(map(quote, ("_time", wanted.machine_tag, *wanted.sensors)))
+    tag = literal(wanted.machine_tag)
+    fields = " or ".join(f"r._field == {literal(sensor)}" for sensor in wanted.sensors)
+    machines = " or ".join(f"r[{tag}] == {literal(machine)}" for machine in wanted.machines) or "true"
+    columns = ", ".join(map(literal, ("_time", wanted.machine_tag, *wanted.sensors)))
     return (
-        f"from(bucket: {quote(client.settings.bucket)})\n"
+        f"from(bucket: {literal(client.settings.bucket or '')})\n"
         "  |> range(start: {start}, stop: {stop})\n"
-        f"  |> filter(fn: (r) => r._measurement == {quote(wanted.measurement)})\n"
+        f"  |> filter(fn: (r) => r._measurement == {literal(wanted.measurement)})\n"
         f"  |> filter(fn: (r) => ({fields}) and ({machines}))\n"
-        f'  |> pivot(rowKey: ["_time", {quote(wanted.machine_tag)}], '
-        'columnKey: ["_field"], valueColumn: "_value")\n'
+        '  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")\n'
         f"  |> keep(columns: [{columns}])\n"
         "  |> group()\n"
         '  |> sort(columns: ["_time"])\n'
@@ -86,7 +85,7 @@ def check_flux(client: InfluxClient, wanted: ReadingsQuery, *, template: str | N
         return
     text = (
         'import "influxdata/influxdb/schema"\n'
-        f"schema.measurementFieldKeys(bucket: {literal(client.settings.bucket)}, "
+        f"schema.measurementFieldKeys(bucket: {literal(client.settings.bucket or '')}, "
         f"measurement: {literal(wanted.measurement)}, start: 1970-01-01T00:00:00Z)\n"
     )
     fields = {name for table in _run(client, text) for name in table.texts("_value")}

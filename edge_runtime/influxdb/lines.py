@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -33,9 +35,14 @@ def encode_lines(
         tags: Name to [rows] of text; an empty one is left out.
         fields: Name to [rows] of floats (those not finite are left out), whole numbers, booleans or text (an
             empty one is left out). A row that has no field left gives no line.
+
+    Raises:
+        UsageError: The format cannot write the measurement's name.
     """
     parts = [_tag(name, values) for name, values in sorted(tags.items())]
-    head = measurement.translate(_MEASUREMENT)
+    head = _name(measurement, _MEASUREMENT)
+    if not head or head.startswith("#"):  # a line that begins so is a comment
+        raise UsageError(f"'{measurement}' cannot be the name of a measurement", mend="choose another one")
     series = [head + "".join(row) for row in zip(*parts, strict=True)] if parts else [head] * len(times)
     columns = [_field(name, np.asarray(values)) for name, values in fields.items()]
     lines = [
@@ -46,19 +53,23 @@ def encode_lines(
     return "".join(lines).encode()
 
 
+def _name(text: str, escapes: dict[int, str]) -> str:
+    """A name or a tag's value. The format has no way to write a backslash at the end of one."""
+    return text.rstrip("\\").translate(escapes)
+
+
 def _tag(name: str, values: Sequence[str] | NDArray[np.str_]) -> list[str]:
-    key = name.translate(_KEY)
+    key = _name(name, _KEY)
     encoded: dict[str, str] = {}
     for value in map(str, values):
         if value not in encoded:
-            # A trailing backslash would escape what follows it.
-            body = value.translate(_KEY)
-            encoded[value] = f",{key}={body.removesuffix(chr(92))}" if body else ""
+            body = _name(value, _KEY)
+            encoded[value] = f",{key}={body}" if body else ""
     return [encoded[str(value)] for value in values]
 
 
 def _field(name: str, values: NDArray[Any]) -> list[str]:
-    key = name.translate(_KEY)
+    key = _name(name, _KEY)
     if values.dtype.kind == "f":
         finite = np.isfinite(values).tolist()
         # The shortest decimal that gives this very number back, of its own precision.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from dataclasses import dataclass, field
@@ -47,21 +48,27 @@ class InfluxSettings:
     timeout: float = 30.0
 
     def __post_init__(self) -> None:
+        # First of all, for the message below shows the address.
+        if "@" in self.url or "?" in self.url:
+            raise UsageError(
+                "a login or a parameter in the address of the InfluxDB",
+                mend=f"set {TOKEN_VARIABLE}, or {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
+            )
         try:
             parts = urlsplit(self.url)
             fits = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
         except ValueError:
             fits = False
-        if not fits:
+        if not fits or not self.url.isprintable() or " " in self.url:
             raise UsageError(
                 f"'{self.url}' is not the address of an InfluxDB",
                 mend="write for instance http://127.0.0.1:8086",
             )
-        if parts.username or parts.password:
-            raise UsageError(
-                "a user or password in the address of the InfluxDB",
-                mend=f"set {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
-            )
+        # What no header can carry would come back in http.client's own error, token and all.
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise UsageError("the InfluxDB's token holds characters that no token has", mend="copy it again")
+        if not (math.isfinite(self.timeout) and self.timeout > 0):
+            raise UsageError(f"a timeout of {self.timeout:g} seconds", mend="choose a positive number")
         if bool(self.database) == bool(self.bucket):
             raise UsageError(
                 "InfluxDB needs either a database or a bucket", mend="give --database, or --bucket with --org"
@@ -109,8 +116,9 @@ def _secret(file: Path | None, variable: str) -> str | None:
     if file is None:
         return os.environ.get(variable) or None
     try:
-        mode = Path(file).stat().st_mode
-        text = Path(file).read_text(encoding="utf-8").strip()
+        with Path(file).open(encoding="utf-8") as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            text = stream.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None

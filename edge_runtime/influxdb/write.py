@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.influxdb.client import WRITING
+from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.influxdb.client import WRITING, BodyTooLargeError
 from edge_runtime.influxdb.query import identifier
 
 if TYPE_CHECKING:
@@ -12,33 +13,38 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.client import InfluxClient
 
-__all__ = ["create_database", "write"]
+__all__ = ["check_write", "create_database", "write"]
 
-# Well below the 25 MB that 1.x takes by default, and the 10 MB of 3 Core.
-MOST_BYTES = 2_000_000
+# Below what any of the three takes, and what a proxy before them takes: nginx stops at 1 MiB.
+MOST_BYTES = 900_000
 
 
 def write(client: InfluxClient, lines: bytes) -> None:
     """Writes lines with nanosecond times, in posts of bounded size cut between lines.
 
     Raises:
-        SinkUnavailableError: The server cannot be reached or is overloaded; what was not written may be sent
-            again, and so may what was: a point replaces itself.
-        SinkError: The server refuses lines, a missing database or the login.
+        SinkUnavailableError: The server cannot be reached or is overloaded, refuses the login, or does not
+            have the database; what was not written may be sent again, and so may what was: a point replaces
+            itself.
+        SinkError: The server refuses lines; it may have taken the others.
     """
-    settings = client.settings
-    if settings.bucket:
-        path, parameters = (
-            "/api/v2/write",
-            {"org": settings.org or "", "bucket": settings.bucket, "precision": "ns"},
-        )
-    else:
-        path, parameters = "/write", {"db": settings.database, "precision": "ns"}
-        if settings.retention_policy:
-            parameters["rp"] = settings.retention_policy
     for body in _cut(lines):
-        with client.request("POST", path, parameters, body=body, errors=WRITING) as response:
-            response.read()
+        _post(client, body)
+
+
+def check_write(client: InfluxClient) -> None:
+    """Makes sure that the server answers, has the database or bucket and lets us write, by writing nothing.
+
+    Raises:
+        SinkUnavailableError: One of them is not so.
+    """
+    try:
+        _post(client, b"")
+    except SinkUnavailableError:
+        raise
+    except SinkError:
+        # 2.x refuses a body without points, but only after it has looked at all the rest.
+        return
 
 
 def create_database(client: InfluxClient) -> None:
@@ -50,6 +56,28 @@ def create_database(client: InfluxClient) -> None:
     statement = f"CREATE DATABASE {identifier(client.settings.database)}"
     with client.request("POST", "/query", {"q": statement}, errors=WRITING) as response:
         response.read()
+
+
+def _post(client: InfluxClient, body: bytes) -> None:
+    settings = client.settings
+    if settings.bucket:
+        path, parameters = "/api/v2/write", {"org": settings.org or "", "bucket": settings.bucket}
+    else:
+        path, parameters = "/write", {"db": settings.database}
+        if settings.retention_policy:
+            parameters["rp"] = settings.retention_policy
+    parameters["precision"] = "ns"
+    try:
+        with client.request("POST", path, parameters, body=body, errors=WRITING) as response:
+            response.read()
+    except BodyTooLargeError:
+        half = body.find(b"\n", len(body) // 2) + 1
+        if not half or half == len(body):
+            half = body.rfind(b"\n", 0, len(body) // 2) + 1
+        if not half:
+            raise
+        _post(client, body[:half])
+        _post(client, body[half:])
 
 
 def _cut(lines: bytes) -> Iterator[bytes]:

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import SinkError, SourceError
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
-from edge_runtime.influxdb.query import query
-from edge_runtime.influxdb.write import write
+from edge_runtime.influxdb.write import check_write, write
 from edge_runtime.records import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -52,19 +50,12 @@ class InfluxSink:
         self._measurement = measurement
 
     def check(self) -> None:
-        """Makes sure that the server answers, knows us and has the database.
+        """Makes sure that the server answers, has the database and lets us write.
 
         Raises:
-            SinkError: It cannot be reached, or refuses.
+            SinkUnavailableError: It cannot be reached, or refuses.
         """
-        try:
-            if self._client.settings.bucket:
-                self._client.version()
-            else:
-                for _ in query(self._client, "SHOW MEASUREMENTS LIMIT 1"):
-                    pass
-        except SourceError as error:
-            raise SinkError(error.what, where=error.where, mend=error.mend) from None
+        check_write(self._client)
 
     def resume(self, position: str | None) -> None:
         """A point that comes again replaces itself."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.influxdb import ReadingsQuery
-from edge_runtime.influxdb.flux import flux_query, read_flux
+from edge_runtime.influxdb.flux import check_flux, flux_query, read_flux
 from edge_runtime.timeparse import format_time
 from trainer.prepare.origin import ONE_MACHINE, labelled_rows, whole_times
 
@@ -36,6 +36,7 @@ class FluxOrigin:
 
     Raises:
         UsageError: No sensor is named.
+        SourceError: The server cannot be reached or refuses; a field is missing.
     """
 
     labelled = False
@@ -60,6 +61,7 @@ class FluxOrigin:
         self._wanted = ReadingsQuery(
             tuple(sensors), measurement, machine_tag, tuple(machines), default_machine=ONE_MACHINE
         )
+        check_flux(client, self._wanted)
         self.sensors = self._wanted.sensors
 
     def extent(self) -> tuple[int, int]:

@@ -1,0 +1,195 @@
+"""Every source that can go back, held to one contract; and what each does of its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge_runtime.csvrows import Columns
+from edge_runtime.errors import InputError, SensorMismatchError, SourceError
+from edge_runtime.influxdb import InfluxClient, ReadingsQuery, encode_lines, write
+from edge_runtime.sources.csv import CsvSource
+from edge_runtime.sources.influx import InfluxSource
+from edge_runtime.sources.simulate import SimulateSource
+from edge_runtime.sources.stdin import StdinSource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge_runtime.sources.base import Batch, Source
+
+T0 = 1_767_225_600_000_000_000
+SECOND = 1_000_000_000
+ROWS = 13_000
+COLUMNS = Columns(("a", "b"))
+
+
+@pytest.fixture(params=["csv", "influx"])
+def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Source]:
+    """Makes sources over the same 13,000 rows of one machine: a counts up, b is twice that."""
+    if request.param == "csv":
+        file = tmp_path / "in.csv"
+        lines = (f"{T0 // SECOND + i},m1,{i},{2 * i}\n" for i in range(ROWS))
+        file.write_text("time,machine_id,a,b\n" + "".join(lines))
+        return lambda: CsvSource(file, COLUMNS)
+    database: InfluxClient = request.getfixturevalue("database")
+    counts = np.arange(ROWS)
+    fields = {"a": counts.astype(float), "b": 2.0 * counts}
+    write(
+        database,
+        encode_lines("sensors", T0 + counts * SECOND, tags={"machine_id": ["m1"] * ROWS}, fields=fields),
+    )
+    query = ReadingsQuery(("a", "b"))
+    return lambda: InfluxSource(database.settings, query, start_ns=T0, until_ns=T0 + ROWS * SECOND)
+
+
+def counted(batches: list[Batch]) -> list[float]:
+    return [a for batch in batches for a in batch.readings.values[:, 0].tolist()]
+
+
+def test_every_row_comes_once_in_order(make_source: Callable[[], Source]) -> None:
+    source = make_source()
+    source.check()
+    batches = list(source.batches(None))
+    assert counted(batches) == list(range(ROWS))
+    assert all((batch.readings.values[:, 1] == 2 * batch.readings.values[:, 0]).all() for batch in batches)
+    assert batches[0].readings.times[0] == T0
+
+
+def test_after_each_checkpoint_the_rest_follows(make_source: Callable[[], Source]) -> None:
+    batches = list(make_source().batches(None))
+    assert len(batches) >= 3
+    done = 0
+    for batch in batches:
+        done += len(batch.readings)
+        assert batch.checkpoint is not None
+        assert counted(list(make_source().batches(batch.checkpoint))) == list(range(done, ROWS))
+
+
+def test_closing_ends_it_at_its_next_block(make_source: Callable[[], Source]) -> None:
+    source = make_source()
+    batches = source.batches(None)
+    next(batches)
+    source.close()
+    assert list(batches) == []
+
+
+def test_a_checkpoint_of_another_csv_is_refused(tmp_path: Path) -> None:
+    for name, first in (("one", 1), ("two", 2)):
+        (tmp_path / name).write_text(f"time,a,b,{name}\n1767225600,{first},2,3\n")
+    (batch,) = CsvSource(tmp_path / "one", COLUMNS).batches(None)
+    with pytest.raises(SourceError, match="of another file"):
+        list(CsvSource(tmp_path / "two", COLUMNS).batches(batch.checkpoint))
+
+
+class Pipe:
+    """A standard input that the test writes to."""
+
+    def __init__(self) -> None:
+        self.read_end, self.write_end = os.pipe()
+        self.said: list[str] = []
+        self.source = StdinSource(COLUMNS, descriptor=self.read_end, report=self.said.append)
+
+    def write(self, text: str) -> None:
+        os.write(self.write_end, text.encode())
+
+    def end(self) -> None:
+        os.close(self.write_end)
+
+
+def test_a_row_on_standard_input_is_handed_on_at_once_and_half_a_line_waits() -> None:
+    pipe = Pipe()
+    batches = pipe.source.batches(None)
+    pipe.write("time,a,b\n1767225600,1,2\n17672")
+    assert next(batches).readings.values.tolist() == [[1.0, 2.0]]
+    pipe.write("25601,3,4\n")
+    assert next(batches).readings.values.tolist() == [[3.0, 4.0]]
+    assert len(next(batches).readings) == 0  # idle: so that the loop can look at the clock
+    pipe.end()
+    assert list(batches) == []
+
+
+def test_json_lines_are_seen_by_their_first_character() -> None:
+    pipe = Pipe()
+    pipe.write('{"time":"2026-01-01T00:00:00Z","machine_id":"m7","a":1,"b":null}\n')
+    pipe.end()
+    (batch,) = pipe.source.batches(None)
+    assert batch.readings.machines.tolist() == ["m7"]
+    assert batch.readings.times.tolist() == [T0]
+    assert batch.readings.values[0, 0] == 1.0
+    assert np.isnan(batch.readings.values[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("first", "good", "bad"),
+    [
+        ("time,a,b\n", "1767225600,1,2\n", ["1767225601,1\n", "x,1,2\n", "1767225602,one,2\n"]),
+        ("", '{"time":1767225600,"a":1,"b":2}\n', ['{"a":1}\n', "[]\n", '{"time":1,"a":"x","b":1}\n', "{\n"]),
+    ],
+)
+def test_a_bad_line_is_skipped_counted_and_told(first: str, good: str, bad: list[str]) -> None:
+    pipe = Pipe()
+    pipe.write(first + good + "".join(bad) + good)
+    pipe.end()
+    (batch,) = pipe.source.batches(None)
+    assert batch.readings.values.tolist() == [[1.0, 2.0]] * 2
+    assert batch.skipped == {"unreadable line": len(bad)}
+    assert len(pipe.said) == len(bad)
+
+
+def test_an_empty_standard_input_and_a_header_without_a_sensor_are_errors() -> None:
+    pipe = Pipe()
+    pipe.end()
+    with pytest.raises(InputError, match="empty"):
+        list(pipe.source.batches(None))
+    pipe = Pipe()
+    pipe.write("time,a\n")
+    with pytest.raises(SensorMismatchError, match="no column 'b'"):
+        next(pipe.source.batches(None))
+
+
+def test_closing_wakes_a_source_that_waits_for_input() -> None:
+    pipe = Pipe()
+    pipe.source.close()
+    assert list(pipe.source.batches(None)) == []
+
+
+def simulated(speed: float, clock: Callable[[], float], wait: Callable[[float], bool]) -> SimulateSource:
+    return SimulateSource(
+        ("power", "temperature"),
+        machines=2,
+        severity=1.0,
+        rate=5.0,
+        seed=1,
+        cadence=1.0,
+        speed=speed,
+        now_ns=lambda: T0 + 5,
+        clock=clock,
+        wait=wait,
+    )
+
+
+def test_simulated_machines_tick_by_the_clock_times_the_speed() -> None:
+    now = [0.0]
+
+    def wait(seconds: float) -> bool:
+        now[0] += seconds
+        return False
+
+    batches = simulated(10.0, lambda: now[0], wait).batches(None)
+    rows = [next(batches).readings for _ in range(30)]
+    assert [len(block) for block in rows] == [2] * 30
+    assert now[0] == pytest.approx(2.9, abs=0.02)
+    assert rows[3].times.tolist() == [T0 + 3 * SECOND] * 2
+    assert rows[3].machines.tolist() == ["machine-1", "machine-2"]
+    assert 100 < rows[3].values[0, 0] < 400  # power comes first, as asked
+    assert 20 < rows[3].values[0, 1] < 90
+
+
+def test_a_sensor_that_the_simulation_does_not_have_is_named() -> None:
+    with pytest.raises(SensorMismatchError, match="no sensor humidity"):
+        SimulateSource(("humidity",), machines=1, severity=1, rate=1, seed=1, cadence=1, speed=1)
