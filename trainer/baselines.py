@@ -6,12 +6,14 @@ a reading that is not finite has no score: NaN.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from edge_runtime.errors import TrainingError
+from trainer.labels import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,16 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["DEFAULT_LIMITS", "Baseline", "FixedLimits", "Mahalanobis", "MaxZ"]
-
-Limits = tuple[float | None, float | None]
-
-# Lowest and highest reading in good order: what a plant sets where nobody has trained anything.
-DEFAULT_LIMITS: dict[str, Limits] = {
-    "temperature": (None, 85.0),  # °C
-    "vibration": (None, 2.5),  # mm/s
-    "pressure": (30.0, 70.0),  # PSI
-    "power": (None, 400.0),  # W
-}
 
 
 class Baseline(Protocol):
@@ -54,7 +46,8 @@ class FixedLimits:
 
     Args:
         sensors: Names of the columns.
-        limits: Sensor to its lowest and highest allowed reading; a sensor without is not watched.
+        limits: Sensor to its lowest and highest allowed reading, infinite for none; a sensor without is not
+            watched.
 
     Raises:
         TrainingError: None of the sensors has a limit.
@@ -63,13 +56,15 @@ class FixedLimits:
     name = "fixed limits"
     threshold = 0.0
 
-    def __init__(self, sensors: Sequence[str], limits: Mapping[str, Limits] = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self, sensors: Sequence[str], limits: Mapping[str, tuple[float, float]] = DEFAULT_LIMITS
+    ) -> None:
         self._bounds: list[tuple[int, float, float]] = []  # column, sign, limit
         for column, sensor in enumerate(sensors):
-            low, high = limits.get(sensor, (None, None))
-            if low is not None:
+            low, high = limits.get(sensor, (-math.inf, math.inf))
+            if math.isfinite(low):
                 self._bounds.append((column, -1.0, low))
-            if high is not None:
+            if math.isfinite(high):
                 self._bounds.append((column, 1.0, high))
         if not self._bounds:
             raise TrainingError(
@@ -81,7 +76,9 @@ class FixedLimits:
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Above 0 where a reading is beyond a limit; below, how far away the nearest limit is."""
         values = np.asarray(rows, np.float64)
-        excess = [sign * (values[:, column] - limit) / (abs(limit) or 1.0) for column, sign, limit in self._bounds]
+        excess = [
+            sign * (values[:, column] - limit) / (abs(limit) or 1.0) for column, sign, limit in self._bounds
+        ]
         return _unless_finite(values, np.max(excess, axis=0))
 
 
@@ -114,7 +111,9 @@ class Mahalanobis:
         covariance = np.atleast_2d(np.cov(rows, rowvar=False))
         unfinished = Mahalanobis(rows.mean(0), np.linalg.pinv(covariance, hermitian=True), 0.0)
         return Mahalanobis(
-            unfinished.mean, unfinished.precision, _quantile(unfinished.score(_finite(val_normal_rows)), quantile)
+            unfinished.mean,
+            unfinished.precision,
+            _quantile(unfinished.score(_finite(val_normal_rows)), quantile),
         )
 
     def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -153,7 +152,9 @@ class MaxZ:
         deviation = rows.std(0)
         unfinished = MaxZ(rows.mean(0), np.where(deviation > 0, deviation, 1.0), 0.0)
         return MaxZ(
-            unfinished.mean, unfinished.deviation, _quantile(unfinished.score(_finite(val_normal_rows)), quantile)
+            unfinished.mean,
+            unfinished.deviation,
+            _quantile(unfinished.score(_finite(val_normal_rows)), quantile),
         )
 
     def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

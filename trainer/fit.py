@@ -139,7 +139,7 @@ def fit(
         network = SensorAutoencoder(len(data.sensors), settings.widths)
         optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-            optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1)
+            optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=LEAST_GAIN
         )
         history: list[Epoch] = []
         best_loss, best_state = math.inf, network.state_dict()

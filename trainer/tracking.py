@@ -1,202 +1,246 @@
-"""MLflow, and the only file that imports it: recording a run, and finding one again for `edge-export`.
-
-A run holds the parameters, the losses of every epoch, the metrics on validation and test, and the files:
-bundle.onnx, metrics.json, checkpoint/ (weights as safetensors, scaler and threshold as JSON) and plots/.
-Its tag `bundle_digest` leads from a bundle to its run: the bundle itself holds no run id, so that the same
-data and seed give the same file.
-"""
+"""Training runs in MLflow: recorded, registered and fetched again. The only file that imports mlflow."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import MissingExtraError, TrainingError, UsageError
+from edge_runtime.errors import EdgeDetectError, MissingExtraError, TrainingError, UsageError
+from trainer.tracking_names import Source, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
 
-__all__ = ["DEFAULT_TRACKING_URI", "FetchedRun", "NoTracker", "Tracker", "fetch_checkpoint"]
+__all__ = ["FetchedRun", "NoTracker", "Tracker", "fetch_checkpoint"]
 
-DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
-ARTIFACTS = "mlruns"
 CHECKPOINT = "checkpoint"
-# Each write is a transaction or a request: epochs are sent together.
 FLUSH_SECONDS = 5.0
-RUN_ID = re.compile(r"[0-9a-f]{32}")
-# A metric's or tag's name may hold no other characters.
-NOT_IN_A_NAME = re.compile(r"[^\w./ -]")
+# Of one request to the store.
+MAX_BATCH = 1000
+MAX_PARAMS = 100
+MAX_TEXT = 5000
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-    # MLflow's own defaults would hold a wrong address for minutes.
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # A server that does not answer is told of within a minute, not within the quarter of an hour of MLflow's own.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
 }
 
 
 class NoTracker:
-    """Records nothing: what `--no-mlflow` uses."""
+    """A tracker that records nothing: for a run without MLflow."""
 
     run_id: str | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> NoTracker:  # noqa: PYI034 - as the tracker
+        """Starts nothing."""
         return self
 
-    def __exit__(self, *exc: object) -> None:
-        """Nothing was opened."""
+    def __exit__(self, *_: object) -> None:
+        """Ends nothing."""
 
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Settings."""
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Nothing."""
 
-    def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Losses of an epoch."""
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Nothing."""
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Figures of the whole run."""
+        """Nothing."""
 
-    def set_tag(self, name: str, value: str) -> None:
-        """A word about the run."""
+    def set_tag(self, key: str, value: str) -> None:
+        """Nothing."""
 
-    def log_folder(self, folder: Path, name: str) -> None:
-        """A folder of files."""
+    def log_folder(self, path: Path, artifact_path: str) -> None:
+        """Nothing."""
 
-    def log_file(self, path: Path) -> None:
-        """One file."""
+    def log_file(self, path: Path, artifact_path: str | None = None) -> None:
+        """Nothing."""
 
-    def register(self, name: str) -> None:
-        """The run as the newest version of a model."""
+    def register(
+        self, name: str, artifact_path: str = CHECKPOINT, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Nothing can be registered.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("a model is registered with MLflow, which is off", where=name)
 
 
 class Tracker:
-    """One MLflow run, begun by `with` and ended with it: finished, failed or, on Ctrl-C, killed.
+    """One MLflow run, started on entering and ended on leaving: FAILED when by an exception.
 
     Args:
-        tracking_uri: A server or store; None for `DEFAULT_TRACKING_URI`. An SQLite store keeps its files in
-            the folder mlruns beside the database.
+        tracking_uri: A server or store; None for MLFLOW_TRACKING_URI, else mlflow.db in the current folder.
         experiment: Made when it is not there.
-        run_name: None for one of MLflow's inventions.
-
-    Attributes:
-        run_id: Of the run; None before `with`.
+        run_name: None for one of MLflow's.
+        clock: Monotonic seconds.
 
     Raises:
-        MissingExtraError: MLflow is not installed.
-        TrainingError: The server or store does not answer as it should.
+        UsageError: On entering: the address or the experiment cannot be used.
+        TrainingError: The store does not answer, or refuses.
     """
 
-    def __init__(self, tracking_uri: str | None, experiment: str, run_name: str | None) -> None:
-        self.run_id: str | None = None
-        self._uri = tracking_uri or DEFAULT_TRACKING_URI
+    def __init__(
+        self,
+        tracking_uri: str | None,
+        experiment: str,
+        run_name: str | None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = Store.named(tracking_uri)
         self._experiment = experiment
         self._run_name = run_name
-        self._artifacts = ""
-        self._tags: dict[str, str] = {}
-        self._waiting: list[Any] = []
-        self._flushed = time.monotonic()
+        self._clock = clock
+        self._client: Any = None
+        self._pending: list[Any] = []
+        self._flushed = clock()
+        self._lost = False
+        self.run_id: str | None = None
 
-    def __enter__(self) -> Self:
-        self._client = _client(self._uri)
-        with _explained(self._uri):
-            info = self._client.create_run(self._experiment_id(), run_name=self._run_name).info
-        self.run_id, self._artifacts = info.run_id, info.artifact_uri
+    def __enter__(self) -> Tracker:  # noqa: PYI034 - final in effect
+        self._client = _client(self._store)
+        with _answering(self._store):
+            run = self._client.create_run(self._experiment_id(), run_name=self._run_name)
+            self.run_id = run.info.run_id
+        self._flushed = self._clock()
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        status = "FINISHED" if kind is None else "FAILED" if issubclass(kind, Exception) else "KILLED"
         if kind is None:
             self._flush()
-            with _explained(self._uri):
-                self._client.set_terminated(self.run_id, status)
+            with _answering(self._store):
+                self._client.set_terminated(self.run_id, "FINISHED")
             return
-        # What went wrong first is what the reader has to know.
+        # What ended the run is what the user must hear of, not that its end could not be told.
         with suppress(Exception):
             self._flush()
-            self._client.set_terminated(self.run_id, status)
+        with suppress(Exception):
+            self._client.set_terminated(self.run_id, "FAILED" if issubclass(kind, Exception) else "KILLED")
 
-    def log_params(self, params: Mapping[str, object]) -> None:
-        """Records settings."""
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Records what the run was started with."""
         from mlflow.entities import Param  # noqa: PLC0415
 
-        with _explained(self._uri):
-            self._client.log_batch(self.run_id, params=[Param(k, str(v)) for k, v in params.items()])
+        listed = [Param(key, str(value)[:MAX_TEXT]) for key, value in params.items()]
+        with _answering(self._store):
+            for start in range(0, len(listed), MAX_PARAMS):
+                self._client.log_batch(self.run_id, params=listed[start : start + MAX_PARAMS])
 
-    def log_epoch(self, number: int, metrics: Mapping[str, float]) -> None:
-        """Records the losses of an epoch, with those of others: every few seconds.
+    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Records an epoch's figures, some seconds late.
 
-        A server that does not answer now is asked again later: it must not cost the training.
+        A store that stops answering costs no training: the figures wait, and the end of the run complains.
         """
-        self._wait(metrics, number)
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            with suppress(TrainingError):
+        self._add(metrics, epoch)
+        if not self._lost and self._clock() - self._flushed >= FLUSH_SECONDS:
+            try:
                 self._flush()
-            self._flushed = time.monotonic()
+            except TrainingError:
+                self._lost = True
 
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Records figures of the whole run."""
-        self._wait(metrics, 0)
+        """Records the run's figures."""
+        self._add(metrics, 0)
         self._flush()
 
-    def set_tag(self, name: str, value: str) -> None:
-        """Tags the run, and the model version that `register` makes."""
-        self._tags[name] = value
-        with _explained(self._uri):
-            self._client.set_tag(self.run_id, name, value)
+    def set_tag(self, key: str, value: str) -> None:
+        """Records a word on the run."""
+        with _answering(self._store):
+            self._client.set_tag(self.run_id, key, value[:MAX_TEXT])
 
-    def log_folder(self, folder: Path, name: str) -> None:
-        """Stores a folder's files under a name."""
-        with _explained(self._uri):
-            self._client.log_artifacts(self.run_id, str(folder), name)
+    def log_folder(self, path: Path, artifact_path: str) -> None:
+        """Keeps what a folder holds, under this path of the run's artifacts."""
+        with _answering(self._store):
+            self._client.log_artifacts(self.run_id, str(path), artifact_path)
 
-    def log_file(self, path: Path) -> None:
-        """Stores one file under its own name."""
-        with _explained(self._uri):
-            self._client.log_artifact(self.run_id, str(path))
+    def log_file(self, path: Path, artifact_path: str | None = None) -> None:
+        """Keeps a file, in this folder of the run's artifacts or among the first."""
+        with _answering(self._store):
+            self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(self, name: str) -> None:
-        """Makes the run's files the newest version of a registered model, with the run's tags."""
-        with _explained(self._uri):
-            with _unless(self._client, "RESOURCE_ALREADY_EXISTS"):
+    def register(
+        self, name: str, artifact_path: str = CHECKPOINT, tags: Mapping[str, str] | None = None
+    ) -> str:
+        """Makes the run the newest version of a registered model, made when it is not there.
+
+        Args:
+            name: The model's.
+            artifact_path: What of the run's artifacts the version stands for.
+            tags: The version's.
+
+        Returns:
+            The version's number, from "1".
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        with _answering(self._store):
+            try:
                 self._client.create_registered_model(name)
-            self._client.create_model_version(name, source=self._artifacts, run_id=self.run_id, tags=self._tags)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact_path}"
+            version = self._client.create_model_version(
+                name, source, run_id=self.run_id, tags=dict(tags or {})
+            )
+        return str(version.version)
 
     def _experiment_id(self) -> str:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
         found = self._client.get_experiment_by_name(self._experiment)
         if found is None:
-            with _unless(self._client, "RESOURCE_ALREADY_EXISTS"):  # another run was quicker
-                return str(self._client.create_experiment(self._experiment, _beside(self._uri)))
-            found = self._client.get_experiment_by_name(self._experiment)
-        if found.lifecycle_stage != "active":
+            try:
+                return str(
+                    self._client.create_experiment(
+                        self._experiment, artifact_location=self._store.artifact_location
+                    )
+                )
+            except MlflowException as error:
+                # Another run has made it in between.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = self._client.get_experiment_by_name(self._experiment)
+        if found is None or found.lifecycle_stage != "active":
             raise UsageError(
-                "the experiment was deleted", where=f"--experiment {self._experiment}", mend="name another, or restore it"
+                f"the experiment '{self._experiment}' is deleted",
+                where=self._store.shown,
+                mend="restore it, or choose another with --experiment",
             )
         return str(found.experiment_id)
 
-    def _wait(self, metrics: Mapping[str, float], step: int) -> None:
+    def _add(self, metrics: Mapping[str, float], step: int) -> None:
         from mlflow.entities import Metric  # noqa: PLC0415
 
         now = int(time.time() * 1000)
-        self._waiting += [Metric(NOT_IN_A_NAME.sub("_", k), v, now, step) for k, v in metrics.items()]
+        self._pending += [
+            Metric(re.sub(r"[^/\w.\- :]", "_", key), float(value), now, step)
+            for key, value in metrics.items()
+        ]
 
     def _flush(self) -> None:
-        # A server takes at most 1,000 metrics at once.
-        while self._waiting:
-            with _explained(self._uri):
-                self._client.log_batch(self.run_id, metrics=self._waiting[:1000])
-            del self._waiting[:1000]
+        with _answering(self._store):
+            while self._pending:
+                self._client.log_batch(self.run_id, metrics=self._pending[:MAX_BATCH])
+                del self._pending[:MAX_BATCH]
+        self._flushed = self._clock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +249,7 @@ class FetchedRun:
 
     Attributes:
         folder: What `Checkpoint.save` wrote.
-        run_id: Of the run.
+        run_id: The MLflow run.
         created: When the run started, ISO 8601 UTC.
     """
 
@@ -215,123 +259,94 @@ class FetchedRun:
 
 
 def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> FetchedRun:
-    """Downloads the checkpoint of a run.
+    """Brings a run's checkpoint here.
 
     Args:
-        source: A run id, `runs:/ID`, `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or the name of a registered
-            model for its newest version.
-        tracking_uri: A server or store; None for `DEFAULT_TRACKING_URI`.
-        into: An existing folder.
+        source: A run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS, or a registered model's name for its
+            newest version.
+        tracking_uri: As for `Tracker`.
+        into: A folder to write into.
 
     Raises:
-        MissingExtraError: MLflow is not installed.
-        UsageError: There is no such store, run or model.
-        TrainingError: The run holds no checkpoint, or the server does not answer.
+        UsageError: The source names nothing.
+        TrainingError: The run holds no checkpoint, or the store does not answer.
     """
-    uri = tracking_uri or DEFAULT_TRACKING_URI
-    database = _database(uri)
-    if database is not None and not database.is_file():  # MLflow would make an empty one
+    wanted, store = Source.parse(source), Store.named(tracking_uri)
+    if store.database is not None and not store.database.is_file():
+        # MLflow would make an empty one.
         raise UsageError(
-            f"'{source}' is no folder here, and there is no MLflow store at {database}",
-            mend="name a checkpoint folder, or the store with --tracking-uri",
+            f"no MLflow run is kept here, so not '{source}'",
+            where=store.shown,
+            mend="name the store with --tracking-uri",
         )
-    client = _client(uri)
-    with _explained(uri):
-        run = _run(client, source, uri)
-        listed = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-        if CHECKPOINT not in listed:
+    client = _client(store)
+    with _answering(store):
+        run = _run(client, wanted, store)
+        run_id = str(run.info.run_id)
+        if not client.list_artifacts(run_id, CHECKPOINT):
             raise TrainingError(
-                f"run {run.info.run_id} holds no checkpoint", where=source, mend="name a run of 'edge-train fit'"
+                f"run {run_id} holds no checkpoint", where=source, mend="name a run of 'edge-train fit'"
             )
-        folder = Path(client.download_artifacts(run.info.run_id, CHECKPOINT, str(into)))
-    started = datetime.fromtimestamp(run.info.start_time // 1000, UTC)
-    return FetchedRun(folder, run.info.run_id, started.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        folder = into / CHECKPOINT
+        client.download_artifacts(run_id, CHECKPOINT, str(into))
+    created = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
+    return FetchedRun(folder, run_id, created.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
-def _run(client: Any, source: str, uri: str) -> Any:
-    """The run that a source names."""
-    if source.startswith("models:/"):
-        return client.get_run(_version(client, source.removeprefix("models:/"), source, uri))
-    run_id = source.removeprefix("runs:/").partition("/")[0]
-    if source.startswith("runs:/") or RUN_ID.fullmatch(source):
-        with _unless(client, "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return client.get_run(run_id)
-        raise UsageError("no such run", where=source, mend=f"see the runs in {_shown(uri)}")
-    return client.get_run(_version(client, source, source, uri))
+def _run(client: Any, wanted: Source, store: Store) -> Any:
+    """The run that is meant."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-
-def _version(client: Any, name: str, source: str, uri: str) -> str:
-    """The run id of a registered model: NAME, NAME/VERSION or NAME@ALIAS."""
-    model, slash, number = name.rpartition("/")
-    aliased, at, alias = name.rpartition("@")
-    found = None
-    with _unless(client, "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-        if slash:
-            found = client.get_model_version(model, number)
-        elif at:
-            found = client.get_model_version_by_alias(aliased, alias)
+    try:
+        if wanted.run_id is not None:
+            return client.get_run(wanted.run_id)
+        if wanted.alias is not None:
+            version = client.get_model_version_by_alias(wanted.model, wanted.alias)
+        elif wanted.version is not None:
+            version = client.get_model_version(wanted.model, wanted.version)
         else:
-            quoted = name.replace("'", "''")
-            versions = client.search_model_versions(f"name='{quoted}'")
-            found = max(versions, key=lambda version: int(version.version), default=None)
-    if found is None or not found.run_id:
-        raise UsageError(
-            "no such run, model or version", where=source, mend=f"see the models and runs in {_shown(uri)}"
-        )
-    return str(found.run_id)
+            client.get_registered_model(wanted.model)
+            versions = client.search_model_versions(f"name = '{wanted.model}'")
+            version = max(versions, key=lambda found: int(found.version), default=None)
+        if version is not None and version.run_id:
+            return client.get_run(version.run_id)
+    except MlflowException as error:
+        if error.error_code not in UNKNOWN:
+            raise
+    raise UsageError(
+        "MLflow knows no such run or model version",
+        where=f"{wanted.text} in {store.shown}",
+        mend="look it up with 'mlflow ui', or name another store with --tracking-uri",
+    )
 
 
-def _client(uri: str) -> Any:
-    """A client that keeps quiet."""
+def _client(store: Store) -> Any:
+    """MLflow's client, which says nothing of itself to anybody."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    for name in ("alembic", "sqlalchemy", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
+        from mlflow import MlflowClient  # noqa: PLC0415
     except ImportError:
-        raise MissingExtraError("tracking with MLflow", "workstation") from None
-    with _explained(uri):
-        return MlflowClient(uri)
+        raise MissingExtraError("recording runs with MLflow", "workstation") from None
+    with _answering(store):
+        return MlflowClient(store.uri, store.uri)
 
 
 @contextmanager
-def _explained(uri: str) -> Iterator[None]:
-    """Turns MLflow's errors into one line."""
+def _answering(store: Store) -> Iterator[None]:
+    """Turns what MLflow raises into this project's errors."""
     from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
     try:
         yield
-    except (MlflowException, OSError) as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        what = "does not answer" if "Max retries exceeded" in said[0] else f"refuses ({said[0]})"
-        raise TrainingError(
-            f"MLflow {what}", where=_shown(uri), mend="check --tracking-uri, or leave tracking out with --no-mlflow"
-        ) from None
-
-
-@contextmanager
-def _unless(_client_of_mlflow: Any, *codes: str) -> Iterator[None]:
-    """Passes over MLflow's errors of these codes."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-    try:
-        yield
+    except EdgeDetectError:
+        raise
     except MlflowException as error:
-        if error.error_code not in codes:
-            raise
-
-
-def _database(uri: str) -> Path | None:
-    """The file of an SQLite store; None for any other."""
-    scheme, _, path = uri.partition(":///")
-    return Path(unquote(path.partition("?")[0])) if scheme.split("+")[0] == "sqlite" and path else None
-
-
-def _beside(uri: str) -> str | None:
-    """Where an SQLite store's files go; None where the server decides."""
-    database = _database(uri)
-    return None if database is None else (database.resolve().parent / ARTIFACTS).as_uri()
-
-
-def _shown(uri: str) -> str:
-    """The address without a login."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+        reason = str(error).splitlines()[0].replace(store.uri, store.shown)
+        raise TrainingError(
+            f"MLflow failed ({reason[:300]})",
+            where=store.shown,
+            mend="see that it is running and let you in, or train with --no-mlflow",
+        ) from None

@@ -3,28 +3,25 @@
 Delivery: at least once from the last checkpoint, and no row twice from one checkpoint on. Rows are read by
 their own time. Each poll goes back by the lateness from the newest row that was seen, and drops what was
 delivered before; so a row that arrives late by less than that is still found, and one that is later is not.
-Rows from the future wait until their time has come.
+Rows from the future wait until their time has come. A row is read as it stands when it is first seen: what
+belongs to one machine and time should be written at once, not sensor by sensor.
 """
 
 from __future__ import annotations
 
-import json
-import threading
+import queue
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edge_runtime.errors import SourceError
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.readings import check_fields, read_range
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch
+from edge_runtime.sources.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from numpy.typing import NDArray
 
     from edge_runtime.influxdb.readings import ReadingsQuery
     from edge_runtime.influxdb.settings import InfluxSettings
@@ -42,7 +39,7 @@ class InfluxSource:
         query: Which readings.
         start_ns: First time to read when there is no checkpoint.
         until_ns: First time not to read any more; None to follow for ever.
-        poll: Seconds between two polls when nothing is left to read.
+        poll: Seconds from one poll to the next.
         lateness: Seconds by which a row may arrive late.
         flux: A Flux query of one's own, with `{start}` and `{stop}`.
         now_ns: The wall clock, nanoseconds.
@@ -72,8 +69,10 @@ class InfluxSource:
         self._lateness_ns = round(lateness * 1e9)
         self._flux = flux
         self._now_ns = now_ns
-        self._closed = threading.Event()
-        self._wait = wait or self._closed.wait
+        self._closed = False
+        # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wait = wait or self._wait_for_close
 
     def check(self) -> None:
         """Makes sure that the server answers and has the fields.
@@ -82,12 +81,17 @@ class InfluxSource:
             SourceUnavailableError: It cannot be reached.
             SourceError: It refuses, or a field is missing or not a number.
         """
-        if not self._client.settings.bucket:
+        if self._by_flux:
+            from edge_runtime.influxdb.flux import check_flux  # noqa: PLC0415 - an extra
+
+            check_flux(self._client, self._query, template=self._flux)
+        else:
             check_fields(self._client, self._query)
 
     def close(self) -> None:
         """Ends `batches` at its next row or poll."""
-        self._closed.set()
+        self._closed = True
+        self._wake.put(None)
 
     def batches(self, checkpoint: str | None) -> Iterator[Batch]:
         """Yields rows in the order of time; an empty batch after a poll that found none.
@@ -96,16 +100,16 @@ class InfluxSource:
             SourceUnavailableError: The server cannot be reached; call again with the last checkpoint.
             SourceError: It refuses the query, or the checkpoint is not one of this source.
         """
-        seen = _Seen(self._start_ns, self._lateness_ns)
+        seen = Seen(self._start_ns, self._lateness_ns)
         if checkpoint is not None:
             seen.restore(checkpoint)
         started = self._now_ns()
-        while not self._closed.is_set():
+        while not self._closed:
             now = self._now_ns()
             stop = now + FUTURE_NS if self._until_ns is None else min(now + FUTURE_NS, self._until_ns)
             found = 0
             for block in self._read(seen.from_ns, stop):
-                if self._closed.is_set():
+                if self._closed:
                     return
                 fresh = seen.fresh(block)
                 if len(fresh):
@@ -115,7 +119,10 @@ class InfluxSource:
                 return
             if not found:
                 yield Batch(Readings.empty(len(self._query.sensors)), seen.checkpoint(), {})
-                self._wait(self._poll)
+            # All that was there at `now` is read: asking again at once would read the overlap over and over.
+            took = (self._now_ns() - now) / 1e9
+            if not self._closed and 0 <= took < self._poll:
+                self._wait(self._poll - took)
 
     def _ended(self, started: int, now: int) -> bool:
         """Whether the poll that began at `now` was the last; late rows get time if the end was to come."""
@@ -123,64 +130,18 @@ class InfluxSource:
             return False
         return now >= self._until_ns + (self._lateness_ns if started < self._until_ns else 0)
 
+    @property
+    def _by_flux(self) -> bool:
+        return bool(self._client.settings.bucket or self._flux)
+
+    def _wait_for_close(self, seconds: float) -> bool:
+        with suppress(queue.Empty):
+            self._wake.get(timeout=seconds)
+        return self._closed
+
     def _read(self, start_ns: int, stop_ns: int) -> Iterator[Readings]:
-        if self._client.settings.bucket or self._flux:
+        if self._by_flux:
             from edge_runtime.influxdb.flux import read_flux  # noqa: PLC0415 - an extra
 
             return read_flux(self._client, self._query, start_ns, stop_ns, template=self._flux)
         return read_range(self._client, self._query, start_ns, stop_ns)
-
-
-class _Seen:
-    """Which rows were delivered: the newest time, and every row within the lateness before it."""
-
-    def __init__(self, start_ns: int, lateness_ns: int) -> None:
-        self._start_ns = start_ns
-        self._lateness_ns = lateness_ns
-        self._newest = start_ns - 1
-        self._rows: dict[str, set[int]] = {}
-
-    @property
-    def from_ns(self) -> int:
-        """First time to read."""
-        return max(self._start_ns, self._newest - self._lateness_ns + 1)
-
-    def fresh(self, block: Readings) -> Readings:
-        """The rows of a block that were not delivered before; counts them as delivered."""
-        keep = block.times >= self.from_ns
-        for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():
-            keep[i] = int(block.times[i]) not in self._rows.get(str(block.machines[i]), ())
-        fresh = block if keep.all() else block.take(keep)
-        if len(fresh):
-            self._add(fresh.machines, fresh.times)
-        return fresh
-
-    def _add(self, machines: NDArray[np.str_], times: NDArray[np.int64]) -> None:
-        self._newest = max(self._newest, int(times.max()))
-        oldest = self.from_ns
-        recent = times >= oldest
-        for machine, moment in zip(machines[recent].tolist(), times[recent].tolist(), strict=True):
-            self._rows.setdefault(machine, set()).add(moment)
-        kept = {machine: {t for t in rows if t >= oldest} for machine, rows in self._rows.items()}
-        self._rows = {machine: rows for machine, rows in kept.items() if rows}
-
-    def checkpoint(self) -> str:
-        """Where to go on; times count back from the newest, which keeps the text short."""
-        back = {m: sorted(self._newest - t for t in rows) for m, rows in sorted(self._rows.items())}
-        return json.dumps(
-            {"start": self._start_ns, "newest": self._newest, "seen": back}, separators=(",", ":")
-        )
-
-    def restore(self, checkpoint: str) -> None:
-        """Goes on from what `checkpoint` gave."""
-        try:
-            document: dict[str, Any] = json.loads(checkpoint)
-            self._start_ns, self._newest = int(document["start"]), int(document["newest"])
-            self._rows = {
-                str(m): {self._newest - int(b) for b in back} for m, back in document["seen"].items()
-            }
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise SourceError(
-                "the ledger's checkpoint is not one of an InfluxDB",
-                mend="use another --state file for this source",
-            ) from None

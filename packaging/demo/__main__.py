@@ -1,7 +1,7 @@
 """`make demo`: the main job from end to end, on a real InfluxDB where one can be had.
 
-Three simulated machines run for some days into the database; a detector is prepared, trained and exported from it; then
-unseen hours are fed in while `edge-detect run` follows and writes what it finds back; then the report.
+Three simulated machines run for some days into the database; a detector is prepared, trained and exported from
+it; then unseen hours are fed in while `edge-detect run` follows and writes what it finds back; then the report.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def _demonstrate(plan: Plan, plant: Plant) -> None:
     plant.prepare(history, live, plan.folder / "data")
     fits = []
     for number, seed in enumerate(plan.seeds):
-        say(f"3. Train, choose the threshold, test, export: training seed {seed}, {number + 1} of {len(plan.seeds)}")
+        say(
+            f"3. Train, choose the threshold, test, export: training seed {seed}, {number + 1} of {len(plan.seeds)}"
+        )
         fits.append(plan.folder / f"fit-{seed}")
         run(
             *("edge-train", "fit", "--data", plan.folder / "data", "-o", fits[-1], "--seed", str(seed)),
@@ -104,7 +106,9 @@ def _plan() -> Plan:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="training seeds")
     parser.add_argument("--files", action="store_true", help="use files, no database")
     options = parser.parse_args()
-    return Plan(options.folder, options.days, options.hours, options.severity, tuple(options.seeds), options.files)
+    return Plan(
+        options.folder, options.days, options.hours, options.severity, tuple(options.seeds), options.files
+    )
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

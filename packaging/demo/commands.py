@@ -92,7 +92,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _command(words: tuple[str | Path, ...], *, shown_output: Path | None = None) -> list[str]:
-    """The command with its program taken from beside this interpreter; shows it the way a user would type it."""
+    """The command with its program from beside this interpreter; shows it as a user would type it."""
     program, *arguments = map(str, words)
     redirection = f" > {shlex.quote(str(shown_output))}" if shown_output else ""
     sys.stdout.write(f"$ {shlex.join([program, *arguments])}{redirection}\n")

@@ -1,4 +1,4 @@
-"""A real InfluxDB 1.6 of one's own: on loopback, with its own folder and free ports, for the demo and the tests."""
+"""A real InfluxDB 1.6 of one's own, on loopback, with its own folder and ports: for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Self
@@ -17,6 +18,7 @@ __all__ = ["Influxd", "find_influxd"]
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
 PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
 
 CONFIG = """\
 reporting-disabled = true
@@ -55,13 +57,22 @@ def find_influxd(unpack_into: Path) -> Path | None:
         return program
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         return None
-    unpack_into.mkdir(parents=True, exist_ok=True)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if subprocess.run(["apt-get", "download", "influxdb"], cwd=unpack_into, check=False, **quiet).returncode:
-        return None
-    for package in unpack_into.glob("influxdb_*.deb"):
-        subprocess.run(["dpkg-deb", "-x", package.name, "."], cwd=unpack_into, check=True, **quiet)
+    unpack_into.parent.mkdir(parents=True, exist_ok=True)
+    # In a folder beside it, and renamed when all is there: one that was interrupted must not look whole.
+    with tempfile.TemporaryDirectory(dir=unpack_into.parent) as scratch:
+        unpacked = Path(scratch) / "unpacked"
+        if not _quietly("apt-get", "download", "influxdb", folder=scratch):
+            return None
+        for package in Path(scratch).glob("influxdb_*.deb"):
+            if _quietly("dpkg-deb", "-x", package.name, unpacked.name, folder=scratch):
+                shutil.rmtree(unpack_into, ignore_errors=True)
+                unpacked.rename(unpack_into)
     return program if program.exists() else None
+
+
+def _quietly(*command: str, folder: str) -> bool:
+    quiet = subprocess.DEVNULL
+    return subprocess.run(command, cwd=folder, check=False, stdout=quiet, stderr=quiet).returncode == 0
 
 
 class Influxd:
@@ -85,7 +96,11 @@ class Influxd:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
-        self.start()
+        try:
+            self.start()
+        except BaseException:  # an interruption too: nobody else knows the process yet
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -104,12 +119,16 @@ class Influxd:
         )
         with (self._folder / "influxd.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program, "-config", config], stdout=log, stderr=log, preexec_fn=_die_with_parent
+                [program, "-config", config],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
             )
         until = time.monotonic() + READY_WITHIN_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > until:
-                self.stop()
+                self.stop(kill=True)
                 raise RuntimeError(f"influxd does not start: see {self._folder / 'influxd.log'}")
             time.sleep(0.05)
 
@@ -125,12 +144,17 @@ class Influxd:
             process.kill()
             process.wait()
 
+    def restart(self, *, kill: bool = False) -> None:
+        """Stops it and starts it again, on the same port and data."""
+        self.stop(kill=kill)
+        self.start()
+
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/ping")
             return connection.getresponse().status == http.client.NO_CONTENT
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
@@ -148,4 +172,4 @@ def _free_ports(count: int) -> list[int]:
 
 def _die_with_parent() -> None:
     """In the child: end with the parent, even when that is killed without warning. Linux alone knows how."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

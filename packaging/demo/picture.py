@@ -32,7 +32,9 @@ def draw(path: Path, found: pd.DataFrame, injected: pd.DataFrame) -> None:
         injected: Columns machine_id, kind, start, stop (int64 ns).
     """
     machines = sorted(found["machine_id"].unique())
-    figure, axes = plt.subplots(len(machines), 1, figsize=(13, 2.4 * len(machines)), sharex=True, squeeze=False)
+    figure, axes = plt.subplots(
+        len(machines), 1, figsize=(13, 2.4 * len(machines)), sharex=True, squeeze=False
+    )
     for axis, machine in zip(axes[:, 0], machines, strict=True):
         rows = found[found["machine_id"] == machine]
         times = rows["time"].to_numpy().astype("datetime64[ns]")
@@ -49,7 +51,9 @@ def draw(path: Path, found: pd.DataFrame, injected: pd.DataFrame) -> None:
         axis.set_title(str(machine), loc="left", fontsize=10)
         axis.set_ylabel("score / threshold")
     axes[-1, 0].set_xlabel("time, UTC")
-    handles: list[Patch | Line2D] = [Patch(color=c, alpha=0.35, label=f"injected {k}") for k, c in COLOURS.items()]
+    handles: list[Patch | Line2D] = [
+        Patch(color=c, alpha=0.35, label=f"injected {k}") for k, c in COLOURS.items()
+    ]
     handles.append(Line2D([], [], color="#111111", marker=".", linestyle="", label="verdict: anomaly"))
     figure.legend(handles=handles, loc="upper center", ncol=len(handles), frameon=False, fontsize=9)
     figure.autofmt_xdate()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol, Self
@@ -14,6 +13,7 @@ from influxd import Influxd, find_influxd
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, query
 
 if TYPE_CHECKING:
+    import subprocess
     from datetime import datetime
     from pathlib import Path
 
@@ -65,7 +65,9 @@ class InfluxPlant:
         if not wanted:
             return None
         if find_influxd(folder.parent / "influxdb-package") is None:
-            sys.stdout.write("No influxd here, and Debian's package cannot be fetched: the demo runs over files.\n")
+            sys.stdout.write(
+                "No influxd here, and Debian's package cannot be fetched: the demo runs over files.\n"
+            )
             return None
         return cls(folder, Influxd(folder / "influxdb", unpack_into=folder.parent / "influxdb-package"))
 
@@ -82,7 +84,15 @@ class InfluxPlant:
         return ("--url", self.server.url, "--database", DATABASE)
 
     def simulate(self, start: datetime, stop: datetime, *, severity: float, seed: int) -> None:
-        run("edge-train", "simulate", *_stretch(start, stop, severity, seed), "--to", "influx", *self._where)
+        run(
+            "edge-train",
+            "simulate",
+            *_stretch(start, stop, severity, seed),
+            "--to",
+            "influx",
+            *self._where,
+            "--create-database",
+        )
 
     def prepare(self, start: datetime, stop: datetime, folder: Path) -> None:
         limits = ("--start", _iso(start), "--stop", _iso(stop))
@@ -91,11 +101,28 @@ class InfluxPlant:
     def watch(self, start: datetime, stop: datetime, bundle: Path, *, severity: float, seed: int) -> None:
         seconds = (stop - start).total_seconds()
         with background(
-            *("edge-detect", "run", "--bundle", bundle, "--source", "influx", *self._where, "--start", _iso(start)),
+            *(
+                "edge-detect",
+                "run",
+                "--bundle",
+                bundle,
+                "--source",
+                "influx",
+                *self._where,
+                "--start",
+                _iso(start),
+            ),
             *("--lateness", "120", "--sink", "influx", "--state", self.folder / "ledger.sqlite"),
         ) as follower:
             run(
-                *("edge-train", "simulate", *_stretch(start, stop, severity, seed), "--to", "influx", *self._where),
+                *(
+                    "edge-train",
+                    "simulate",
+                    *_stretch(start, stop, severity, seed),
+                    "--to",
+                    "influx",
+                    *self._where,
+                ),
                 *("--live", "--speed", f"{seconds / WATCH_SECONDS:.0f}"),
             )
             self._catch_up(follower, _count(self.client, "sensors", start))
@@ -119,7 +146,9 @@ class InfluxPlant:
         return self._frame(text).rename(columns={"time": "start"})
 
     def _frame(self, text: str) -> pd.DataFrame:
-        parts = [pd.DataFrame(series.values, columns=list(series.columns)) for series in query(self.client, text)]
+        parts = [
+            pd.DataFrame(series.values, columns=list(series.columns)) for series in query(self.client, text)
+        ]
         return pd.concat(parts, ignore_index=True)
 
 
@@ -147,8 +176,24 @@ class FilePlant:
     def watch(self, start: datetime, stop: datetime, bundle: Path, *, severity: float, seed: int) -> None:
         self._simulate("unseen", start, stop, severity, seed)
         run(
-            *("edge-detect", "run", "--bundle", bundle, "--source", "csv", "--input", self.folder / "unseen.csv"),
-            *("--sink", "jsonl", "--output", self.folder / "found.jsonl", "--state", self.folder / "ledger.sqlite"),
+            *(
+                "edge-detect",
+                "run",
+                "--bundle",
+                bundle,
+                "--source",
+                "csv",
+                "--input",
+                self.folder / "unseen.csv",
+            ),
+            *(
+                "--sink",
+                "jsonl",
+                "--output",
+                self.folder / "found.jsonl",
+                "--state",
+                self.folder / "ledger.sqlite",
+            ),
         )
 
     def found(self, start: datetime, stop: datetime) -> pd.DataFrame:  # noqa: ARG002
@@ -188,5 +233,5 @@ def _count(client: InfluxClient, measurement: str, start: datetime | None = None
     field = "score" if measurement == "anomaly" else SENSORS[0]
     bound = f" WHERE time >= {_ns(start)}" if start else ""
     for series in query(client, f"SELECT COUNT({field}) FROM {measurement}{bound}"):  # noqa: S608
-        return int(series.values[0][1])
+        return int(series.values[0][1])  # noqa: PD011 - not a frame
     return 0

@@ -84,7 +84,7 @@ def test_the_best_epochs_network_is_kept(data: TrainingData) -> None:
 
 
 def test_training_stops_when_patience_is_at_its_end(data: TrainingData) -> None:
-    fitted = fit(data, Settings(epochs=100, patience=2, learning_rate=0.01))
+    fitted = fit(data, Settings(epochs=100, patience=4, learning_rate=0.01))
     assert len(fitted.history) < 100
     assert fitted.history[-1].learning_rate < 0.01
 

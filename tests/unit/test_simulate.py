@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -205,3 +207,24 @@ def test_a_live_run_ends_with_exit_code_0_when_it_is_stopped(number: signal.Sign
     assert lines[0] == "time,machine_id,temperature,vibration,pressure,power,anomaly,kind\n"
     assert all(line.count(",") == 7 and line.endswith("\n") for line in lines)
     assert f"{len(lines) - 1:,} rows" in said
+
+
+def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "trainer",
+        "simulate",
+        "--duration",
+        "1d",
+        "-o",
+        str(tmp_path / "rows.csv"),
+    ]
+    subprocess.run(command, stderr=follower, check=True)
+    os.close(follower)
+    shown = os.read(leader, 100_000).decode()
+    os.close(leader)
+    assert "simulate" in shown
+    assert "100%" in shown
+    assert "86,400 rows" in shown

@@ -1,0 +1,100 @@
+"""Which rows of a feed that is read by time were delivered, so that reading a stretch again repeats none."""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.records import Readings
+
+__all__ = ["Seen"]
+
+
+class Seen:
+    """The newest time, and every row within the lateness before it.
+
+    Args:
+        start_ns: First time of all.
+        lateness_ns: How far back a row may still turn up.
+    """
+
+    def __init__(self, start_ns: int, lateness_ns: int) -> None:
+        self._start_ns = start_ns
+        self._lateness_ns = lateness_ns
+        self._newest = start_ns - 1
+        self._rows: dict[str, set[int]] = {}
+
+    @property
+    def from_ns(self) -> int:
+        """First time to read."""
+        return max(self._start_ns, self._newest - self._lateness_ns + 1)
+
+    def fresh(self, block: Readings) -> Readings:
+        """The rows of a block that were not delivered before; counts them as delivered."""
+        keep = block.times >= self.from_ns
+        for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():
+            keep[i] = int(block.times[i]) not in self._rows.get(str(block.machines[i]), ())
+        fresh = block if keep.all() else block.take(keep)
+        if len(fresh):
+            self._add(fresh.machines, fresh.times)
+        return fresh
+
+    def _add(self, machines: NDArray[np.str_], times: NDArray[np.int64]) -> None:
+        self._newest = max(self._newest, int(times.max()))
+        oldest = self.from_ns
+        recent = times >= oldest
+        for machine, moment in zip(machines[recent].tolist(), times[recent].tolist(), strict=True):
+            self._rows.setdefault(machine, set()).add(moment)
+        kept = {machine: {t for t in rows if t >= oldest} for machine, rows in self._rows.items()}
+        self._rows = {machine: rows for machine, rows in kept.items() if rows}
+
+    def checkpoint(self) -> str:
+        """Where to go on, as JSON.
+
+        A machine's times are written as steps back from the newest, each with how often it is taken: a
+        regular feed takes a few numbers, however far back it goes.
+        """
+        steps = {machine: _steps(self._newest, rows) for machine, rows in sorted(self._rows.items())}
+        document = {"start": self._start_ns, "newest": self._newest, "seen": steps}
+        return json.dumps(document, separators=(",", ":"))
+
+    def restore(self, checkpoint: str) -> None:
+        """Goes on from what `checkpoint` gave.
+
+        Raises:
+            SourceError: It is the checkpoint of another kind of source.
+        """
+        try:
+            document: dict[str, Any] = json.loads(checkpoint)
+            self._start_ns, self._newest = int(document["start"]), int(document["newest"])
+            self._rows = {m: _times(self._newest, steps) for m, steps in document["seen"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise SourceError(
+                "the ledger's checkpoint is not one of an InfluxDB",
+                mend="use another --state file for this source",
+            ) from None
+
+
+def _steps(newest: int, times: Iterable[int]) -> list[list[int]]:
+    back = sorted((newest - time for time in times))
+    steps = np.diff(back, prepend=0).tolist()
+    return [[step, sum(1 for _ in same)] for step, same in groupby(steps)]
+
+
+def _times(newest: int, steps: Iterable[list[int]]) -> set[int]:
+    times, moment = set(), newest
+    for step, count in steps:
+        for _ in range(int(count)):
+            moment -= int(step)
+            times.add(moment)
+    return times

@@ -1,0 +1,150 @@
+"""The demo's report: what was found on the test rows and in the unseen hours, beside simpler detectors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from picture import draw
+
+from trainer.baselines import FixedLimits, Mahalanobis
+from trainer.data import Columns, read_training_data
+from trainer.evaluate import evaluate
+from trainer.events import Stretch, match_events
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from trainer.baselines import Baseline
+    from trainer.data import TrainingData
+
+__all__ = ["write_report"]
+
+FIGURES = ("f1", "precision", "recall", "roc_auc")
+QUANTILE = 0.99
+SECOND_NS = 1_000_000_000
+
+
+def write_report(folder: Path, fits: Sequence[Path], found: pd.DataFrame, injected: pd.DataFrame) -> None:
+    """Writes report.json and stretch.png into the folder, and the report to standard output.
+
+    Args:
+        folder: The demo's, with data/ and bench.json in it.
+        fits: The folders of the training runs; the first one's bundle is the one that ran.
+        found: What `edge-detect run` found: time (int64 ns), machine_id, severity, verdict.
+        injected: The events of the same hours: machine_id, kind, sensors, start, stop (int64 ns).
+    """
+    runs = [_read(fit / "metrics.json")["test"] for fit in fits]
+    data = read_training_data(folder / "data", Columns())
+    report = {
+        "test": {figure: mean(run[figure] for run in runs) for figure in FIGURES},
+        "test_sd": {figure: _deviation([run[figure] for run in runs]) for figure in FIGURES},
+        "seeds": len(runs),
+        "baselines": {
+            baseline.name: _assess(baseline, data)
+            for baseline in (
+                FixedLimits(data.sensors),
+                Mahalanobis.fit(data.train.normal_values, data.val.normal_values, QUANTILE),
+            )
+        },
+        "events": _events(found, injected),
+        "bench": _read(folder / "bench.json"),
+    }
+    draw(folder / "stretch.png", found, injected)
+    files = {
+        "report": folder / "report.json",
+        "picture": folder / "stretch.png",
+        "bundle": fits[0] / "bundle.onnx",
+        "training runs": folder / "mlflow.db",
+        "data": folder / "data",
+    }
+    report["files"] = {name: str(path) for name, path in files.items()}
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(_text(report))
+
+
+def _events(found: pd.DataFrame, injected: pd.DataFrame) -> dict[str, Any]:
+    """Injected events against the verdicts that were delivered."""
+    times = found["time"].to_numpy(np.int64)
+    machines = found["machine_id"].to_numpy(str)
+    # A stop is the first moment after an event, its stretch's last row the one before.
+    truth = [
+        Stretch(machine, start, max(start, stop - SECOND_NS), kind)
+        for machine, start, stop, kind in zip(
+            injected["machine_id"].astype(str),
+            injected["start"].astype(int),
+            injected["stop"].astype(int),
+            injected["kind"].astype(str),
+            strict=True,
+        )
+    ]
+    flags = (found["verdict"] == "anomaly").to_numpy(bool)
+    matched = match_events(truth, times, machines, flags)
+    return {
+        "injected": matched.injected,
+        "found": matched.found,
+        "by_kind": {kind: {"injected": n, "found": hit} for kind, (n, hit) in matched.by_kind.items()},
+        "delay_median_s": matched.delays_s.median if matched.delays_s else None,
+        "delay_p90_s": matched.delays_s.p90 if matched.delays_s else None,
+        "false_alarms": matched.false_alarms,
+        "false_alarms_per_day": matched.false_alarms_per_day,
+        "machine_days": matched.machine_days,
+        "rows": len(found),
+        "rows_unknown": int((found["verdict"] == "unknown").sum()),
+    }
+
+
+def _assess(baseline: Baseline, data: TrainingData) -> dict[str, float]:
+    test = data.test
+    scores = baseline.score(test.values)
+    metrics = evaluate(
+        scores, baseline.threshold, test.labels, test.kinds, test.times, test.machines
+    ).metrics()
+    return {figure: metrics[figure] for figure in FIGURES}
+
+
+def _deviation(values: list[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return document
+
+
+def _text(report: dict[str, Any]) -> str:
+    events, bench = report["events"], report["bench"]
+    lines = ["", f"On the test rows, {report['seeds']} training seeds, event labels:", ""]
+    lines.append(f"  {'':<24}{'F1':>14}{'precision':>14}{'recall':>14}{'ROC AUC':>14}")
+    ours = [f"{report['test'][f]:.3f} ± {report['test_sd'][f]:.3f}" for f in FIGURES]
+    lines.append(f"  {'edge-detect':<24}" + "".join(f"{cell:>14}" for cell in ours))
+    for name, figures in report["baselines"].items():
+        lines.append(f"  {name:<24}" + "".join(f"{figures[f]:>14.3f}" for f in FIGURES))
+    lines += [
+        "",
+        f"In {events['machine_days'] * 24:.1f} unseen machine-hours, as delivered by edge-detect run:",
+        "",
+    ]
+    lines += [
+        f"  {kind:<14} {n['found']:>3} of {n['injected']:>3} found" for kind, n in events["by_kind"].items()
+    ]
+    lines.append(f"  {'all':<14} {events['found']:>3} of {events['injected']:>3} found")
+    if events["delay_median_s"] is not None:
+        lines.append(
+            f"  delay: median {events['delay_median_s']:.0f} s, 90 % within {events['delay_p90_s']:.0f} s"
+        )
+    per_day = f"{events['false_alarms_per_day']:.1f} a machine and day"
+    lines.append(f"  false alarms: {events['false_alarms']}, which is {per_day}")
+    latency = bench["latency_us"]
+    lines += ["", "On this machine:", ""]
+    row = f"one row {latency['p50']:.0f} µs (p99 {latency['p99']:.0f} µs)"
+    lines.append(f"  {row}, cold start {bench['cold_start_ms']:.0f} ms, {bench['rss_mb']:.0f} MB")
+    lines += ["", "Where everything lies:", ""]
+    lines += [f"  {name:<14} {path}" for name, path in report["files"].items()]
+    return "\n".join(lines) + "\n"
