@@ -3,8 +3,8 @@
 Delivery: at least once from the last checkpoint, and no row twice from one checkpoint on. Rows are read by
 their own time. Each poll goes back by the lateness from the newest row that was seen, and drops what was
 delivered before; so a row that arrives late by less than that is still found, and one that is later is not.
-Rows from the future wait until their time has come. A row is read as it stands when it is first seen: what
-belongs to one machine and time should be written at once, not sensor by sensor.
+Rows from the future wait until their time has come. Among the newest rows one that lacks a sensor waits for
+the next poll, and is then taken as it stands: what belongs to one machine and time should be written at once.
 """
 
 from __future__ import annotations
@@ -108,14 +108,14 @@ class InfluxSource:
             now = self._now_ns()
             stop = now + FUTURE_NS if self._until_ns is None else min(now + FUTURE_NS, self._until_ns)
             found = 0
-            for block in self._read(seen.from_ns, stop):
+            for block, newest in _with_end(self._read(seen.from_ns, stop)):
                 if self._closed:
                     return
-                fresh = seen.fresh(block)
+                fresh = seen.fresh(block, newest=newest)
                 if len(fresh):
                     found += len(fresh)
                     yield Batch(fresh, seen.checkpoint(), {})
-            if self._ended(started, now):
+            if self._ended(started, now) and not seen.holds:
                 return
             if not found:
                 yield Batch(Readings.empty(len(self._query.sensors)), seen.checkpoint(), {})
@@ -145,3 +145,14 @@ class InfluxSource:
 
             return read_flux(self._client, self._query, start_ns, stop_ns, template=self._flux)
         return read_range(self._client, self._query, start_ns, stop_ns)
+
+
+def _with_end(blocks: Iterator[Readings]) -> Iterator[tuple[Readings, bool]]:
+    """Each block, and whether it is the last."""
+    before = next(blocks, None)
+    for block in blocks:
+        if before is not None:
+            yield before, False
+        before = block
+    if before is not None:
+        yield before, True

@@ -33,21 +33,47 @@ class Seen:
         self._lateness_ns = lateness_ns
         self._newest = start_ns - 1
         self._rows: dict[str, set[int]] = {}
+        self._held: set[tuple[str, int]] = set()
+
+    @property
+    def holds(self) -> bool:
+        """Whether rows are held back, to be looked at once more."""
+        return bool(self._held)
 
     @property
     def from_ns(self) -> int:
         """First time to read."""
         return max(self._start_ns, self._newest - self._lateness_ns + 1)
 
-    def fresh(self, block: Readings) -> Readings:
-        """The rows of a block that were not delivered before; counts them as delivered."""
+    def fresh(self, block: Readings, *, newest: bool = False) -> Readings:
+        """The rows of a block that were not delivered before; counts them as delivered.
+
+        Args:
+            block: Rows in the order of time.
+            newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just being
+                written field by field, so among them a row that lacks a sensor is held back once: the next
+                look finds it complete, or as it is.
+        """
         keep = block.times >= self.from_ns
         for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():
             keep[i] = int(block.times[i]) not in self._rows.get(str(block.machines[i]), ())
+        self._hold(block, keep, newest=newest)
         fresh = block if keep.all() else block.take(keep)
         if len(fresh):
             self._add(fresh.machines, fresh.times)
         return fresh
+
+    def _hold(self, block: Readings, keep: NDArray[np.bool_], *, newest: bool) -> None:
+        """Takes rows out of `keep` that lack a sensor and were not held back before."""
+        held, self._held = self._held, set()
+        if not newest or not len(block):
+            return
+        recent = block.times > int(block.times.max()) - self._lateness_ns
+        for i in np.flatnonzero(keep & recent & np.isnan(block.values).any(axis=1)).tolist():
+            row = str(block.machines[i]), int(block.times[i])
+            if row not in held:
+                self._held.add(row)
+                keep[i] = False
 
     def _add(self, machines: NDArray[np.str_], times: NDArray[np.int64]) -> None:
         self._newest = max(self._newest, int(times.max()))
@@ -86,7 +112,7 @@ class Seen:
 
 
 def _steps(newest: int, times: Iterable[int]) -> list[list[int]]:
-    back = sorted((newest - time for time in times))
+    back = sorted(newest - time for time in times)
     steps = np.diff(back, prepend=0).tolist()
     return [[step, sum(1 for _ in same)] for step, same in groupby(steps)]
 

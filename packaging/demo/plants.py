@@ -230,7 +230,7 @@ def _ns(moment: datetime) -> int:
 
 def _count(client: InfluxClient, measurement: str, start: datetime | None = None) -> int:
     """Number of points of a measurement."""
-    field = "score" if measurement == "anomaly" else SENSORS[0]
+    field = "verdict" if measurement == "anomaly" else SENSORS[0]
     bound = f" WHERE time >= {_ns(start)}" if start else ""
     for series in query(client, f"SELECT COUNT({field}) FROM {measurement}{bound}"):  # noqa: S608
         return int(series.values[0][1])  # noqa: PD011 - not a frame

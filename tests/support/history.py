@@ -21,7 +21,9 @@ FIRST_DAY_NS = 20_000 * DAY_NS
 
 def machine_rows(rows: int, *, day: int = 0, severity: float = 2.0, machine: str = "press-1") -> pd.DataFrame:
     """Rows of one machine, from this day on: time, machine_id, sensors, anomaly, kind."""
-    block = Simulator(machine, seed=3, severity=severity, rate=30, start_ns=FIRST_DAY_NS + day * DAY_NS).block(rows)
+    block = Simulator(
+        machine, seed=3, severity=severity, rate=30, start_ns=FIRST_DAY_NS + day * DAY_NS
+    ).block(rows)
     return pd.DataFrame(
         {
             "time": iso_times(block.times),

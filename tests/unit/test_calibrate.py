@@ -16,7 +16,12 @@ LABELS = np.array([0, 0, 0, 0, 1, 1, 1], np.bool_)
 def test_the_percentile_is_that_of_normal_rows() -> None:
     threshold = calibrate("percentile", SCORES, LABELS, percentile=50)
     assert threshold.value == pytest.approx(0.25)
-    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == ("percentile", 0.5, None, 4)
+    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == (
+        "percentile",
+        0.5,
+        None,
+        4,
+    )
 
 
 def test_without_labels_every_row_is_normal() -> None:
@@ -27,7 +32,12 @@ def test_the_best_f1_is_between_two_scores() -> None:
     threshold = calibrate("best-f1", SCORES, LABELS)
     # Above 0.4 are 2 of 3 anomalies and nothing else: 0.8; above 0.3 all three and one more: 6/7.
     assert threshold.value == pytest.approx(0.325)
-    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == ("best_f1", None, "f1", 7)
+    assert (threshold.method, threshold.quantile, threshold.metric, threshold.rows) == (
+        "best_f1",
+        None,
+        "f1",
+        7,
+    )
 
 
 def test_no_other_threshold_has_a_better_f1() -> None:

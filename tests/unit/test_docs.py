@@ -75,7 +75,11 @@ def test_every_option_in_a_command_exists(page: Path) -> None:
             if subcommands is not None and len(words) > 1 and not words[1].startswith("-"):
                 assert words[1] in subcommands, command
                 click_command = subcommands[words[1]]
-            known = {option for parameter in click_command.params for option in parameter.opts + parameter.secondary_opts}
+            known = {
+                option
+                for parameter in click_command.params
+                for option in parameter.opts + parameter.secondary_opts
+            }
             used = {word.split("=")[0] for word in words[1:] if word.startswith("-") and word != "-"}
             assert used <= known | {"--help"}, command
 
@@ -83,7 +87,9 @@ def test_every_option_in_a_command_exists(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_in_backticks_or_links_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    named = set(re.findall(r"`((?:docs|edge_runtime|trainer|export|packaging|benchmarks|tests)/[\w./-]*\w/?)`", text))
+    named = set(
+        re.findall(r"`((?:docs|edge_runtime|trainer|export|packaging|benchmarks|tests)/[\w./-]*\w/?)`", text)
+    )
     named |= {link for link in re.findall(r"\]\(([^)#:]+)\)", text)}
     for name in named:
         assert (ROOT / name).exists() or (page.parent / name).exists(), name

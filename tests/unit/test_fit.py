@@ -44,7 +44,9 @@ def data(folder: Path) -> TrainingData:
 
 
 def run(data: TrainingData, output: Path, *, seed: int = 0, epochs: int = 3) -> Results:
-    return run_fit(data, Plan(output=output, settings=Settings(seed=seed, epochs=epochs), plots=False), NoTracker())
+    return run_fit(
+        data, Plan(output=output, settings=Settings(seed=seed, epochs=epochs), plots=False), NoTracker()
+    )
 
 
 def test_the_network_has_5064_parameters(data: TrainingData) -> None:
@@ -109,7 +111,9 @@ def test_training_leaves_the_processs_settings_alone(data: TrainingData) -> None
 
 
 def test_a_loss_that_explodes_is_said(data: TrainingData) -> None:
-    with pytest.raises(TrainingError, match="the loss is not finite in epoch 1; choose a smaller --learning-rate"):
+    with pytest.raises(
+        TrainingError, match="the loss is not finite in epoch 1; choose a smaller --learning-rate"
+    ):
         fit(data, Settings(epochs=2, learning_rate=1e30))
 
 
@@ -185,7 +189,9 @@ def test_what_is_written_agrees(data: TrainingData, tmp_path: Path) -> None:
 
 
 def test_units_and_ranges_reach_the_bundle(data: TrainingData, tmp_path: Path) -> None:
-    known = replace(data, units={"power": "kW"}, physical_ranges={"power": (0.0, 9.0), "pressure": (0.0, 200.0)})
+    known = replace(
+        data, units={"power": "kW"}, physical_ranges={"power": (0.0, 9.0), "pressure": (0.0, 200.0)}
+    )
     plan = Plan(
         output=tmp_path,
         settings=Settings(epochs=1),
@@ -260,7 +266,9 @@ def test_pytorch_and_the_bundle_agree_on_100_000_rows(data: TrainingData, tmp_pa
 def test_a_revision_is_of_the_projects_own_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> str:
         identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
-        done = subprocess.run(("git", "-C", tmp_path, *identity, *words), check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            ("git", "-C", tmp_path, *identity, *words), check=True, capture_output=True, text=True
+        )
         return done.stdout.strip()
 
     git("init", "-q")

@@ -30,7 +30,9 @@ def _version(asked: bool) -> None:  # noqa: FBT001
 @app.callback()
 def _root(
     *,
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Prepare sensor history, train a detector, export it as one bundle."""
 

@@ -113,9 +113,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
+    from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
     from trainer.cli.pairs import parse_ranges, parse_units, parse_widths  # noqa: PLC0415
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")

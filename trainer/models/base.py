@@ -51,5 +51,7 @@ def build(architecture: Architecture) -> Any:
 
     kinds = {SensorAutoencoder.kind: SensorAutoencoder}
     if architecture.kind not in kinds:
-        raise TrainingError(f"no model of kind '{architecture.kind}'", mend=f"choose one of {', '.join(sorted(kinds))}")
+        raise TrainingError(
+            f"no model of kind '{architecture.kind}'", mend=f"choose one of {', '.join(sorted(kinds))}"
+        )
     return kinds[architecture.kind](architecture.sensors, architecture.widths)
