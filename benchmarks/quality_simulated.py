@@ -18,11 +18,10 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import EdgeDetectError, InputError
-from trainer.calibrate import calibrate
 from trainer.data import Columns, TrainingData, read_training_data
-from trainer.detector import Detector
 from trainer.fit import Settings, fit
-from trainer.results import assess
+from trainer.results import assess, choose_threshold
+from trainer.run import DEFAULT_HOLD
 
 FIGURES = ("f1", "precision", "recall", "roc_auc", "average_precision")
 
@@ -100,13 +99,11 @@ def _read(folder: Path, severity: str) -> list[TrainingData]:
 def _measure(tests: list[TrainingData], settings: Settings, percentile: float) -> list[dict[str, float]]:
     """One training, every test file."""
     fitted = fit(tests[0], settings)
-    detector = Detector(fitted.network, fitted.scaler)
-    val = tests[0].val
-    labels = None if val.labels is None else val.labels[val.finite]
-    threshold = calibrate(
-        "percentile", detector.score(val.values[val.finite])[0], labels, percentile=percentile
+    detector = fitted.detector
+    threshold = choose_threshold(
+        tests[0].val, detector, "percentile", percentile=percentile, hold=DEFAULT_HOLD
     )
-    figures = [assess(data.test, detector, threshold.value).metrics for data in tests]
+    figures = [assess(data.test, detector, threshold).metrics for data in tests]
     means = "  ".join(f"{name} {np.mean([f[name] for f in figures]):.3f}" for name in FIGURES)
     seconds = sum(epoch.seconds for epoch in fitted.history)
     print(

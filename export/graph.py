@@ -65,6 +65,11 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     scaled = graph.node("Div", "scaled", centred, scale)
     reproduced = _network(graph, detector.network, scaled)
     residual = graph.node("Sub", "residual", scaled, reproduced)
+    if (whitening := detector.whitening) is not None:
+        centre = graph.constant("whitening.centre", whitening.centre)
+        about = graph.node("Sub", "residual_about_centre", residual, centre)
+        matrix = graph.constant("whitening.matrix", whitening.matrix)
+        residual = graph.node("MatMul", "white", about, matrix)
     squared = graph.node("Mul", "squared", residual, residual)
     share = graph.constant("share", np.asarray(1.0 / sensors, np.float32))
     errors = graph.node("Mul", "errors", squared, share)

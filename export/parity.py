@@ -36,9 +36,9 @@ class Tolerance:
     as independent (Higham and Mary, 2019, "A new approach to probabilistic rounding error analysis"), so
     variances add: each of a dot product's k additions is off by eps of a partial sum, whose square is about
     the sum of the squares of the terms and of the result; and what a layer is off by reaches the next through
-    its weights. A reproduced reading may be off by d, four standard deviations. A residual r is then off by
-    d, and its square by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form
-    used: a relative part a of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
+    its weights, those of the whitening among them. A residual r may be off by d, four standard deviations, and
+    its square by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form used: a
+    relative part a of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
 
     Attributes:
         reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
@@ -54,21 +54,33 @@ class Tolerance:
     @torch.no_grad()
     def of(detector: Detector, readings: NDArray[np.float32]) -> Tolerance:
         """The tolerance for each row of [rows, sensors] readings in raw units."""
-        value = torch.from_numpy(detector.scaler.transform(readings)).double()
+        scaled = torch.from_numpy(detector.scaler.transform(readings)).double()
+        value = scaled
         variance = torch.zeros_like(value)  # scaling is one subtraction and one division: the same everywhere
         for layer in detector.network.modules():
             if isinstance(layer, nn.Linear):
-                weight, bias = layer.weight.double(), layer.bias.double()
-                squares = (value * value) @ (weight * weight).T + bias * bias
-                value = value @ weight.T + bias
-                partial_sum = squares + value * value
-                variance = variance @ (weight * weight).T + layer.in_features * EPSILON**2 * partial_sum
+                value, variance = _linear(value, variance, layer.weight.double().T, layer.bias.double())
             elif isinstance(layer, nn.ReLU):
                 variance = variance * (value > 0)
                 value = value.relu()
         reproduced: NDArray[np.float64] = 4 * variance.sqrt().numpy()
-        sensors = readings.shape[1]
-        return Tolerance(reproduced, RELATIVE_TOLERANCE, reproduced**2 / RELATIVE_TOLERANCE / sensors)
+        if (whitening := detector.whitening) is not None:
+            about = scaled - value - torch.from_numpy(whitening.centre).double()
+            matrix = torch.from_numpy(whitening.matrix).double()
+            # Each subtraction is rounded too, to a part of the larger of its two sides.
+            rounded = EPSILON**2 * (scaled * scaled + value * value)
+            _, variance = _linear(about, variance + rounded, matrix, torch.zeros(()).double())
+        square = 16 * variance.numpy()
+        return Tolerance(reproduced, RELATIVE_TOLERANCE, square / RELATIVE_TOLERANCE / readings.shape[1])
+
+
+def _linear(
+    value: torch.Tensor, variance: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A product's value and by how much, squared, it may be off: what came in, and its own sum's roundings."""
+    terms = (value * value) @ (weight * weight) + bias * bias
+    value = value @ weight + bias
+    return value, variance @ (weight * weight) + len(weight) * EPSILON**2 * (terms + value * value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -20,7 +20,9 @@ from export.golden import make_golden
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows
 from trainer.checkpoint import Checkpoint
-from trainer.detector import Detector
+
+if TYPE_CHECKING:
+    from trainer.detector import Detector
 
 __all__ = ["Exported", "export_bundle", "export_checkpoint"]
 
@@ -81,7 +83,7 @@ def export_bundle(
             old, created=created or old.created, mlflow_run_id=mlflow_run_id or old.mlflow_run_id
         )
         checkpoint = replace(checkpoint, provenance=provenance)
-    detector = Detector(checkpoint.network, checkpoint.scaler)
+    detector = checkpoint.detector
     data = _bytes(checkpoint, detector)
     try:
         bundle = load_bytes(data, output.name)

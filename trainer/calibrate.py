@@ -1,4 +1,4 @@
-"""The threshold, chosen on validation scores alone."""
+"""The threshold, chosen on validation rows alone, for the verdict with its hold."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Threshold
+from edge_runtime.bundle.metadata import Hold, Threshold
 from edge_runtime.errors import TrainingError, UsageError
+from edge_runtime.scoring.hold import HoldCounter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ThresholdMethod", "best_f1_threshold", "calibrate", "percentile_threshold"]
+__all__ = ["ThresholdMethod", "best_f1_threshold", "calibrate", "percentile_threshold", "verdicts"]
 
 ThresholdMethod = Literal["percentile", "best-f1"]
+HOLDS_NOTHING = Hold()
+CANDIDATES = 512
+# Of all rows, the part above the highest candidate; the lowest flags all but this part of the normal rows.
+LEAST_FLAGGED = 1e-5
 
 
 def calibrate(
@@ -22,15 +27,19 @@ def calibrate(
     scores: NDArray[np.float32],
     labels: NDArray[np.bool_] | None,
     *,
+    machines: NDArray[np.str_] | None = None,
     percentile: float = 99.0,
+    hold: Hold = HOLDS_NOTHING,
 ) -> Threshold:
     """The threshold by one of the methods.
 
     Args:
         method: "percentile" or "best-f1".
-        scores: [rows] of validation, all finite.
+        scores: [rows] of validation, all finite, each machine's in time order.
         labels: [rows] True where anomalous; None where nothing is labelled.
+        machines: [rows] machine ids; None for one machine.
         percentile: For "percentile", which one of the normal rows' scores.
+        hold: The verdict's: goes into the threshold, and the best F1 is that of the held verdict.
 
     Raises:
         TrainingError: The rows do not allow it.
@@ -43,22 +52,53 @@ def calibrate(
                 where="--threshold best-f1",
                 mend="use --threshold percentile, or label some in the val table",
             )
-        return best_f1_threshold(scores, labels)
-    return percentile_threshold(scores if labels is None else scores[~labels], percentile)
+        return best_f1_threshold(scores, labels, machines=machines, hold=hold)
+    return percentile_threshold(scores if labels is None else scores[~labels], percentile, hold=hold)
 
 
-def percentile_threshold(normal_scores: NDArray[np.float32], percentile: float) -> Threshold:
+def verdicts(
+    scores: NDArray[np.float32],
+    threshold: Threshold,
+    times: NDArray[np.int64],
+    machines: NDArray[np.str_],
+) -> NDArray[np.bool_]:
+    """[rows] which are anomalous, by threshold and hold as the gateway applies them; rows in any order."""
+    order = np.lexsort((times, machines))
+    limits = np.full(len(scores), threshold.value)
+    for machine, value in threshold.per_machine.items():
+        limits[machines == machine] = value
+    flagged = np.empty(len(scores), np.bool_)
+    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], (scores > limits)[order])
+    return flagged
+
+
+def percentile_threshold(
+    normal_scores: NDArray[np.float32], percentile: float, *, hold: Hold = HOLDS_NOTHING
+) -> Threshold:
     """This percentile of the normal rows' scores."""
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
     if not len(normal_scores):
         raise TrainingError("validation has no normal rows", mend="take a longer history")
     value = float(np.percentile(normal_scores.astype(np.float64), percentile))
-    return _threshold(value, "percentile", percentile / 100, None, len(normal_scores))
+    return _threshold(value, "percentile", percentile / 100, None, len(normal_scores), hold)
 
 
-def best_f1_threshold(scores: NDArray[np.float32], labels: NDArray[np.bool_]) -> Threshold:
-    """Where the F1 of "score above threshold" is highest: half-way between the two scores around it."""
+def best_f1_threshold(
+    scores: NDArray[np.float32],
+    labels: NDArray[np.bool_],
+    *,
+    machines: NDArray[np.str_] | None = None,
+    hold: Hold = HOLDS_NOTHING,
+) -> Threshold:
+    """Where the F1 of the verdict is highest.
+
+    Without a hold that is found exactly, half-way between the two scores around it; with one, among 512
+    thresholds that part the rows evenly on a logarithmic scale.
+    """
+    if hold.cap - hold.fall > hold.level:
+        one = np.zeros(len(scores), np.str_) if machines is None else machines
+        return _threshold(_best_held(scores, labels, one, hold), "best_f1", None, "f1", len(scores), hold)
     order = np.argsort(-scores.astype(np.float64), kind="stable")
     ranked, found = scores[order].astype(np.float64), np.cumsum(labels[order])
     above = np.arange(1, len(ranked) + 1)
@@ -68,13 +108,37 @@ def best_f1_threshold(scores: NDArray[np.float32], labels: NDArray[np.bool_]) ->
     if not last_of_equals.any():
         raise TrainingError("every validation row has the same score", mend="check the sensors' columns")
     best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
-    return _threshold((ranked[best] + ranked[best + 1]) / 2, "best_f1", None, "f1", len(scores))
+    return _threshold((ranked[best] + ranked[best + 1]) / 2, "best_f1", None, "f1", len(scores), hold)
 
 
-def _threshold(value: float, method: str, quantile: float | None, metric: str | None, rows: int) -> Threshold:
+def _best_held(
+    scores: NDArray[np.float32], labels: NDArray[np.bool_], machines: NDArray[np.str_], hold: Hold
+) -> float:
+    """Of the candidates, the first with the best F1: the counters of all of them go through the rows at once."""
+    parts = np.geomspace(1.0, LEAST_FLAGGED, CANDIDATES)
+    candidates = np.unique(np.quantile(scores.astype(np.float64), 1 - parts))
+    flagged, hits = np.zeros(len(candidates)), np.zeros(len(candidates))
+    for machine in np.unique(machines):
+        rows = machines == machine
+        counters = np.zeros(len(candidates))
+        for score, label in zip(scores[rows].astype(np.float64), labels[rows].tolist(), strict=True):
+            above = score > candidates
+            counters = np.where(
+                above, np.minimum(hold.cap, counters + hold.rise), np.maximum(0.0, counters - hold.fall)
+            )
+            held = above | (counters > hold.level)
+            flagged += held
+            if label:
+                hits += held
+    return float(candidates[np.argmax(2 * hits / (flagged + labels.sum()))])
+
+
+def _threshold(
+    value: float, method: str, quantile: float | None, metric: str | None, rows: int, hold: Hold
+) -> Threshold:
     if not value > 0:
         raise TrainingError(
             "the threshold would be 0: the model reproduces validation exactly, so nothing moves in it",
             mend="check that the sensors' columns change",
         )
-    return Threshold(float(value), method, quantile, metric, rows)
+    return Threshold(float(value), method, quantile, metric, rows, hold)

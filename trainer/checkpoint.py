@@ -3,6 +3,7 @@
 model.safetensors   the network's weights
 model.json          its architecture
 scaler.json         offset and scale of every sensor
+whitening.json      how residuals are weighed; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -18,8 +19,10 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
+from trainer.detector import Detector
 from trainer.models.base import Architecture, build
 from trainer.scaler import SensorScaler
+from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint"]
 
+WHITENING = "whitening.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -37,6 +42,7 @@ class Checkpoint:
     Attributes:
         network: The trained network, in evaluation mode; has `architecture` and `parameter_count`.
         scaler: How raw readings are scaled.
+        whitening: How residuals are weighed; None for as they are.
         sensors: The input columns.
         threshold: When a row is anomalous.
         cadence_seconds: Time between two rows of one machine.
@@ -47,12 +53,18 @@ class Checkpoint:
 
     network: nn.Module
     scaler: SensorScaler
+    whitening: ResidualWhitening | None
     sensors: tuple[Sensor, ...]
     threshold: Threshold
     cadence_seconds: float
     metrics: Metrics
     provenance: Provenance
     golden: NDArray[np.float32]
+
+    @property
+    def detector(self) -> Detector:
+        """What scores readings."""
+        return Detector(self.network, self.scaler, self.whitening)
 
     def save(self, folder: Path) -> None:
         """Writes the folder, made when missing."""
@@ -65,6 +77,9 @@ class Checkpoint:
         architecture: Any = self.network.architecture
         _write(folder / "model.json", architecture.to_dict())
         _write(folder / "scaler.json", self.scaler.to_dict())
+        (folder / WHITENING).unlink(missing_ok=True)
+        if self.whitening is not None:
+            _write(folder / WHITENING, self.whitening.to_dict())
         _write(folder / "threshold.json", asdict(self.threshold))
         _write(
             folder / "training.json",
@@ -96,6 +111,11 @@ class Checkpoint:
             return Checkpoint(
                 network=network,
                 scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
+                whitening=(
+                    ResidualWhitening.from_dict(_read(folder / WHITENING))
+                    if (folder / WHITENING).exists()
+                    else None
+                ),
                 sensors=tuple(
                     Sensor(
                         s["name"],

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.scaler import SensorScaler
+    from trainer.whitening import ResidualWhitening
 
 __all__ = ["Detector"]
 
@@ -19,23 +20,32 @@ __all__ = ["Detector"]
 class Detector(nn.Module):
     """Raw readings in; score, errors and expected readings out.
 
-    The reconstruction error of a sensor is its squared scaled residual divided by the number of sensors, so
-    that the errors of a row sum to its score, the mean squared error.
+    The reconstruction error of a sensor is its squared residual, scaled and whitened, divided by the number
+    of sensors, so that the errors of a row sum to its score, the mean squared error.
 
     Args:
         network: Reproduces scaled rows, such as `SensorAutoencoder`.
         scaler: Fitted on normal training rows.
+        whitening: Fitted on their residuals; None for none.
     """
 
     offset: torch.Tensor
     scale: torch.Tensor
+    centre: torch.Tensor
+    matrix: torch.Tensor
 
-    def __init__(self, network: nn.Module, scaler: SensorScaler) -> None:
+    def __init__(
+        self, network: nn.Module, scaler: SensorScaler, whitening: ResidualWhitening | None = None
+    ) -> None:
         super().__init__()
         self.network = network
         self.scaler = scaler
+        self.whitening = whitening
         self.register_buffer("offset", torch.from_numpy(scaler.offset.copy()))
         self.register_buffer("scale", torch.from_numpy(scaler.scale.copy()))
+        if whitening is not None:
+            self.register_buffer("centre", torch.from_numpy(whitening.centre.copy()))
+            self.register_buffer("matrix", torch.from_numpy(whitening.matrix.copy()))
 
     def forward(self, readings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Scores raw readings.
@@ -49,6 +59,8 @@ class Detector(nn.Module):
         scaled = (readings - self.offset) / self.scale
         reproduced = self.network(scaled)
         residual = scaled - reproduced
+        if self.whitening is not None:
+            residual = (residual - self.centre) @ self.matrix
         errors = residual * residual * (1.0 / readings.shape[1])
         return errors.sum(1), errors, reproduced * self.scale + self.offset
 

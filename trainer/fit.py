@@ -14,7 +14,9 @@ from torch import nn
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.dataset import create_dataloaders, fit_scaler, fitting_batch_size
+from trainer.detector import Detector
 from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +49,7 @@ class Settings:
         widths: The autoencoder's hidden widths.
         noise: Standard deviation of the noise on the network's scaled input; its goal stays without. Learning
             to undo it keeps a network with a wide bottleneck from learning to copy.
+        whiten: Whether residuals are weighed by their covariance in normal rows.
 
     Raises:
         UsageError: A value is out of range.
@@ -59,7 +62,8 @@ class Settings:
     seed: int = 0
     scaler: ScalerKind = "minmax"
     widths: tuple[int, ...] = DEFAULT_WIDTHS
-    noise: float = 0.05
+    noise: float = 0.1
+    whiten: bool = True
 
     def __post_init__(self) -> None:
         for option, value, fine in (
@@ -102,14 +106,21 @@ class Fitted:
     Attributes:
         network: In the state of its best epoch, in evaluation mode.
         scaler: Its input's.
+        whitening: Of its residuals on the normal training rows; None for none.
         history: Every epoch.
         batch_size: Rows of a training step.
     """
 
     network: SensorAutoencoder
     scaler: SensorScaler
+    whitening: ResidualWhitening | None
     history: tuple[Epoch, ...] = field(repr=False)
     batch_size: int
+
+    @property
+    def detector(self) -> Detector:
+        """What scores readings."""
+        return Detector(self.network, self.scaler, self.whitening)
 
     @property
     def best(self) -> Epoch:
@@ -180,7 +191,14 @@ def fit(
 
         network.load_state_dict(best_state)
         network.eval()
-    return Fitted(network, scaler, tuple(history), batch_size)
+        whitening = _whitening(network, data, scaler) if settings.whiten else None
+    return Fitted(network, scaler, whitening, tuple(history), batch_size)
+
+
+@torch.no_grad()
+def _whitening(network: nn.Module, data: TrainingData, scaler: SensorScaler) -> ResidualWhitening:
+    scaled = torch.from_numpy(scaler.transform(data.train.normal_values))
+    return ResidualWhitening.fit((scaled - network(scaled)).numpy())
 
 
 @torch.no_grad()

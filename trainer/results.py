@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.calibrate import calibrate, verdicts
 from trainer.evaluate import evaluate
 from trainer.rows import replacing
 
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Threshold
+    from edge_runtime.bundle.metadata import Hold, Threshold
+    from trainer.calibrate import ThresholdMethod
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
     from trainer.evaluate import Evaluation
     from trainer.fit import Epoch
 
-__all__ = ["Assessment", "Results", "assess"]
+__all__ = ["Assessment", "Results", "assess", "choose_threshold"]
 
 STRETCH_ROWS = 1800
 
@@ -34,7 +36,7 @@ class Assessment:
     Attributes:
         rows: Rows that were scored.
         not_scored: Rows left out because a reading was missing or not finite.
-        alarm_rate: Part of the scored rows above the threshold.
+        alarm_rate: Part of the scored rows that are flagged.
         evaluation: Compared with the labels; None where there are none.
     """
 
@@ -55,16 +57,29 @@ class Assessment:
         return {**found, **self.metrics, "rows": self.rows, "rows_not_scored": self.not_scored}
 
 
-def assess(split: Split, detector: Detector, threshold: float) -> Assessment:
-    """Scores the finite rows of a split and compares them with their labels."""
+def choose_threshold(
+    val: Split, detector: Detector, method: ThresholdMethod, *, percentile: float, hold: Hold
+) -> Threshold:
+    """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
+    rows = np.lexsort((val.times, val.machines))
+    rows = rows[val.finite[rows]]
+    scores = detector.score(val.values[rows])[0]
+    labels = None if val.labels is None else val.labels[rows]
+    return calibrate(method, scores, labels, machines=val.machines[rows], percentile=percentile, hold=hold)
+
+
+def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
+    """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels."""
     rows = split.finite
     scores = detector.score(split.values[rows])[0]
-    alarm_rate = float((scores > threshold).mean()) if len(scores) else 0.0
+    times, machines = split.times[rows], split.machines[rows]
+    flagged = verdicts(scores, threshold, times, machines)
+    alarm_rate = float(flagged.mean()) if len(scores) else 0.0
     evaluation = None
     if split.labels is not None and len(scores):
         kinds = None if split.kinds is None else split.kinds[rows]
         evaluation = evaluate(
-            scores, threshold, split.labels[rows], kinds, split.times[rows], split.machines[rows]
+            scores, threshold.value, split.labels[rows], kinds, times, machines, verdicts=flagged
         )
     return Assessment(len(scores), int((~rows).sum()), alarm_rate, evaluation)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Metrics, Sensor
+from edge_runtime.bundle.metadata import Hold, Metrics, Sensor
 from edge_runtime.errors import MissingExtraError, UsageError
-from trainer.calibrate import ThresholdMethod, calibrate
+from trainer.calibrate import ThresholdMethod
 from trainer.checkpoint import Checkpoint
-from trainer.detector import Detector
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
 from trainer.provenance import provenance
-from trainer.results import Results, assess
+from trainer.results import Results, assess, choose_threshold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +25,10 @@ if TYPE_CHECKING:
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "find_exporter", "run_fit"]
+__all__ = ["DEFAULT_HOLD", "Plan", "find_exporter", "run_fit"]
 
+# Six rows above the threshold hold an anomaly through up to four below, such as an oscillation's zero crossing.
+DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
 EXPORTERS = "edge_detect.export"
 
 
@@ -40,6 +41,7 @@ class Plan:
         settings: How to train.
         method: How to choose the threshold.
         percentile: For the threshold by percentile.
+        hold: The verdict's.
         units: Sensor to its unit, before what the data says.
         physical_ranges: Sensor to the lowest and highest reading it can give, before what the data says.
         cadence_seconds: Time between two rows of one machine; None for what the data says.
@@ -51,7 +53,8 @@ class Plan:
     output: Path
     settings: Settings = field(default_factory=Settings)
     method: ThresholdMethod = "percentile"
-    percentile: float = 99.0
+    percentile: float = 99.5
+    hold: Hold = DEFAULT_HOLD
     units: Mapping[str, str] = field(default_factory=dict)
     physical_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     cadence_seconds: float | None = None
@@ -102,17 +105,16 @@ def run_fit(
         on_epoch(epoch)
 
     fitted = fit(data, plan.settings, epoch_done)
-    detector = Detector(fitted.network, fitted.scaler)
-    val_score = detector.score(data.val.values[data.val.finite])[0]
-    labels = None if data.val.labels is None else data.val.labels[data.val.finite]
-    threshold = calibrate(plan.method, val_score, labels, percentile=plan.percentile)
-    validation = assess(data.val, detector, threshold.value)
-    test = assess(data.test, detector, threshold.value)
+    detector = fitted.detector
+    threshold = choose_threshold(data.val, detector, plan.method, percentile=plan.percentile, hold=plan.hold)
+    validation = assess(data.val, detector, threshold)
+    test = assess(data.test, detector, threshold)
 
     folder = plan.output / "checkpoint"
     Checkpoint(
         network=fitted.network,
         scaler=fitted.scaler,
+        whitening=fitted.whitening,
         sensors=_sensors(data, plan),
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
@@ -172,6 +174,7 @@ def _params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "sensors": ",".join(data.sensors),
         "threshold_method": plan.method,
         "percentile": plan.percentile,
+        "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
         "train_rows": len(data.train),
         "val_rows": len(data.val),
         "test_rows": len(data.test),

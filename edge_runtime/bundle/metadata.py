@@ -83,9 +83,10 @@ class Scaler:
 class Hold:
     """The adaptive hold of the verdict, a counter for each machine.
 
-    The counter rises by `rise` on a row above the threshold and falls by `fall` on one that is not, stays
-    within 0 and `cap`, and the verdict is anomaly while it is above `level`. The defaults hold nothing: a
-    row is anomalous exactly when its score is above the threshold.
+    The counter rises by `rise` on a row above the threshold and falls by `fall` on one that is not, and stays
+    within 0 and `cap`. A row is anomalous when its score is above the threshold, or while the counter is above
+    `level`: an oscillation is held through its zero crossings, and a short spike is let go at once. The
+    defaults hold nothing.
     """
 
     rise: float = 1.0
@@ -94,9 +95,10 @@ class Hold:
     level: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.rise > 0 and self.fall > 0 and self.cap > self.level >= 0):
+        if not (self.rise > 0 and self.fall > 0 and math.inf > self.cap > self.level >= 0):
             raise BundleFormatError(
-                "a hold needs rise > 0, fall > 0 and cap > level >= 0", where="metadata: threshold.hold"
+                "a hold needs rise > 0, fall > 0 and a finite cap > level >= 0",
+                where="metadata: threshold.hold",
             )
 
 

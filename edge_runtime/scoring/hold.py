@@ -1,4 +1,4 @@
-"""The adaptive hold: how many rows above the threshold it takes, machine by machine, to say anomaly."""
+"""The adaptive hold: for how long, machine by machine, an anomaly is held when its score dips."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class HoldCounter:
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
         self._counters: dict[str, float] = {}
-        # Then one row above always crosses the level and one below always leaves it, whatever came before.
-        self._holds_nothing = hold.rise > hold.level and hold.cap - hold.fall <= hold.level
+        # Then one row below leaves the level, whatever came before.
+        self._holds_nothing = hold.cap - hold.fall <= hold.level
 
     def apply(self, machines: NDArray[np.str_], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows are anomalous.
@@ -56,7 +56,8 @@ class HoldCounter:
             )
         )
         self._counters[machine] = counts[-1]
-        return np.asarray(counts[1:]) > self._hold.level
+        held: NDArray[np.bool_] = above | (np.asarray(counts[1:]) > self._hold.level)
+        return held
 
     def state(self) -> dict[str, float]:
         """Machine id to its counter, JSON-ready; empty for a hold that holds nothing."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 FIGURES = ("f1", "precision", "recall", "roc_auc")
-QUANTILE = 0.99
+QUANTILE = 0.995
 SECOND_NS = 1_000_000_000
 
 

@@ -11,7 +11,6 @@ from support.bundles import SENSORS, make_checkpoint, normal_rows
 from edge_runtime import Readings, Scorer, Verdict, load_bundle
 from export.parity import Tolerance
 from trainer.checkpoint import Checkpoint
-from trainer.detector import Detector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +32,7 @@ def test_100_000_rows_agree(
     folder = make_checkpoint(tmp_path / "checkpoint", sensors=sensors, scaler=scaler, train=train)
     export_checkpoint(folder, tmp_path / "b.onnx")
     checkpoint = Checkpoint.load(folder)
-    detector = Detector(checkpoint.network, checkpoint.scaler)
+    detector = checkpoint.detector
 
     values = normal_rows(ROWS, seed=7, sensors=sensors)
     random = np.random.default_rng(8)

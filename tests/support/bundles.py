@@ -12,6 +12,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
 from trainer.scaler import ScalerKind, SensorScaler
+from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +58,7 @@ def make_checkpoint(
     per_machine: Mapping[str, float] | None = None,
     golden: NDArray[np.float32] | None = None,
     train: int = 0,
+    whiten: bool = True,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -70,6 +72,7 @@ def make_checkpoint(
         hold: The verdict's hold.
         per_machine: Thresholds of single machines.
         golden: The self-test's rows; 32 normal ones by default.
+        whiten: Whether residuals are whitened.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -81,10 +84,15 @@ def make_checkpoint(
     if train:
         _train(network, torch.from_numpy(fitted.transform(rows)), train)
     network.eval()
-    score, _, _ = Detector(network, fitted).score(rows)
+    whitening = None
+    if whiten:
+        expected = Detector(network, fitted).score(rows)[2]
+        whitening = ResidualWhitening.fit(fitted.transform(rows) - fitted.transform(expected))
+    score, _, _ = Detector(network, fitted, whitening).score(rows)
     Checkpoint(
         network=network,
         scaler=fitted,
+        whitening=whitening,
         sensors=tuple(
             Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
             for i, (name, unit, _, _, physical) in enumerate(sensors)

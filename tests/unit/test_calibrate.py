@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.calibrate import best_f1_threshold, calibrate, percentile_threshold
+from edge_runtime.scoring.hold import HoldCounter
+from trainer.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SCORES = np.array([0.1, 0.2, 0.3, 0.4, 5.0, 6.0, 0.35], np.float32)
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1], np.bool_)
@@ -68,3 +76,43 @@ def test_a_threshold_of_zero_is_refused() -> None:
 def test_scores_that_are_all_equal_are_refused() -> None:
     with pytest.raises(TrainingError, match="the same score"):
         best_f1_threshold(np.ones(4, np.float32), np.array([0, 1, 0, 1], np.bool_))
+
+
+def waves() -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.str_]]:
+    """Two machines whose anomalies oscillate through zero, in the order of time."""
+    random = np.random.default_rng(8)
+    scores = random.gamma(2.0, 0.5, 6000)
+    labels = (np.arange(6000) // 100) % 7 == 3
+    scores[labels] += 20 * np.sin(np.arange(labels.sum()) / 2) ** 2
+    return scores.astype(np.float32), labels, np.repeat(["a", "b"], 3000)
+
+
+def test_the_best_f1_is_that_of_the_held_verdict() -> None:
+    scores, labels, machines = waves()
+    times, hold = np.arange(6000), Hold(1, 1, 10, 5.5)
+    held = calibrate("best-f1", scores, labels, machines=machines, hold=hold)
+    plain = calibrate("best-f1", scores, labels, machines=machines)
+
+    def figure(value: float) -> float:
+        threshold = replace(held, value=value)
+        return float(f1_score(labels, verdicts(scores, threshold, times, machines)))
+
+    assert held.hold == hold
+    assert figure(held.value) > figure(plain.value) + 0.01
+    assert figure(held.value) >= max(figure(value) for value in np.linspace(0.1, 20, 100)) - 0.002
+
+
+def test_verdicts_are_those_of_the_gateway_whatever_the_order_of_the_rows() -> None:
+    scores, _, machines = waves()
+    threshold = replace(
+        calibrate("percentile", scores, None, percentile=95, hold=Hold(1, 1, 10, 5.5)), per_machine={"b": 3.0}
+    )
+    times = np.arange(6000)
+    shuffled = np.random.default_rng(1).permutation(6000)
+    wanted = np.empty(6000, np.bool_)
+    for machine in ("a", "b"):
+        rows = machines == machine
+        above = scores[rows] > (3.0 if machine == "b" else threshold.value)
+        wanted[rows] = HoldCounter(threshold.hold).apply(machines[rows], above)
+    found = verdicts(scores[shuffled], threshold, times[shuffled], machines[shuffled])
+    np.testing.assert_array_equal(found, wanted[shuffled])

@@ -63,7 +63,7 @@ def test_the_bundle_says_what_the_checkpoint_says(tmp_path: Path) -> None:
     assert metadata.provenance.created is None
     assert {"edge-detect", "onnx", "onnxruntime", "torch"} <= metadata.provenance.versions.keys()
     np.testing.assert_array_equal(np.asarray(metadata.golden.readings, np.float32), checkpoint.golden)
-    score, _, _ = Detector(checkpoint.network, checkpoint.scaler).score(checkpoint.golden)
+    score, _, _ = checkpoint.detector.score(checkpoint.golden)
     assert metadata.golden.scores == tuple(score.tolist())
     assert metadata.golden.relative_tolerance == 1e-4
     assert 0 < metadata.golden.absolute_tolerance < 1e-5
@@ -78,10 +78,10 @@ def test_the_run_and_its_time_enter_the_provenance(tmp_path: Path) -> None:
 
 def test_the_graph_is_named_and_minimal(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c", widths=(8, 2, 8)))
-    model = build_model(Detector(checkpoint.network, checkpoint.scaler), "{}")
+    model = build_model(checkpoint.detector, "{}")
     assert [node.name for node in model.graph.node] == [
         "centred", "scaled", "layer0", "layer1", "layer2", "layer3", "layer4", "layer5", "layer6",
-        "residual", "squared", "errors", "score", "unscaled", "expected",
+        "residual", "residual_about_centre", "white", "squared", "errors", "score", "unscaled", "expected",
     ]  # fmt: skip
     assert sum(node.op_type == "Gemm" for node in model.graph.node) == 4
     assert (model.ir_version, model.opset_import[0].version) == (8, 17)
@@ -134,7 +134,7 @@ def test_a_layer_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     network: Any = checkpoint.network
     network.layers[1] = nn.GELU()
     with pytest.raises(ExportError, match="cannot write a layer of type GELU"):
-        build_model(Detector(checkpoint.network, checkpoint.scaler), "{}")
+        build_model(checkpoint.detector, "{}")
     with pytest.raises(ExportError, match="cannot write a network of type Linear"):
         build_model(Detector(nn.Linear(4, 4), checkpoint.scaler), "{}")
 

@@ -15,7 +15,7 @@ HOLDS = [
     Hold(rise=1, fall=0.25, cap=5, level=2),
     Hold(rise=0.5, fall=2, cap=1, level=0.75),
     Hold(rise=3, fall=1, cap=2, level=0),
-    Hold(rise=2, fall=9, cap=10, level=1.5),
+    Hold(rise=1, fall=1, cap=10, level=5.5),
 ]
 
 
@@ -32,7 +32,7 @@ class Reference:
             min(self.hold.cap, counter + self.hold.rise) if above else max(0.0, counter - self.hold.fall)
         )
         self.counters[machine] = counter
-        return counter > self.hold.level
+        return above or counter > self.hold.level
 
 
 @pytest.mark.parametrize("hold", HOLDS, ids=str)
@@ -52,20 +52,11 @@ def test_blocks_of_any_size_and_mix_equal_the_definition(hold: Hold) -> None:
     assert 0 < sum(wanted) < len(wanted)
 
 
-def test_it_takes_three_rows_to_raise_and_one_below_to_clear() -> None:
-    counter = HoldCounter(Hold(rise=1, fall=1, cap=3, level=2))
-    above = np.array([1, 1, 1, 1, 0, 1, 0, 0, 1], bool)
-    assert counter.apply(np.full(9, "m"), above).tolist() == [
-        False,
-        False,
-        True,
-        True,
-        False,
-        True,
-        False,
-        False,
-        False,
-    ]
+def test_a_long_run_is_held_through_a_dip_and_a_short_one_is_let_go() -> None:
+    counter = HoldCounter(Hold(rise=1, fall=1, cap=4, level=2))
+    above = np.array([1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0], bool)
+    held = [1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
+    assert counter.apply(np.full(14, "m"), above).tolist() == [bool(row) for row in held]
 
 
 def test_the_state_goes_on_in_another_process() -> None:

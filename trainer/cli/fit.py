@@ -72,13 +72,22 @@ def fit(  # noqa: PLR0913 - one parameter an option
     ] = 0,
     scaler: Annotated[ScalerChoice, typer.Option(help="How readings are scaled.")] = ScalerChoice.MINMAX,
     widths: Annotated[str, typer.Option(help="The autoencoder's hidden widths.")] = "64,32,4,32,64",
-    noise: Annotated[
-        float, typer.Option(help="Noise on the scaled input while training; 0 for none.")
-    ] = 0.05,
+    noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.1,
+    whiten: Annotated[
+        bool,
+        typer.Option("--whiten/--no-whiten", help="Weigh residuals by their covariance in normal rows."),
+    ] = True,
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
-    percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.0,
+    percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.5,
+    hold: Annotated[
+        str,
+        typer.Option(
+            help="RISE,FALL,CAP,LEVEL: an anomaly is held while a counter of rows above the threshold less rows "
+            "below is above the level; or none."
+        ),
+    ] = "1,1,10,5.5",
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
@@ -115,7 +124,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
-    from trainer.cli.pairs import parse_ranges, parse_units, parse_widths  # noqa: PLC0415
+    from trainer.cli.pairs import parse_hold, parse_ranges, parse_units, parse_widths  # noqa: PLC0415
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
@@ -141,9 +150,11 @@ def fit(  # noqa: PLR0913 - one parameter an option
             scaler=scaler.value,
             widths=sizes,
             noise=noise,
+            whiten=whiten,
         ),
         method=threshold.value,
         percentile=percentile,
+        hold=parse_hold(hold),
         units=units,
         physical_ranges=ranges,
         cadence_seconds=cadence,

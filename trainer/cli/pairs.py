@@ -1,16 +1,36 @@
-"""Option values such as temperature=-40:150 and 64,32,4,32,64."""
+"""Option values such as temperature=-40:150, 64,32,4,32,64 and 1,1,10,5.5."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import UsageError
+from edge_runtime.bundle.metadata import Hold
+from edge_runtime.errors import BundleFormatError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["parse_ranges", "parse_units", "parse_widths"]
+__all__ = ["parse_hold", "parse_ranges", "parse_units", "parse_widths"]
+
+
+def parse_hold(text: str) -> Hold:
+    """The hold of a verdict from a text such as "1,1,10,5.5", or "none".
+
+    Raises:
+        UsageError: It is not four numbers that make sense.
+    """
+    if text == "none":
+        return Hold()
+    try:
+        rise, fall, cap, level = (float(part) for part in text.split(","))
+        return Hold(rise, fall, cap, level)
+    except (ValueError, BundleFormatError):
+        raise UsageError(
+            f"'{text}' is no hold",
+            where="--hold",
+            mend="write RISE,FALL,CAP,LEVEL as in 1,1,10,5.5, with the level below the cap, or none",
+        ) from None
 
 
 def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:

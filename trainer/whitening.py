@@ -1,0 +1,77 @@
+"""Whitening of residuals: what moves together in normal rows counts once, what hardly moves counts fully."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import TrainingError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ResidualWhitening"]
+
+# Of the largest variance: below it a direction is rounding, not movement.
+LEAST_VARIANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualWhitening:
+    """`white = (residual - centre) @ matrix`: mean 0 and covariance 1 on the normal rows it was fitted on.
+
+    The matrix is the symmetric square root of the inverse covariance (ZCA, Kessy, Lewin and Strimmer, 2018,
+    "Optimal whitening and decorrelation"): of all that whiten, the one whose columns stay closest to the
+    sensors, so that a squared white residual is still its sensor's share. The shares sum to the squared
+    Mahalanobis distance of the residual.
+
+    Attributes:
+        centre: [sensors] float32, scaled.
+        matrix: [sensors, sensors] float32, symmetric.
+    """
+
+    centre: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+
+    @staticmethod
+    def fit(residuals: NDArray[np.floating[Any]]) -> ResidualWhitening:
+        """Fits on the scaled residuals of normal rows, [rows, sensors].
+
+        Raises:
+            TrainingError: Nothing moves, so nothing can be weighed.
+        """
+        rows = np.asarray(residuals, np.float64)
+        centre = rows.mean(0)
+        variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
+        if not variances[-1] > 0:
+            raise TrainingError(
+                "the network reproduces every training row exactly, so nothing moves in it",
+                mend="check that the sensors' columns change",
+            )
+        deviations = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
+        matrix = (directions / deviations) @ directions.T
+        return ResidualWhitening(centre.astype(np.float32), ((matrix + matrix.T) / 2).astype(np.float32))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whitening as JSON-ready values."""
+        return {"centre": self.centre.tolist(), "matrix": self.matrix.tolist()}
+
+    @staticmethod
+    def from_dict(document: dict[str, Any]) -> ResidualWhitening:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TrainingError: A field is missing or wrong.
+        """
+        try:
+            centre = np.asarray(document["centre"], np.float32)
+            matrix = np.asarray(document["matrix"], np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TrainingError(
+                f"not the description of a whitening ({error})", where="whitening.json"
+            ) from None
+        if centre.ndim != 1 or matrix.shape != (len(centre), len(centre)):
+            raise TrainingError("not the description of a whitening", where="whitening.json")
+        return ResidualWhitening(centre, matrix)
