@@ -19,6 +19,7 @@ from trainer.cli import app as train_app
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+PYTHON = re.compile(r"```python\n(.*?)```", re.DOTALL)
 PROGRAMS = {"edge-detect": detect_app, "edge-train": train_app, "edge-export": export_app}
 
 
@@ -54,6 +55,12 @@ def test_the_readmes_own_commands_run_one_after_another(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         ran += 1
     assert ran >= 5
+    for program in PYTHON.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
 
 
 def test_every_make_target_that_is_named_exists() -> None:
