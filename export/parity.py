@@ -36,9 +36,9 @@ class Tolerance:
     as independent (Higham and Mary, 2019, "A new approach to probabilistic rounding error analysis"), so
     variances add: each of a dot product's k additions is off by eps of a partial sum, whose square is about
     the sum of the squares of the terms and of the result; and what a layer is off by reaches the next through
-    its weights, those of the whitening among them. A residual r may be off by d, four standard deviations, and
-    its square by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form used: a
-    relative part a of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
+    its weights, those of the whitening among them. A residual r may be off by d, four standard deviations,
+    and its square by 2·|r|·d + d², which for any a > 0 is at most a·r² + (1 + 1/a)·d². That is the form used:
+    a relative part a of 1e-4, far below what moves a verdict, and an absolute part of d²/a.
 
     Attributes:
         reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
@@ -77,7 +77,7 @@ class Tolerance:
 def _linear(
     value: torch.Tensor, variance: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A product's value and by how much, squared, it may be off: what came in, and its own sum's roundings."""
+    """A product and by how much, squared, it may be off: what came in, and its own sum's roundings."""
     terms = (value * value) @ (weight * weight) + bias * bias
     value = value @ weight + bias
     return value, variance @ (weight * weight) + len(weight) * EPSILON**2 * (terms + value * value)

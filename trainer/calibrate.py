@@ -114,7 +114,7 @@ def best_f1_threshold(
 def _best_held(
     scores: NDArray[np.float32], labels: NDArray[np.bool_], machines: NDArray[np.str_], hold: Hold
 ) -> float:
-    """Of the candidates, the first with the best F1: the counters of all of them go through the rows at once."""
+    """The candidate with the best F1: the counters of all of them go through the rows at once."""
     parts = np.geomspace(1.0, LEAST_FLAGGED, CANDIDATES)
     candidates = np.unique(np.quantile(scores.astype(np.float64), 1 - parts))
     flagged, hits = np.zeros(len(candidates)), np.zeros(len(candidates))

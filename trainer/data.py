@@ -122,7 +122,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
         raise UsageError("a sensor is named twice", where="--sensor")
     train = _split(frame, paths["train"], columns, sensors)
     for i, name in enumerate(sensors):
-        if not np.isfinite(train.values[:, i]).any():
+        if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
             raise InputError(
                 f"column '{name}' has no reading",
                 where=str(paths["train"]),

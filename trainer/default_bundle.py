@@ -1,8 +1,9 @@
 """Trains the bundle that edge-detect uses when none is named: `python -m trainer.default_bundle`.
 
-Simulated machines of several characters run in good order to be learnt from; on another day they fail on purpose,
-for the threshold; and on a third, beside machines never seen before, for the test. Equal code and packages give an equal file on the same machine: it holds no
-time, no run id, and not the revision of the code, which would be older than the file's own commit.
+Simulated machines of several characters run in good order to be learnt from; on another day they fail on
+purpose, for the threshold; and on a third, beside machines never seen before, for the test. Equal code and
+packages give an equal file on the same machine: it holds no time, no run id, and not the revision of the
+code, which would be older than the file's own commit.
 """
 
 from __future__ import annotations

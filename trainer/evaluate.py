@@ -27,7 +27,7 @@ class Evaluation:
         flagged: Rows called anomalous.
         labelled: Whether there were labels; without them every figure below is None or 0.
         f1: Harmonic mean of precision and recall; None where no row is labelled anomalous.
-        precision: Part of the flagged rows that are anomalous; 0 where there was something to flag and nothing was.
+        precision: Part of the flagged rows that are anomalous; 0 where nothing was flagged that should be.
         recall: Part of the anomalous rows that are flagged; None where no row is labelled anomalous.
         accuracy: Part of all rows called rightly.
         roc_auc: Area under the ROC curve of the scores; None unless both classes are there.
@@ -213,7 +213,6 @@ def _event_lines(events: EventReport | None) -> list[str]:
     if events.delays_s is not None:
         delays = f"{events.delays_s.median:.0f} s, p90 {events.delays_s.p90:.0f} s"
         lines.append(f"{'delay, median':<20}{delays:>12}")
-    lines.append(
-        f"{'false alarms':<20}{events.false_alarms:>12}  ({events.false_alarms_per_day:.1f} a machine and day)"
-    )
+    a_day = f"{events.false_alarms_per_day:.1f} a machine and day"
+    lines.append(f"{'false alarms':<20}{events.false_alarms:>12}  ({a_day})")
     return lines

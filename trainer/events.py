@@ -88,8 +88,8 @@ def stretches(
 ) -> list[Stretch]:
     """Runs of flagged rows, each machine by itself, in order of machine and time.
 
-    A run ends at a row that is not flagged, at another kind, and at a hole in the data, unless the next flagged
-    row of the same kind comes within `join_ns`.
+    A run ends at a row that is not flagged, at another kind, and at a hole in the data, unless the next
+    flagged row of the same kind comes within `join_ns`.
 
     Args:
         times: [rows] ns, in any order.
@@ -119,7 +119,8 @@ def match_events(
     """Compares events with flagged rows.
 
     An event is found when a row of its machine within it, both ends included, is flagged. Flagged rows that
-    touch no event of their machine, each widened by `slack_ns` on both sides, are false alarms, counted by runs.
+    touch no event of their machine, each widened by `slack_ns` on both sides, are false alarms, counted by
+    runs.
 
     Args:
         true: The events, in any order.

@@ -85,7 +85,7 @@ class Epoch:
     Attributes:
         number: From 1.
         train_loss: Mean squared error of the training batches, noise on their input, as they came.
-        val_loss: Mean squared error of the normal validation rows, noise on the input, the same in each epoch.
+        val_loss: Mean squared error of the normal validation rows, with the same noise on them in each epoch.
         learning_rate: During this epoch.
         best: Whether this validation loss is the lowest so far.
         seconds: How long it took.

@@ -10,7 +10,6 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Metrics, Sensor
 from edge_runtime.errors import MissingExtraError, UsageError
-from trainer.calibrate import ThresholdMethod
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
 __all__ = ["DEFAULT_HOLD", "Plan", "find_exporter", "run_fit"]
 
-# Six rows above the threshold hold an anomaly through up to four below, such as an oscillation's zero crossing.
+# Six rows above the threshold hold an anomaly through the next below, ten through four of them: such as an
+# oscillation's zero crossing.
 DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
 EXPORTERS = "edge_detect.export"
 

@@ -83,9 +83,9 @@ class Scaler:
 class Hold:
     """The adaptive hold of the verdict, a counter for each machine.
 
-    The counter rises by `rise` on a row above the threshold and falls by `fall` on one that is not, and stays
-    within 0 and `cap`. A row is anomalous when its score is above the threshold, or while the counter is above
-    `level`: an oscillation is held through its zero crossings, and a short spike is let go at once. The
+    The counter rises by `rise` on a row above the threshold, falls by `fall` on one that is not, and stays
+    within 0 and `cap`. A row is anomalous when its score is above the threshold, or while the counter is
+    above `level`: an oscillation is held through its zero crossings, and a short spike is let go at once. The
     defaults hold nothing.
     """
 

@@ -132,7 +132,10 @@ def _file(bundle: Bundle) -> Rows:
 
 
 def _metrics(metrics: dict[str, float]) -> Rows:
-    return [(name, f"{value:.4f}") for name, value in sorted(metrics.items())]
+    return [
+        (name, f"{value:,.0f}" if value == int(value) and value > 1 else f"{value:.4f}")
+        for name, value in sorted(metrics.items())
+    ]
 
 
 def _range(values: tuple[float, float] | None) -> str:

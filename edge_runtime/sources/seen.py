@@ -50,9 +50,9 @@ class Seen:
 
         Args:
             block: Rows in the order of time.
-            newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just being
-                written field by field, so among them a row that lacks a sensor is held back once: the next
-                look finds it complete, or as it is.
+            newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just
+                being written field by field, so among them a row that lacks a sensor is held back once: the
+                next look finds it complete, or as it is.
         """
         keep = block.times >= self.from_ns
         for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():

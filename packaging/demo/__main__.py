@@ -1,7 +1,8 @@
 """`make demo`: the main job from end to end, on a real InfluxDB where one can be had.
 
-Three simulated machines run for some days into the database; a detector is prepared, trained and exported from
-it; then unseen hours are fed in while `edge-detect run` follows and writes what it finds back; then the report.
+Three simulated machines run for some days into the database; a detector is prepared, trained and exported
+from it; then unseen hours are fed in while `edge-detect run` follows and writes what it finds back; then the
+report.
 """
 
 from __future__ import annotations
@@ -78,10 +79,9 @@ def _demonstrate(plan: Plan, plant: Plant) -> None:
     say("2. Sensor history into training, validation and test data")
     plant.prepare(history, live, plan.folder / "data")
     fits = []
-    for number, seed in enumerate(plan.seeds):
-        say(
-            f"3. Train, choose the threshold, test, export: training seed {seed}, {number + 1} of {len(plan.seeds)}"
-        )
+    for number, seed in enumerate(plan.seeds, 1):
+        of = f"training seed {seed}, {number} of {len(plan.seeds)}"
+        say(f"3. Train, choose the threshold, test, export: {of}")
         fits.append(plan.folder / f"fit-{seed}")
         run(
             *("edge-train", "fit", "--data", plan.folder / "data", "-o", fits[-1], "--seed", str(seed)),

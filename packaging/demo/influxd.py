@@ -1,4 +1,4 @@
-"""A real InfluxDB 1.6 of one's own, on loopback, with its own folder and ports: for the demo and the tests."""
+"""An InfluxDB 1.6 of one's own, on loopback, with its own folder and ports, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Influxd:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - makes one system call, takes no lock
             )
         until = time.monotonic() + READY_WITHIN_S
         while not self._answers():

@@ -1,4 +1,4 @@
-"""`edge-train`: what an ML engineer runs. One file a command; each imports what it needs when it is called."""
+"""`edge-train`: what an ML engineer runs. One file a command; each imports what it needs when called."""
 
 from __future__ import annotations
 
