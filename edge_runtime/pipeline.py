@@ -113,10 +113,10 @@ class Pipeline:
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
-        if (quality := ledger.state("quality")) is not None:
-            self._quality.restore(quality)
-        if (hold := ledger.state("hold")) is not None:
-            self._scorer.restore(hold)
+        states = ledger.states()
+        if "quality" in states:
+            self._quality.restore(states["quality"])
+        self._scorer.restore(states)
 
     def _read(self) -> None:
         away = False
@@ -185,12 +185,13 @@ class Pipeline:
         payloads = {}
         if results is not None:
             payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
+        states = {"quality": self._quality.state(), **self._scorer.changes()}
         backoff, away = Backoff(), False
         while True:
             try:
                 self._ledger.commit(
                     checkpoint=pending.checkpoint,
-                    state={"quality": self._quality.state(), "hold": self._scorer.state()},
+                    state=states,
                     payloads=payloads,
                     counters=pending.counters,
                 )

@@ -92,6 +92,19 @@ class Scores:
     errors: NDArray[np.float32]
     expected: NDArray[np.float32]
 
+    @staticmethod
+    def unknown(rows: int, sensors: int) -> Scores:
+        """A block of which nothing is known: NaN all over."""
+        return Scores(
+            np.full(rows, np.nan, np.float32),
+            np.full((rows, sensors), np.nan, np.float32),
+            np.full((rows, sensors), np.nan, np.float32),
+        )
+
+    def put(self, rows: NDArray[np.bool_] | slice, part: Scores) -> None:
+        """Writes a part into these rows, in place."""
+        self.score[rows], self.errors[rows], self.expected[rows] = part.score, part.errors, part.expected
+
     def __len__(self) -> int:
         return len(self.score)
 

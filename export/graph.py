@@ -15,12 +15,14 @@ from torch import nn
 from edge_runtime.bundle.metadata import METADATA_KEY
 from edge_runtime.errors import ExportError
 from edge_runtime.version import __version__
+from trainer.detector import TINY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
     from trainer.detector import Detector
+    from trainer.smoothing import ScoreSmoothing
 
 __all__ = ["IR_VERSION", "OPSET", "build_model"]
 
@@ -72,22 +74,31 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
         residual = graph.node("MatMul", "white", about, matrix)
     squared = graph.node("Mul", "squared", residual, residual)
     share = graph.constant("share", np.asarray(1.0 / sensors, np.float32))
-    errors = graph.node("Mul", "errors", squared, share)
-    graph.node(
-        "ReduceSum", "score", errors, graph.constant("sensor_axis", np.asarray([1], np.int64)), keepdims=0
-    )
+    sensor_axis = graph.constant("sensor_axis", np.asarray([1], np.int64))
+    if detector.smoothing is None:
+        errors = graph.node("Mul", "errors", squared, share)
+    else:
+        own = graph.node("Mul", "own_errors", squared, share)
+        errors = _smoothed(graph, detector.smoothing, own, sensor_axis)
+    graph.node("ReduceSum", "score", errors, sensor_axis, keepdims=0)
     unscaled = graph.node("Mul", "unscaled", reproduced, scale)
     graph.node("Add", "expected", unscaled, offset)
 
     def tensor(name: str, *shape: str | int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
+    shape = detector.state_shape
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
             "edge_detect",
-            [tensor("readings", "rows", sensors)],
-            [tensor("score", "rows"), tensor("errors", "rows", sensors), tensor("expected", "rows", sensors)],
+            [tensor("readings", "rows", sensors), *([tensor("state", *shape)] if shape else [])],
+            [
+                tensor("score", "rows"),
+                tensor("errors", "rows", sensors),
+                tensor("expected", "rows", sensors),
+                *([tensor("state_out", *shape)] if shape else []),
+            ],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET)],
@@ -97,6 +108,30 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     )
     helper.set_model_props(model, {METADATA_KEY: metadata})
     return model
+
+
+def _smoothed(graph: _Builder, smoothing: ScoreSmoothing, own_errors: str, sensor_axis: str) -> str:
+    """The errors, held up by the last rows' capped mean: `Detector._smooth`, node for node."""
+    tiny = graph.constant("tiny", np.asarray(TINY, np.float32))
+    cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
+    one = graph.constant("one", np.asarray(1.0, np.float32))
+    own = graph.node("ReduceSum", "own_score", own_errors, sensor_axis, keepdims=1)
+    part = graph.node("Div", "cap_over_own", cap, graph.node("Add", "own_and_tiny", own, tiny))
+    capped = graph.node("Mul", "capped", own_errors, graph.node("Min", "kept_part", part, one))
+    series = graph.node("Concat", "series", "state", capped, axis=0)
+    start = graph.constant("state_start", np.asarray([1 - smoothing.rows], np.int64))
+    end = graph.constant("state_end", np.asarray([np.iinfo(np.int64).max], np.int64))
+    graph.node(
+        "Slice", "state_out", series, start, end, graph.constant("row_axis", np.asarray([0], np.int64))
+    )
+    image_axes = graph.constant("image_axes", np.asarray([0, 1], np.int64))
+    image = graph.node("Unsqueeze", "series_image", series, image_axes)
+    pooled = graph.node("AveragePool", "mean_image", image, kernel_shape=[smoothing.rows, 1])
+    mean = graph.node("Squeeze", "mean", pooled, image_axes)
+    held = graph.node("ReduceSum", "held", mean, sensor_axis, keepdims=1)
+    above = graph.node("Relu", "held_above_own", graph.node("Sub", "held_less_own", held, own))
+    raised = graph.node("Div", "raised_part", above, graph.node("Add", "held_and_tiny", held, tiny))
+    return graph.node("Add", "errors", own_errors, graph.node("Mul", "raised", mean, raised))
 
 
 def _network(graph: _Builder, network: nn.Module, scaled: str) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.errors import ExportError
+from edge_runtime.scoring.inference import infer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,8 +71,18 @@ class Tolerance:
             # Each subtraction is rounded too, to a part of the larger of its two sides.
             rounded = EPSILON**2 * (scaled * scaled + value * value)
             _, variance = _linear(about, variance + rounded, matrix, torch.zeros(()).double())
-        square = 16 * variance.numpy()
-        return Tolerance(reproduced, RELATIVE_TOLERANCE, square / RELATIVE_TOLERANCE / readings.shape[1])
+        absolute = 16 * variance.numpy() / RELATIVE_TOLERANCE / readings.shape[1]
+        if (smoothing := detector.smoothing) is not None:
+            absolute = _smoothed(absolute, smoothing.rows)
+        return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute)
+
+
+def _smoothed(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """What smoothed errors may be off by: a mean by no more than the worst of its rows, a share of it twice."""
+    padded = np.concatenate([np.zeros((rows - 1, absolute.shape[1])), absolute])
+    worst = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).max(-1)
+    smoothed: NDArray[np.float64] = absolute + worst + 2 * worst.sum(1, keepdims=True)
+    return smoothed
 
 
 def _linear(
@@ -125,9 +136,10 @@ def check_parity(session: Any, detector: Detector, readings: NDArray[np.float32]
         ExportError: A value differs by more than the tolerance.
     """
     torch_outputs = [np.asarray(output, np.float64) for output in detector.score(readings)]
+    start = None if detector.state_shape is None else np.zeros(detector.state_shape, np.float32)
+    scores, _ = infer(session, readings, start)
     onnx_outputs = [
-        np.asarray(output, np.float64)
-        for output in session.run(["score", "errors", "expected"], {"readings": readings})
+        np.asarray(output, np.float64) for output in (scores.score, scores.errors, scores.expected)
     ]
     expected = torch_outputs[2]
     tolerance = Tolerance.of(detector, readings)

@@ -101,7 +101,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
     provenance = checkpoint.provenance
     metadata = Metadata(
         sensors=checkpoint.sensors,
-        model=Model(network.architecture.kind, network.parameter_count),
+        model=Model(network.architecture.kind, network.parameter_count, detector.state_shape),
         scaler=Scaler(checkpoint.scaler.kind),
         cadence_seconds=checkpoint.cadence_seconds,
         warm_up_rows=0,

@@ -4,6 +4,7 @@ model.safetensors   the network's weights
 model.json          its architecture
 scaler.json         offset and scale of every sensor
 whitening.json      how residuals are weighed; not there where they are not
+smoothing.json      how scores are smoothed; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -22,9 +23,11 @@ from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
 from trainer.models.base import Architecture, build
 from trainer.scaler import SensorScaler
+from trainer.smoothing import ScoreSmoothing
 from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Checkpoint"]
 
-WHITENING = "whitening.json"
+Part = TypeVar("Part")
+WHITENING, SMOOTHING = "whitening.json", "smoothing.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Checkpoint:
         network: The trained network, in evaluation mode; has `architecture` and `parameter_count`.
         scaler: How raw readings are scaled.
         whitening: How residuals are weighed; None for as they are.
+        smoothing: How scores are smoothed; None for as they are.
         sensors: The input columns.
         threshold: When a row is anomalous.
         cadence_seconds: Time between two rows of one machine.
@@ -54,6 +59,7 @@ class Checkpoint:
     network: nn.Module
     scaler: SensorScaler
     whitening: ResidualWhitening | None
+    smoothing: ScoreSmoothing | None
     sensors: tuple[Sensor, ...]
     threshold: Threshold
     cadence_seconds: float
@@ -64,7 +70,7 @@ class Checkpoint:
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(self.network, self.scaler, self.whitening)
+        return Detector(self.network, self.scaler, self.whitening, self.smoothing)
 
     def save(self, folder: Path) -> None:
         """Writes the folder, made when missing."""
@@ -77,9 +83,10 @@ class Checkpoint:
         architecture: Any = self.network.architecture
         _write(folder / "model.json", architecture.to_dict())
         _write(folder / "scaler.json", self.scaler.to_dict())
-        (folder / WHITENING).unlink(missing_ok=True)
-        if self.whitening is not None:
-            _write(folder / WHITENING, self.whitening.to_dict())
+        for name, part in ((WHITENING, self.whitening), (SMOOTHING, self.smoothing)):
+            (folder / name).unlink(missing_ok=True)
+            if part is not None:
+                _write(folder / name, part.to_dict())
         _write(folder / "threshold.json", asdict(self.threshold))
         _write(
             folder / "training.json",
@@ -111,11 +118,8 @@ class Checkpoint:
             return Checkpoint(
                 network=network,
                 scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
-                whitening=(
-                    ResidualWhitening.from_dict(_read(folder / WHITENING))
-                    if (folder / WHITENING).exists()
-                    else None
-                ),
+                whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
+                smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
                 sensors=tuple(
                     Sensor(
                         s["name"],
@@ -145,6 +149,10 @@ class Checkpoint:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _optional(path: Path, from_dict: Callable[[dict[str, Any]], Part]) -> Part | None:
+    return from_dict(_read(path)) if path.exists() else None
 
 
 def _read(path: Path) -> dict[str, Any]:

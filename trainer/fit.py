@@ -16,6 +16,7 @@ from edge_runtime.errors import TrainingError, UsageError
 from trainer.dataset import create_dataloaders, fit_scaler, fitting_batch_size
 from trainer.detector import Detector
 from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+from trainer.smoothing import ScoreSmoothing
 from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ CLIP_NORM = 1.0
 LEAST_GAIN = 0.01
 # The layers are too small to gain from more, and sums come out the same whatever the number of cores.
 THREADS = 1
+MOST_SMOOTHED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Settings:
         noise: Standard deviation of the noise on the network's scaled input; its goal stays without. Learning
             to undo it keeps a network with a wide bottleneck from learning to copy.
         whiten: Whether residuals are weighed by their covariance in normal rows.
+        smooth: Rows over which the score is smoothed; 1 for none, which keeps the detector without memory.
 
     Raises:
         UsageError: A value is out of range.
@@ -64,6 +67,7 @@ class Settings:
     widths: tuple[int, ...] = DEFAULT_WIDTHS
     noise: float = 0.1
     whiten: bool = True
+    smooth: int = 11
 
     def __post_init__(self) -> None:
         for option, value, fine in (
@@ -73,6 +77,7 @@ class Settings:
             ("--patience", self.patience, self.patience >= 1),
             ("--seed", self.seed, 0 <= self.seed < 2**63),
             ("--noise", self.noise, 0 <= self.noise < math.inf),
+            ("--smooth", self.smooth, 1 <= self.smooth <= MOST_SMOOTHED),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -107,6 +112,7 @@ class Fitted:
         network: In the state of its best epoch, in evaluation mode.
         scaler: Its input's.
         whitening: Of its residuals on the normal training rows; None for none.
+        smoothing: Of its scores; None for none.
         history: Every epoch.
         batch_size: Rows of a training step.
     """
@@ -114,13 +120,14 @@ class Fitted:
     network: SensorAutoencoder
     scaler: SensorScaler
     whitening: ResidualWhitening | None
+    smoothing: ScoreSmoothing | None
     history: tuple[Epoch, ...] = field(repr=False)
     batch_size: int
 
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(self.network, self.scaler, self.whitening)
+        return Detector(self.network, self.scaler, self.whitening, self.smoothing)
 
     @property
     def best(self) -> Epoch:
@@ -192,7 +199,11 @@ def fit(
         network.load_state_dict(best_state)
         network.eval()
         whitening = _whitening(network, data, scaler) if settings.whiten else None
-    return Fitted(network, scaler, whitening, tuple(history), batch_size)
+        smoothing = None
+        if settings.smooth > 1:
+            own = Detector(network, scaler, whitening).score(data.train.normal_values)[0]
+            smoothing = ScoreSmoothing.fit(settings.smooth, own)
+    return Fitted(network, scaler, whitening, smoothing, tuple(history), batch_size)
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ def choose_threshold(
     """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
     rows = np.lexsort((val.times, val.machines))
     rows = rows[val.finite[rows]]
-    scores = detector.score(val.values[rows])[0]
+    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
     labels = None if val.labels is None else val.labels[rows]
     return calibrate(method, scores, labels, machines=val.machines[rows], percentile=percentile, hold=hold)
 
@@ -71,8 +71,8 @@ def choose_threshold(
 def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
     """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels."""
     rows = split.finite
-    scores = detector.score(split.values[rows])[0]
     times, machines = split.times[rows], split.machines[rows]
+    scores = detector.score_table(split.values[rows], times, machines)
     flagged = verdicts(scores, threshold, times, machines)
     alarm_rate = float(flagged.mean()) if len(scores) else 0.0
     evaluation = None
@@ -153,7 +153,7 @@ class Results:
         if not rows.any():
             return
         labels = None if test.labels is None else test.labels[rows]
-        scores = detector.score(test.values[rows])[0]
+        scores = detector.score_table(test.values[rows], test.times[rows], test.machines[rows])
         plot_scores(folder / "scores.png", scores, labels, threshold)
         if labels is not None and labels.any() and not labels.all():
             plot_curves(folder / "curves.png", scores, labels)

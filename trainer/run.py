@@ -116,6 +116,7 @@ def run_fit(
         network=fitted.network,
         scaler=fitted.scaler,
         whitening=fitted.whitening,
+        smoothing=fitted.smoothing,
         sensors=_sensors(data, plan),
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,

@@ -12,6 +12,7 @@ from edge_runtime.bench.fresh import FreshStart, measure_fresh_start
 from edge_runtime.bench.latency import Latency, Rounds, measure_in_turns
 from edge_runtime.bench.rows import make_rows
 from edge_runtime.bundle.load import load_bundle
+from edge_runtime.scoring.inference import OUTPUTS, OUTPUTS_AND_STATE, initial_state
 from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ __all__ = ["BATCH_SIZES", "Figures", "measure"]
 BATCH_SIZES = (1, 16, 256, 4096)
 LOADS = 5
 DISTINCT_ROWS = 256
-OUTPUTS = ["score", "errors", "expected"]
 # The part of the time that goes to single rows: a p99.9 needs many of them.
 SINGLE_ROWS_SHARE = 0.6
 
@@ -102,10 +102,12 @@ def _contest(bundle: Bundle, size: int, rounds: Rounds) -> tuple[Latency, Latenc
     count = max(1, DISTINCT_ROWS // size)
     rows = make_rows(bundle.metadata, count * size)
     blocks = [rows.take(slice(i * size, (i + 1) * size)) for i in range(count)]
-    inputs = [{"readings": block.values} for block in blocks]
+    start = initial_state(bundle.metadata.model)
+    state, outputs = ({}, OUTPUTS) if start is None else ({"state": start}, OUTPUTS_AND_STATE)
+    inputs = [{"readings": block.values, **state} for block in blocks]
     scorer, session = Scorer(bundle), bundle.session
     ours, raw = measure_in_turns(
-        [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(OUTPUTS, inputs[i % count])], rounds
+        [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(outputs, inputs[i % count])], rounds
     )
     return ours, raw
 

@@ -26,6 +26,7 @@ MAX_INITIALIZERS = 512
 MAX_INPUTS = 8
 MAX_RANK = 4
 MAX_DIMENSION = 65_536
+MAX_WINDOW = 4096
 MAX_NAME = 256
 # What every ONNX writer begins with: it keeps a ZIP or a picture from being read as an odd model.
 IR_VERSION_TAG = 0x08
@@ -42,17 +43,25 @@ class Operator:
     int64_inputs: frozenset[int] = frozenset()
 
 
-_FLOAT, _INT = schema.AttributeType.FLOAT, schema.AttributeType.INT
+_FLOAT, _INT, _INTS = schema.AttributeType.FLOAT, schema.AttributeType.INT, schema.AttributeType.INTS
 OPERATORS = {
     **{
         name: Operator()
-        for name in ("Abs", "Add", "Div", "MatMul", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh")
+        for name in (
+            *("Abs", "Add", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh"),
+        )
     },
+    "AveragePool": Operator({"kernel_shape": _INTS}),
+    "Concat": Operator({"axis": _INT}),
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
+    "Slice": Operator({}, frozenset({1, 2, 3, 4})),
+    "Squeeze": Operator({}, frozenset({1})),
+    "Unsqueeze": Operator({}, frozenset({1})),
 }
 INPUTS = ("readings",)
 OUTPUTS = ("score", "errors", "expected")
+STATE, STATE_OUT = "state", "state_out"
 ELEMENT_BYTES = {schema.ElementType.FLOAT32: 4, schema.ElementType.INT64: 8}
 
 
@@ -79,11 +88,13 @@ class Graph:
 
     Attributes:
         sensors: Width of the input.
+        state_shape: Shape of the state of a model with memory; None for one without.
         operators: Operator to the number of nodes that use it.
         initializer_bytes: Size of all constants.
     """
 
     sensors: int
+    state_shape: tuple[int, ...] | None
     operators: dict[str, int]
     initializer_bytes: int
 
@@ -135,17 +146,23 @@ def check_graph(data: bytes, span: Span) -> Graph:
         GateError: Holds something that the gate does not let through.
     """
     graph = read_message(data, span, schema.GRAPH, "graph")
-    inputs = {name: (kind, shape) for name, kind, shape in _values(graph, "input", INPUTS)}
+    inputs, outputs = _values(graph, "input", INPUTS, STATE), _values(graph, "output", OUTPUTS, STATE_OUT)
     sensors = inputs["readings"][1][-1]
     if sensors < 1 or inputs["readings"] != (schema.ElementType.FLOAT32, [0, sensors]):
         raise GateError("is not float32 of shape [rows, sensors]", where="graph: input readings")
-    for name, kind, shape in _values(graph, "output", OUTPUTS):
-        if kind != schema.ElementType.FLOAT32 or shape != ([0] if name == "score" else [0, sensors]):
+    for name in OUTPUTS:
+        if outputs[name] != (schema.ElementType.FLOAT32, [0] if name == "score" else [0, sensors]):
             raise GateError("is not float32 of the shape that a bundle has", where=f"graph: output {name}")
+    state = inputs.get(STATE)
+    if state != outputs.get(STATE_OUT) or (
+        state is not None and (state[0] != schema.ElementType.FLOAT32 or not all(state[1]))
+    ):
+        raise GateError("is not float32 of one fixed shape, the same going in and out", where="graph: state")
     # What every name holds. Each is defined before it is used, and once, so that there is no cycle either.
     names = dict.fromkeys(inputs, schema.ElementType.FLOAT32)
     initializer_bytes = _initializers(graph, names)
-    return Graph(sensors, _nodes(graph, names), initializer_bytes)
+    shape = None if state is None else tuple(state[1])
+    return Graph(sensors, shape, _nodes(graph, names), initializer_bytes)
 
 
 def _initializers(graph: Message, names: dict[str, schema.ElementType]) -> int:
@@ -187,6 +204,9 @@ def _nodes(graph: Message, names: dict[str, schema.ElementType]) -> dict[str, in
             name = attribute.text("name")
             if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
                 raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
+            sizes = attribute.numbers.get("ints", [])
+            if len(sizes) > MAX_RANK or not all(0 < size <= MAX_WINDOW for size in sizes):
+                raise GateError(f"attribute '{name[:40]}' of {kind} is no window", where=where)
         _at_most(len(node.spans.get("input", [])), MAX_INPUTS, "inputs", where)
         for position, name in enumerate(node.texts("input")):
             wanted = (
@@ -203,8 +223,10 @@ def _nodes(graph: Message, names: dict[str, schema.ElementType]) -> dict[str, in
     return dict(sorted(used.items()))
 
 
-def _values(graph: Message, what: str, wanted: tuple[str, ...]) -> list[tuple[str, int, list[int]]]:
-    """Name, element type and shape of the inputs or outputs; a dimension without a number is 0."""
+def _values(
+    graph: Message, what: str, wanted: tuple[str, ...], optional: str
+) -> dict[str, tuple[int, list[int]]]:
+    """Name to element type and shape of the inputs or outputs; a dimension without a number is 0."""
     found = []
     for span in graph.spans.get(what, []):
         value = _child(graph, span, schema.VALUE, what)
@@ -220,11 +242,11 @@ def _values(graph: Message, what: str, wanted: tuple[str, ...]) -> list[tuple[st
             for d in s.spans.get("dim", [])
         ]
         found.append((value.text("name"), message.number("elem_type"), dims))
-    if tuple(name for name, _, _ in found) != wanted:
+    if tuple(name for name, _, _ in found) not in {wanted, (*wanted, optional)}:
         raise GateError(f"{what}s are not {', '.join(wanted)}", where="graph")
     for name, _, dims in found:
         _check_shape(dims, f"graph: {what} {name}")
-    return found
+    return {name: (kind, dims) for name, kind, dims in found}
 
 
 def _define(names: dict[str, schema.ElementType], name: str, kind: schema.ElementType, where: str) -> None:

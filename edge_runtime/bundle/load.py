@@ -133,7 +133,7 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
         passed("content digest", metadata.content_digest)
         session = make_session(data)
         passed("session", "ONNX Runtime, CPU, one thread")
-        self_test = replay(session, metadata.golden)
+        self_test = replay(session, metadata.model, metadata.golden)
         passed(
             "self-test",
             f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}",
@@ -173,9 +173,14 @@ def _check_agreement(metadata: Metadata, graph: Graph) -> None:
         for low, high in filter(None, (sensor.physical_range, sensor.training_range)):
             if low > high:
                 raise BundleFormatError("a range is upside down", where=f"metadata: sensor {sensor.name}")
-    if metadata.model.state_shape is not None or metadata.model.time_of_day or metadata.warm_up_rows:
+    if metadata.model.state_shape != graph.state_shape:
         raise BundleFormatError(
-            "the model has a memory or asks for the time of day, which this edge-detect cannot serve",
+            f"states a memory of shape {metadata.model.state_shape}, but the graph's is {graph.state_shape}",
+            where="metadata: model.state_shape",
+        )
+    if metadata.model.time_of_day or metadata.warm_up_rows:
+        raise BundleFormatError(
+            "the model warms up or asks for the time of day, which this edge-detect cannot serve",
             where="metadata: model",
             mend="install a newer edge-detect",
         )

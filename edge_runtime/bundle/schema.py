@@ -36,6 +36,7 @@ class AttributeType(IntEnum):
 
     FLOAT = 1
     INT = 2
+    INTS = 7
 
 
 def _number(name: str, *, repeated: bool = False) -> Field:
@@ -83,6 +84,7 @@ ATTRIBUTE: Schema = {
     1: _bytes("name"),
     2: Field("f", Wire.FIXED32),
     3: _number("i"),
+    8: _number("ints", repeated=True),
     13: _bytes("doc_string"),
     20: _number("type"),
 }

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import SelfTestError
+from edge_runtime.scoring.inference import infer, initial_state
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.metadata import Golden
+    from edge_runtime.bundle.metadata import Golden, Model
 
 __all__ = ["SelfTest", "replay"]
 
@@ -30,7 +31,7 @@ class SelfTest:
     allowance_used: float
 
 
-def replay(session: Any, golden: Golden) -> SelfTest:
+def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     """Scores the golden rows and compares.
 
     Raises:
@@ -40,13 +41,16 @@ def replay(session: Any, golden: Golden) -> SelfTest:
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     try:
-        score, errors, expected = session.run(["score", "errors", "expected"], {"readings": rows})
+        start = initial_state(model)
+        found, state = infer(session, rows, start)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SelfTestError(
             f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test"
         ) from None
-    if score.shape != wanted.shape or errors.shape != rows.shape or expected.shape != rows.shape:
+    score = found.score
+    shapes = (found.errors.shape, found.expected.shape, None if state is None else state.shape)
+    if score.shape != wanted.shape or shapes != (rows.shape, rows.shape, model.state_shape):
         raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)

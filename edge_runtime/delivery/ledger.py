@@ -161,10 +161,11 @@ class Ledger:
         """Where the source goes on."""
         return self._about("checkpoint")
 
-    def state(self, name: str) -> Any | None:
-        """A state as it was committed last; None when it never was."""
-        text = self._about(f"state.{name}")
-        return None if text is None else json.loads(text)
+    def states(self) -> dict[str, Any]:
+        """Every state as it was committed last, by its name."""
+        with self._mutex:
+            rows = self._db.execute("SELECT name, value FROM about WHERE name GLOB 'state.*'")
+            return {name.removeprefix("state."): json.loads(text) for name, text in rows}
 
     def position(self, sink: str) -> str | None:
         """What the sink had delivered."""

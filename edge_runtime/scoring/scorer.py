@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import SensorMismatchError
 from edge_runtime.records import Reason, Results, Scores, Verdict
 from edge_runtime.scoring.hold import HoldCounter
+from edge_runtime.scoring.inference import infer, initial_state
+from edge_runtime.scoring.memory import Memory
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.load import Bundle
@@ -18,12 +22,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Scorer"]
 
-OUTPUTS = ["score", "errors", "expected"]
 LARGEST = np.finfo(np.float32).max
 
 
 class Scorer:
-    """Scores readings with a bundle. Holds the counters of the bundle's hold, so one feed needs one scorer.
+    """Scores readings with a bundle.
+
+    It keeps, for each machine, the counter of the bundle's hold and the state of a model with memory, so one
+    feed needs one scorer.
 
     Args:
         bundle: As `load_bundle` returned it.
@@ -37,6 +43,8 @@ class Scorer:
         self._threshold = threshold.value
         self._per_machine = threshold.per_machine
         self._hold = HoldCounter(threshold.hold)
+        start = initial_state(bundle.metadata.model)
+        self._memory = None if start is None else Memory(bundle.session, start)
 
     def score(
         self,
@@ -48,7 +56,8 @@ class Scorer:
         """Scores a block; rows of several machines may be mixed, each machine's in time order.
 
         A row that is not scorable, has a reading that is not finite, or has readings so far off that its
-        score is not finite, is unknown: NaN score, errors and expected. It does not move its machine's hold.
+        score is not finite, is unknown: NaN score, errors and expected. It moves neither its machine's hold nor
+        its state.
 
         Args:
             readings: [rows, sensors] in the bundle's order of sensors, raw units.
@@ -74,7 +83,7 @@ class Scorer:
             if reasons is not None:
                 why = np.where(scorable | (reasons == Reason.NONE), why, reasons)
             usable &= scorable
-        scores = self._run(values, usable)
+        scores = self._run(readings, usable)
         overflown = usable & ~np.isfinite(scores.score)
         if overflown.any():
             why[overflown] = Reason.NOT_FINITE
@@ -83,28 +92,35 @@ class Scorer:
                 output[overflown] = np.nan
         return self._judge(readings, scores, usable, why)
 
-    def state(self) -> dict[str, float]:
-        """The hold's counters, JSON-ready: with `restore` a later process goes on as if it were this one."""
-        return self._hold.state()
+    def changes(self) -> dict[str, Any]:
+        """What `restore` needs and has changed since the last call, JSON-ready, by name.
 
-    def restore(self, state: dict[str, float]) -> None:
-        """Goes on from what `state` gave."""
-        self._hold.restore(state)
+        Kept under their names, the newest of each, they let a later process go on as if it were this one.
+        """
+        memory = {} if self._memory is None else self._memory.changes()
+        return {"bundle": self.bundle.digest, "hold": self._hold.state(), **memory}
 
-    def _run(self, values: NDArray[np.float32], usable: NDArray[np.bool_]) -> Scores:
+    def restore(self, states: Mapping[str, Any]) -> None:
+        """Goes on from what `changes` gave; what another bundle left means nothing to this one."""
+        if states.get("bundle") != self.bundle.digest:
+            return
+        self._hold.restore(states["hold"])
+        if self._memory is not None:
+            self._memory.restore(states)
+
+    def _infer(self, machines: NDArray[np.str_], values: NDArray[np.float32]) -> Scores:
+        if self._memory is None:
+            return infer(self._session, values, None)[0]
+        return self._memory.score(machines, values)
+
+    def _run(self, readings: Readings, usable: NDArray[np.bool_]) -> Scores:
         """The graph's outputs, NaN for the rows that are not usable: one call for all that are."""
+        values = readings.values
         if len(values) and usable.all():
-            return Scores(*self._session.run(OUTPUTS, {"readings": values}))
-        shape = values.shape
-        scores = Scores(
-            np.full(shape[0], np.nan, np.float32),
-            np.full(shape, np.nan, np.float32),
-            np.full(shape, np.nan, np.float32),
-        )
+            return self._infer(readings.machines, values)
+        scores = Scores.unknown(*values.shape)
         if usable.any():
-            found = self._session.run(OUTPUTS, {"readings": values[usable]})
-            for output, part in zip((scores.score, scores.errors, scores.expected), found, strict=True):
-                output[usable] = part
+            scores.put(usable, self._infer(readings.machines[usable], values[usable]))
         return scores
 
     def _judge(

@@ -34,8 +34,7 @@ def test_what_was_committed_is_there_in_the_next_process(tmp_path: Path) -> None
 
     again = Ledger(path, "source")
     assert again.checkpoint() == "c1"
-    assert again.state("hold") == {"m1": 2.0}
-    assert again.state("quality") is None
+    assert again.states() == {"hold": {"m1": 2.0}}
     assert again.counters() == {"read": 5}
     assert [(p.rows, p.payload) for p in again.parcels("a", most=10)] == [(2, b"one"), (3, b"two")]
     assert again.parcels("b", most=10) == []

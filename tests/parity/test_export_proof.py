@@ -94,7 +94,7 @@ def folded(detector: Detector) -> Any:
         weight = first.weight / detector.scale
         copy.layers[0].weight.copy_(weight)
         copy.layers[0].bias.copy_(first.bias - weight @ detector.offset)
-    model = build_model(Detector(copy, detector.scaler, detector.whitening), "{}")
+    model = build_model(Detector(copy, detector.scaler, detector.whitening, detector.smoothing), "{}")
     next(n for n in model.graph.node if n.name == "layer0").input[0] = "readings"
     return make_session(model.SerializeToString())
 

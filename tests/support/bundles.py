@@ -12,6 +12,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
 from trainer.scaler import ScalerKind, SensorScaler
+from trainer.smoothing import ScoreSmoothing
 from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def make_checkpoint(
     golden: NDArray[np.float32] | None = None,
     train: int = 0,
     whiten: bool = True,
+    smooth: int = 1,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -73,6 +75,7 @@ def make_checkpoint(
         per_machine: Thresholds of single machines.
         golden: The self-test's rows; 32 normal ones by default.
         whiten: Whether residuals are whitened.
+        smooth: Rows over which the score is smoothed.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -88,11 +91,15 @@ def make_checkpoint(
     if whiten:
         expected = Detector(network, fitted).score(rows)[2]
         whitening = ResidualWhitening.fit(fitted.transform(rows) - fitted.transform(expected))
-    score, _, _ = Detector(network, fitted, whitening).score(rows)
+    smoothing = None
+    if smooth > 1:
+        smoothing = ScoreSmoothing.fit(smooth, Detector(network, fitted, whitening).score(rows)[0])
+    score, _, _ = Detector(network, fitted, whitening, smoothing).score(rows)
     Checkpoint(
         network=network,
         scaler=fitted,
         whitening=whitening,
+        smoothing=smoothing,
         sensors=tuple(
             Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
             for i, (name, unit, _, _, physical) in enumerate(sensors)
@@ -135,6 +142,7 @@ def make_bundle(
     hold: Hold | None = None,
     per_machine: Mapping[str, float] | None = None,
     train: int = 0,
+    smooth: int = 1,
 ) -> Path:
     """A bundle in this folder, written by the real exporter; the arguments are `make_checkpoint`'s."""
     from export.write import export_checkpoint  # noqa: PLC0415
@@ -148,6 +156,7 @@ def make_bundle(
         hold=hold,
         per_machine=per_machine,
         train=train,
+        smooth=smooth,
     )
     export_checkpoint(checkpoint, folder / name)
     return folder / name

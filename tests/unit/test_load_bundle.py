@@ -162,7 +162,7 @@ def _metadata(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("sensors.1.name", "temperature", "holds a sensor without a name, or one twice"),
         ("sensors.1.physical_range", [3.0, 2.0], "a range is upside down"),
         ("sensors", [], "names 0 sensors, but the graph takes 4"),
-        ("model.state_shape", [1, 8], "has a memory"),
+        ("model.state_shape", [1, 8], "the graph's is None"),
         ("model.time_of_day", True, "asks for the time of day"),
         ("golden.scores", [1.0], "do not fit the graph"),
         ("golden.readings", [[1.0]], "do not fit the graph"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -157,25 +158,36 @@ def test_a_machine_with_a_threshold_of_its_own_is_judged_by_it(tmp_path: Path) -
 
 
 def test_the_hold_runs_per_machine_across_calls_and_unknown_rows_leave_it_alone(tmp_path: Path) -> None:
-    path = make_bundle(tmp_path, hold=Hold(rise=1, fall=1, cap=3, level=2))
+    path = make_bundle(tmp_path, hold=Hold(rise=1, fall=1, cap=3, level=1))
     normal, off = normal_rows(1)[0], normal_rows(1)[0] * 3
     lost = np.array([np.nan] * 4, np.float32)
     feed = [off, off, lost, off, normal, off, normal, normal, off]
-    wanted = [0, 0, 2, 1, 0, 1, 0, 0, 0]
+    wanted = [1, 1, 2, 1, 1, 1, 1, 0, 1]
     whole = Scorer(load_bundle(path)).score(block(np.array(feed, np.float32)))
     assert whole.verdicts.tolist() == wanted
     first = Scorer(load_bundle(path))
     found = [int(first.score(block(row[None])).verdicts[0]) for row in feed[:4]]
-    assert first.state() == {"press": 3.0}
+    changes = json.loads(json.dumps(first.changes()))
+    assert changes["hold"] == {"press": 3.0}
     second = Scorer(load_bundle(path))
-    second.restore(first.state())
+    second.restore(changes)
     found += [int(second.score(block(row[None])).verdicts[0]) for row in feed[4:]]
     assert found == wanted
 
 
 def test_mixed_machines_hold_apart(tmp_path: Path) -> None:
-    scorer = Scorer(load_bundle(make_bundle(tmp_path, hold=Hold(rise=1, fall=1, cap=2, level=1))))
-    off = np.repeat(normal_rows(1) * 3, 4, axis=0)
-    results = scorer.score(block(off, ["a", "b", "a", "b"]))
-    assert results.verdicts.tolist() == [0, 0, 1, 1]
-    assert scorer.state() == {"a": 2.0, "b": 2.0}
+    scorer = Scorer(load_bundle(make_bundle(tmp_path, hold=Hold(rise=1, fall=1, cap=2, level=0.5))))
+    normal, off = normal_rows(1)[0], normal_rows(1)[0] * 3
+    rows = np.array([off, normal, off, normal, normal, normal], np.float32)
+    results = scorer.score(block(rows, ["a", "b", "a", "b", "a", "b"]))
+    assert results.verdicts.tolist() == [1, 0, 1, 0, 1, 0]
+    assert scorer.changes()["hold"] == {"a": 1.0, "b": 0.0}
+
+
+def test_what_another_bundle_left_is_not_gone_on_with(tmp_path: Path) -> None:
+    hold = Hold(rise=1, fall=1, cap=3, level=1)
+    first = Scorer(load_bundle(make_bundle(tmp_path, "a.onnx", hold=hold, smooth=5)))
+    first.score(block(np.repeat(normal_rows(1) * 3, 4, axis=0)))
+    other = Scorer(load_bundle(make_bundle(tmp_path, "b.onnx", hold=hold, smooth=5, seed=1)))
+    other.restore(first.changes())
+    assert other.changes()["hold"] == {}

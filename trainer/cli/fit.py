@@ -77,6 +77,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
         bool,
         typer.Option("--whiten/--no-whiten", help="Weigh residuals by their covariance in normal rows."),
     ] = True,
+    smooth: Annotated[
+        int, typer.Option(help="Rows over which the score is smoothed; 1 for none, and no memory.")
+    ] = 11,
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
@@ -151,6 +154,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
             widths=sizes,
             noise=noise,
             whiten=whiten,
+            smooth=smooth,
         ),
         method=threshold.value,
         percentile=percentile,

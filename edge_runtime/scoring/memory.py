@@ -1,0 +1,87 @@
+"""The state of a model with memory, machine by machine, carried from one block of rows to the next."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.records import Scores
+from edge_runtime.scoring.inference import infer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["Memory"]
+
+NAME = "memory."
+
+
+class Memory:
+    """One state for each machine.
+
+    Args:
+        session: The bundle's.
+        start: What a machine starts with.
+    """
+
+    def __init__(self, session: Any, start: NDArray[np.float32]) -> None:
+        self._session = session
+        self._start = start
+        self._states: dict[str, NDArray[np.float32]] = {}
+        self._changed: set[str] = set()
+
+    def score(self, machines: NDArray[np.str_], values: NDArray[np.float32]) -> Scores:
+        """Scores rows of several machines, each machine's in time order, in one call a machine.
+
+        A row whose score is not finite gets NaN and leaves no trace in its machine's state.
+        """
+        if len(machines) and (machines == machines[0]).all():
+            return self._one(str(machines[0]), values)
+        scores = Scores.unknown(*values.shape)
+        names, of_row = np.unique(machines, return_inverse=True)
+        for i, name in enumerate(names):
+            rows = of_row == i
+            scores.put(rows, self._one(str(name), values[rows]))
+        return scores
+
+    def _one(self, machine: str, values: NDArray[np.float32]) -> Scores:
+        state = self._states.get(machine, self._start)
+        scores, after = infer(self._session, values, state)
+        if not np.isfinite(scores.score).all():
+            scores, after = self._row_by_row(values, state)
+        if after is not None:
+            self._states[machine] = after
+            self._changed.add(machine)
+        return scores
+
+    def _row_by_row(
+        self, values: NDArray[np.float32], state: NDArray[np.float32] | None
+    ) -> tuple[Scores, NDArray[np.float32] | None]:
+        """The slow way around a row that overflows: its state is not gone on with."""
+        scores = Scores.unknown(*values.shape)
+        for i in range(len(values)):
+            found, after = infer(self._session, values[i : i + 1], state)
+            if np.isfinite(found.score[0]):
+                state = after
+                scores.put(slice(i, i + 1), found)
+        return scores, state
+
+    def changes(self) -> dict[str, str]:
+        """The states that changed since this was last called, JSON-ready, by the name "memory." and the machine."""
+        changed, self._changed = self._changed, set()
+        return {
+            f"{NAME}{machine}": base64.b64encode(self._states[machine].tobytes()).decode("ascii")
+            for machine in sorted(changed)
+        }
+
+    def restore(self, states: Mapping[str, Any]) -> None:
+        """Goes on from what `changes` gave; a state of another size is that of another model, and left out."""
+        for name, text in states.items():
+            if name.startswith(NAME):
+                found = np.frombuffer(base64.b64decode(text), np.float32)
+                if found.size == self._start.size and np.isfinite(found).all():
+                    self._states[name.removeprefix(NAME)] = found.reshape(self._start.shape)

@@ -1,0 +1,110 @@
+"""A model with memory: row by row, in blocks, across machines and restarts, it gives the same scores."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support.bundles import make_bundle, normal_rows
+
+from edge_runtime import Readings, Scorer, load_bundle
+from export.parity import Tolerance
+from trainer.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SMOOTH = 5
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("memory"), smooth=SMOOTH, train=100)
+
+
+@pytest.fixture(scope="module")
+def series() -> NDArray[np.float32]:
+    """200 rows: normal, a long anomaly with dips, a spike."""
+    values = normal_rows(200, seed=4)
+    values[50:80:2] *= 3
+    values[120] *= 3
+    return values
+
+
+def block(values: NDArray[np.float32], machine: str = "press", first: int = 0) -> Readings:
+    times = np.arange(first, first + len(values), dtype=np.int64)
+    return Readings(np.full(len(values), machine), times, values)
+
+
+def scores(path: Path, *blocks: Readings) -> NDArray[np.float32]:
+    scorer = Scorer(load_bundle(path))
+    return np.concatenate([scorer.score(rows).scores.score for rows in blocks])
+
+
+def test_the_state_is_in_the_bundles_own_words(path: Path) -> None:
+    bundle = load_bundle(path)
+    assert bundle.metadata.model.state_shape == bundle.graph.state_shape == (SMOOTH - 1, 4)
+
+
+def test_a_dip_of_a_long_anomaly_is_held_and_a_spike_is_let_go(
+    path: Path, series: NDArray[np.float32]
+) -> None:
+    found = scores(path, block(series))
+    normal, dips = np.median(found[:50]), found[61:80:2]
+    assert (dips > 3 * normal).all()
+    assert found[120] > 100 * normal
+    assert np.median(found[121:126]) < dips.min()
+
+
+def test_row_by_row_equals_the_whole_series_and_pytorch(path: Path, series: NDArray[np.float32]) -> None:
+    whole = scores(path, block(series))
+    single = scores(path, *(block(series[i : i + 1], first=i) for i in range(len(series))))
+    cuts = [0, 3, 4, 50, 51, 123, 200]
+    blocks = scores(path, *(block(series[a:b], first=a) for a, b in zip(cuts, cuts[1:], strict=False)))
+    detector = Checkpoint.load(path.parent / f"{path.name}.checkpoint").detector
+    tolerance = Tolerance.of(detector, series)
+    allowed = tolerance.absolute.sum(1) + tolerance.relative * whole
+    for other in (single, blocks, detector.score(series)[0]):
+        assert (np.abs(other - whole) <= allowed).all()
+
+
+def test_errors_sum_to_the_score_in_held_rows_too(path: Path, series: NDArray[np.float32]) -> None:
+    results = Scorer(load_bundle(path)).score(block(series))
+    np.testing.assert_allclose(results.scores.errors.sum(1), results.scores.score, rtol=1e-5)
+
+
+def test_machines_in_one_block_keep_their_own_state(path: Path, series: NDArray[np.float32]) -> None:
+    both = np.empty((400, 4), np.float32)
+    both[::2], both[1::2] = series, series[::-1]
+    machines = np.array(["a", "b"] * 200)
+    found = Scorer(load_bundle(path)).score(Readings(machines, np.arange(400), both)).scores.score
+    np.testing.assert_allclose(found[::2], scores(path, block(series)), rtol=1e-3)
+    np.testing.assert_allclose(found[1::2], scores(path, block(series[::-1].copy())), rtol=1e-3)
+
+
+def test_the_state_survives_a_restart(path: Path, series: NDArray[np.float32]) -> None:
+    whole = scores(path, block(series))
+    first, kept = Scorer(load_bundle(path)), {}
+    for start in range(0, 70, 10):
+        first.score(block(series[start : start + 10], first=start))
+        kept |= json.loads(json.dumps(first.changes()))
+    assert set(kept) == {"bundle", "hold", "memory.press"}
+    assert set(first.changes()) == {"bundle", "hold"}
+    second = Scorer(load_bundle(path))
+    second.restore(kept)
+    rest = second.score(block(series[70:], first=70)).scores.score
+    np.testing.assert_allclose(rest, whole[70:], rtol=1e-3)
+    fresh = scores(path, block(series[70:]))
+    assert not np.allclose(fresh[:3], whole[70:73], rtol=0.1)
+
+
+def test_a_row_that_overflows_or_is_lost_leaves_no_trace(path: Path, series: NDArray[np.float32]) -> None:
+    broken = np.insert(series, [55, 56], [[3e38] * 4, [np.nan] * 4], axis=0).astype(np.float32)
+    results = Scorer(load_bundle(path)).score(block(broken))
+    assert results.verdicts[[55, 57]].tolist() == [2, 2]
+    left = np.delete(results.scores.score, [55, 57])
+    np.testing.assert_allclose(left, scores(path, block(series)), rtol=1e-3)
