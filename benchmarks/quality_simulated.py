@@ -1,9 +1,9 @@
 """Detection quality on simulated machines: `python benchmarks/quality_simulated.py [FOLDER]`.
 
-The folder, by argument or by the environment variable EDGE_DETECT_DATA (which may also name its parent), holds
-train.csv.gz and val.csv.gz with normal rows, and test-severity-S-N.csv.gz with labelled ones. Fits on train, takes
-the threshold from val, tests on every file of the severity, with several training seeds; prints mean and standard
-deviation over seeds and files. The test decides nothing.
+The folder, by argument or by the environment variable EDGE_DETECT_DATA (which may also name its parent),
+holds train.csv.gz and val.csv.gz with normal rows, and test-severity-S-N.csv.gz with labelled ones. Fits on
+train, takes the threshold from val, tests on every file of the severity, with several training seeds; prints
+mean and standard deviation over seeds and files. The test decides nothing.
 """
 
 from __future__ import annotations
@@ -106,9 +106,8 @@ def _measure(tests: list[TrainingData], settings: Settings, percentile: float) -
     figures = [assess(data.test, detector, threshold).metrics for data in tests]
     means = "  ".join(f"{name} {np.mean([f[name] for f in figures]):.3f}" for name in FIGURES)
     seconds = sum(epoch.seconds for epoch in fitted.history)
-    print(
-        f"seed {settings.seed}: best epoch {fitted.best.number} of {len(fitted.history)}, {seconds:.1f} s  {means}"
-    )
+    epochs = f"best epoch {fitted.best.number} of {len(fitted.history)}, {seconds:.1f} s"
+    print(f"seed {settings.seed}: {epochs}  {means}")
     return figures
 
 

@@ -111,7 +111,7 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
 
 
 def _smoothed(graph: _Builder, smoothing: ScoreSmoothing, own_errors: str, sensor_axis: str) -> str:
-    """The errors, held up by the last rows' capped mean: `Detector._smooth`, node for node."""
+    """The errors, held up by the last rows' capped mean: `trainer.detector`, node for node."""
     tiny = graph.constant("tiny", np.asarray(TINY, np.float32))
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
     one = graph.constant("one", np.asarray(1.0, np.float32))

@@ -78,7 +78,7 @@ class Tolerance:
 
 
 def _smoothed(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """What smoothed errors may be off by: a mean by no more than the worst of its rows, a share of it twice."""
+    """What smoothed errors may be off by: a mean by no more than its worst row, a share of it twice."""
     padded = np.concatenate([np.zeros((rows - 1, absolute.shape[1])), absolute])
     worst = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).max(-1)
     smoothed: NDArray[np.float64] = absolute + worst + 2 * worst.sum(1, keepdims=True)

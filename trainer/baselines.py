@@ -1,7 +1,7 @@
 """Simple detectors to compare with: what a detector with training has to beat.
 
-Each has a name, a threshold and `score(rows)`; a row is flagged when its score is above the threshold. A row with
-a reading that is not finite has no score: NaN.
+Each has a name, a threshold and `score(rows)`; a row is flagged when its score is above the threshold. A row
+with a reading that is not finite has no score: NaN.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ class Mahalanobis:
         rows = _finite(train_rows)
         # A sensor that never moves, or repeats another one, would make the covariance singular.
         covariance = np.atleast_2d(np.cov(rows, rowvar=False))
-        unfinished = Mahalanobis(rows.mean(0), np.linalg.pinv(covariance, hermitian=True), 0.0)
+        unfinished = Mahalanobis(
+            rows.mean(0), np.linalg.pinv(covariance, hermitian=True).astype(np.float64), 0.0
+        )
         return Mahalanobis(
             unfinished.mean,
             unfinished.precision,

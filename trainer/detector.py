@@ -80,20 +80,9 @@ class Detector(nn.Module):
         if self.whitening is not None:
             residual = (residual - self.centre) @ self.matrix
         errors = residual * residual * (1.0 / readings.shape[1])
-        if self.state_shape is not None:
-            errors, state = self._smooth(errors, torch.zeros(self.state_shape) if state is None else state)
+        if self.smoothing is not None:
+            errors, state = _smooth(self.smoothing, errors, state)
         return errors.sum(1), errors, reproduced * self.scale + self.offset, state
-
-    def _smooth(self, errors: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The errors, raised where the last rows' capped mean is above their sum; and the state."""
-        assert self.smoothing is not None
-        own = errors.sum(1, keepdim=True)
-        capped = errors * torch.clamp(self.smoothing.cap / (own + TINY), max=1.0)
-        series = torch.cat([state, capped])
-        mean = nn.functional.avg_pool2d(series[None, None], (self.smoothing.rows, 1), stride=1)[0, 0]
-        held = mean.sum(1, keepdim=True)
-        raised = torch.relu(held - own) / (held + TINY)
-        return errors + mean * raised, series[1 - self.smoothing.rows :]
 
     @torch.no_grad()
     def score(self, readings: NDArray[np.float32], block: int = 65536) -> tuple[NDArray[np.float32], ...]:
@@ -118,3 +107,18 @@ class Detector(nn.Module):
         for rows in np.split(order, np.flatnonzero(machines[order][1:] != machines[order][:-1]) + 1):
             scores[rows] = self.score(readings[rows])[0]
         return scores
+
+
+def _smooth(
+    smoothing: ScoreSmoothing, errors: torch.Tensor, state: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The errors, raised where the last rows' capped mean is above their sum; and the state."""
+    if state is None:
+        state = errors.new_zeros(smoothing.rows - 1, errors.shape[1])
+    own = errors.sum(1, keepdim=True)
+    capped = errors * torch.clamp(smoothing.cap / (own + TINY), max=1.0)
+    series = torch.cat([state, capped])
+    mean = nn.functional.avg_pool2d(series[None, None], (smoothing.rows, 1), stride=1)[0, 0]
+    held = mean.sum(1, keepdim=True)
+    raised = torch.relu(held - own) / (held + TINY)
+    return errors + mean * raised, series[1 - smoothing.rows :]

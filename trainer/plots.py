@@ -12,8 +12,9 @@ from trainer.rows import replacing
 
 try:
     # A bare figure draws with Agg and needs neither a display nor pyplot's global state.
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 except ImportError:
     raise MissingExtraError("drawing plots", "workstation") from None
 
@@ -46,7 +47,7 @@ def plot_training(path: Path, history: Sequence[Epoch]) -> None:
     if all(min(e.train_loss, e.val_loss) > 0 for e in history):
         axis.set_yscale("log")
     axis.set(xlabel="epoch", ylabel="mean squared error, scaled", title="Training")
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     rate = axis.twinx()
     rate.step(numbers, [e.learning_rate for e in history], where="mid", color="#aaaaaa", lw=1)
     rate.set_yscale("log")
@@ -83,8 +84,10 @@ def plot_scores(
     truth = np.zeros(len(shown), np.bool_) if labels is None else labels[finite].astype(np.bool_)
     for rows, colour, name in ((~truth, NORMAL, "normal"), (truth, ANOMALY, "anomalous")):
         if rows.any():
-            name = name if labels is not None else "all"
-            axis.hist(shown[rows], bins, color=colour, alpha=0.65, label=f"{name} rows ({rows.sum():,})")
+            which = name if labels is not None else "all"
+            axis.hist(
+                shown[rows], bins.tolist(), color=colour, alpha=0.65, label=f"{which} rows ({rows.sum():,})"
+            )
     axis.axvline(threshold, color=LIMIT, ls="--", lw=1, label=f"threshold {threshold:.4g}")
     axis.set_xscale("log")
     axis.set_yscale("log")
@@ -120,7 +123,7 @@ def plot_curves(path: Path, scores: NDArray[np.floating[Any]], labels: NDArray[n
     _save(figure, path)
 
 
-def plot_stretch(
+def plot_stretch(  # noqa: PLR0913, PLR0917 - the columns of one picture
     path: Path,
     times: NDArray[np.int64],
     readings: NDArray[np.float32],
@@ -161,12 +164,13 @@ def plot_stretch(
         # Drawn from half a step before to half a step after, so that a spike of one row is seen.
         half = int(np.median(np.diff(times)) / 2) if len(times) > 1 else 0
         for event in stretches(times, np.full(len(times), ""), labels.astype(np.bool_)):
-            ends = (np.datetime64(event.start - half, "ns"), np.datetime64(event.stop + half, "ns"))
+            ends = np.array([event.start - half, event.stop + half]).astype("datetime64[ns]")
+            start, stop = date2num(ends).tolist()  # type: ignore[no-untyped-call]
             for each in axes:
-                each.axvspan(*ends, color=ANOMALY, alpha=0.18, lw=0)
-    locator = AutoDateLocator()
+                each.axvspan(start, stop, color=ANOMALY, alpha=0.18, lw=0)
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
     axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axis.set_xlabel("time, UTC")
     axis.margins(x=0.005)
     for each in (axes[0], axis):
@@ -175,9 +179,11 @@ def plot_stretch(
     _save(figure, path)
 
 
-def _figure(rows: int, columns: int, size: tuple[float, float], **options: bool) -> tuple[Figure, list[Axes]]:
+def _figure(
+    rows: int, columns: int, size: tuple[float, float], *, sharex: bool = False
+) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=size, layout="constrained")
-    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, **options).ravel())
+    axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex).ravel())
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -33,7 +33,7 @@ QUIET = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # A server that does not answer is told of within a minute, not within the quarter of an hour of MLflow's own.
+    # A server that does not answer is told of within a minute, not within MLflow's quarter of an hour.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
 }
@@ -69,9 +69,7 @@ class NoTracker:
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Nothing."""
 
-    def register(
-        self, name: str, artifact_path: str = CHECKPOINT, tags: Mapping[str, str] | None = None
-    ) -> str:
+    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:  # noqa: ARG002 - as the tracker
         """Nothing can be registered.
 
         Raises:
@@ -175,15 +173,12 @@ class Tracker:
         with _answering(self._store):
             self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(
-        self, name: str, artifact_path: str = CHECKPOINT, tags: Mapping[str, str] | None = None
-    ) -> str:
+    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:
         """Makes the run the newest version of a registered model, made when it is not there.
 
         Args:
             name: The model's.
             artifact_path: What of the run's artifacts the version stands for.
-            tags: The version's.
 
         Returns:
             The version's number, from "1".
@@ -197,9 +192,7 @@ class Tracker:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact_path}"
-            version = self._client.create_model_version(
-                name, source, run_id=self.run_id, tags=dict(tags or {})
-            )
+            version = self._client.create_model_version(name, source, run_id=self.run_id)
         return str(version.version)
 
     def _experiment_id(self) -> str:
@@ -262,8 +255,8 @@ def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> Fetch
     """Brings a run's checkpoint here.
 
     Args:
-        source: A run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS, or a registered model's name for its
-            newest version.
+        source: A run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS, or a registered model's name for
+            its newest version.
         tracking_uri: As for `Tracker`.
         into: A folder to write into.
 

@@ -65,7 +65,7 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What names a checkpoint: a run, or a registered model with a version, an alias or neither for the newest.
+    """What names a checkpoint: a run, or a registered model by version, by alias, or the newest.
 
     Attributes:
         text: As it was given.

@@ -31,7 +31,7 @@ def infer(
 
     Args:
         session: As `make_session` made it.
-        readings: [rows, sensors] raw units, all finite; of one machine and in time order when there is a state.
+        readings: [rows, sensors] raw units, all finite; with a state, of one machine and in time order.
         state: What the machine's last call returned, or `initial_state`.
 
     Returns:

@@ -71,7 +71,7 @@ class Memory:
         return scores, state
 
     def changes(self) -> dict[str, str]:
-        """The states that changed since this was last called, JSON-ready, by the name "memory." and the machine."""
+        """The states that changed since the last call, JSON-ready, named "memory." and the machine."""
         changed, self._changed = self._changed, set()
         return {
             f"{NAME}{machine}": base64.b64encode(self._states[machine].tobytes()).decode("ascii")
@@ -79,7 +79,7 @@ class Memory:
         }
 
     def restore(self, states: Mapping[str, Any]) -> None:
-        """Goes on from what `changes` gave; a state of another size is that of another model, and left out."""
+        """Goes on from what `changes` gave; a state of another size is of another model, and left out."""
         for name, text in states.items():
             if name.startswith(NAME):
                 found = np.frombuffer(base64.b64decode(text), np.float32)

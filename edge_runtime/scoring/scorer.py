@@ -56,8 +56,8 @@ class Scorer:
         """Scores a block; rows of several machines may be mixed, each machine's in time order.
 
         A row that is not scorable, has a reading that is not finite, or has readings so far off that its
-        score is not finite, is unknown: NaN score, errors and expected. It moves neither its machine's hold nor
-        its state.
+        score is not finite, is unknown: NaN score, errors and expected. It moves neither its machine's hold
+        nor its state.
 
         Args:
             readings: [rows, sensors] in the bundle's order of sensors, raw units.

@@ -109,7 +109,7 @@ class InfluxSource:
             stop = now + FUTURE_NS if self._until_ns is None else min(now + FUTURE_NS, self._until_ns)
             found = 0
             for block, newest in _with_end(self._read(seen.from_ns, stop)):
-                if self._closed:
+                if self._is_closed():
                     return
                 fresh = seen.fresh(block, newest=newest)
                 if len(fresh):
@@ -123,6 +123,9 @@ class InfluxSource:
             took = (self._now_ns() - now) / 1e9
             if not self._closed and 0 <= took < self._poll:
                 self._wait(self._poll - took)
+
+    def _is_closed(self) -> bool:
+        return self._closed
 
     def _ended(self, started: int, now: int) -> bool:
         """Whether the poll that began at `now` was the last; late rows get time if the end was to come."""

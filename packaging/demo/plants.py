@@ -100,31 +100,13 @@ class InfluxPlant:
 
     def watch(self, start: datetime, stop: datetime, bundle: Path, *, severity: float, seed: int) -> None:
         seconds = (stop - start).total_seconds()
+        source = ("--source", "influx", *self._where, "--start", _iso(start), "--lateness", "120")
+        state = self.folder / "ledger.sqlite"
         with background(
-            *(
-                "edge-detect",
-                "run",
-                "--bundle",
-                bundle,
-                "--source",
-                "influx",
-                *self._where,
-                "--start",
-                _iso(start),
-            ),
-            *("--lateness", "120", "--sink", "influx", "--state", self.folder / "ledger.sqlite"),
+            "edge-detect", "run", "--bundle", bundle, *source, "--sink", "influx", "--state", state
         ) as follower:
-            run(
-                *(
-                    "edge-train",
-                    "simulate",
-                    *_stretch(start, stop, severity, seed),
-                    "--to",
-                    "influx",
-                    *self._where,
-                ),
-                *("--live", "--speed", f"{seconds / WATCH_SECONDS:.0f}"),
-            )
+            fed = (*_stretch(start, stop, severity, seed), "--to", "influx", *self._where)
+            run("edge-train", "simulate", *fed, "--live", "--speed", f"{seconds / WATCH_SECONDS:.0f}")
             self._catch_up(follower, _count(self.client, "sensors", start))
 
     def _catch_up(self, follower: subprocess.Popen[bytes], rows: int) -> None:
@@ -175,26 +157,10 @@ class FilePlant:
 
     def watch(self, start: datetime, stop: datetime, bundle: Path, *, severity: float, seed: int) -> None:
         self._simulate("unseen", start, stop, severity, seed)
-        run(
-            *(
-                "edge-detect",
-                "run",
-                "--bundle",
-                bundle,
-                "--source",
-                "csv",
-                "--input",
-                self.folder / "unseen.csv",
-            ),
-            *(
-                "--sink",
-                "jsonl",
-                "--output",
-                self.folder / "found.jsonl",
-                "--state",
-                self.folder / "ledger.sqlite",
-            ),
-        )
+        source = ("--source", "csv", "--input", self.folder / "unseen.csv")
+        sink = ("--sink", "jsonl", "--output", self.folder / "found.jsonl")
+        state = ("--state", self.folder / "ledger.sqlite")
+        run("edge-detect", "run", "--bundle", bundle, *source, *sink, *state)
 
     def found(self, start: datetime, stop: datetime) -> pd.DataFrame:  # noqa: ARG002
         rows = pd.read_json(self.folder / "found.jsonl", lines=True, convert_dates=False)

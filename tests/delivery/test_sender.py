@@ -60,7 +60,8 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 
 def test_everything_is_delivered_in_order(ledger: Ledger) -> None:
-    sink, said = ScriptedSink(), []
+    sink = ScriptedSink()
+    said: list[str] = []
     assert Sender(sink, ledger, said.append).drain() is None
     assert sink.taken == [b"1", b"2", b"3"]
     assert ledger.waiting("a") == 0
@@ -69,7 +70,8 @@ def test_everything_is_delivered_in_order(ledger: Ledger) -> None:
 
 
 def test_while_the_sink_is_away_the_waits_grow_and_nothing_is_lost(ledger: Ledger) -> None:
-    sink, said = ScriptedSink(), []
+    sink = ScriptedSink()
+    said: list[str] = []
     sink.away = True
     backoff = Backoff(1.0, 10.0, uniform=lambda _low, high: high)
     sender = Sender(sink, ledger, said.append, backoff=backoff)
@@ -85,7 +87,8 @@ def test_while_the_sink_is_away_the_waits_grow_and_nothing_is_lost(ledger: Ledge
 
 
 def test_only_what_is_refused_becomes_a_dead_letter(ledger: Ledger) -> None:
-    sink, said = ScriptedSink(), []
+    sink = ScriptedSink()
+    said: list[str] = []
     sink.refuses = {b"2"}
     assert Sender(sink, ledger, said.append).drain() is None
     assert sink.taken == [b"1", b"3"]

@@ -97,7 +97,7 @@ def test_every_file_in_backticks_or_links_exists(page: Path) -> None:
     named = set(
         re.findall(r"`((?:docs|edge_runtime|trainer|export|packaging|benchmarks|tests)/[\w./-]*\w/?)`", text)
     )
-    named |= {link for link in re.findall(r"\]\(([^)#:]+)\)", text)}
+    named |= set(re.findall(r"\]\(([^)#:]+)\)", text))
     for name in named:
         assert (ROOT / name).exists() or (page.parent / name).exists(), name
 

@@ -254,9 +254,9 @@ def test_pytorch_and_the_bundle_agree_on_100_000_rows(data: TrainingData, tmp_pa
     readings = Readings(np.full(len(frame), "press-9"), np.arange(len(frame), dtype=np.int64), values)
     found = Scorer(bundle).score(readings)
     golden = bundle.metadata.golden
-    tolerance = {"rtol": golden.relative_tolerance, "atol": golden.absolute_tolerance}
-    np.testing.assert_allclose(found.scores.score, score, **tolerance)
-    np.testing.assert_allclose(found.scores.errors, errors, **tolerance)
+    relative, absolute = golden.relative_tolerance, golden.absolute_tolerance
+    np.testing.assert_allclose(found.scores.score, score, rtol=relative, atol=absolute)
+    np.testing.assert_allclose(found.scores.errors, errors, rtol=relative, atol=absolute)
     np.testing.assert_allclose(found.scores.expected, expected, rtol=1e-5)
     assert len(found) == 100_000
     close = np.abs(score / checkpoint.threshold.value - 1) < 1e-4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_row_by_row_equals_the_whole_series_and_pytorch(path: Path, series: NDAr
     whole = scores(path, block(series))
     single = scores(path, *(block(series[i : i + 1], first=i) for i in range(len(series))))
     cuts = [0, 3, 4, 50, 51, 123, 200]
-    blocks = scores(path, *(block(series[a:b], first=a) for a, b in zip(cuts, cuts[1:], strict=False)))
+    blocks = scores(path, *(block(series[a:b], first=a) for a, b in pairwise(cuts)))
     detector = Checkpoint.load(path.parent / f"{path.name}.checkpoint").detector
     tolerance = Tolerance.of(detector, series)
     allowed = tolerance.absolute.sum(1) + tolerance.relative * whole
@@ -88,7 +89,8 @@ def test_machines_in_one_block_keep_their_own_state(path: Path, series: NDArray[
 
 def test_the_state_survives_a_restart(path: Path, series: NDArray[np.float32]) -> None:
     whole = scores(path, block(series))
-    first, kept = Scorer(load_bundle(path)), {}
+    first = Scorer(load_bundle(path))
+    kept: dict[str, object] = {}
     for start in range(0, 70, 10):
         first.score(block(series[start : start + 10], first=start))
         kept |= json.loads(json.dumps(first.changes()))

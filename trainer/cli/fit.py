@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +13,14 @@ __all__ = ["fit"]
 MLFLOW = "MLflow"
 
 
-class ScalerChoice(str, Enum):
+class ScalerChoice(StrEnum):
     """How readings are scaled."""
 
     MINMAX = "minmax"
     STANDARD = "standard"
 
 
-class ThresholdChoice(str, Enum):
+class ThresholdChoice(StrEnum):
     """How the threshold is chosen."""
 
     PERCENTILE = "percentile"
@@ -87,14 +87,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
     hold: Annotated[
         str,
         typer.Option(
-            help="RISE,FALL,CAP,LEVEL: an anomaly is held while a counter of rows above the threshold less rows "
-            "below is above the level; or none."
+            help="RISE,FALL,CAP,LEVEL: an anomaly is held while a counter of rows above the threshold less "
+            "rows below is above the level; or none."
         ),
     ] = "1,1,10,5.5",
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
-            help="Lowest and highest reading a sensor can give, such as temperature=-40:150; may be repeated.",
+            help="Lowest and highest reading of a sensor, such as temperature=-40:150; may be repeated.",
             show_default=False,
         ),
     ] = None,
