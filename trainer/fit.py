@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.dataset import create_dataloaders, fit_scaler, fitting_batch_size
@@ -27,14 +28,19 @@ if TYPE_CHECKING:
     from trainer.data import TrainingData
     from trainer.scaler import ScalerKind, SensorScaler
 
+    Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
 __all__ = ["Epoch", "Fitted", "Settings", "fit"]
 
 CLIP_NORM = 1.0
 # A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
-LEAST_GAIN = 0.01
+LEAST_GAIN = 0.002
 # The layers are too small to gain from more, and sums come out the same whatever the number of cores.
 THREADS = 1
 MOST_SMOOTHED = 1024
+# Of the weights, from step to step: what is kept is their moving average, which no single batch decides
+# (Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging").
+AVERAGING = 0.995
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,7 @@ class Settings:
         epochs: At most so many passes over the training rows.
         batch_size: Rows of a step; None lets `fitting_batch_size` choose.
         learning_rate: AdamW's first; halved whenever the validation loss stalls for half the patience.
-        patience: Epochs without a validation loss lower by 1 % after which to stop.
+        patience: Epochs without a validation loss lower by 0.2 % after which to stop.
         seed: Of every random choice.
         scaler: Kind of the scaler.
         widths: The autoencoder's hidden widths.
@@ -65,7 +71,7 @@ class Settings:
     seed: int = 0
     scaler: ScalerKind = "minmax"
     widths: tuple[int, ...] = DEFAULT_WIDTHS
-    noise: float = 0.1
+    noise: float = 0.2
     whiten: bool = True
     smooth: int = 11
 
@@ -155,6 +161,7 @@ def fit(
         batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
         loaders = create_dataloaders(data, scaler, batch_size=batch_size, seed=settings.seed)
         network = SensorAutoencoder(len(data.sensors), settings.widths)
+        average = AveragedModel(network, multi_avg_fn=_average)
         optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
         scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=LEAST_GAIN
@@ -175,9 +182,10 @@ def fit(
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
                 optimizer.step()
+                average.update_parameters(network)
                 total += loss.detach() * len(batch)
             train_loss = float(total) / len(loaders.train.dataset)  # type: ignore[arg-type]
-            val_loss = _loss(network, loaders.val, settings)
+            val_loss = _loss(average.module, loaders.val, settings)
             if not math.isfinite(train_loss + val_loss):
                 raise TrainingError(
                     f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
@@ -186,7 +194,7 @@ def fit(
 
             best = val_loss < best_loss
             if best:
-                best_loss, best_state = val_loss, copy.deepcopy(network.state_dict())
+                best_loss, best_state = val_loss, copy.deepcopy(average.module.state_dict())
             if val_loss < gained_loss * (1 - LEAST_GAIN):
                 gained_loss, gained_number = val_loss, number
             history.append(
@@ -204,6 +212,13 @@ def fit(
             own = Detector(network, scaler, whitening).score(data.train.normal_values)[0]
             smoothing = ScoreSmoothing.fit(settings.smooth, own)
     return Fitted(network, scaler, whitening, smoothing, tuple(history), batch_size)
+
+
+@torch.no_grad()
+def _average(averages: Tensors, weights: Tensors, steps: torch.Tensor | int) -> None:
+    """Moves the averages towards the weights: far in the first steps, so that their start is soon forgotten."""
+    number = float(steps)
+    torch._foreach_lerp_(averages, weights, 1 - min(AVERAGING, (1 + number) / (10 + number)))
 
 
 @torch.no_grad()

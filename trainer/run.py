@@ -54,7 +54,7 @@ class Plan:
     output: Path
     settings: Settings = field(default_factory=Settings)
     method: ThresholdMethod = "percentile"
-    percentile: float = 99.5
+    percentile: float = 99.6
     hold: Hold = DEFAULT_HOLD
     units: Mapping[str, str] = field(default_factory=dict)
     physical_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Table", "tables"]
+__all__ = ["WHERE", "Table", "tables"]
 
+WHERE = "the Flux query's answer"
 NUMBERS = {"double": float, "long": int, "unsignedLong": int}
 ERROR_HEADER = ["error", "reference"]
 
@@ -40,9 +41,16 @@ class Table:
         return self.columns.get(name, ("",) * len(self))
 
     def values(self, name: str) -> list[float | int | str | None]:
-        """A column's values: numbers where its type is one, None where there is none."""
+        """A column's values: numbers where its type is one, None where there is none.
+
+        Raises:
+            SourceError: One is not of the type that the answer says.
+        """
         number = NUMBERS.get(self.kinds.get(name, ""), str)
-        return [number(value) if value else None for value in self.texts(name)]
+        try:
+            return [number(value) if value else None for value in self.texts(name)]
+        except ValueError:
+            raise _stranger() from None
 
     def times(self, name: str) -> NDArray[np.int64]:
         """A column's times, nanoseconds; exact, where a datetime would keep microseconds alone.
@@ -51,19 +59,20 @@ class Table:
             SourceError: There is no such column, or it holds something else.
         """
         try:
-            texts = [text.removesuffix("Z") for text in self.columns[name]]
-            return np.asarray(texts, "datetime64[ns]").astype(np.int64)
+            times = np.asarray([text.removesuffix("Z") for text in self.columns[name]], "datetime64[ns]")
         except (KeyError, ValueError):
-            raise SourceError(
-                f"no column '{name}' with times", where="the Flux query's answer", mend="keep it in the query"
-            ) from None
+            times = np.asarray(["NaT"], "datetime64[ns]")
+        if np.isnat(times).any():  # an empty cell is one too
+            raise SourceError(f"no column '{name}' with times", where=WHERE, mend="keep it in the query")
+        return times.astype(np.int64)
 
 
 def tables(rows: Iterable[list[str]], *, most: int) -> Iterator[Table]:
     """The tables in lines of annotated CSV, at most `most` rows at a time.
 
     Raises:
-        SourceError: The query failed; half-way the server says so in a table of its own.
+        SourceError: The query failed; half-way the server says so in a table of its own. Or it is no answer
+            of an InfluxDB.
     """
     kinds: list[str] = []
     defaults: list[str] = []
@@ -71,9 +80,10 @@ def tables(rows: Iterable[list[str]], *, most: int) -> Iterator[Table]:
     values: list[list[str]] = []
     for line in rows:
         mark, cells = line[0], line[1:]
+        if mark and not mark.startswith("#"):
+            raise _stranger()
         if header and not mark and cells[:2] != ERROR_HEADER:
-            filled = zip(cells, defaults, strict=True) if any(defaults) else None
-            values.append([cell or default for cell, default in filled] if filled else cells)
+            values.append(_filled(cells, defaults or [""] * len(header)))
         if values and (len(values) == most or mark):
             yield _table(header, kinds, values)
             values = []
@@ -87,6 +97,13 @@ def tables(rows: Iterable[list[str]], *, most: int) -> Iterator[Table]:
         yield _table(header, kinds, values)
 
 
+def _filled(cells: list[str], defaults: list[str]) -> list[str]:
+    try:
+        return [cell or default for cell, default in zip(cells, defaults, strict=True)]
+    except ValueError:
+        raise _stranger() from None
+
+
 def _table(header: list[str], kinds: list[str], values: list[list[str]]) -> Table:
     if header[:2] == ERROR_HEADER:
         raise SourceError(f"InfluxDB refuses the query ({' '.join(values[0][0].split())[:300]})")
@@ -94,4 +111,8 @@ def _table(header: list[str], kinds: list[str], values: list[list[str]]) -> Tabl
         columns = dict(zip(header, zip(*values, strict=True), strict=True))
         return Table(dict(zip(header, kinds, strict=True)), columns)
     except ValueError:
-        raise SourceError("the answer is not annotated CSV", mend="check the address") from None
+        raise _stranger() from None
+
+
+def _stranger() -> SourceError:
+    return SourceError("the answer is not annotated CSV", where=WHERE, mend="check the address")

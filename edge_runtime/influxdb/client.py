@@ -24,7 +24,7 @@ from edge_runtime.influxdb.settings import PASSWORD_VARIABLE, TOKEN_VARIABLE, In
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["READING", "WRITING", "BodyTooLargeError", "Errors", "InfluxClient"]
+__all__ = ["READING", "WRITING", "BodyTooLargeError", "Errors", "InfluxClient", "unreachable"]
 
 MESSAGE_BYTES = 4096
 
@@ -98,18 +98,8 @@ class InfluxClient:
             if response.status >= http.client.MULTIPLE_CHOICES:
                 self._refuse(response, errors)
             yield response
-        except ssl.SSLCertVerificationError as error:
-            raise errors.setup(
-                f"InfluxDB's certificate is not trusted ({error.verify_message})",
-                where=self.settings.place,
-                mend="set SSL_CERT_FILE to the certificate of its authority",
-            ) from None
         except (OSError, http.client.HTTPException) as error:
-            raise errors.for_now(
-                f"InfluxDB cannot be reached ({_reason(error)})",
-                where=self.settings.place,
-                mend="check that it runs, and the address",
-            ) from None
+            raise unreachable(error, self.settings.place, errors) from None
         finally:
             connection.close()
 
@@ -160,6 +150,21 @@ class InfluxClient:
         raise errors.final(f"InfluxDB answers {status} ({message})", where=where, mend=mend)
 
 
+def unreachable(error: BaseException, where: str, errors: Errors) -> EdgeDetectError:
+    """The error for a connection that was not made, or broke."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return errors.setup(
+            f"InfluxDB's certificate is not trusted ({error.verify_message})",
+            where=where,
+            mend="set SSL_CERT_FILE to the certificate of its authority",
+        )
+    return errors.for_now(
+        f"InfluxDB cannot be reached ({_reason(error)})",
+        where=where,
+        mend="check that it runs, and the address",
+    )
+
+
 def is_missing_database(message: str) -> bool:
     """Whether a server's words say that the database or bucket is not there."""
     lowered = message.lower()
@@ -193,7 +198,7 @@ def _message(body: bytes) -> str:
     return " ".join(text.split())[:300] or "without a word"
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     if isinstance(error, socket.gaierror):

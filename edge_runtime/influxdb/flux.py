@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
-from edge_runtime.influxdb.annotated import tables
+from edge_runtime.influxdb.annotated import WHERE, tables
+from edge_runtime.influxdb.client import READING, unreachable
 from edge_runtime.influxdb.query import CHUNK_ROWS
 from edge_runtime.influxdb.rows import sensor_values, whole_rows
 from edge_runtime.records import Readings
@@ -16,6 +18,7 @@ from edge_runtime.timeparse import format_time
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from edge_runtime.errors import EdgeDetectError
     from edge_runtime.influxdb.annotated import Table
     from edge_runtime.influxdb.client import InfluxClient
     from edge_runtime.influxdb.readings import ReadingsQuery
@@ -24,7 +27,7 @@ __all__ = ["check_flux", "flux_query", "read_flux"]
 
 LOGIN_STATUSES = (401, 403)
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-LATER_STATUSES = (429, 500, 502, 503, 504)
+TOO_MANY_REQUESTS, SERVER_ERRORS = 429, 500
 
 
 def literal(text: str) -> str:
@@ -114,27 +117,25 @@ def _run(client: InfluxClient, text: str) -> Iterator[Table]:
         ) as flux:
             yield from tables(flux.query_api().query_csv(text, org=settings.org), most=CHUNK_ROWS)
     except ApiException as error:
-        raise _refusal(error, settings.place) from None
-    except (HTTPError, OSError) as error:
-        raise SourceUnavailableError(
-            f"InfluxDB cannot be reached ({type(error).__name__})",
-            where=settings.place,
-            mend="check that it runs, and the address",
+        # Without a status TLS came to nothing.
+        raise (
+            _refusal(error, settings.place) if error.status else _broken(error.__context__, settings.place)
         ) from None
+    except (HTTPError, OSError) as error:
+        raise _broken(error, settings.place) from None
 
 
 def _readings(table: Table, wanted: ReadingsQuery) -> Readings:
-    where = "the Flux query's answer"
     if not table.columns.keys() & set(wanted.sensors):
         raise SourceError(
             f"no column of a sensor ({', '.join(wanted.sensors)})",
-            where=where,
+            where=WHERE,
             mend=f"there are: {', '.join(table.columns)}",
         )
     return Readings(
         np.asarray([name or wanted.default_machine for name in table.texts(wanted.machine_tag)], np.str_),
         table.times("_time"),
-        sensor_values([table.values(sensor) for sensor in wanted.sensors], wanted.sensors, where),
+        sensor_values([table.values(sensor) for sensor in wanted.sensors], wanted.sensors, WHERE),
     )
 
 
@@ -145,11 +146,18 @@ def _in_order(blocks: Iterator[Readings]) -> Iterator[Readings]:
         if block.times[0] < newest or (np.diff(block.times) < 0).any():
             raise SourceError(
                 "the rows are not in the order of time",
-                where="the Flux query's answer",
+                where=WHERE,
                 mend='end the query with |> group() |> sort(columns: ["_time"])',
             )
         newest = int(block.times[-1])
         yield block
+
+
+def _broken(error: BaseException | None, where: str) -> EdgeDetectError:
+    """What urllib3 wraps says more than its own error; for TLS it is an argument."""
+    causes = (error and error.__cause__, *(error.args[:1] if error else ()), error)
+    cause = next(c for c in (*causes, OSError("no answer")) if isinstance(c, (OSError, HTTPException)))
+    return unreachable(cause, where, READING)
 
 
 def _refusal(error: Any, where: str) -> SourceError:
@@ -158,7 +166,7 @@ def _refusal(error: Any, where: str) -> SourceError:
         return SourceError(
             f"InfluxDB refuses the login ({message})", where=where, mend="set EDGE_DETECT_INFLUX_TOKEN"
         )
-    if error.status in LATER_STATUSES:
+    if error.status == TOO_MANY_REQUESTS or error.status >= SERVER_ERRORS:
         return SourceUnavailableError(f"InfluxDB answers {error.status} ({message})", where=where)
     return SourceError(
         f"InfluxDB answers {error.status} ({message})", where=where, mend="check --bucket and the query"

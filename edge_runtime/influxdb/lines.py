@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_lines"]
 
-_KEY = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ ", "\n": " ", "\r": " "})
-_MEASUREMENT = str.maketrans({",": "\\,", " ": "\\ ", "\n": " ", "\r": " "})
+# The format has no way to write a line's end in a name, and 3 Core none to write a tab: they become spaces.
+_MEASUREMENT = str.maketrans({",": "\\,", **dict.fromkeys(" \t\n\r", "\\ ")})
+_KEY = _MEASUREMENT | str.maketrans({"=": "\\="})
 _TEXT = str.maketrans({'"': '\\"', "\\": "\\\\", "\n": " ", "\r": " "})
 
 

@@ -117,7 +117,7 @@ def _secret(file: Path | None, variable: str) -> str | None:
         return os.environ.get(variable) or None
     try:
         with Path(file).open(encoding="utf-8") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
+            mode = os.fstat(stream.fileno()).st_mode & ~_granted(file)
             text = stream.read().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
@@ -127,3 +127,10 @@ def _secret(file: Path | None, variable: str) -> str | None:
     if not text or "\n" in text:
         raise UsageError("the file of a secret must hold one line", where=str(file))
     return text
+
+
+def _granted(file: Path) -> int:
+    """Permissions that do no harm: systemd grants a credential by an access list, which shows as 0440."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    inside = bool(folder) and Path(folder).resolve() in Path(file).resolve().parents
+    return stat.S_IRGRP if inside else 0

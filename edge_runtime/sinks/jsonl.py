@@ -84,8 +84,9 @@ class JsonlSink:
         try:
             file = self._open()
             size = file.seek(0, os.SEEK_END)
-            file.write(b"".join(payloads))
-            file.flush()
+            left = memoryview(b"".join(payloads))
+            while left:  # a disk that fills up takes a part, and refuses the next
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError as error:
             self._undo(size)

@@ -65,14 +65,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
     patience: Annotated[
-        int, typer.Option(help="Epochs without a gain of 1 % in validation loss before stopping.")
+        int, typer.Option(help="Epochs without a gain of 0.2 % in validation loss before stopping.")
     ] = 10,
     seed: Annotated[
         int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
     ] = 0,
     scaler: Annotated[ScalerChoice, typer.Option(help="How readings are scaled.")] = ScalerChoice.MINMAX,
     widths: Annotated[str, typer.Option(help="The autoencoder's hidden widths.")] = "64,32,4,32,64",
-    noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.1,
+    noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.2,
     whiten: Annotated[
         bool,
         typer.Option("--whiten/--no-whiten", help="Weigh residuals by their covariance in normal rows."),
@@ -83,7 +83,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
-    percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.5,
+    percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.6,
     hold: Annotated[
         str,
         typer.Option(
