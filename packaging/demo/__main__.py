@@ -85,6 +85,8 @@ def _demonstrate(plan: Plan, plant: Plant) -> None:
         fits.append(plan.folder / f"fit-{seed}")
         run(
             *("edge-train", "fit", "--data", plan.folder / "data", "-o", fits[-1], "--seed", str(seed)),
+            # Validation has labelled events, so the threshold is the best one for them.
+            *("--threshold", "best-f1"),
             *("--tracking-uri", f"sqlite:///{plan.folder.resolve()}/mlflow.db", "--experiment", "demo"),
         )
     bundle = fits[0] / "bundle.onnx"
