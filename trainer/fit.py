@@ -216,7 +216,7 @@ def fit(
 
 @torch.no_grad()
 def _average(averages: Tensors, weights: Tensors, steps: torch.Tensor | int) -> None:
-    """Moves the averages towards the weights: far in the first steps, so that their start is soon forgotten."""
+    """Moves the averages towards the weights: far in the first steps, so that the start is soon forgotten."""
     number = float(steps)
     torch._foreach_lerp_(averages, weights, 1 - min(AVERAGING, (1 + number) / (10 + number)))
 

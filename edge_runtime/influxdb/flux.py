@@ -110,7 +110,7 @@ def _run(client: InfluxClient, text: str) -> Iterator[Table]:
         raise MissingExtraError("reading with Flux", "influx") from None
 
     settings = client.settings
-    milliseconds = int(settings.timeout * 1000)
+    milliseconds = max(1, int(settings.timeout * 1000))  # 0 would wait for ever
     try:
         with InfluxDBClient(
             settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
@@ -156,7 +156,9 @@ def _in_order(blocks: Iterator[Readings]) -> Iterator[Readings]:
 def _broken(error: BaseException | None, where: str) -> EdgeDetectError:
     """What urllib3 wraps says more than its own error; for TLS it is an argument."""
     causes = (error and error.__cause__, *(error.args[:1] if error else ()), error)
-    cause = next(c for c in (*causes, OSError("no answer")) if isinstance(c, (OSError, HTTPException)))
+    cause = next(
+        c for c in (*causes, OSError("the connection broke")) if isinstance(c, (OSError, HTTPException))
+    )
     return unreachable(cause, where, READING)
 
 

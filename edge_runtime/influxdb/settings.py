@@ -132,5 +132,6 @@ def _secret(file: Path | None, variable: str) -> str | None:
 def _granted(file: Path) -> int:
     """Permissions that do no harm: systemd grants a credential by an access list, which shows as 0440."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    inside = bool(folder) and Path(folder).resolve() in Path(file).resolve().parents
-    return stat.S_IRGRP if inside else 0
+    if folder and Path(folder).resolve() in Path(file).resolve().parents:
+        return stat.S_IRGRP
+    return 0

@@ -6,6 +6,7 @@ import typer
 
 from edge_runtime.cli.guard import run_app
 from edge_runtime.version import __version__
+from trainer.cli.compare import compare
 from trainer.cli.fit import fit
 from trainer.cli.prepare import prepare
 from trainer.cli.simulate import simulate
@@ -37,7 +38,7 @@ def _root(
     """Prepare sensor history, train a detector, export it as one bundle."""
 
 
-for command in (simulate, prepare, fit):
+for command in (simulate, prepare, fit, compare):
     app.command()(command)
 
 

@@ -1,0 +1,398 @@
+"""InfluxDB 3 Core, exchange by exchange: InfluxQL by /query, lines by /write, and its errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from support.exchanges import Exchange, playing
+
+from edge_runtime.errors import (
+    EdgeDetectError,
+    SinkError,
+    SinkUnavailableError,
+    SourceError,
+    SourceUnavailableError,
+)
+from edge_runtime.influxdb import (
+    InfluxClient,
+    InfluxSettings,
+    ReadingsQuery,
+    check_fields,
+    check_write,
+    extent,
+    query,
+    read_range,
+    write,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.commands import Command
+
+    from edge_runtime.records import Readings
+
+T0 = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
+SECOND = 1_000_000_000
+TOKEN = "apiv3_7Yh2-_xQ"
+LOGIN = {"Authorization": f"Token {TOKEN}"}
+VERSION = {"X-Influxdb-Build": "Core", "X-Influxdb-Version": "3.4.2"}
+JSON = {"Content-Type": "application/json"}
+WANTED = ReadingsQuery(("a", "b"))
+SELECT = (
+    'SELECT "a", "b", "machine_id" FROM "sensors" '  # noqa: S608
+    f"WHERE time >= {T0} AND time < {T0 + 60 * SECOND} ORDER BY time"
+)
+COLUMNS = ("time", "a", "b", "machine_id")
+
+
+def client(url: str, **changes: Any) -> InfluxClient:
+    return InfluxClient(
+        InfluxSettings(**{"url": url, "database": "plant", "token": TOKEN, "timeout": 20.0, **changes})
+    )
+
+
+def asked(statement: str, *answer: bytes, **more: Any) -> Exchange:
+    """A statement and its answer: a line of JSON ended by CR LF for each 5,000 rows, nothing for no rows."""
+    return Exchange(
+        "GET /query",
+        {"db": "plant", "epoch": "ns", "chunked": "true", "chunk_size": "5000", "q": statement},
+        {**LOGIN, "Accept": "application/json"},
+        **{"headers": JSON, "answer": answer, **more},
+    )
+
+
+def series(name: str, columns: tuple[str, ...], *rows: list[Any]) -> bytes:
+    found = {"name": name, "columns": columns, "values": rows}
+    document = {"results": [{"statement_id": 0, "series": [found]}]}
+    return json.dumps(document, separators=(",", ":")).encode() + b"\r\n"
+
+
+def posted(body: bytes | re.Pattern[bytes], **answer: Any) -> Exchange:
+    return Exchange(
+        "POST /write", {"db": "plant", "precision": "ns"}, LOGIN, body, **{"status": 204, **answer}
+    )
+
+
+def refusal(status: int, message: str, data: Any = None) -> dict[str, Any]:
+    """What most errors look like; some are the bare message."""
+    body = json.dumps({"error": message, "data": data}, separators=(",", ":")).encode()
+    return {"status": status, "headers": {}, "answer": body}
+
+
+UNAUTHENTICATED = refusal(401, "the request was not authenticated")
+FORBIDDEN = refusal(403, "requestor is forbidden from requested resource")
+NO_DATABASE = refusal(404, "query error: database not found: plant")
+EMPTY = {"status": 400, "headers": {}, "answer": b"incoming write was empty"}
+PARTIAL = refusal(
+    400,
+    "partial write of line protocol occurred",
+    [
+        {
+            "original_line": "m a=1i 2",
+            "line_number": 2,
+            "error_message": "invalid column type for column 'a', expected iox::column_type::field::float, "
+            "got iox::column_type::field::integer",
+        },
+        {"original_line": "m a=2i 3", "line_number": 3, "error_message": "the same again"},
+    ],
+)
+
+
+def read(url: str) -> list[Readings]:
+    return list(read_range(client(url), WANTED, T0, T0 + 60 * SECOND))
+
+
+class TestReading:
+    def test_rows_come_in_chunks_with_their_gaps(self) -> None:
+        first = series("sensors", COLUMNS, [T0, 1.5, 2, "press-1"], [T0 + 1, None, 3, "press-2"])
+        second = series("sensors", COLUMNS, [T0 + 59 * SECOND, -0.25, None, None])
+        with playing(asked(SELECT, first, second)) as url:
+            blocks = read(url)
+        times = np.concatenate([block.times for block in blocks])
+        assert times.tolist() == [T0, T0 + 1, T0 + 59 * SECOND]
+        machines = np.concatenate([block.machines for block in blocks])
+        assert machines.tolist() == ["press-1", "press-2", "machine"]
+        values = np.concatenate([block.values for block in blocks])
+        np.testing.assert_array_equal(values, np.array([[1.5, 2], [np.nan, 3], [-0.25, np.nan]], np.float32))
+
+    @pytest.mark.parametrize("size", [1, 9, 100])
+    def test_lines_may_be_cut_into_http_chunks_anywhere(self, size: int) -> None:
+        rows = [[T0 + i, float(i), i, "prüfstand"] for i in range(20)]
+        text = series("sensors", COLUMNS, *rows[:7]) + series("sensors", COLUMNS, *rows[7:])
+        parts = tuple(text[start : start + size] for start in range(0, len(text), size))
+        with playing(asked(SELECT, *parts)) as url:
+            blocks = read(url)
+        assert [row for block in blocks for row in block.values[:, 0].tolist()] == [row[1] for row in rows]
+
+    def test_a_range_without_rows_is_an_empty_answer(self) -> None:
+        with playing(asked(SELECT)) as url:
+            assert read(url) == []
+
+    def test_days_without_rows_are_stepped_over_by_one_question(self) -> None:
+        day = 86_400 * SECOND
+        stop = T0 + 10 * day
+        select = 'SELECT "a", "b", "machine_id" FROM "sensors" WHERE time >= {} AND time < {} ORDER BY time'
+        ahead = 'SELECT "a", "b" FROM "sensors" WHERE time >= {} AND time < {} ORDER BY time ASC LIMIT 1'
+        late = T0 + 9 * day + 5
+        with playing(
+            asked(select.format(T0, T0 + day)),
+            asked(ahead.format(T0 + day, stop), series("sensors", ("time", "a", "b"), [late, 1.0, 2])),
+            asked(select.format(late, stop), series("sensors", COLUMNS, [late, 1.0, 2, "press-1"])),
+        ) as url:
+            (block,) = read_range(client(url), WANTED, T0, stop)
+        assert block.times.tolist() == [late]
+
+    def test_the_extent_is_the_first_and_the_last_row(self) -> None:
+        ends = 'SELECT "a", "b" FROM "sensors" ORDER BY time {} LIMIT 1'
+        with playing(
+            asked(ends.format("ASC"), series("sensors", ("time", "a", "b"), [T0, 1.0, None])),
+            asked(ends.format("DESC"), series("sensors", ("time", "a", "b"), [T0 + 7, None, 2])),
+            asked(ends.format("ASC")),
+            asked(ends.format("DESC")),
+        ) as url:
+            assert extent(client(url), WANTED) == (T0, T0 + 7)
+            assert extent(client(url), WANTED) is None
+
+    def test_fields_are_checked_by_their_types(self) -> None:
+        keys = asked(
+            'SHOW FIELD KEYS FROM "sensors"',
+            series(
+                "sensors",
+                ("fieldKey", "fieldType"),
+                *(["a", "float"], ["b", "unsigned"], ["c", "string"], ["d", "boolean"]),
+            ),
+        )
+        with playing(keys, keys, keys, keys) as url:
+            check_fields(client(url), WANTED)
+            for sensor, words in (
+                ("c", "field 'c' holds string values, not numbers"),
+                ("d", "field 'd' holds boolean values"),
+                ("e", "no field 'e'; there are: a, b, c, d"),
+            ):
+                with pytest.raises(SourceError, match=words):
+                    check_fields(client(url), ReadingsQuery((sensor,)))
+
+    def test_a_measurement_that_is_not_there_is_named_with_those_that_are(self) -> None:
+        keys = asked('SHOW FIELD KEYS FROM "sensors"')
+        names = series("measurements", ("name",), ["events"], ["motors"])
+        with playing(keys, asked("SHOW MEASUREMENTS", names), keys, asked("SHOW MEASUREMENTS")) as url:
+            with pytest.raises(SourceError, match="no such measurement; there are: events, motors"):
+                check_fields(client(url), WANTED)
+            with pytest.raises(SourceError, match="there are: none yet"):
+                check_fields(client(url), WANTED)
+
+    @pytest.mark.parametrize(
+        ("answer", "kind", "words"),
+        [
+            (
+                UNAUTHENTICATED,
+                SourceError,
+                "refuses the login .the request was not authenticated.; set EDGE_DETECT_",
+            ),
+            ({"status": 401, "answer": b""}, SourceError, r"refuses the login \(without a word\)"),
+            (FORBIDDEN, SourceError, "refuses the login .requestor is forbidden from requested resource"),
+            (
+                NO_DATABASE,
+                SourceError,
+                "does not have it .query error: database not found: plant.; check --database",
+            ),
+            (
+                refusal(400, "Authorization header was malformed"),
+                SourceError,
+                "answers 400 .Authorization header was",
+            ),
+            (
+                refusal(429, "slow down"),
+                SourceUnavailableError,
+                r"answers 429 \(slow down\); try again later",
+            ),
+            (
+                {"status": 500, "answer": b"query error: Query would exceed file limit of 432 parquet files"},
+                SourceUnavailableError,
+                "answers 500 .query error: Query would exceed file limit",
+            ),
+            ({"status": 503, "answer": b"starting"}, SourceUnavailableError, r"answers 503 \(starting\)"),
+        ],
+    )
+    def test_what_the_server_refuses_is_said_in_its_words(
+        self, answer: dict[str, Any], kind: type[EdgeDetectError], words: str
+    ) -> None:
+        with playing(asked(SELECT, **answer)) as url:
+            with pytest.raises(SourceError, match=words) as caught:
+                read(url)
+            assert type(caught.value) is kind
+            assert f"{url} (database plant): " in str(caught.value)
+        assert TOKEN not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("error", "kind", "words"),
+        [
+            ("timeout reached: query-timeout", SourceUnavailableError, "gave up .timeout reached"),
+            ("database not found: plant", SourceError, "does not have it .database not found"),
+            ("mixing aggregate and non-aggregate", SourceError, "refuses the query .mixing aggregate"),
+        ],
+    )
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_an_error_within_an_answer_is_an_error_too(
+        self, error: str, kind: type[EdgeDetectError], words: str, *, whole: bool
+    ) -> None:
+        document = {"error": error} if whole else {"results": [{"statement_id": 0, "error": error}]}
+        rows = series("sensors", COLUMNS, [T0, 1.5, 2, "press-1"])
+        with playing(asked(SELECT, rows, json.dumps(document).encode())) as url:
+            with pytest.raises(SourceError, match=words) as caught:
+                read(url)
+            assert type(caught.value) is kind
+
+    def test_an_answer_that_breaks_off_is_asked_for_again(self) -> None:
+        rows = series("sensors", COLUMNS, [T0, 1.5, 2, "press-1"])
+        for exchange in (
+            asked(SELECT, rows, cut=True),
+            asked(SELECT, answer=rows, cut=True),
+            asked(SELECT, rows[:30]),
+            asked(SELECT, b"<html>Please log in</html>"),
+            asked(SELECT, b"[]"),
+        ):
+            with playing(exchange) as url, pytest.raises(SourceUnavailableError):
+                read(url)
+
+    def test_silence_ends_with_the_timeout(self) -> None:
+        with (
+            playing(asked("SHOW MEASUREMENTS", answer=None)) as url,
+            pytest.raises(SourceUnavailableError, match=r"cannot be reached \(no answer in time\)"),
+        ):
+            list(query(client(url, timeout=0.1), "SHOW MEASUREMENTS"))
+
+
+class TestWriting:
+    def test_lines_go_to_the_database_as_they_are_with_the_token(self) -> None:
+        lines = b"anomaly,machine=press-1 score=0.5 1767225600000000001\n"
+        with playing(posted(lines)) as url:
+            write(client(url), lines)
+
+    def test_a_check_is_content_when_lines_are_all_that_is_missing(self) -> None:
+        with playing(posted(b"", **EMPTY)) as url:
+            check_write(client(url))
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            (UNAUTHENTICATED, "refuses the login .the request was not authenticated"),
+            (FORBIDDEN, "refuses the login .requestor is forbidden"),
+            (refusal(429, "slow down"), "answers 429 .slow down.; try again later"),
+            ({"status": 500, "answer": b"wal buffer is full"}, "answers 500 .wal buffer is full"),
+            ({"status": 503, "answer": b"starting"}, "answers 503 .starting"),
+        ],
+    )
+    def test_what_somebody_can_mend_keeps_the_rows_and_fails_the_check(
+        self, answer: dict[str, Any], words: str
+    ) -> None:
+        with playing(posted(b"m a=1 1\n", **answer), posted(b"", **answer)) as url:
+            with pytest.raises(SinkUnavailableError, match=words) as caught:
+                write(client(url), b"m a=1 1\n")
+            with pytest.raises(SinkUnavailableError, match=words):
+                check_write(client(url))
+        assert TOKEN not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [
+            (
+                PARTIAL,
+                "partial write of line protocol occurred: invalid column type for .*to another measurement",
+            ),
+            (
+                refusal(422, "Update to schema would exceed number of columns"),
+                "answers 422 .Update to schema",
+            ),
+            (
+                refusal(400, "parsing failed for write_lp endpoint", {"line_number": 1}),
+                "answers 400 .parsing failed",
+            ),
+        ],
+    )
+    def test_what_will_never_be_taken_is_given_up(self, answer: dict[str, Any], words: str) -> None:
+        with playing(posted(b"m a=1 1\n", **answer)) as url:
+            with pytest.raises(SinkError, match=words) as caught:
+                write(client(url), b"m a=1 1\n")
+            assert not isinstance(caught.value, SinkUnavailableError)
+            assert "the same again" not in str(caught.value)
+
+
+def test_a_token_may_be_given_as_the_password_of_a_user() -> None:
+    # Basic is what 3 Core takes from clients of 1.x; the user's name does not matter to it.
+    basic = {"Authorization": "Basic YW55Ym9keTphcGl2M183WWgyLV94UQ=="}
+    exchange = Exchange("POST /write", {"db": "plant", "precision": "ns"}, basic, b"m a=1 1\n", status=204)
+    with playing(exchange) as url:
+        write(client(url, token=None, username="anybody", password=TOKEN), b"m a=1 1\n")
+
+
+def test_a_server_without_logins_gets_none() -> None:
+    nobody = {"Authorization": None}
+    exchange = Exchange("POST /write", {"db": "plant", "precision": "ns"}, nobody, b"m a=1 1\n", status=204)
+    with playing(exchange) as url:
+        write(client(url, token=None), b"m a=1 1\n")
+
+
+def test_the_version_is_the_one_that_ping_names() -> None:
+    body = b'{"version":"3.4.2","revision":"4d9a2f1","process_id":"0199"}'
+    with playing(Exchange("GET /ping", sent=LOGIN, headers={**JSON, **VERSION}, answer=body)) as url:
+        assert client(url).version() == "3.4.2"
+
+
+class TestCommand:
+    SENSORS = ("temperature", "vibration", "pressure", "power")
+    OPTIONS = ("--source", "influx", "--database", "plant", "--start", "2026-01-01")
+
+    def test_a_database_is_followed_and_its_verdicts_written_back(
+        self, command: Command, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("EDGE_DETECT_INFLUX_TOKEN", TOKEN)
+        keys = series("sensors", ("fieldKey", "fieldType"), *([name, "float"] for name in self.SENSORS))
+        rows = series(
+            "sensors",
+            ("time", *self.SENSORS, "machine_id"),
+            [T0, 55.1, 1.2, 50.1, 235, "press-1"],
+            [T0 + SECOND, 95.1, 9.2, 10.1, 635, "press-1"],
+        )
+        statement = SELECT.replace('"a", "b"', '"' + '", "'.join(self.SENSORS) + '"')
+        row = r'anomaly,bundle=[0-9a-f]{{12}},machine=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
+        lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
+        with playing(
+            asked('SHOW FIELD KEYS FROM "sensors"', keys),
+            posted(b"", **EMPTY),
+            asked(statement, rows),
+            posted(re.compile(lines.encode())),
+        ) as url:
+            done = command(
+                *("edge-detect", "run", "--bundle", bundle, *self.OPTIONS, "--url", url),
+                *("--until", "2026-01-01T00:01:00Z", "--sink", "influx"),
+            )
+        assert done.returncode == 0, done.stderr.decode()
+        assert "2 rows read" in done.stderr.decode()
+        assert TOKEN.encode() not in done.stdout + done.stderr
+
+    @pytest.mark.parametrize(
+        ("answer", "words"),
+        [(UNAUTHENTICATED, "the request was not authenticated"), (NO_DATABASE, "database not found: plant")],
+    )
+    def test_a_refusal_is_one_line_and_exit_code_1(
+        self,
+        command: Command,
+        bundle: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: dict[str, Any],
+        words: str,
+    ) -> None:
+        monkeypatch.setenv("EDGE_DETECT_INFLUX_TOKEN", TOKEN)
+        with playing(asked('SHOW FIELD KEYS FROM "sensors"', **answer)) as url:
+            done = command("edge-detect", "run", "--bundle", bundle, *self.OPTIONS, "--url", url)
+        assert done.returncode == 1
+        (line,) = done.stderr.decode().splitlines()
+        assert line.startswith(f"edge-detect: {url} (database plant): ")
+        assert words in line
+        assert TOKEN.encode() not in done.stdout + done.stderr

@@ -1,0 +1,69 @@
+"""`edge-train compare`: every method on the same test rows, in a table and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.bundles import SENSORS, make_checkpoint, normal_rows
+from support.commands import assert_one_clear_line
+
+from edge_runtime.errors import TrainingError
+from trainer.baselines import FITTED
+from trainer.checkpoint import Checkpoint
+from trainer.compare import compare, comparison_table
+from trainer.data import Columns, read_training_data
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.commands import Command
+
+NAMES = tuple(sensor[0] for sensor in SENSORS)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Tables of normal rows; a tenth of the test's are far off in one sensor."""
+    for seed, name in enumerate(("train", "val", "test")):
+        rows = pd.DataFrame(normal_rows(1000, seed=seed), columns=list(NAMES))
+        rows.insert(0, "time", np.arange(1000) + 1_700_000_000 + 10_000 * seed)
+        rows["anomaly"] = 0
+        if name == "test":
+            rows.loc[100:199, "vibration"] *= 4
+            rows.loc[100:199, "anomaly"] = 1
+        rows.to_csv(tmp_path / f"{name}.csv", index=False)
+    return tmp_path
+
+
+def test_every_method_is_there_and_finds_what_is_far_off(folder: Path) -> None:
+    data = read_training_data(folder, Columns(sensors=NAMES))
+    checkpoint = Checkpoint.load(make_checkpoint(folder / "c", train=100))
+    found = compare(data, {"ours": checkpoint}, 0.99)
+    assert list(found) == ["ours", "always anomaly", "fixed limits", *(kind.name for kind in FITTED)]
+    assert found["always anomaly"].recall == 1
+    assert found["always anomaly"].precision == pytest.approx(0.1)
+    for name in ("ours", "largest z-score", "Mahalanobis distance"):
+        assert found[name].roc_auc == pytest.approx(1, abs=0.02)
+    assert len(comparison_table(found).splitlines()) == 1 + len(found)
+
+
+def test_without_labels_there_is_nothing_to_compare(folder: Path) -> None:
+    table = pd.read_csv(folder / "test.csv").drop(columns="anomaly")
+    table.to_csv(folder / "test.csv", index=False)
+    with pytest.raises(TrainingError, match="label the test rows"):
+        compare(read_training_data(folder, Columns(sensors=NAMES)), {}, 0.99)
+
+
+def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, command: Command) -> None:
+    make_checkpoint(folder / "fit" / "checkpoint", train=100)
+    fit, output = folder / "fit", folder / "c.json"
+    done = command("edge-train", "compare", "--data", folder, "--fit", fit, "-o", output)
+    assert done.returncode == 0, done.stderr
+    assert b"Isolation Forest" in done.stdout
+    assert json.loads(output.read_text())["fit"]["recall"] > 0.9
+    done = command("edge-train", "compare", "--data", folder, "--percentile", "0")
+    assert_one_clear_line(done, 2, "--percentile", "between 0 and 100")

@@ -1,0 +1,64 @@
+"""`edge-train compare`: trained detectors beside simple ones."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from typing import Annotated
+
+import typer
+
+__all__ = ["compare"]
+
+
+def compare(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    fit: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of a fit, or its checkpoint; may be repeated.", show_default=False),
+    ] = None,
+    percentile: Annotated[
+        float, typer.Option(help="Of normal validation rows' scores: the simple detectors' threshold.")
+    ] = 99.6,
+    sensor: Annotated[
+        list[str] | None,
+        typer.Option(help="A sensor's column; may be repeated. [default: the fit's]", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the figures to this JSON file too.")
+    ] = None,
+) -> None:
+    """Compare detectors with simple ones on the test rows: limits, z-scores, PCA, Mahalanobis, forest."""
+    import json  # noqa: PLC0415
+    import sys  # noqa: PLC0415
+
+    from edge_runtime.errors import UsageError  # noqa: PLC0415
+    from trainer.checkpoint import Checkpoint  # noqa: PLC0415
+    from trainer.compare import compare as compare_all  # noqa: PLC0415
+    from trainer.compare import comparison_table  # noqa: PLC0415
+    from trainer.data import Columns, read_training_data  # noqa: PLC0415
+    from trainer.rows import replacing  # noqa: PLC0415
+
+    if not 0 < percentile < 100:  # noqa: PLR2004
+        raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
+    checkpoints = {}
+    for folder in fit or []:
+        inner = folder / "checkpoint"
+        checkpoints[folder.name] = Checkpoint.load(inner if inner.is_dir() else folder)
+    sensors = tuple(sensor or ())
+    if not sensors and checkpoints:
+        sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
+    table = read_training_data(data, Columns(sensors=sensors))
+
+    def say(name: str) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(f"\r\033[K{name} …")
+
+    found = compare_all(table, checkpoints, percentile / 100, say)
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+    typer.echo(comparison_table(found))
+    if output is not None:
+        figures = {name: evaluation.to_dict() for name, evaluation in found.items()}
+        with replacing(output) as stream:
+            stream.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
