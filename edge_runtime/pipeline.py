@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import queue
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +57,7 @@ class Pipeline:
         watch: Called with each block of results; None for nobody.
         most_rows: Stop after so many rows; None to go on.
         clock: Seconds that only rise.
-        wait: Sleeps so many seconds.
+        wait: Sleeps so many seconds, or until `stop` is called.
     """
 
     def __init__(  # noqa: PLR0913 - the parts of a pipeline
@@ -70,7 +72,7 @@ class Pipeline:
         watch: Callable[[Results], None] | None = None,
         most_rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[float], Any] = time.sleep,
+        wait: Callable[[float], Any] | None = None,
     ) -> None:
         self.accounts = Accounts()
         self._source = source
@@ -83,7 +85,9 @@ class Pipeline:
         self._watch = watch
         self._most_rows = most_rows
         self._clock = clock
-        self._wait = wait
+        # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wait = wait or self._wait_for_stop
         self._backoff = Backoff()
         self._pending = _Pending()
         self._checkpoint: str | None = None
@@ -92,7 +96,12 @@ class Pipeline:
     def stop(self) -> None:
         """Ends `run` after the rows under way; safe from a signal handler."""
         self._stopping = True
+        self._wake.put(None)
         self._source.close()
+
+    def _wait_for_stop(self, seconds: float) -> None:
+        with suppress(queue.Empty):
+            self._wake.get(timeout=seconds)
 
     def run(self) -> None:
         """Runs until the source ends or `stop` is called; commits and delivers what it can before it returns.

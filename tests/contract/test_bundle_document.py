@@ -47,7 +47,7 @@ def test_a_stranger_with_onnx_runtime_alone_gets_the_golden_scores(tmp_path: Pat
 
 
 def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
-    path = make_bundle(tmp_path)
+    path = make_bundle(tmp_path, smooth=4)
     constants = {
         t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in onnx.load(path).graph.initializer
     }
@@ -57,9 +57,17 @@ def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
     for layer in range(0, 11, 2):
         value = value @ constants[f"layer{layer}.weight"] + constants[f"layer{layer}.bias"]
         value = np.maximum(value, 0) if layer < 10 else value
-    errors = (scaled - value) ** 2 / 4
+    white = (scaled - value - constants["whitening.centre"]) @ constants["whitening.matrix"]
+    own = white**2 / 4
+    cap, state = constants["smoothing.cap"], np.zeros((3, 4), np.float32)
+    capped = np.vstack([state, own * np.minimum(1, cap / own.sum(1, keepdims=True))])
+    mean = np.stack([capped[i : i + 4].mean(0) for i in range(100)])
+    above = np.maximum(0, mean.sum(1) - own.sum(1)) / mean.sum(1)
+    errors = own + mean * above[:, None]
+    assert (above > 0).sum() > 10
     session = onnxruntime.InferenceSession(str(path))
-    score, found, expected = session.run(None, {"readings": readings})
+    score, found, expected, state_out = session.run(None, {"readings": readings, "state": state})
+    np.testing.assert_allclose(state_out, capped[-3:], rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(found, errors, rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(score, errors.sum(1), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(

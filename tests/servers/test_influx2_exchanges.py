@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import ssl
@@ -32,6 +33,7 @@ from edge_runtime.influxdb import (
     write,
 )
 from edge_runtime.influxdb.flux import check_flux, read_flux
+from edge_runtime.influxdb.readings import field_types
 from edge_runtime.records import Readings, Results, Scores
 from edge_runtime.sinks.influx import InfluxSink
 
@@ -449,6 +451,11 @@ class TestWriting:
         with playing(posted(row * rows), posted(row * rows), posted(row)) as url:
             write(client(url), row * (2 * rows + 1))
 
+    def test_a_line_longer_than_a_part_goes_alone(self) -> None:
+        long = b'm s="' + b"x" * 950_000 + b'" 1\n'
+        with playing(posted(b"m a=1 1\n"), posted(long), posted(b"m a=2 2\n")) as url:
+            write(client(url), b"m a=1 1\n" + long + b"m a=2 2\n")
+
     def test_nothing_to_write_asks_nothing(self) -> None:
         with playing() as url:
             write(client(url), b"")
@@ -536,6 +543,15 @@ class TestMappedDatabase:
         assert found.times.tolist() == [T0, T0 + 1]
         assert found.machines.tolist() == ["press-1", "machine"]
         np.testing.assert_array_equal(found.values, np.array([[1.5, 2], [np.nan, 3]], np.float32))
+
+    def test_a_retention_policy_is_named_in_every_question_and_post(self) -> None:
+        settings = {"bucket": None, "org": None, "database": "plant", "retention_policy": "a year"}
+        question = self.asked('SHOW FIELD KEYS FROM "sensors"')
+        question = dataclasses.replace(question, query={**question.query, "rp": "a year"})
+        parameters = {"db": "plant", "rp": "a year", "precision": "ns"}
+        with playing(question, Exchange("POST /write", parameters, LOGIN, b"m a=1 1\n", status=204)) as url:
+            assert field_types(client(url, **settings), "sensors") == {}
+            write(client(url, **settings), b"m a=1 1\n")
 
     def test_without_a_mapping_the_mend_names_it(self) -> None:
         answer = '{"results":[{"statement_id":0,"error":"database not found: plant"}]}\n'

@@ -16,6 +16,7 @@ from edge_runtime.errors import (
     SinkUnavailableError,
     SourceError,
     SourceUnavailableError,
+    UsageError,
 )
 from edge_runtime.influxdb import (
     InfluxClient,
@@ -132,6 +133,30 @@ class TestReading:
     def test_a_range_without_rows_is_an_empty_answer(self) -> None:
         with playing(asked(SELECT)) as url:
             assert read(url) == []
+
+    def test_rows_of_one_machine_and_time_become_one_even_over_a_chunks_end(self) -> None:
+        # A tag beside the machine's makes two series of what one machine measured at one time.
+        first = series("sensors", COLUMNS, [T0, 1.0, None, "m1"], [T0, 9.0, 9, "m2"], [T0, None, 2, "m1"])
+        second = series("sensors", COLUMNS, [T0 + 1, None, 4, "m1"])
+        third = series("sensors", COLUMNS, [T0 + 1, 3.0, 5, "m1"], [T0 + 2, 6.0, 6, "m1"])
+        with playing(asked(SELECT, first, second, third)) as url:
+            blocks = read(url)
+        rows = [
+            (int(time - T0), str(machine), values.tolist())
+            for block in blocks
+            for time, machine, values in zip(block.times, block.machines, block.values, strict=True)
+        ]
+        assert rows == [
+            (0, "m1", [1.0, 2.0]),
+            (0, "m2", [9.0, 9.0]),
+            (1, "m1", [3.0, 4.0]),
+            (2, "m1", [6.0, 6.0]),
+        ]
+
+    @pytest.mark.parametrize("sensors", [(), ("a", "a")])
+    def test_a_query_without_a_sensor_or_with_one_twice_is_refused(self, sensors: tuple[str, ...]) -> None:
+        with pytest.raises(UsageError, match="a query needs sensors, each once"):
+            ReadingsQuery(sensors)
 
     def test_days_without_rows_are_stepped_over_by_one_question(self) -> None:
         day = 86_400 * SECOND

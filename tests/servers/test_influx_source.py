@@ -103,7 +103,7 @@ def test_an_end_that_is_to_come_gives_late_rows_their_time(database: InfluxClien
     for batch in feed.source.batches(None):
         seen += rows(batch)
         feed.now += 4 * SECOND
-        if feed.waits == 3:
+        if feed.now == T0 + 1012 * SECOND:
             put(database, ("m1", 1005))
     assert seen == [("m1", 0), ("m1", 1005)]
     assert feed.now >= T0 + 1020 * SECOND

@@ -1,0 +1,258 @@
+"""The loop: in order, accounted for, and right through outages of its source and its disk."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from support.bundles import make_bundle, normal_rows
+
+from edge_runtime.bundle.load import Bundle, load_bundle
+from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.delivery.sender import Sender
+from edge_runtime.errors import LedgerUnavailableError, SourceError, SourceUnavailableError
+from edge_runtime.pipeline import Pipeline
+from edge_runtime.records import Readings, Results
+from edge_runtime.sinks.jsonl import JsonlSink
+from edge_runtime.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+SECOND = 1_000_000_000
+Step = Readings | Exception
+
+
+class ScriptedSource:
+    """Gives rows by number, and fails where it is told to."""
+
+    name = "scripted"
+
+    def __init__(self, rows: int, *, block: int = 10, fails: dict[int, Exception] | None = None) -> None:
+        self.values = normal_rows(rows, seed=3)
+        self.block = block
+        self.fails = dict(fails or {})
+        self.starts: list[str | None] = []
+        self.closed = False
+        self.skipped: dict[str, int] = {}
+        self.when_asked: Callable[[int], None] = lambda _at: None
+
+    def check(self) -> None: ...
+
+    def close(self) -> None:
+        self.closed = True
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+        self.starts.append(checkpoint)
+        at = int(checkpoint or 0)
+        while at < len(self.values) and not self.closed:
+            if at in self.fails:
+                raise self.fails.pop(at)
+            self.when_asked(at)
+            part = self.values[at : at + self.block]
+            times = np.arange(at, at + len(part), dtype=np.int64) * SECOND
+            at += len(part)
+            yield Batch(Readings(np.full(len(part), "press"), times, part), str(at), self.skipped)
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return load_bundle(make_bundle(tmp_path_factory.mktemp("pipeline"), smooth=3))
+
+
+class Run:
+    """A pipeline into a JSON lines file, with everything that was said."""
+
+    def __init__(self, folder: Path, bundle: Bundle, source: ScriptedSource, **options: Any) -> None:
+        self.file = folder / "out.jsonl"
+        self.said: list[str] = []
+        self.waits: list[float] = []
+        self.ledger = Ledger(folder / "ledger.sqlite", "scripted")
+        self.sender = Sender(
+            JsonlSink(self.file, bundle.metadata.sensor_names), self.ledger, self.said.append
+        )
+        options = {"wait": self.waits.append, **options}
+        self.pipeline = Pipeline(
+            source, bundle, ledger=self.ledger, senders=[self.sender], report=self.said.append, **options
+        )
+
+    def __call__(self) -> list[dict[str, Any]]:
+        try:
+            self.pipeline.run()
+        finally:
+            self.ledger.close()
+        return self.rows()
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.file.read_text().splitlines()]
+
+
+def times(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["time"] for row in rows]
+
+
+def wanted(count: int, first: int = 0) -> list[str]:
+    return [f"1970-01-01T00:{s // 60:02}:{s % 60:02}Z" for s in range(first, first + count)]
+
+
+def test_every_row_comes_out_in_order_with_its_score(tmp_path: Path, loaded: Bundle) -> None:
+    run = Run(tmp_path, loaded, ScriptedSource(250))
+    rows = run()
+    assert times(rows) == wanted(250)
+    assert all(row["verdict"] in {"normal", "anomaly"} and row["score"] > 0 for row in rows)
+    assert run.pipeline.accounts.balanced
+    assert run.pipeline.accounts.counters["read"] == 250
+    assert run.said == []
+
+
+def test_what_is_skipped_is_counted_and_the_sums_balance(tmp_path: Path, loaded: Bundle) -> None:
+    source = ScriptedSource(30)
+    source.skipped = {"not a line": 2}
+    source.values[4, 1] = np.nan
+    source.values[7, 0] = 1e6
+    run = Run(tmp_path, loaded, source)
+    rows = run()
+    counters = run.pipeline.accounts.counters
+    assert counters["read"] == 36
+    assert counters["skipped.not a line"] == 6
+    assert counters["unknown.missing"] == 1
+    assert counters["unknown.out of range"] == 1
+    assert run.pipeline.accounts.balanced
+    assert [row["verdict"] for row in rows].count("unknown") == 2
+    assert rows[4]["score"] is None
+    assert rows[4]["reason"] == "missing"
+
+
+def test_an_outage_is_told_once_waited_out_and_gone_on_from_the_checkpoint(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    source = ScriptedSource(60, fails={20: SourceUnavailableError("gone")})
+    again = iter([SourceUnavailableError("still gone")])
+    original = source.batches
+
+    def twice(checkpoint: str | None) -> Iterator[Batch]:
+        if checkpoint == "20" and (error := next(again, None)) is not None:
+            source.starts.append(checkpoint)
+            raise error
+        yield from original(checkpoint)
+
+    source.batches = twice  # type: ignore[method-assign]
+    run = Run(tmp_path, loaded, source)
+    rows = run()
+    assert times(rows) == wanted(60)
+    assert source.starts == [None, "20", "20"]
+    assert len(run.waits) == 2
+    assert run.said == ["scripted: gone; trying again", "scripted: answers again"]
+
+
+def test_a_source_that_fails_for_good_loses_nothing_that_was_read(tmp_path: Path, loaded: Bundle) -> None:
+    run = Run(tmp_path, loaded, ScriptedSource(60, fails={30: SourceError("broken")}))
+    with pytest.raises(SourceError, match="broken"):
+        run()
+    assert times(run.rows()) == wanted(30)
+
+
+def test_while_the_disk_is_full_reading_waits_and_nothing_is_lost(
+    tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, loaded, ScriptedSource(300, block=100))
+    full = [LedgerUnavailableError("disk full")] * 3
+    commit = run.ledger.commit
+
+    def refusing(**parts: Any) -> None:
+        if full and run.pipeline.accounts.counters["read"] > 100:
+            raise full.pop()
+        commit(**parts)
+
+    monkeypatch.setattr(run.ledger, "commit", refusing)
+    rows = run()
+    assert times(rows) == wanted(300)
+    assert len(run.waits) == 3
+    assert run.said == [
+        "ledger: disk full; reading waits until it can be written",
+        "ledger: can be written again",
+    ]
+
+
+def test_stopped_while_the_disk_is_full_the_rows_are_left_to_the_next_start(
+    tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Run(tmp_path, loaded, ScriptedSource(300, block=100))
+    commit = first.ledger.commit
+
+    def refusing(**parts: Any) -> None:
+        if parts["checkpoint"] != "100":
+            first.pipeline.stop()
+            raise LedgerUnavailableError("disk full")
+        commit(**parts)
+
+    monkeypatch.setattr(first.ledger, "commit", refusing)
+    first()
+    assert first.said == ["ledger: disk full; 100 rows are left to the next start"]
+    rows = Run(tmp_path, loaded, ScriptedSource(300, block=100))()
+    assert times(rows) == wanted(300)
+
+
+def test_a_second_process_scores_as_the_first_would_have(tmp_path: Path, loaded: Bundle) -> None:
+    def blocks_of_5(folder: Path) -> list[float]:
+        folder.mkdir()
+        found: list[dict[str, Any]] = []
+        for _ in range(5):
+            found = Run(folder, loaded, ScriptedSource(100, block=5), most_rows=25)()
+        return [row["score"] for row in found]
+
+    parts = blocks_of_5(tmp_path / "parts")
+    (tmp_path / "whole").mkdir()
+    whole = [row["score"] for row in Run(tmp_path / "whole", loaded, ScriptedSource(100))()]
+    assert len(parts) == 100
+    np.testing.assert_allclose(parts, whole, rtol=1e-3)
+
+
+def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(tmp_path: Path, loaded: Bundle) -> None:
+    source = ScriptedSource(10, fails={0: SourceUnavailableError("gone")})
+    run = Run(tmp_path, loaded, source, wait=None)
+    waiting = threading.Event()
+    run.pipeline._backoff.next_wait = lambda: waiting.set() or 3600.0  # type: ignore[method-assign, func-returns-value]
+    thread = threading.Thread(target=run.pipeline.run)
+    thread.start()
+    assert waiting.wait(30)
+    run.pipeline.stop()
+    thread.join(30)
+    assert not thread.is_alive()
+    run.ledger.close()
+
+
+def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None:
+    seen: list[int] = []
+
+    class Direct:
+        name = "direct"
+
+        def check(self) -> None: ...
+        def resume(self, position: str | None) -> None: ...
+        def position(self) -> str | None: ...
+        def close(self) -> None: ...
+
+        def encode(self, results: Results) -> bytes:
+            seen.append(len(results))
+            return b""
+
+        def deliver(self, payloads: Any) -> None:
+            assert payloads == [b""]
+
+    watched: list[Results] = []
+    pipeline = Pipeline(
+        ScriptedSource(100),
+        loaded,
+        direct=[Direct()],
+        report=seen.append,  # type: ignore[arg-type]
+        watch=watched.append,
+        most_rows=25,
+    )
+    pipeline.run()
+    assert seen == [10, 10, 5]
+    assert [len(results) for results in watched] == [10, 10, 5]

@@ -1,0 +1,128 @@
+"""`edge-detect run`: from a feed to verdicts, stopped cleanly, and one clear line for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.commands import assert_one_clear_line
+
+if TYPE_CHECKING:
+    from support.commands import Command
+
+    from edge_runtime.influxdb import InfluxClient
+
+PROGRAM = Path(sys.executable).parent / "edge-detect"
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_a_simulated_feed_gives_json_lines_and_accounts(command: Command, bundle: Path) -> None:
+    done = command("edge-detect", "run", "--bundle", bundle, "--rows", 50, "--speed", 0, "--machines", 2)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(rows) == 50
+    assert {row["machine_id"] for row in rows} == {"machine-1", "machine-2"}
+    assert b"50 rows read" in done.stderr
+
+
+def test_without_a_bundle_the_embedded_one_scores(command: Command) -> None:
+    done = command("edge-detect", "run", "--rows", 5, "--speed", 0)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+
+
+def test_a_file_is_followed_into_a_file_and_not_twice(command: Command, bundle: Path, tmp_path: Path) -> None:
+    rows = "".join(f"2026-01-01T00:00:{i:02}Z,m1,55,1.2,50,235\n" for i in range(30))
+    (tmp_path / "in.csv").write_text("time,machine_id,temperature,vibration,pressure,power\n" + rows)
+    words = ("edge-detect", "run", "--bundle", bundle, "--source", "csv", "--input", "in.csv")
+    for _ in range(2):
+        done = command(*words, "--sink", "jsonl", "--output", "out.jsonl")
+        assert done.returncode == 0, done.stderr
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 30
+    assert b"0 rows wait" in done.stderr
+
+
+def test_lines_on_standard_input_are_scored(command: Command, bundle: Path) -> None:
+    feed = b'{"time":1767225600,"temperature":55,"vibration":1.2,"pressure":50,"power":235}\n'
+    done = command("edge-detect", "run", "--bundle", bundle, "--source", "stdin", stdin=feed * 3)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 1
+
+
+def test_the_settings_come_from_a_file_and_options_win(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "e.toml").write_text(f'[run]\nbundle = "{bundle}"\nrows = 7\n[simulate]\nspeed = 0\n')
+    assert len(command("edge-detect", "run", "--config", "e.toml").stdout.splitlines()) == 7
+    assert len(command("edge-detect", "run", "--config", "e.toml", "--rows", 3).stdout.splitlines()) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "run", "--bundle", bundle],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert b"rows read" in errors
+    assert b"Traceback" not in errors
+
+
+def test_a_reader_that_goes_away_is_no_traceback(bundle: Path) -> None:
+    line = f"{PROGRAM} run --bundle {bundle} --speed 0 | head -2"
+    done = subprocess.run(["/bin/bash", "-c", line], capture_output=True, timeout=120, check=False)
+    assert len(done.stdout.splitlines()) == 2
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "named"),
+    [
+        (("--source", "kafka"), 2, ("kafka",)),
+        (("--sink", "nowhere"), 2, ("nowhere",)),
+        (("--source", "csv"), 2, ("--input",)),
+        (("--source", "csv", "--input", "none.csv"), 2, ("none.csv",)),
+        (("--sink", "jsonl"), 2, ("--output",)),
+        (("--sink", "jsonl", "--output", "no/folder/x"), 1, ("no/folder/x", "cannot write")),
+        (("--config", "none.toml"), 2, ("none.toml",)),
+        (("--bundle", "none.onnx"), 2, ("none.onnx",)),
+        (("--source", "influx"), 2, ("--database", "--bucket")),
+        (("--source", "influx", "--url", "ftp://x", "--database", "d"), 2, ("ftp://x",)),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_what_cannot_be_run_is_one_clear_line(
+    command: Command, words: tuple[str, ...], code: int, named: tuple[str, ...]
+) -> None:
+    assert_one_clear_line(command("edge-detect", "run", *words), code, *named)
+
+
+def test_a_server_that_is_not_there_and_a_database_that_is_not(
+    command: Command, database: InfluxClient
+) -> None:
+    influx = ("edge-detect", "run", "--source", "influx")
+    nobody = f"http://127.0.0.1:{free_port()}"
+    done = command(*influx, "--url", nobody, "--database", "plant")
+    assert_one_clear_line(done, 1, nobody)
+    done = command(*influx, "--url", database.settings.url, "--database", "nowhere")
+    assert_one_clear_line(done, 1, "nowhere")
