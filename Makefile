@@ -34,6 +34,10 @@ bench: $(READY) ## How fast scoring is on this machine.
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on --benchmark-warmup-iterations=1000
 	$(BIN)/edge-detect bench
 
+.PHONY: quality
+quality: $(READY) ## What is found on the data below DATA, a folder: make quality DATA=DIR [NAME=simulated].
+	$(BIN)/python benchmarks/quality/run.py $(NAME) --data $(DATA)
+
 .PHONY: kit
 kit: $(READY) ## An archive that installs on a gateway without a network, in build/kit.
 	$(BIN)/python packaging/kit/build_kit.py --output $(BUILD)/kit

@@ -1,0 +1,77 @@
+"""Detection quality on real and simulated data: `make quality DATA=DIR`.
+
+Thresholds never come from test rows. Prints a table for each data set, and writes build/quality.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from simulated import measure_simulated
+from skab import measure_skab
+
+from edge_runtime.errors import EdgeDetectError
+from trainer.fit import Settings
+
+MEASURES = {"simulated": measure_simulated, "skab": measure_skab}
+
+
+def main() -> int:
+    """Measures and prints; returns the exit code."""
+    defaults = Settings()
+    parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
+    parser.add_argument("name", nargs="*", choices=[*MEASURES, []], help="one of the data sets alone")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("EDGE_DETECT_DATA"),
+        help="the folder with simulated/ and skab/",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="training seeds")
+    parser.add_argument(
+        "--percentile", type=float, default=99.6, help="the threshold's, of normal validation"
+    )
+    parser.add_argument("--noise", type=float, default=defaults.noise)
+    parser.add_argument("--smooth", type=int, default=defaults.smooth)
+    parser.add_argument("--output", type=Path, default=Path("build/quality.json"))
+    options = parser.parse_args()
+    if options.data is None:
+        parser.error("name a folder with --data, or set EDGE_DETECT_DATA")
+    settings = [Settings(seed=seed, noise=options.noise, smooth=options.smooth) for seed in options.seeds]
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{line}, {time.monotonic() - started:.0f} s\n")
+
+    found = {}
+    try:
+        for name in options.name or MEASURES:
+            found[name] = MEASURES[name](Path(options.data) / name, settings, options.percentile, say)
+            print(_table(name, found[name]))
+    except EdgeDetectError as error:
+        sys.stderr.write(f"quality: {error}\n")
+        return error.exit_code
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    document = {"seeds": options.seeds, "percentile": options.percentile, "found": found}
+    options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def _table(name: str, found: dict[str, dict[str, dict[str, float]]]) -> str:
+    """One line a method or severity: mean, and standard deviation over training seeds."""
+    figures = list(next(iter(found.values())))
+    widths = [max(len(figure) + 2, 15) for figure in figures]
+    lines = ["", f"{name:<22}" + "".join(f"{f:>{w}}" for f, w in zip(figures, widths, strict=True))]
+    for row, values in found.items():
+        cells = [f"{values[f]['mean']:.3f} ± {values[f]['sd']:.3f}" for f in figures]
+        lines.append(f"{row:<22}" + "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
