@@ -1,8 +1,8 @@
 """Simulated machines: fitted on train, threshold from val, tested on three files of each severity.
 
 The folder holds train.csv.gz and val.csv.gz with normal rows, and test-severity-S-N.csv.gz with labelled
-ones. A drift is labelled from 30 % of its ramp on, so not even flagging all rows that are truly off reaches an
-F1 of 1. The grey F1 leaves out the rows before each labelled drift that belong to its ramp.
+ones. A drift is labelled from 30 % of its ramp on, so not even flagging all rows that are truly off reaches
+an F1 of 1. The grey F1 leaves out the rows before each labelled drift that belong to its ramp.
 """
 
 from __future__ import annotations
