@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Delays", "EventReport", "Stretch", "match_events", "stretches"]
+__all__ = [
+    "ALARM_JOIN_NS",
+    "Delays",
+    "EventReport",
+    "Stretch",
+    "match_events",
+    "observed_seconds",
+    "stretches",
+]
 
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400.0
+# Flagged rows no further apart are one alarm.
+ALARM_JOIN_NS = 60 * SECOND_NS
 # So many usual steps without a row are a hole in the data: nothing is known to go on across it.
 HOLE_STEPS = 10
 
@@ -114,7 +124,7 @@ def match_events(
     rows_flags: NDArray[np.bool_],
     *,
     slack_ns: int = 30 * SECOND_NS,
-    join_ns: int = 60 * SECOND_NS,
+    join_ns: int = ALARM_JOIN_NS,
 ) -> EventReport:
     """Compares events with flagged rows.
 
@@ -137,7 +147,7 @@ def match_events(
     false_alarms, seconds = 0, 0.0
     for machine, index in _by_machine(rows_times, rows_machines):
         times, flags = rows_times[index], rows_flags[index]
-        seconds += _observed_s(times)
+        seconds += observed_seconds(times)
         events = [event for event in true if event.machine == machine]
         flagged = times[flags]
         for event in events:
@@ -203,7 +213,7 @@ def _step(times: NDArray[np.int64]) -> float:
     return float(np.median(steps)) if len(steps) else 0.0
 
 
-def _observed_s(times: NDArray[np.int64]) -> float:
+def observed_seconds(times: NDArray[np.int64]) -> float:
     """Seconds that the rows stand for: a row after a hole stands for one step, not for the hole."""
     step = _step(times)
     steps = np.diff(times)

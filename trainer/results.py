@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.bundle.metadata import Threshold
+from trainer.budget import threshold_for_budget
 from trainer.calibrate import calibrate, verdicts
 from trainer.evaluate import evaluate
 from trainer.rows import replacing
@@ -17,14 +19,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Hold, Threshold
+    from edge_runtime.bundle.metadata import Hold
+    from trainer.budget import AlarmBudget, BudgetThreshold
     from trainer.calibrate import ThresholdMethod
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
     from trainer.evaluate import Evaluation
     from trainer.fit import Epoch
 
-__all__ = ["Assessment", "Results", "assess", "choose_threshold"]
+__all__ = ["Assessment", "Results", "assess", "choose_threshold", "keep_budget"]
 
 STRETCH_ROWS = 1800
 
@@ -68,6 +71,19 @@ def choose_threshold(
     return calibrate(method, scores, labels, machines=val.machines[rows], percentile=percentile, hold=hold)
 
 
+def keep_budget(
+    val: Split, detector: Detector, budget: AlarmBudget, *, hold: Hold, seed: int
+) -> tuple[Threshold, BudgetThreshold]:
+    """The threshold that keeps a false-alarm budget, from the normal rows of validation."""
+    rows = np.flatnonzero(val.finite)
+    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
+    normal = val.normal[rows]
+    found = threshold_for_budget(
+        scores[normal], val.times[rows][normal], val.machines[rows][normal], budget, seed=seed
+    )
+    return Threshold(found.value, "false_alarms", None, str(budget), found.rows, hold), found
+
+
 def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
     """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels."""
     rows = split.finite
@@ -100,6 +116,7 @@ class Results:
         parameters: Number of trained weights.
         seed: Of every random choice.
         run_id: The MLflow run; None where nothing was tracked.
+        budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
     """
 
     output: Path
@@ -113,6 +130,7 @@ class Results:
     parameters: int
     seed: int
     run_id: str | None
+    budget: BudgetThreshold | None = None
 
     @property
     def best(self) -> Epoch:
@@ -132,6 +150,7 @@ class Results:
             "val_loss": self.best.val_loss,
             "fit_seconds": round(sum(epoch.seconds for epoch in self.history), 3),
             "threshold": asdict(self.threshold),
+            "budget": None if self.budget is None else asdict(self.budget),
             "validation": self.validation.to_dict(),
             "test": self.test.to_dict(),
             "mlflow_run_id": self.run_id,
@@ -180,7 +199,9 @@ class Results:
         else:
             lines += ["Test: without labels, so only the rate of alarms is known.", ""]
         best, chosen = self.best, self.threshold
-        how = f"percentile {100 * chosen.quantile:g}" if chosen.quantile is not None else "best F1"
+        how = "best F1" if chosen.metric == "f1" else f"{chosen.metric} false alarms a machine"
+        if chosen.quantile is not None:
+            how = f"percentile {100 * chosen.quantile:g}"
         facts = {
             "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
@@ -193,6 +214,12 @@ class Results:
             "plots": str(self.output / "plots"),
             "MLflow run": self.run_id or "not tracked",
         }
+        if self.budget is not None:
+            low, high, days = self.budget.low, self.budget.high, self.budget.machine_days
+            far = ", which is rarer than this time can show" if self.budget.extrapolated else ""
+            facts["to expect"] = (
+                f"{low:.0f} to {high:.0f} of them, 9 times of 10 (from {days:.1f} machine-days{far})"
+            )
         skipped = self.validation.not_scored + self.test.not_scored
         if skipped:
             facts["rows left out"] = f"{skipped:,} of validation and test, with readings missing"

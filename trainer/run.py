@@ -14,12 +14,13 @@ from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
 from trainer.provenance import provenance
-from trainer.results import Results, assess, choose_threshold
+from trainer.results import Results, assess, choose_threshold, keep_budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from trainer.budget import AlarmBudget
     from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
@@ -43,6 +44,7 @@ class Plan:
         method: How to choose the threshold.
         percentile: For the threshold by percentile.
         hold: The verdict's.
+        budget: False alarms that a machine may raise, instead of method and percentile; None for those.
         units: Sensor to its unit, before what the data says.
         physical_ranges: Sensor to the lowest and highest reading it can give, before what the data says.
         cadence_seconds: Time between two rows of one machine; None for what the data says.
@@ -56,6 +58,7 @@ class Plan:
     method: ThresholdMethod = "percentile"
     percentile: float = 99.6
     hold: Hold = DEFAULT_HOLD
+    budget: AlarmBudget | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     physical_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     cadence_seconds: float | None = None
@@ -107,7 +110,15 @@ def run_fit(
 
     fitted = fit(data, plan.settings, epoch_done)
     detector = fitted.detector
-    threshold = choose_threshold(data.val, detector, plan.method, percentile=plan.percentile, hold=plan.hold)
+    kept = None
+    if plan.budget is None:
+        threshold = choose_threshold(
+            data.val, detector, plan.method, percentile=plan.percentile, hold=plan.hold
+        )
+    else:
+        threshold, kept = keep_budget(
+            data.val, detector, plan.budget, hold=plan.hold, seed=plan.settings.seed
+        )
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
 
@@ -139,6 +150,7 @@ def run_fit(
         parameters=fitted.network.parameter_count,
         seed=plan.settings.seed,
         run_id=tracker.run_id,
+        budget=kept,
     )
     results.write(plan.output / "metrics.json")
     if plan.plots:
@@ -176,6 +188,7 @@ def _params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "sensors": ",".join(data.sensors),
         "threshold_method": plan.method,
         "percentile": plan.percentile,
+        "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
         "train_rows": len(data.train),
         "val_rows": len(data.val),

@@ -108,9 +108,9 @@ class Threshold:
 
     Attributes:
         value: The score; finite and positive.
-        method: How it was chosen: "percentile" or "best_f1".
+        method: How it was chosen: "percentile", "best_f1" or "false_alarms".
         quantile: For "percentile", which one, 0 to 1.
-        metric: For a method that maximises one, its name.
+        metric: For "best_f1", "f1"; for "false_alarms", the budget of a machine, such as "1/week".
         rows: Number of rows that it was chosen on.
         hold: The verdict's adaptive hold.
         per_machine: Machine id to the score that replaces `value` for that machine.

@@ -84,6 +84,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
     percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.6,
+    false_alarms: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead of --threshold: how often a machine may cry wolf, such as 1/day or 1/week.",
+            show_default=False,
+        ),
+    ] = None,
     hold: Annotated[
         str,
         typer.Option(
@@ -136,12 +143,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
     _need_torch()
 
+    from trainer.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
     from trainer.provenance import git_revision  # noqa: PLC0415
     from trainer.run import Plan, run_fit  # noqa: PLC0415
     from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
 
+    budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
     plan = Plan(
         output=output,
         settings=Settings(
@@ -159,6 +168,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         method=threshold.value,
         percentile=percentile,
         hold=parse_hold(hold),
+        budget=budget,
         units=units,
         physical_ranges=ranges,
         cadence_seconds=cadence,
