@@ -2,9 +2,9 @@
 
 Scores of neighbouring rows are not independent, so exceedances of a high level that lie close together are
 one cluster, and only its peak counts. The peaks' excess over the level follows a generalised Pareto
-distribution (Pickands, 1975; Davison and Smith, 1990, "Models for exceedances over high thresholds"), fitted here by
-probability-weighted moments (Hosking and Wallis, 1987), which stay sane where peaks are few. The interval
-resamples whole hours, for the same reason.
+distribution (Pickands, 1975; Davison and Smith, 1990, "Models for exceedances over high thresholds"), fitted
+here by probability-weighted moments (Hosking and Wallis, 1987), which stay sane where peaks are few. The
+interval resamples whole hours, for the same reason.
 """
 
 from __future__ import annotations
@@ -210,8 +210,8 @@ def _interval(
     """Of the number of alarms in a period.
 
     The tail is refitted to resampled hours. By as much as a resampled rate is below the budget, the true one
-    may be above it (the basic bootstrap on the logarithm, Davison and Hinkley, 1997, section 5.2); then chance
-    adds its own.
+    may be above it (the basic bootstrap on the logarithm, Davison and Hinkley, 1997, section 5.2); then
+    chance adds its own.
     """
     random = np.random.default_rng(seed)
     counts = []
