@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from onnx import ModelProto, NodeProto
 
+    from trainer.averaging import ResidualAverage
     from trainer.detector import Detector
     from trainer.smoothing import ScoreSmoothing
 
@@ -41,6 +42,10 @@ class _Builder:
     def constant(self, name: str, value: NDArray[Any]) -> str:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
+
+    def shared(self, name: str, value: NDArray[Any]) -> str:
+        """A constant that several parts use: added once."""
+        return name if any(known.name == name for known in self.constants) else self.constant(name, value)
 
     def node(self, operator: str, output: str, *inputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, list(inputs), [output], name=output, **attributes))
@@ -67,6 +72,10 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     scaled = graph.node("Div", "scaled", centred, scale)
     reproduced = _network(graph, detector.network, scaled)
     residual = graph.node("Sub", "residual", scaled, reproduced)
+    state_parts: list[str] = []
+    if detector.average is not None:
+        alone = detector.smoothing is None
+        residual = _averaged(graph, detector.average, residual, state_parts, alone=alone)
     if (whitening := detector.whitening) is not None:
         centre = graph.constant("whitening.centre", whitening.centre)
         about = graph.node("Sub", "residual_about_centre", residual, centre)
@@ -79,7 +88,11 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
         errors = graph.node("Mul", "errors", squared, share)
     else:
         own = graph.node("Mul", "own_errors", squared, share)
-        errors = _smoothed(graph, detector.smoothing, own, sensor_axis)
+        errors = _smoothed(
+            graph, detector.smoothing, own, sensor_axis, state_parts, averaged=detector.state_rows[0]
+        )
+    if len(state_parts) > 1:
+        graph.node("Concat", "state_out", *state_parts, axis=0)
     graph.node("ReduceSum", "score", errors, sensor_axis, keepdims=0)
     unscaled = graph.node("Mul", "unscaled", reproduced, scale)
     graph.node("Add", "expected", unscaled, offset)
@@ -110,21 +123,70 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     return model
 
 
-def _smoothed(graph: _Builder, smoothing: ScoreSmoothing, own_errors: str, sensor_axis: str) -> str:
+def _averaged(
+    graph: _Builder, average: ResidualAverage, residual: str, state_parts: list[str], *, alone: bool
+) -> str:
+    """The residuals' weighted mean over the last rows."""
+    rows = average.rows
+    before = "state" if alone else _state_rows(graph, "averaged", 0, rows - 1)
+    series = graph.node("Concat", "residual_series", before, residual, axis=0)
+    state_parts.append(_last_rows(graph, "" if alone else "averaged", series, rows - 1))
+    image_axes = _image_axes(graph)
+    image = graph.node("Unsqueeze", "residual_image", series, image_axes)
+    kernel = graph.constant("average.kernel", average.weights.reshape(1, 1, rows, 1))
+    averaged = graph.node("Conv", "average_image", image, kernel, kernel_shape=[rows, 1])
+    return graph.node("Squeeze", "average_residual", averaged, image_axes)
+
+
+def _state_rows(graph: _Builder, part: str, start: int, stop: int) -> str:
+    """These rows of the state."""
+    return graph.node(
+        "Slice",
+        f"{part}_state",
+        "state",
+        graph.constant(f"{part}_state_start", np.asarray([start], np.int64)),
+        graph.constant(f"{part}_state_stop", np.asarray([stop], np.int64)),
+        _row_axis(graph),
+    )
+
+
+def _last_rows(graph: _Builder, part: str, series: str, rows: int) -> str:
+    """The part of the state that is handed on: all of it when it has no name."""
+    name = f"{part}_state_out".lstrip("_")
+    start = graph.constant(f"{name}_start", np.asarray([-rows], np.int64))
+    stop = graph.shared("end", np.asarray([np.iinfo(np.int64).max], np.int64))
+    return graph.node("Slice", name, series, start, stop, _row_axis(graph))
+
+
+def _row_axis(graph: _Builder) -> str:
+    return graph.shared("row_axis", np.asarray([0], np.int64))
+
+
+def _image_axes(graph: _Builder) -> str:
+    return graph.shared("image_axes", np.asarray([0, 1], np.int64))
+
+
+def _smoothed(
+    graph: _Builder,
+    smoothing: ScoreSmoothing,
+    own_errors: str,
+    sensor_axis: str,
+    state_parts: list[str],
+    *,
+    averaged: int,
+) -> str:
     """The errors, held up by the last rows' capped mean: `trainer.detector`, node for node."""
+    smoothed = smoothing.rows - 1
     tiny = graph.constant("tiny", np.asarray(TINY, np.float32))
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
     one = graph.constant("one", np.asarray(1.0, np.float32))
     own = graph.node("ReduceSum", "own_score", own_errors, sensor_axis, keepdims=1)
     part = graph.node("Div", "cap_over_own", cap, graph.node("Add", "own_and_tiny", own, tiny))
     capped = graph.node("Mul", "capped", own_errors, graph.node("Min", "kept_part", part, one))
-    series = graph.node("Concat", "series", "state", capped, axis=0)
-    start = graph.constant("state_start", np.asarray([1 - smoothing.rows], np.int64))
-    end = graph.constant("state_end", np.asarray([np.iinfo(np.int64).max], np.int64))
-    graph.node(
-        "Slice", "state_out", series, start, end, graph.constant("row_axis", np.asarray([0], np.int64))
-    )
-    image_axes = graph.constant("image_axes", np.asarray([0, 1], np.int64))
+    before = "state" if not averaged else _state_rows(graph, "smoothed", averaged, averaged + smoothed)
+    series = graph.node("Concat", "series", before, capped, axis=0)
+    state_parts.append(_last_rows(graph, "smoothed" if averaged else "", series, smoothed))
+    image_axes = _image_axes(graph)
     image = graph.node("Unsqueeze", "series_image", series, image_axes)
     pooled = graph.node("AveragePool", "mean_image", image, kernel_shape=[smoothing.rows, 1])
     mean = graph.node("Squeeze", "mean", pooled, image_axes)

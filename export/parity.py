@@ -66,15 +66,31 @@ class Tolerance:
                 value = value.relu()
         reproduced: NDArray[np.float64] = 4 * variance.sqrt().numpy()
         if (whitening := detector.whitening) is not None:
-            about = scaled - value - torch.from_numpy(whitening.centre).double()
-            matrix = torch.from_numpy(whitening.matrix).double()
-            # Each subtraction is rounded too, to a part of the larger of its two sides.
             rounded = EPSILON**2 * (scaled * scaled + value * value)
-            _, variance = _linear(about, variance + rounded, matrix, torch.zeros(()).double())
+            residual, variance = scaled - value, variance + rounded
+            if (average := detector.average) is not None:
+                residual, variance = _averaged(residual, variance, torch.from_numpy(average.weights).double())
+            about = residual - torch.from_numpy(whitening.centre).double()
+            matrix = torch.from_numpy(whitening.matrix).double()
+            _, variance = _linear(about, variance, matrix, torch.zeros(()).double())
         absolute = 16 * variance.numpy() / RELATIVE_TOLERANCE / readings.shape[1]
         if (smoothing := detector.smoothing) is not None:
             absolute = _smoothed(absolute, smoothing.rows)
         return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute)
+
+
+def _averaged(
+    residual: torch.Tensor, variance: torch.Tensor, weights: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A weighted mean over the last rows, and by how much, squared, it may be off."""
+
+    def mean(series: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+        padded = nn.functional.pad(series, (0, 0, len(by) - 1, 0))
+        return nn.functional.conv2d(padded[None, None], by.reshape(1, 1, -1, 1))[0, 0]
+
+    squares = weights * weights
+    roundings = len(weights) * EPSILON**2 * mean(residual * residual, squares)
+    return mean(residual, weights), mean(variance, squares) + roundings
 
 
 def _smoothed(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:

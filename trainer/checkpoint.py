@@ -5,6 +5,7 @@ model.json          its architecture
 scaler.json         offset and scale of every sensor
 whitening.json      how residuals are weighed; not there where they are not
 smoothing.json      how scores are smoothed; not there where they are not
+average.json        how residuals are averaged; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -20,6 +21,7 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
+from trainer.averaging import ResidualAverage
 from trainer.detector import Detector
 from trainer.models.base import Architecture, build
 from trainer.scaler import SensorScaler
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint"]
 
 Part = TypeVar("Part")
-WHITENING, SMOOTHING = "whitening.json", "smoothing.json"
+WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Checkpoint:
         scaler: How raw readings are scaled.
         whitening: How residuals are weighed; None for as they are.
         smoothing: How scores are smoothed; None for as they are.
+        average: How residuals are averaged; None for as they are.
         sensors: The input columns.
         threshold: When a row is anomalous.
         cadence_seconds: Time between two rows of one machine.
@@ -60,6 +63,7 @@ class Checkpoint:
     scaler: SensorScaler
     whitening: ResidualWhitening | None
     smoothing: ScoreSmoothing | None
+    average: ResidualAverage | None
     sensors: tuple[Sensor, ...]
     threshold: Threshold
     cadence_seconds: float
@@ -70,7 +74,7 @@ class Checkpoint:
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(self.network, self.scaler, self.whitening, self.smoothing)
+        return Detector(self.network, self.scaler, self.whitening, self.smoothing, self.average)
 
     def save(self, folder: Path) -> None:
         """Writes the folder, made when missing."""
@@ -83,7 +87,8 @@ class Checkpoint:
         architecture: Any = self.network.architecture
         _write(folder / "model.json", architecture.to_dict())
         _write(folder / "scaler.json", self.scaler.to_dict())
-        for name, part in ((WHITENING, self.whitening), (SMOOTHING, self.smoothing)):
+        parts = {WHITENING: self.whitening, SMOOTHING: self.smoothing, AVERAGE: self.average}
+        for name, part in parts.items():
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
@@ -120,6 +125,7 @@ class Checkpoint:
                 scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
                 whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
                 smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
+                average=_optional(folder / AVERAGE, ResidualAverage.from_dict),
                 sensors=tuple(
                     Sensor(
                         s["name"],

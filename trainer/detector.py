@@ -11,6 +11,7 @@ from torch import nn
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from trainer.averaging import ResidualAverage
     from trainer.scaler import SensorScaler
     from trainer.smoothing import ScoreSmoothing
     from trainer.whitening import ResidualWhitening
@@ -30,14 +31,16 @@ class Detector(nn.Module):
     Args:
         network: Reproduces scaled rows, such as `SensorAutoencoder`.
         scaler: Fitted on normal training rows.
-        whitening: Fitted on their residuals; None for none.
-        smoothing: Over the last rows; None for none.
+        whitening: Fitted on their residuals, averaged if they are; None for none.
+        smoothing: Of the score over the last rows; None for none.
+        average: Of the residuals over the last rows, before they are whitened; None for none.
     """
 
     offset: torch.Tensor
     scale: torch.Tensor
     centre: torch.Tensor
     matrix: torch.Tensor
+    kernel: torch.Tensor
 
     def __init__(
         self,
@@ -45,22 +48,33 @@ class Detector(nn.Module):
         scaler: SensorScaler,
         whitening: ResidualWhitening | None = None,
         smoothing: ScoreSmoothing | None = None,
+        average: ResidualAverage | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.scaler = scaler
         self.whitening = whitening
         self.smoothing = smoothing
+        self.average = average
         self.register_buffer("offset", torch.from_numpy(scaler.offset.copy()))
         self.register_buffer("scale", torch.from_numpy(scaler.scale.copy()))
         if whitening is not None:
             self.register_buffer("centre", torch.from_numpy(whitening.centre.copy()))
             self.register_buffer("matrix", torch.from_numpy(whitening.matrix.copy()))
+        if average is not None:
+            self.register_buffer("kernel", torch.from_numpy(average.weights).reshape(1, 1, -1, 1))
 
     @property
     def state_shape(self) -> tuple[int, ...] | None:
         """Of what one call leaves to the next of the same machine; None without memory."""
-        return None if self.smoothing is None else (self.smoothing.rows - 1, len(self.scaler.offset))
+        rows = sum(self.state_rows)
+        return (rows, len(self.scaler.offset)) if rows else None
+
+    @property
+    def state_rows(self) -> tuple[int, int]:
+        """Rows of the state: first residuals to average, then errors to smooth."""
+        averaged = 0 if self.average is None else self.average.rows - 1
+        return averaged, 0 if self.smoothing is None else self.smoothing.rows - 1
 
     def forward(
         self, readings: torch.Tensor, state: torch.Tensor | None = None
@@ -77,11 +91,20 @@ class Detector(nn.Module):
         scaled = (readings - self.offset) / self.scale
         reproduced = self.network(scaled)
         residual = scaled - reproduced
+        if self.state_shape is not None and state is None:
+            state = residual.new_zeros(self.state_shape)
+        parts: list[torch.Tensor] = []
+        if self.average is not None and state is not None:
+            series = torch.cat([state[: self.state_rows[0]], residual])
+            parts.append(series[-self.state_rows[0] :])
+            residual = nn.functional.conv2d(series[None, None], self.kernel)[0, 0]
         if self.whitening is not None:
             residual = (residual - self.centre) @ self.matrix
         errors = residual * residual * (1.0 / readings.shape[1])
-        if self.smoothing is not None:
-            errors, state = _smooth(self.smoothing, errors, state)
+        if self.smoothing is not None and state is not None:
+            errors, part = _smooth(self.smoothing, errors, state[self.state_rows[0] :])
+            parts.append(part)
+        state = torch.cat(parts) if parts else None
         return errors.sum(1), errors, reproduced * self.scale + self.offset, state
 
     @torch.no_grad()
@@ -110,11 +133,9 @@ class Detector(nn.Module):
 
 
 def _smooth(
-    smoothing: ScoreSmoothing, errors: torch.Tensor, state: torch.Tensor | None
+    smoothing: ScoreSmoothing, errors: torch.Tensor, state: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The errors, raised where the last rows' capped mean is above their sum; and the state."""
-    if state is None:
-        state = errors.new_zeros(smoothing.rows - 1, errors.shape[1])
     own = errors.sum(1, keepdim=True)
     capped = errors * torch.clamp(smoothing.cap / (own + TINY), max=1.0)
     series = torch.cat([state, capped])

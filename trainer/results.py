@@ -133,9 +133,9 @@ class Results:
     budget: BudgetThreshold | None = None
 
     @property
-    def best(self) -> Epoch:
-        """The epoch whose network was kept."""
-        return [epoch for epoch in self.history if epoch.best][-1]
+    def best(self) -> Epoch | None:
+        """The epoch whose network was kept; None for a model in closed form."""
+        return next((epoch for epoch in reversed(self.history) if epoch.best), None)
 
     def to_dict(self) -> dict[str, Any]:
         """What metrics.json holds."""
@@ -145,9 +145,9 @@ class Results:
             "parameters": self.parameters,
             "batch_size": self.batch_size,
             "epochs": len(self.history),
-            "best_epoch": self.best.number,
-            "train_loss": self.best.train_loss,
-            "val_loss": self.best.val_loss,
+            "best_epoch": self.best and self.best.number,
+            "train_loss": self.best and self.best.train_loss,
+            "val_loss": self.best and self.best.val_loss,
             "fit_seconds": round(sum(epoch.seconds for epoch in self.history), 3),
             "threshold": asdict(self.threshold),
             "budget": None if self.budget is None else asdict(self.budget),
@@ -166,7 +166,8 @@ class Results:
         """Draws the training curve, the scores, ROC and precision-recall, and a scored stretch of test."""
         from trainer.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
 
-        plot_training(folder / "training.png", self.history)
+        if self.history:
+            plot_training(folder / "training.png", self.history)
         test, threshold = data.test, self.threshold.value
         rows = test.finite
         if not rows.any():
@@ -205,7 +206,9 @@ class Results:
         facts = {
             "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
-            "best epoch": f"{best.number} of {len(self.history)}, validation loss {best.val_loss:.6f}",
+            "best epoch": "none: in closed form"
+            if best is None
+            else f"{best.number} of {len(self.history)}, validation loss {best.val_loss:.6f}",
             "model": f"{self.parameters:,} parameters, seed {self.seed}",
             "bundle": str(self.bundle),
             "digest": self.digest,

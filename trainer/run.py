@@ -128,6 +128,7 @@ def run_fit(
         scaler=fitted.scaler,
         whitening=fitted.whitening,
         smoothing=fitted.smoothing,
+        average=fitted.average,
         sensors=_sensors(data, plan),
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
@@ -234,7 +235,9 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     """Everything that was found and written."""
     tracker.log_metrics({f"val_{name}": value for name, value in results.validation.metrics.items()})
     tracker.log_metrics({f"test_{name}": value for name, value in results.test.metrics.items()})
-    tracker.log_metrics({"threshold": results.threshold.value, "best_epoch": fitted.best.number})
+    tracker.log_metrics({"threshold": results.threshold.value})
+    if fitted.best is not None:
+        tracker.log_metrics({"best_epoch": fitted.best.number})
     tracker.set_tag("bundle_digest", results.digest)
     tracker.log_folder(plan.output / "checkpoint", "checkpoint")
     if plan.plots:

@@ -53,6 +53,7 @@ OPERATORS = {
     },
     "AveragePool": Operator({"kernel_shape": _INTS}),
     "Concat": Operator({"axis": _INT}),
+    "Conv": Operator({"kernel_shape": _INTS}),
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
     "Slice": Operator({}, frozenset({1, 2, 3, 4})),

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from trainer.averaging import ResidualAverage
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
@@ -61,6 +62,7 @@ def make_checkpoint(
     train: int = 0,
     whiten: bool = True,
     smooth: int = 1,
+    average: float | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -76,6 +78,7 @@ def make_checkpoint(
         golden: The self-test's rows; 32 normal ones by default.
         whiten: Whether residuals are whitened.
         smooth: Rows over which the score is smoothed.
+        average: Weight of the newest row in the residuals' average.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -87,19 +90,23 @@ def make_checkpoint(
     if train:
         _train(network, torch.from_numpy(fitted.transform(rows)), train)
     network.eval()
+    averaging = None if average is None else ResidualAverage(average)
     whitening = None
     if whiten:
         expected = Detector(network, fitted).score(rows)[2]
         whitening = ResidualWhitening.fit(fitted.transform(rows) - fitted.transform(expected))
     smoothing = None
     if smooth > 1:
-        smoothing = ScoreSmoothing.fit(smooth, Detector(network, fitted, whitening).score(rows)[0])
-    score, _, _ = Detector(network, fitted, whitening, smoothing).score(rows)
+        smoothing = ScoreSmoothing.fit(
+            smooth, Detector(network, fitted, whitening, None, averaging).score(rows)[0]
+        )
+    score, _, _ = Detector(network, fitted, whitening, smoothing, averaging).score(rows)
     Checkpoint(
         network=network,
         scaler=fitted,
         whitening=whitening,
         smoothing=smoothing,
+        average=averaging,
         sensors=tuple(
             Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
             for i, (name, unit, _, _, physical) in enumerate(sensors)
@@ -143,6 +150,7 @@ def make_bundle(
     per_machine: Mapping[str, float] | None = None,
     train: int = 0,
     smooth: int = 1,
+    average: float | None = None,
 ) -> Path:
     """A bundle in this folder, written by the real exporter; the arguments are `make_checkpoint`'s."""
     from export.write import export_checkpoint  # noqa: PLC0415
@@ -157,6 +165,7 @@ def make_bundle(
         per_machine=per_machine,
         train=train,
         smooth=smooth,
+        average=average,
     )
     export_checkpoint(checkpoint, folder / name)
     return folder / name

@@ -58,6 +58,7 @@ def test_the_network_has_5064_parameters(data: TrainingData) -> None:
 
 def test_training_lowers_the_validation_loss(data: TrainingData) -> None:
     fitted = fit(data, Settings(epochs=30, noise=0.05))
+    assert fitted.best is not None
     variance = float(fitted.scaler.transform(data.val.normal_values).var(0).mean())
     assert fitted.best.val_loss < 0.25 * variance
     assert fitted.best.val_loss == min(epoch.val_loss for epoch in fitted.history)
@@ -67,6 +68,7 @@ def test_training_lowers_the_validation_loss(data: TrainingData) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_no_seed_gives_a_network_that_only_knows_the_mean(data: TrainingData, seed: int) -> None:
     fitted = fit(data, Settings(epochs=15, seed=seed, batch_size=64))
+    assert fitted.best is not None
     scaled = fitted.scaler.transform(data.val.normal_values)
     assert fitted.best.val_loss < 0.5 * float(scaled.var(0).mean())
 
@@ -75,6 +77,7 @@ def test_the_best_epochs_network_is_kept(data: TrainingData) -> None:
     # With a learning rate this high the loss goes up and down.
     settings = Settings(epochs=12, learning_rate=0.1, batch_size=64)
     fitted = fit(data, settings)
+    assert fitted.best is not None
     best = fitted.best.number
     assert 1 < best < len(fitted.history)
     assert fitted.best.val_loss == min(epoch.val_loss for epoch in fitted.history)
@@ -290,3 +293,23 @@ def test_any_number_of_sensors_and_widths() -> None:
     network = SensorAutoencoder(7, (9, 2, 9))
     assert network(torch.zeros(5, 7)).shape == (5, 7)
     assert network.parameter_count == 7 * 9 + 9 + 9 * 2 + 2 + 2 * 9 + 9 + 9 * 7 + 7
+
+
+def test_the_linear_model_is_the_mahalanobis_distance_with_expectations(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    results = run_fit(
+        data, Plan(output=tmp_path, settings=Settings(model="linear", smooth=1), plots=False), NoTracker()
+    )
+    assert results.best is None
+    assert results.parameters == 20
+    rows = data.train.normal_values.astype(np.float64)
+    away = data.test.values[:200].astype(np.float64) - rows.mean(0)
+    wanted = np.einsum("ri,ij,rj->r", away, np.linalg.inv(np.cov(rows.T)), away) / 4
+    checkpoint = Checkpoint.load(tmp_path / "checkpoint")
+    score, _, expected = checkpoint.detector.score(data.test.values[:200])
+    np.testing.assert_allclose(score, wanted, rtol=0.01, atol=0.01)
+    # What a sensor is expected to read does not depend on what it reads.
+    moved = data.test.values[:200].copy()
+    moved[:, 2] += 50
+    np.testing.assert_allclose(checkpoint.detector.score(moved)[2][:, 2], expected[:, 2], rtol=1e-4)

@@ -20,6 +20,13 @@ class ScalerChoice(StrEnum):
     STANDARD = "standard"
 
 
+class ModelChoice(StrEnum):
+    """What predicts the sensors."""
+
+    AUTOENCODER = "autoencoder"
+    LINEAR = "linear"
+
+
 class ThresholdChoice(StrEnum):
     """How the threshold is chosen."""
 
@@ -71,6 +78,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
         int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
     ] = 0,
     scaler: Annotated[ScalerChoice, typer.Option(help="How readings are scaled.")] = ScalerChoice.MINMAX,
+    model: Annotated[
+        ModelChoice, typer.Option(help="What predicts the sensors; linear is in closed form.")
+    ] = ModelChoice.AUTOENCODER,
     widths: Annotated[str, typer.Option(help="The autoencoder's hidden widths.")] = "64,32,4,32,64",
     noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.2,
     whiten: Annotated[
@@ -80,6 +90,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
     smooth: Annotated[
         int, typer.Option(help="Rows over which the score is smoothed; 1 for none, and no memory.")
     ] = 11,
+    average: Annotated[
+        float | None,
+        typer.Option(
+            help="Average residuals over the last rows, with this weight of the newest, such as 0.1.",
+            show_default=False,
+        ),
+    ] = None,
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
@@ -164,6 +181,8 @@ def fit(  # noqa: PLR0913 - one parameter an option
             noise=noise,
             whiten=whiten,
             smooth=smooth,
+            model=model.value,
+            average=average,
         ),
         method=threshold.value,
         percentile=percentile,

@@ -48,8 +48,9 @@ def build(architecture: Architecture) -> Any:
         TrainingError: Its kind is not known.
     """
     from trainer.models.autoencoder import SensorAutoencoder  # noqa: PLC0415
+    from trainer.models.linear import LinearModel  # noqa: PLC0415
 
-    kinds = {SensorAutoencoder.kind: SensorAutoencoder}
+    kinds: dict[str, Any] = {kind.kind: kind for kind in (SensorAutoencoder, LinearModel)}
     if architecture.kind not in kinds:
         raise TrainingError(
             f"no model of kind '{architecture.kind}'", mend=f"choose one of {', '.join(sorted(kinds))}"

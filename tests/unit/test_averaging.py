@@ -1,0 +1,64 @@
+"""The average of residuals: in numpy, in PyTorch and by its definition the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support.bundles import make_checkpoint, normal_rows
+
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.averaging import ResidualAverage
+from trainer.checkpoint import Checkpoint
+from trainer.detector import Detector
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_weights_fall_by_the_same_part_and_sum_to_1() -> None:
+    average = ResidualAverage(0.1)
+    assert average.rows == 44
+    assert average.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(average.weights[:-1] / average.weights[1:], 0.9, rtol=1e-5)
+
+
+def test_it_is_the_exponential_mean_where_little_is_left_out() -> None:
+    residuals = np.random.default_rng(1).normal(size=(500, 2))
+    wanted, mean = [], np.zeros(2)
+    for row in residuals:
+        mean = 0.9 * mean + 0.1 * row
+        wanted.append(mean)
+    found = ResidualAverage(0.1).apply(residuals, np.arange(500), np.full(500, "m"))
+    np.testing.assert_allclose(found, wanted, atol=0.02)
+
+
+def test_machines_are_averaged_apart_in_time_order() -> None:
+    residuals = np.random.default_rng(2).normal(size=(100, 3))
+    machines, times = np.repeat(["a", "b"], 50), np.tile(np.arange(50), 2)
+    average = ResidualAverage(0.3)
+    one = [average.apply(part, times[:50], machines[:50]) for part in (residuals[:50], residuals[50:])]
+    mixed = np.random.default_rng(3).permutation(100)
+    found = average.apply(residuals[mixed], times[mixed], machines[mixed])
+    np.testing.assert_allclose(found, np.concatenate(one)[mixed])
+
+
+def test_pytorch_averages_residuals_before_they_are_whitened(tmp_path: Path) -> None:
+    checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c", average=0.3))
+    assert checkpoint.average == ResidualAverage(0.3)
+    assert checkpoint.whitening is not None
+    values = normal_rows(80, seed=5)
+    plain = Detector(checkpoint.network, checkpoint.scaler)
+    residuals = checkpoint.scaler.transform(values) - checkpoint.scaler.transform(plain.score(values)[2])
+    averaged = checkpoint.average.apply(residuals, np.arange(80), np.full(80, "m"))
+    wanted = (((averaged - checkpoint.whitening.centre) @ checkpoint.whitening.matrix) ** 2).sum(1) / 4
+    np.testing.assert_allclose(checkpoint.detector.score(values, block=9)[0], wanted, rtol=0.01, atol=1e-3)
+
+
+def test_a_weight_that_makes_no_sense_is_refused() -> None:
+    for weight in (0.0, 1.0, -0.1, 0.995, float("nan")):
+        with pytest.raises(UsageError, match="not a weight"):
+            ResidualAverage(weight)
+    with pytest.raises(TrainingError, match="not the description of an average"):
+        ResidualAverage.from_dict({})

@@ -1,0 +1,129 @@
+"""The epochs: everything that happens to a network between its initialisation and its best state."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from edge_runtime.errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch.utils.data import DataLoader
+
+    from trainer.dataset import Loaders
+    from trainer.fit import Settings
+
+    Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
+
+__all__ = ["Epoch", "train_network"]
+
+CLIP_NORM = 1.0
+# A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
+LEAST_GAIN = 0.002
+# Of the weights, from step to step: what is kept is their moving average, which no single batch decides
+# (Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging").
+AVERAGING = 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What one pass over the training rows came to.
+
+    Attributes:
+        number: From 1.
+        train_loss: Mean squared error of the training batches, noise on their input, as they came.
+        val_loss: Mean squared error of the normal validation rows, with the same noise on them in each epoch.
+        learning_rate: During this epoch.
+        best: Whether this validation loss is the lowest so far.
+        seconds: How long it took.
+    """
+
+    number: int
+    train_loss: float
+    val_loss: float
+    learning_rate: float
+    best: bool
+    seconds: float
+
+
+def train_network(
+    network: nn.Module, loaders: Loaders, settings: Settings, on_epoch: Callable[[Epoch], None]
+) -> tuple[Epoch, ...]:
+    """Trains a network to reproduce its rows, and leaves it in the state of its best epoch.
+
+    Raises:
+        TrainingError: The loss is not finite.
+    """
+    average = AveragedModel(network, multi_avg_fn=_average)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=LEAST_GAIN
+    )
+    history: list[Epoch] = []
+    best_loss, best_state = math.inf, network.state_dict()
+    gained_loss, gained_number = math.inf, 0
+
+    for number in range(1, settings.epochs + 1):
+        started = time.monotonic()
+        learning_rate = float(optimizer.param_groups[0]["lr"])
+        network.train()
+        total = torch.zeros(())
+        for batch in loaders.train:
+            noisy = batch + settings.noise * torch.randn_like(batch) if settings.noise else batch
+            loss = nn.functional.mse_loss(network(noisy), batch)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+            optimizer.step()
+            average.update_parameters(network)
+            total += loss.detach() * len(batch)
+        train_loss = float(total) / len(loaders.train.dataset)  # type: ignore[arg-type]
+        val_loss = _loss(average.module, loaders.val, settings)
+        if not math.isfinite(train_loss + val_loss):
+            raise TrainingError(
+                f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
+            )
+        scheduler.step(val_loss)
+
+        best = val_loss < best_loss
+        if best:
+            best_loss, best_state = val_loss, copy.deepcopy(average.module.state_dict())
+        if val_loss < gained_loss * (1 - LEAST_GAIN):
+            gained_loss, gained_number = val_loss, number
+        history.append(Epoch(number, train_loss, val_loss, learning_rate, best, time.monotonic() - started))
+        on_epoch(history[-1])
+        if number - gained_number >= settings.patience:
+            break
+
+    network.load_state_dict(best_state)
+    network.eval()
+    return tuple(history)
+
+
+@torch.no_grad()
+def _loss(network: nn.Module, loader: DataLoader[torch.Tensor], settings: Settings) -> float:
+    """Mean squared error over a whole loader, with the same noise on its rows each time."""
+    network.eval()
+    generator = torch.Generator().manual_seed(settings.seed)
+    total, count = 0.0, 0
+    for batch in loader:
+        noisy = batch + settings.noise * torch.randn(batch.shape, generator=generator)
+        total += float(nn.functional.mse_loss(network(noisy), batch, reduction="sum"))
+        count += batch.numel()
+    return total / count
+
+
+@torch.no_grad()
+def _average(averages: Tensors, weights: Tensors, steps: torch.Tensor | int) -> None:
+    """Moves the averages towards the weights: far in the first steps, so that the start is soon forgotten."""
+    number = float(steps)
+    torch._foreach_lerp_(averages, weights, 1 - min(AVERAGING, (1 + number) / (10 + number)))
