@@ -29,6 +29,7 @@ def calibrate(
     *,
     machines: NDArray[np.str_] | None = None,
     percentile: float = 99.0,
+    margin: float = 1.0,
     hold: Hold = HOLDS_NOTHING,
 ) -> Threshold:
     """The threshold by one of the methods.
@@ -39,6 +40,8 @@ def calibrate(
         labels: [rows] True where anomalous; None where nothing is labelled.
         machines: [rows] machine ids; None for one machine.
         percentile: For "percentile", which one of the normal rows' scores.
+        margin: For "percentile", what it is multiplied with: above 1 where validation is too short to have
+            seen all that is normal.
         hold: The verdict's: goes into the threshold, and the best F1 is that of the held verdict.
 
     Raises:
@@ -53,7 +56,9 @@ def calibrate(
                 mend="use --threshold percentile, or label some in the val table",
             )
         return best_f1_threshold(scores, labels, machines=machines, hold=hold)
-    return percentile_threshold(scores if labels is None else scores[~labels], percentile, hold=hold)
+    return percentile_threshold(
+        scores if labels is None else scores[~labels], percentile, margin=margin, hold=hold
+    )
 
 
 def verdicts(
@@ -73,14 +78,20 @@ def verdicts(
 
 
 def percentile_threshold(
-    normal_scores: NDArray[np.float32], percentile: float, *, hold: Hold = HOLDS_NOTHING
+    normal_scores: NDArray[np.float32],
+    percentile: float,
+    *,
+    margin: float = 1.0,
+    hold: Hold = HOLDS_NOTHING,
 ) -> Threshold:
-    """This percentile of the normal rows' scores."""
+    """This percentile of the normal rows' scores, times the margin."""
+    if not 0 < margin < np.inf:
+        raise UsageError(f"{margin:g} is not a positive factor", where="--margin")
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
     if not len(normal_scores):
         raise TrainingError("validation has no normal rows", mend="take a longer history")
-    value = float(np.percentile(normal_scores.astype(np.float64), percentile))
+    value = margin * float(np.percentile(normal_scores.astype(np.float64), percentile))
     return _threshold(value, "percentile", percentile / 100, None, len(normal_scores), hold)
 
 

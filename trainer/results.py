@@ -61,14 +61,28 @@ class Assessment:
 
 
 def choose_threshold(
-    val: Split, detector: Detector, method: ThresholdMethod, *, percentile: float, hold: Hold
+    val: Split,
+    detector: Detector,
+    method: ThresholdMethod,
+    *,
+    percentile: float,
+    hold: Hold,
+    margin: float = 1.0,
 ) -> Threshold:
     """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
     rows = np.lexsort((val.times, val.machines))
     rows = rows[val.finite[rows]]
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
     labels = None if val.labels is None else val.labels[rows]
-    return calibrate(method, scores, labels, machines=val.machines[rows], percentile=percentile, hold=hold)
+    return calibrate(
+        method,
+        scores,
+        labels,
+        machines=val.machines[rows],
+        percentile=percentile,
+        margin=margin,
+        hold=hold,
+    )
 
 
 def keep_budget(

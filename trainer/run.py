@@ -43,6 +43,7 @@ class Plan:
         settings: How to train.
         method: How to choose the threshold.
         percentile: For the threshold by percentile.
+        margin: What the percentile is multiplied with.
         hold: The verdict's.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
         units: Sensor to its unit, before what the data says.
@@ -57,6 +58,7 @@ class Plan:
     settings: Settings = field(default_factory=Settings)
     method: ThresholdMethod = "percentile"
     percentile: float = 99.6
+    margin: float = 1.0
     hold: Hold = DEFAULT_HOLD
     budget: AlarmBudget | None = None
     units: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class Plan:
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
             raise UsageError(f"{self.percentile:g} is not between 0 and 100", where="--percentile")
+        if not 0 < self.margin < np.inf:
+            raise UsageError(f"{self.margin:g} is not a positive factor", where="--margin")
         if self.cadence_seconds is not None and not 0 < self.cadence_seconds < np.inf:
             raise UsageError(
                 f"{self.cadence_seconds:g} is not a positive number of seconds", where="--cadence"
@@ -113,7 +117,12 @@ def run_fit(
     kept = None
     if plan.budget is None:
         threshold = choose_threshold(
-            data.val, detector, plan.method, percentile=plan.percentile, hold=plan.hold
+            data.val,
+            detector,
+            plan.method,
+            percentile=plan.percentile,
+            margin=plan.margin,
+            hold=plan.hold,
         )
     else:
         threshold, kept = keep_budget(
@@ -189,6 +198,7 @@ def _params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "sensors": ",".join(data.sensors),
         "threshold_method": plan.method,
         "percentile": plan.percentile,
+        "margin": plan.margin,
         "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
         "train_rows": len(data.train),

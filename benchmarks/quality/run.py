@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from alarms import measure_alarms
 from simulated import measure_simulated
 from skab import measure_skab
 
@@ -19,13 +20,14 @@ from edge_runtime.errors import EdgeDetectError
 from trainer.fit import Settings
 
 MEASURES = {"simulated": measure_simulated, "skab": measure_skab}
+ALARMS = "alarms"
 
 
 def main() -> int:
     """Measures and prints; returns the exit code."""
     defaults = Settings()
     parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*MEASURES, []], help="one of the data sets alone")
+    parser.add_argument("name", nargs="*", choices=[*MEASURES, ALARMS, []], help="one of the data sets alone")
     parser.add_argument(
         "--data",
         type=Path,
@@ -50,8 +52,11 @@ def main() -> int:
 
     found = {}
     try:
-        for name in options.name or MEASURES:
-            found[name] = MEASURES[name](Path(options.data) / name, settings, options.percentile, say)
+        for name in options.name or [*MEASURES, ALARMS]:
+            if name == ALARMS:
+                found[name] = measure_alarms(say)
+            else:
+                found[name] = MEASURES[name](Path(options.data) / name, settings, options.percentile, say)
             print(_table(name, found[name]))
     except EdgeDetectError as error:
         sys.stderr.write(f"quality: {error}\n")

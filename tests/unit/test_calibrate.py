@@ -32,6 +32,15 @@ def test_the_percentile_is_that_of_normal_rows() -> None:
     )
 
 
+def test_the_margin_multiplies_the_percentile() -> None:
+    plain = calibrate("percentile", SCORES, LABELS, percentile=50)
+    wide = calibrate("percentile", SCORES, LABELS, percentile=50, margin=2.5)
+    assert wide.value == pytest.approx(2.5 * plain.value)
+    for margin in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="is not a positive factor"):
+            percentile_threshold(SCORES, 50, margin=margin)
+
+
 def test_without_labels_every_row_is_normal() -> None:
     assert calibrate("percentile", SCORES, None, percentile=50).value == pytest.approx(0.35)
 

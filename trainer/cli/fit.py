@@ -101,6 +101,10 @@ def fit(  # noqa: PLR0913 - one parameter an option
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
     percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.6,
+    margin: Annotated[
+        float,
+        typer.Option(help="Multiplies the percentile: above 1 where validation is short."),
+    ] = 1.0,
     false_alarms: Annotated[
         str | None,
         typer.Option(
@@ -186,6 +190,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         ),
         method=threshold.value,
         percentile=percentile,
+        margin=margin,
         hold=parse_hold(hold),
         budget=budget,
         units=units,

@@ -1,0 +1,78 @@
+"""False-alarm budgets: what was promised on some held-out days, and what happened in the time that followed.
+
+A healthy simulated machine that the default bundle knows runs for some days, from which the threshold is
+chosen; then for as long as the budget's period, on other days, its alarms are counted. Each run is another
+machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime.simulation import Simulator
+from trainer.budget import DAYS, AlarmBudget, threshold_for_budget
+from trainer.events import ALARM_JOIN_NS, stretches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["measure_alarms"]
+
+RUNS = 50
+HELD_OUT_DAYS = 7
+BUDGETS = ("1/day", "1/week", "1/month")
+DAY_S = 86_400
+START_NS = 1_735_689_600 * 10**9
+
+
+def measure_alarms(say: Callable[[str], None], runs: int = RUNS) -> dict[str, dict[str, dict[str, float]]]:
+    """Budget to the part of runs inside the stated interval, and the alarms that were realised.
+
+    Args:
+        say: Told how far it is.
+        runs: How many machines.
+    """
+    budgets = [AlarmBudget.parse(text) for text in BUDGETS]
+    inside: dict[str, list[bool]] = {text: [] for text in BUDGETS}
+    realised: dict[str, list[int]] = {text: [] for text in BUDGETS}
+    longest = max(int(DAYS[budget.period]) for budget in budgets)
+    for run in range(1, runs + 1):
+        machine = f"press-{run}"
+        scores, times = _scores(machine, 0, HELD_OUT_DAYS)
+        later, later_times = _scores(machine, 100, longest)
+        for budget in budgets:
+            found = threshold_for_budget(scores, times, np.full(len(times), machine), budget, seed=run)
+            rows = slice(0, int(DAYS[budget.period] * DAY_S))
+            flags = later[rows] > found.value
+            when = later_times[rows]
+            count = len(stretches(when, np.full(len(when), machine), flags, join_ns=ALARM_JOIN_NS))
+            inside[str(budget)].append(found.low <= count <= found.high)
+            realised[str(budget)].append(count)
+        if run % 10 == 0:
+            say(f"alarms: {run} machines")
+    return {
+        text: {
+            "inside": {"mean": float(np.mean(inside[text])), "sd": 0.0},
+            "alarms": {"mean": float(np.mean(realised[text])), "sd": float(np.std(realised[text]))},
+            "median": {"mean": float(np.median(realised[text])), "sd": 0.0},
+        }
+        for text in BUDGETS
+    }
+
+
+def _scores(machine: str, day: int, days: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Of a healthy machine from this day on; a day at a time, for memory."""
+    simulator = Simulator(machine, seed=1, severity=0.0, start_ns=START_NS + day * DAY_S * 10**9)
+    scorer = Scorer(load_bundle())
+    scores, times = [], []
+    for _ in range(days):
+        block = simulator.block(DAY_S)
+        readings = Readings(np.full(DAY_S, machine), block.times, block.values.astype(np.float32))
+        scores.append(scorer.score(readings).scores.score)
+        times.append(block.times)
+    return np.concatenate(scores), np.concatenate(times)
