@@ -138,6 +138,7 @@ def run_fit(
         whitening=fitted.whitening,
         smoothing=fitted.smoothing,
         average=fitted.average,
+        features=fitted.features,
         sensors=_sensors(data, plan),
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
