@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
+from trainer.assess import assess
 from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluate import evaluate
-from trainer.results import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -62,7 +62,9 @@ def test_the_bundle_says_what_the_checkpoint_says(tmp_path: Path) -> None:
     assert (metadata.scaler.kind, metadata.cadence_seconds, metadata.warm_up_rows) == ("minmax", 1.0, 0)
     assert metadata.provenance.created is None
     assert {"edge-detect", "onnx", "onnxruntime", "torch"} <= metadata.provenance.versions.keys()
-    np.testing.assert_array_equal(np.asarray(metadata.golden.readings, np.float32), checkpoint.golden.readings)
+    np.testing.assert_array_equal(
+        np.asarray(metadata.golden.readings, np.float32), checkpoint.golden.readings
+    )
     score, _, _ = checkpoint.detector.score(checkpoint.golden.readings)
     assert metadata.golden.scores == tuple(score.tolist())
     assert metadata.golden.relative_tolerance == 1e-4

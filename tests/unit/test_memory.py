@@ -115,7 +115,9 @@ def test_machines_in_one_block_keep_their_own_state(path: Path, series: NDArray[
     both = np.empty((400, 4), np.float32)
     both[::2], both[1::2] = series, series[::-1]
     machines = np.array(["a", "b"] * 200)
-    found = Scorer(load_bundle(path)).score(Readings(machines, np.arange(400) // 2 * 10**9, both)).scores.score
+    found = (
+        Scorer(load_bundle(path)).score(Readings(machines, np.arange(400) // 2 * 10**9, both)).scores.score
+    )
     np.testing.assert_allclose(found[::2], scores(path, block(series)), rtol=1e-3)
     np.testing.assert_allclose(found[1::2], scores(path, block(series[::-1].copy())), rtol=1e-3)
 

@@ -12,7 +12,7 @@ from trainer.models.base import Architecture, Network
 
 __all__ = ["DEFAULT_BETA", "VariationalAutoencoder"]
 
-DEFAULT_BETA = 1e-3
+DEFAULT_BETA = 1e-4
 LOG_VARIANCES = (-12.0, 6.0)
 
 
