@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainer.evaluate import Evaluation
     from trainer.fit import Epoch
 
-__all__ = ["Assessment", "Results", "assess", "choose_threshold", "keep_budget"]
+__all__ = ["Assessment", "Results", "assess", "choose_threshold", "how_chosen", "keep_budget"]
 
 STRETCH_ROWS = 1800
 
@@ -96,6 +96,14 @@ def keep_budget(
         scores[normal], val.times[rows][normal], val.machines[rows][normal], budget, seed=seed
     )
     return Threshold(found.value, "false_alarms", None, str(budget), found.rows, hold), found
+
+
+def how_chosen(threshold: Threshold) -> str:
+    """For people."""
+    how = "best F1" if threshold.metric == "f1" else f"{threshold.metric} false alarms a machine"
+    if threshold.quantile is not None:
+        how = f"percentile {100 * threshold.quantile:g}"
+    return f"{how} of {threshold.rows:,} validation rows"
 
 
 def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
@@ -213,12 +221,9 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test: without labels, so only the rate of alarms is known.", ""]
-        best, chosen = self.best, self.threshold
-        how = "best F1" if chosen.metric == "f1" else f"{chosen.metric} false alarms a machine"
-        if chosen.quantile is not None:
-            how = f"percentile {100 * chosen.quantile:g}"
+        best = self.best
         facts = {
-            "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
+            "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
             "best epoch": "none: in closed form"
             if best is None

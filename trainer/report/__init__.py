@@ -1,0 +1,7 @@
+"""One HTML page for a training run: what it found, what it missed, and what its threshold is worth."""
+
+from __future__ import annotations
+
+from trainer.report.page import Run, build_page
+
+__all__ = ["Run", "build_page"]
