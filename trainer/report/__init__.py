@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.report.page import Run, build_page
+from trainer.report.page import build_page
+from trainer.report.run import Run
 
 __all__ = ["Run", "build_page"]

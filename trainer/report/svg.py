@@ -6,7 +6,7 @@ import io
 import re
 import warnings
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
@@ -31,7 +31,7 @@ VARIABLES = {
 }
 STYLE = re.compile(r'style="[^"]*"')
 COLOUR = re.compile("|".join(VARIABLES))
-SETTINGS = {
+SETTINGS: Any = {  # matplotlib's type for it is a Literal of every setting
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's colour
     "svg.hashsalt": "edge-detect",  # equal runs give equal pages
     "axes.facecolor": "none",
