@@ -11,6 +11,7 @@ import typer
 __all__ = ["fit"]
 
 MLFLOW = "MLflow"
+COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
 
 
 class ScalerChoice(StrEnum):
@@ -153,6 +154,8 @@ def fit(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
+    import shlex  # noqa: PLC0415
+
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
     from trainer.cli.pairs import parse_hold, parse_ranges, parse_units, parse_widths  # noqa: PLC0415
@@ -206,6 +209,10 @@ def fit(  # noqa: PLR0913 - one parameter an option
         results = run_fit(training_data, plan, tracker, on_epoch)
     if not quiet:
         typer.echo(results.table())
+        chosen = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))
+        words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
+        words += [word for option, name in chosen.items() if name is not None for word in (option, name)]
+        typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
 def _need_torch() -> None:

@@ -20,6 +20,7 @@ __all__ = ["BUDGETS", "Foretold", "NormalRows", "foretold", "thresholds"]
 
 BUDGETS = ("1/day", "1/week", "1/month")
 STEPS = 200
+USUAL = 0.9
 DAY_S = 86_400.0
 
 
@@ -101,9 +102,8 @@ def foretold(validation: NormalRows, seed: int) -> list[Foretold]:
 
 
 def thresholds(splits: list[NormalRows], marked: list[float]) -> NDArray[np.float64]:
-    """Where to look: from the median normal score to beyond the highest one and all that is marked."""
+    """Where to look: from what most normal scores are below to beyond the highest and all that is marked."""
     scores = np.concatenate([split.scores for split in splits])
     positive = scores[scores > 0]
-    known = [*marked, *([float(positive.max())] if len(positive) else [])]
-    low = min([*marked, float(np.median(positive))] if len(positive) else marked)
-    return np.geomspace(low, max(known) * 1.3, STEPS)
+    seen = np.quantile(positive, [USUAL, 1.0]).tolist() if len(positive) else []
+    return np.geomspace(min([*marked, *seen]), max([*marked, *seen]) * 1.3, STEPS)

@@ -10,7 +10,7 @@ from trainer.events import HOLE_STEPS, Stretch
 from trainer.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET, new_figure, plain, time_axis
 from trainer.report.alarm_rate import thresholds
 from trainer.report.svg import SENSOR_COLOURS
-from trainer.report.timeline import HIGHEST, LOWEST, peaks, shade
+from trainer.report.timeline import HIGHEST, LOWEST, peaks, plain_ticks, shade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["around", "calibration_figure", "finding_figure", "stretch_figure", "stretch_to_show"]
 
-MOST_ROWS = 3600
+MOST_ROWS = 2000
 LEAST_STEPS = 60
 MOST_SENSORS = len(SENSOR_COLOURS)
 SPLIT_COLOURS = {"validation": NORMAL, "test": MODEL}
@@ -51,7 +51,8 @@ def stretch_figure(scored: Scored, stretch: Stretch, sensors: Sequence[Sensor]) 
 
     Of many sensors, those with the largest errors.
     """
-    rows = _thin(around(scored, stretch), scored.severity)
+    window = around(scored, stretch)
+    rows = _thin(window, scored.severity)
     errors = scored.errors[rows] * (scored.severity[rows] / np.maximum(scored.scores[rows], 1e-30))[:, None]
     shown = np.sort(np.argsort(-errors.max(0), kind="stable")[:MOST_SENSORS])
     figure, axes = new_figure(len(shown) + 1, 1, (11.0, 1.3 * len(shown) + 3.0), sharex=True)
@@ -64,8 +65,9 @@ def stretch_figure(scored: Scored, stretch: Stretch, sensors: Sequence[Sensor]) 
         axis.semilogy(when, height, color=colour, lw=0.9, label=plain(sensors[i].name))
     axis.axhline(1.0, color=LIMIT, ls="--", lw=0.8, label="threshold")
     axis.set_ylabel("error\nover threshold")
+    plain_ticks(axis.yaxis)
     for each in axes:
-        shade(each, scored, stretch.machine, least_ns=scored.step_ns(stretch.machine))
+        shade(each, scored, window, least_ns=scored.step_ns(stretch.machine))
     for each in (axes[0], axis):
         each.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     axes[0].set_title(plain(stretch.machine), loc="left")
@@ -76,7 +78,8 @@ def stretch_figure(scored: Scored, stretch: Stretch, sensors: Sequence[Sensor]) 
 def finding_figure(scored: Scored, finding: Finding, sensors: Sequence[Sensor]) -> Figure:
     """A finding small: its top sensor as read and as expected, and the score."""
     machine = finding.stretch.machine
-    rows = _thin(around(scored, finding.stretch), scored.severity)
+    window = around(scored, finding.stretch)
+    rows = _thin(window, scored.severity)
     figure, axes = new_figure(2, 1, (5.2, 3.2), sharex=True)
     _readings(axes[0], scored, rows, finding.sensor, sensors[finding.sensor])
     axes[0].legend(frameon=False, fontsize=7, ncol=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
@@ -90,8 +93,9 @@ def finding_figure(scored: Scored, finding: Finding, sensors: Sequence[Sensor]) 
     )
     axis.axhline(1.0, color=LIMIT, ls="--", lw=0.8)
     axis.set_ylabel("score over\nthreshold")
+    plain_ticks(axis.yaxis)
     for each in axes:
-        shade(each, scored, machine, least_ns=step)
+        shade(each, scored, window, least_ns=step)
     axes[0].set_title(plain(machine), loc="left", fontsize=9)
     time_axis(axis)
     return figure
@@ -129,6 +133,8 @@ def calibration_figure(
     axis.axvline(threshold, color=LIMIT, ls="--", lw=1, label=f"this run's threshold, {threshold:.4g}")
     axis.set(xscale="log", yscale="log", xlabel="threshold", ylabel="alarms a machine and day")
     axis.set_ylim(bottom=lowest / 4)
+    plain_ticks(axis.yaxis)
+    plain_ticks(axis.xaxis, minor=True)
     axis.legend(frameon=False)
     return figure
 

@@ -171,13 +171,11 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
     def shown(heading: str, found: Sequence[Finding], none: str) -> str:
         if not found:
             return f"<h3>{heading}</h3>\n<p>{none}</p>"
-        plots = [
-            page.plot(
-                finding_figure(test, one, sensors),
-                f"{one.stretch.machine} at {moment(one.stretch.start)} UTC, {one.severity:.3g} times the threshold",
-            )
-            for one in found[:WORST]
-        ]
+        plots = []
+        for one in found[:WORST]:
+            where = f"{one.stretch.machine} at {moment(one.stretch.start)} UTC"
+            caption = f"{where}, {one.severity:.3g} times the threshold"
+            plots.append(page.plot(finding_figure(test, one, sensors), caption))
         head = f"<h3>{heading} ({len(found):,})</h3>"
         return f'{head}\n{findings_table(found, test, sensors)}\n<div class="pair">{"".join(plots)}</div>'
 
@@ -195,8 +193,9 @@ def _calibration(page: _Page, validation: Scored, test: Scored, threshold: float
     note = (
         "<p>How often the normal rows would have raised an alarm at each threshold, and what peaks over "
         "threshold on validation foretell of three budgets. Rows above the threshold no further than a "
-        "minute apart are one alarm, before the hold. Dotted: one alarm in all of that time; what is rarer "
-        "nobody has seen.</p>"
+        "minute apart are one alarm, before the hold. Rows within half a minute of an event are left out: "
+        "an alarm there is about the event. Dotted: one alarm in all of that time; what is rarer nobody "
+        "has seen.</p>"
     )
     unlabelled = [
         name for name, split in (("validation", validation), ("test", test)) if split.labels is None

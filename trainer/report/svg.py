@@ -31,6 +31,8 @@ VARIABLES = {
 }
 STYLE = re.compile(r'style="[^"]*"')
 COLOUR = re.compile("|".join(VARIABLES))
+PATH = re.compile(r'\b(?:d|x|y)="[^"]*"')
+DECIMALS = re.compile(r"(\.\d\d)\d+")  # a hundredth of a point is finer than any screen
 SETTINGS: Any = {  # matplotlib's type for it is a Literal of every setting
     "svg.fonttype": "none",  # text stays text: it can be searched, and takes the page's colour
     "svg.hashsalt": "edge-detect",  # equal runs give equal pages
@@ -60,6 +62,7 @@ def inline_svg(figure: Figure, number: int, title: str) -> str:
     box = re.search(r'viewBox="[^"]*"', head)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
     body = STYLE.sub(lambda style: COLOUR.sub(_variable, style[0]), body)
+    body = PATH.sub(lambda path: DECIMALS.sub(r"\1", path[0]), body)
     body = re.sub(r'\sid="', f' id="plot{number}-', body)
     body = re.sub(r'xlink:href="#', f'href="#plot{number}-', body)
     body = body.replace("url(#", f"url(#plot{number}-")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.dates import date2num
+from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 
 from trainer.events import HOLE_STEPS
 from trainer.plots import ANOMALY, LIMIT, QUIET, new_figure, plain, time_axis
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from trainer.report.scored import Scored
 
-__all__ = ["moments", "peaks", "shade", "strip_figures"]
+__all__ = ["moments", "peaks", "plain_ticks", "shade", "strip_figures"]
 
 BUCKETS = 1200
 # Of the strip's width, the narrowest that an event is drawn.
@@ -84,23 +86,35 @@ def strip_figures(scored: Scored, machines: Sequence[str]) -> Iterator[Figure]:
         yield figure
 
 
-def shade(axis: Axes, scored: Scored, machine: str, *, least_ns: float) -> None:
-    """Shades the machine's labelled events, each at least this wide."""
+def shade(axis: Axes, scored: Scored, rows: slice, *, least_ns: float) -> None:
+    """Shades the labelled events among these rows of one machine, each at least this wide.
+
+    The axis ends with the rows.
+    """
+    first, last = scored.times[rows][[0, -1]]
     bars = []
     for event in scored.events:
-        if event.machine == machine:
+        if event.machine == scored.machines[rows.start] and event.start <= last and event.stop >= first:
             half = int(max(event.stop - event.start, least_ns) / 2)
             middle = (event.stop + event.start) // 2
             start, stop = moments(np.array([middle - half, middle + half]))
             bars.append((start, stop - start))
     if bars:
         axis.broken_barh(bars, (0, 1), transform=axis.get_xaxis_transform(), color=ANOMALY, alpha=0.25, lw=0)
+    if last > first:
+        axis.set_xlim(*moments(np.array([first, last])))
 
 
 def moments(times: NDArray[np.int64]) -> list[float]:
     """Times in ns as matplotlib counts them."""
     found: list[float] = date2num(times.astype("datetime64[ns]")).tolist()  # type: ignore[no-untyped-call]
     return found
+
+
+def plain_ticks(axis: Axis, *, minor: bool = False) -> None:
+    """Numbers of a logarithmic axis as 0.01 and 10 rather than as powers; between them only if asked for."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(LogFormatter(labelOnlyBase=False) if minor else NullFormatter())
 
 
 def _strip(axis: Axes, scored: Scored, machine: str) -> None:
@@ -114,5 +128,6 @@ def _strip(axis: Axes, scored: Scored, machine: str) -> None:
         when, highest = peaks(times[flagged], severity[flagged], BUCKETS, np.inf)
         axis.plot(when.astype("datetime64[ns]"), highest, ".", color=ANOMALY, ms=2.5)
     axis.axhline(1.0, color=LIMIT, ls="--", lw=0.8)
-    shade(axis, scored, machine, least_ns=float(np.ptp(times)) * LEAST_WIDTH)
+    shade(axis, scored, rows, least_ns=float(np.ptp(times)) * LEAST_WIDTH)
+    plain_ticks(axis.yaxis)
     axis.set_title(plain(machine), loc="left", fontsize=9)
