@@ -78,9 +78,10 @@ class _Page:
     def plot(self, figure: Figure, caption: str, *, narrow: bool = False) -> str:
         """A plot with its caption, which is plain text."""
         self.plots += 1
-        svg = inline_svg(figure, self.plots, caption)
+        svg = inline_svg(figure, self.plots)
         size = ' class="narrow"' if narrow else ""
-        return f"<figure{size}>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        below = f'<figcaption id="caption{self.plots}">{escape(caption)}</figcaption>'
+        return f"<figure{size}>{svg}{below}</figure>"
 
     def html(self, title: str) -> str:
         """The whole page."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
@@ -41,13 +40,12 @@ SETTINGS: Any = {  # matplotlib's type for it is a Literal of every setting
 }
 
 
-def inline_svg(figure: Figure, number: int, title: str) -> str:
+def inline_svg(figure: Figure, number: int) -> str:
     """The `<svg>` element.
 
     Args:
         figure: Drawn with the colours of `trainer.plots`.
-        number: Of the plot in the page, for ids that no other plot has.
-        title: What it shows, for whoever cannot see it.
+        number: Of the plot in the page, for ids that no other plot has; `caption` and it is its caption's.
     """
     for axis in figure.axes:
         axis.patch.set_visible(False)
@@ -60,13 +58,15 @@ def inline_svg(figure: Figure, number: int, title: str) -> str:
     text = text[text.index("<svg") :]
     head, body = text.split(">", 1)
     box = re.search(r'viewBox="[^"]*"', head)
+    # Who made it, with addresses; and a style that would be the whole page's.
     body = re.sub(r"<metadata>.*?</metadata>", "", body, count=1, flags=re.DOTALL)
+    body = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", body, count=1, flags=re.DOTALL)
     body = STYLE.sub(lambda style: COLOUR.sub(_variable, style[0]), body)
     body = PATH.sub(lambda path: DECIMALS.sub(r"\1", path[0]), body)
     body = re.sub(r'\sid="', f' id="plot{number}-', body)
     body = re.sub(r'xlink:href="#', f'href="#plot{number}-', body)
     body = body.replace("url(#", f"url(#plot{number}-")
-    return f'<svg {box[0] if box else ""} role="img" aria-label="{escape(title)}">{body}'
+    return f'<svg {box[0] if box else ""} role="img" aria-labelledby="caption{number}">{body}'
 
 
 def _variable(colour: re.Match[str]) -> str:
