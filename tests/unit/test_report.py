@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
-import pandas as pd
 import pytest
 from support.commands import assert_one_clear_line
 from support.history import write_history
@@ -224,22 +223,24 @@ def test_without_labels_it_says_so_and_lists_every_alarm(run: Run, data: Trainin
     assert f"Alarms ({len(alarms(scored))})" in read.text
 
 
-def test_names_from_the_data_are_text_and_nothing_else(tmp_path: Path) -> None:
-    folder = write_history(tmp_path / "history")
-    for name in ("train", "val", "test"):
-        table = pd.read_csv(folder / f"{name}.csv", keep_default_na=False)
-        table["machine_id"] = table["machine_id"].replace(
-            {"press-1": EVIL_NAMES[0], "press-2": EVIL_NAMES[1]}
-        )
-        table["kind"] = table["kind"].replace({"SPIKE": EVIL, "DRIFT": EVIL_NAMES[1]})
-        table = table.rename(columns={"vibration": EVIL, "pressure": EVIL_NAMES[2]})
-        table.to_csv(folder / f"{name}.csv", index=False)
-    data = read_training_data(folder, Columns())
-    data.units.update(dict.fromkeys(data.sensors, EVIL))
-    run = replace(trained(data, tmp_path / "fit"), name=EVIL)
+def hostile(split: Split) -> Split:
+    machines = np.where(split.machines == "press-1", EVIL, EVIL_NAMES[1])
+    assert split.kinds is not None
+    return replace(split, machines=machines, kinds=np.where(split.kinds == "", "", EVIL))
+
+
+def test_names_from_the_data_are_text_and_nothing_else(run: Run, data: TrainingData) -> None:
+    names = (data.sensors[0], *EVIL_NAMES)
+    train, val, test = (hostile(split) for split in (data.train, data.val, data.test))
+    data = replace(data, sensors=names, train=train, val=val, test=test)
+    checkpoint = run.checkpoint
     # A high threshold misses events, so that their kinds and sensors come into the tables and plots.
-    threshold = replace(run.checkpoint.threshold, value=run.checkpoint.threshold.value * 30)
-    run = replace(run, checkpoint=replace(run.checkpoint, threshold=threshold), metrics={"digest": EVIL})
+    threshold = replace(checkpoint.threshold, value=checkpoint.threshold.value * 30)
+    sensors = tuple(
+        replace(sensor, name=name, unit=EVIL) for sensor, name in zip(checkpoint.sensors, names, strict=True)
+    )
+    checkpoint = replace(checkpoint, threshold=threshold, sensors=sensors)
+    run = Run(EVIL, checkpoint, {"digest": EVIL})
     page = build_page(run, data)
     assert_loads_nothing(page)
     assert "<script" not in page.lower()
@@ -335,7 +336,7 @@ def test_what_cannot_be_read_is_said(run: Run, data: TrainingData, tmp_path: Pat
         build_page(run, replace(data, test=empty))
 
 
-def test_a_fit_names_the_command_and_the_command_writes_the_page(command: Command, tmp_path: Path) -> None:
+def test_a_fit_names_the_command_and_the_command_writes_the_page(tmp_path: Path) -> None:
     folder = write_history(tmp_path / "my history", train=2000, val=1000, test=1000)
     output = tmp_path / "fit"
     options = ("--data", folder, "-o", output, "--epochs", 1, "--no-mlflow", "--machine-column", "machine_id")
@@ -345,12 +346,18 @@ def test_a_fit_names_the_command_and_the_command_writes_the_page(command: Comman
     words = shlex.split(named)
     assert words[:2] == ["edge-train", "report"]
     assert words[-2:] == ["--machine-column", "machine_id"]
-    done = command(*words)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, words[1:])
+    assert done.exit_code == 0, done.output
     path = tmp_path / "fit" / "report.html"
-    assert str(path) in done.stdout.decode()
+    assert str(path) in done.stdout
     page = path.read_text(encoding="utf-8")
     assert Reader(page).sections == LABELLED
     digest = json.loads((tmp_path / "fit" / "metrics.json").read_text())["digest"]
     assert digest in page
-    assert_one_clear_line(command("edge-train", "report", "--data", "x", "--fit", "y"), 2, "--data x")
+
+
+def test_a_folder_that_is_not_there_is_one_clear_line(command: Command, tmp_path: Path) -> None:
+    done = command("edge-train", "report", "--data", "x", "--fit", "y")
+    assert_one_clear_line(done, 2, "--data x", "no such folder")
+    done = command("edge-train", "report", "--data", tmp_path, "--fit", "y")
+    assert_one_clear_line(done, 2, "--fit y", "no such folder")
