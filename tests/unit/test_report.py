@@ -53,7 +53,7 @@ UNLABELLED = [name for name in LABELLED if name not in {"comparison", "curves"}]
 EMPTY = {"meta", "br", "img", "link", "input"}
 EVIL = "<script>alert(1)</script>"
 # The last would be a formula to matplotlib, and a broken one.
-EVIL_NAMES = (EVIL, '"><img src=http://evil.example/x onerror=y>', r"$\frac$ & $\evil{")
+EVIL_NAMES = (EVIL, '"><img src=http://evil.example/x onerror=y>', r"$\frac$ & \evil{")
 
 
 class Reader(HTMLParser):
@@ -249,6 +249,20 @@ def test_names_from_the_data_are_text_and_nothing_else(run: Run, data: TrainingD
     for name in EVIL_NAMES:
         assert name in text
     assert unescape(page).count(EVIL) > 10
+
+
+@pytest.mark.parametrize(("rows", "anomalous"), [(slice(0, 1), False), (slice(0, 3), True)])
+def test_a_test_of_hardly_any_rows_of_one_class_gives_a_page(
+    run: Run, data: TrainingData, rows: slice, *, anomalous: bool
+) -> None:
+    whole = data.test
+    test = Split(
+        whole.path, whole.times[rows], whole.machines[rows], whole.values[rows],
+        np.full(len(whole.times[rows]), anomalous), None,
+    )  # fmt: skip
+    page = build_page(run, replace(data, test=test))
+    assert Reader(page).sections == [name for name in LABELLED if name != "curves"]
+    assert ("undefined" in page) or anomalous
 
 
 def test_data_other_than_it_was_trained_with_is_said(run: Run, data: TrainingData, tmp_path: Path) -> None:
