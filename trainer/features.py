@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LEAST_VARIANCE", "InputFeatures"]
 
-MOST_ROWS = 512
+MOST_SHOWN = 32
+MOST_ROLLED = 512
 MOST_HARMONICS = 32
 # Under the root of the rolling variance: of a sensor that stands still it is rounding alone.
 LEAST_VARIANCE = 1e-6
@@ -52,8 +53,8 @@ class InputFeatures:
 
     def __post_init__(self) -> None:
         for option, value, fine in (
-            ("--window", self.window, 1 <= self.window <= MOST_ROWS),
-            ("--rolling", self.rolling, self.rolling == 0 or 2 <= self.rolling <= MOST_ROWS),  # noqa: PLR2004
+            ("--window", self.window, 1 <= self.window <= MOST_SHOWN),
+            ("--rolling", self.rolling, self.rolling == 0 or 2 <= self.rolling <= MOST_ROLLED),  # noqa: PLR2004
             ("--period", self.period, self.period is None or 0 < self.period < np.inf),
             ("--harmonics", self.harmonics, 1 <= self.harmonics <= MOST_HARMONICS),
         ):

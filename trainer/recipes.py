@@ -10,12 +10,12 @@ from edge_runtime.bundle.metadata import Hold
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_HOLD", "DEFAULT_PERCENTILE", "RECIPES", "Recipe"]
+__all__ = ["DEFAULT_HOLD", "DEFAULT_PERCENTILE", "RECIPES", "Recipe", "own_recipe"]
 
 # Six rows above the threshold hold an anomaly through the next below, ten through four of them: such as an
 # oscillation's zero crossing.
 DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
-DEFAULT_PERCENTILE = 99.6
+DEFAULT_PERCENTILE = 99.55
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,8 @@ class Recipe:
 
 RECIPES = {
     "best": Recipe(
-        what="the autoencoder with strong input noise, whitened residuals, a smoothed score and a hold"
+        what="two autoencoders with strong input noise, whitened residuals, a smoothed score and a hold",
+        settings={"differences": True, "members": 2},
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",
@@ -46,11 +47,16 @@ RECIPES = {
         hold=Hold(),
     ),
     "variational": Recipe(
-        what="the variational autoencoder, otherwise as best", settings={"model": "variational"}
+        what="the variational autoencoder, otherwise as best but alone",
+        settings={"model": "variational", "differences": True},
     ),
     "window": Recipe(what="the autoencoder shown the last 10 rows", settings={"window": 10}),
     "convolutional": Recipe(
         what="convolutions over the last 9 rows before the autoencoder", settings={"model": "convolutional"}
+    ),
+    "linear": Recipe(
+        what="regressions in closed form: the Mahalanobis distance, with what was to be expected",
+        settings={"model": "linear", "scaler": "standard"},
     ),
     "mewma": Recipe(
         what="regressions in closed form and their residuals averaged: small shifts of steady machines",
@@ -65,3 +71,8 @@ RECIPES = {
         settings={"model": "pca", "scaler": "standard", "smooth": 1},
     ),
 }
+
+
+def own_recipe(model: str | None) -> str:
+    """The recipe to begin with for a model that was named without one."""
+    return model if model in RECIPES else "best"

@@ -22,9 +22,17 @@ if TYPE_CHECKING:
     from trainer.detector import Detector
     from trainer.fit import Epoch
 
-__all__ = ["Results"]
+__all__ = ["Results", "how_chosen"]
 
 STRETCH_ROWS = 1800
+
+
+def how_chosen(threshold: Threshold) -> str:
+    """For people."""
+    how = "best F1" if threshold.metric == "f1" else f"{threshold.metric} false alarms a machine"
+    if threshold.quantile is not None:
+        how = f"percentile {100 * threshold.quantile:g}"
+    return f"{how} of {threshold.rows:,} validation rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +137,9 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test: without labels, so only the rate of alarms is known.", ""]
-        best, chosen = self.best, self.threshold
-        how = "best F1" if chosen.metric == "f1" else f"{chosen.metric} false alarms a machine"
-        if chosen.quantile is not None:
-            how = f"percentile {100 * chosen.quantile:g}"
+        best = self.best
         facts = {
-            "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
+            "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
             "best epoch": "none: in closed form"
             if best is None
@@ -153,8 +158,8 @@ class Results:
             facts["to expect"] = (
                 f"{low:.0f} to {high:.0f} of them, 9 times of 10 (from {days:.1f} machine-days{far})"
             )
-        if chosen.per_machine:
-            own = chosen.per_machine.values()
+        if self.threshold.per_machine:
+            own = self.threshold.per_machine.values()
             facts["of machines"] = (
                 f"{len(own)} with a threshold of their own, {min(own):.6g} to {max(own):.6g}"
             )

@@ -74,7 +74,7 @@ class Settings:
     rolling: int = 0
     period: float | None = None
     harmonics: int = 3
-    noise: float = 0.2
+    noise: float = 0.15
     whiten: bool = True
     smooth: int = 11
     average: float | None = None

@@ -11,6 +11,7 @@ import typer
 __all__ = ["fit"]
 
 MLFLOW = "MLflow"
+COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
 
 
 class ScalerChoice(StrEnum):
@@ -38,6 +39,7 @@ class RecipeChoice(StrEnum):
     VARIATIONAL = "variational"
     WINDOW = "window"
     CONVOLUTIONAL = "convolutional"
+    LINEAR = "linear"
     MEWMA = "mewma"
     AUTOREGRESSION = "autoregression"
     PCA = "pca"
@@ -79,9 +81,12 @@ def fit(  # noqa: PLR0913 - one parameter an option
         typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
     ] = None,
     recipe: Annotated[
-        RecipeChoice,
-        typer.Option(help="What the options below that depend on it default to; best is what won."),
-    ] = RecipeChoice.BEST,
+        RecipeChoice | None,
+        typer.Option(
+            help="What the options below default to where they say so. [default: the model's own, or best]",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.")] = 100,
     batch_size: Annotated[
         int | None,
@@ -126,7 +131,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     ] = None,
     members: Annotated[
         int | None,
-        typer.Option(help="Networks whose mean counts, in one bundle. [best: 1]", show_default=False),
+        typer.Option(help="Networks whose mean counts, in one bundle. [best: 2]", show_default=False),
     ] = None,
     window: Annotated[
         int | None,
@@ -138,7 +143,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         bool | None,
         typer.Option(
             "--differences/--no-differences",
-            help="Show it the change since the row before. [best: no]",
+            help="Show it the change since the row before. [best: yes]",
             show_default=False,
         ),
     ] = None,
@@ -164,7 +169,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     noise: Annotated[
         float | None,
         typer.Option(
-            help="Noise on the scaled input while training; 0 for none. [best: 0.2]", show_default=False
+            help="Noise on the scaled input while training; 0 for none. [best: 0.15]", show_default=False
         ),
     ] = None,
     whiten: Annotated[
@@ -193,7 +198,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     ] = ThresholdChoice.PERCENTILE,
     percentile: Annotated[
         float | None,
-        typer.Option(help="For --threshold percentile. [best: 99.6]", show_default=False),
+        typer.Option(help="For --threshold percentile. [best: 99.55]", show_default=False),
     ] = None,
     margin: Annotated[
         float,
@@ -252,6 +257,8 @@ def fit(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
+    import shlex  # noqa: PLC0415
+
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
     from trainer.cli.pairs import parse_hold, parse_ranges, parse_sizes, parse_units  # noqa: PLC0415
@@ -286,12 +293,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
     from trainer.provenance import git_revision  # noqa: PLC0415
-    from trainer.recipes import RECIPES  # noqa: PLC0415
+    from trainer.recipes import RECIPES, own_recipe  # noqa: PLC0415
     from trainer.run import Plan, run_fit  # noqa: PLC0415
     from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
-    how = RECIPES[recipe.value]
+    named_recipe = recipe.value if recipe is not None else own_recipe(model and model.value)
+    how = RECIPES[named_recipe]
     plan = Plan(
         output=output,
         settings=Settings(
@@ -307,7 +315,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         margin=margin,
         hold=how.hold if given_hold is None else given_hold,
         per_machine=per_machine,
-        recipe=recipe.value,
+        recipe=named_recipe,
         budget=budget,
         units=units,
         physical_ranges=ranges,
@@ -322,6 +330,10 @@ def fit(  # noqa: PLR0913 - one parameter an option
         results = run_fit(training_data, plan, tracker, on_epoch)
     if not quiet:
         typer.echo(results.table())
+        named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))
+        words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
+        words += [word for option, name in named.items() if name is not None for word in (option, name)]
+        typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
 def _need_torch() -> None:
