@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -146,7 +146,19 @@ def _network(
             features=features,
             history=made.history,
         )
-        history += train_network(made, loaders, settings, on_epoch)
+        # One member's epochs go on counting where the last one's ended.
+        before = len(history)
+        history += tuple(
+            replace(epoch, number=before + epoch.number)
+            for epoch in train_network(
+                made,
+                loaders,
+                settings,
+                lambda epoch, before=before: on_epoch(  # type: ignore[misc]
+                    replace(epoch, number=before + epoch.number)
+                ),
+            )
+        )
         members.append(made)
     return (members[0] if settings.members == 1 else Ensemble(members).eval()), history, None
 

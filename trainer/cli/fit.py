@@ -326,7 +326,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
-    with tracker, show_losses(epochs, patience, quiet=quiet) as on_epoch:
+    with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:
         results = run_fit(training_data, plan, tracker, on_epoch)
     if not quiet:
         typer.echo(results.table())
