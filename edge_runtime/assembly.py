@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from edge_runtime.config import Settings
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.influxdb.settings import InfluxSettings
+    from edge_runtime.signing.trust import Trust
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Source
 
-__all__ = ["make_ledger", "make_sinks", "make_source"]
+__all__ = ["make_ledger", "make_sinks", "make_source", "make_trust"]
 
 DIRECT_SINKS = ("stdout",)
 
@@ -84,10 +85,39 @@ def make_ledger(settings: Settings) -> Ledger:
     source = _identity(settings)
     path = settings.run.state
     if path is None:
-        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         name = hashlib.sha256(source.encode()).hexdigest()[:12]
-        path = home / "edge-detect" / f"{settings.run.source}-{name}.sqlite"
+        path = _state_folder() / f"{settings.run.source}-{name}.sqlite"
     return Ledger(path, source)
+
+
+def make_trust(settings: Settings, *, updates: bool = False) -> Trust | None:
+    """Who must have signed the bundle; None where no keys are configured, and anybody may have made it.
+
+    Args:
+        settings: With the keys.
+        updates: Whether a bundle that is accepted is remembered.
+
+    Raises:
+        UsageError: A key is none.
+    """
+    part = settings.trust
+    if not part.keys:
+        return None
+    from edge_runtime.signing.keys import trusted_key  # noqa: PLC0415
+    from edge_runtime.signing.trust import DEFAULT_TARGET, Trust  # noqa: PLC0415
+
+    beside_ledger = settings.run.state.absolute().parent if settings.run.state else _state_folder()
+    return Trust(
+        tuple(trusted_key(entry) for entry in part.keys),
+        part.target or DEFAULT_TARGET,
+        (part.state or beside_ledger) / "accepted.json",
+        updates,
+    )
+
+
+def _state_folder() -> Path:
+    """The user's folder for what programs remember."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "edge-detect"
 
 
 def _identity(settings: Settings) -> str:

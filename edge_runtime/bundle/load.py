@@ -14,14 +14,17 @@ from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.selftest import SelfTest, replay
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
 from edge_runtime.scoring.session import make_session
+from edge_runtime.signing.trust import read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.signing.trust import Approval, Trust
+
 __all__ = ["STEPS", "Bundle", "Step", "load_bundle", "load_bytes", "read_bundle"]
 
 DEFAULT = "default.onnx"
-STEPS = ("size", "gate", "metadata", "content digest", "session", "self-test")
+STEPS = ("size", "signature", "gate", "metadata", "content digest", "session", "self-test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Bundle:
         graph: What its graph holds.
         self_test: How its golden rows came out.
         session: The `onnxruntime.InferenceSession`: `readings` to `score`, `errors`, `expected`.
+        approval: Its signature, when it was loaded with trusted keys.
     """
 
     name: str
@@ -55,21 +59,28 @@ class Bundle:
     graph: Graph
     self_test: SelfTest
     session: Any
+    approval: Approval | None = None
 
 
-def load_bundle(path: Path | str | None = None, *, on_step: Callable[[Step], None] | None = None) -> Bundle:
+def load_bundle(
+    path: Path | str | None = None,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    trust: Trust | None = None,
+) -> Bundle:
     """Loads and proves a bundle.
 
     Args:
         path: The file; None for the default one that comes with this package.
         on_step: Called after each check that was passed.
+        trust: Who must have signed it; None for a bundle that need not be signed.
 
     Raises:
         UsageError: There is no such file, or it cannot be read.
         BundleError: The bundle was refused; the subclass says why.
     """
     name, data = read_bundle(path)
-    return load_bytes(data, name, on_step=on_step)
+    return load_bytes(data, name, on_step=on_step, trust=trust, signed=None if path is None else Path(path))
 
 
 def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
@@ -98,13 +109,22 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
     return path.name, data
 
 
-def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None = None) -> Bundle:
+def load_bytes(
+    data: bytes,
+    name: str,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    trust: Trust | None = None,
+    signed: Path | None = None,
+) -> Bundle:
     """The same for bytes in memory.
 
     Args:
         data: The whole file.
         name: What to call it in errors.
         on_step: Called after each check that was passed.
+        trust: Who must have signed it; None for a bundle that need not be signed.
+        signed: The bundle's path, beside which its signature lies; with `trust`.
 
     Raises:
         BundleError: The bundle was refused; the subclass says why.
@@ -116,6 +136,8 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
 
     with _named(name):
         passed("size", f"{len(data):,} bytes")
+        approval = trust.check(data, read_signature(signed)) if trust else None
+        passed("signature", approval.finding if approval else "not asked for: no trusted keys")
         outline = read_outline(data)
         document = data[outline.metadata.start : outline.metadata.stop]
         try:
@@ -138,7 +160,9 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
             "self-test",
             f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}",
         )
-    return Bundle(name, file_digest(data), len(data), metadata, outline, graph, self_test, session)
+        if trust and approval:
+            trust.remember(approval)
+    return Bundle(name, file_digest(data), len(data), metadata, outline, graph, self_test, session, approval)
 
 
 @contextmanager

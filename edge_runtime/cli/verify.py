@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
+
 if TYPE_CHECKING:
     from edge_runtime.bundle.load import Step
 
@@ -18,11 +20,18 @@ def verify(
         Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
     ] = None,
     *,
+    config: Config = None,
+    trusted_key: TrustedKeys = None,
+    target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check a bundle and replay its golden rows; exit 1 when it is refused."""
+    """Check a bundle and replay its golden rows; exit 1 when it is refused.
+
+    With trusted keys its signature, too. Nothing is remembered of it.
+    """
     import json  # noqa: PLC0415
 
+    from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import STEPS, load_bundle  # noqa: PLC0415
     from edge_runtime.errors import BundleError  # noqa: PLC0415
 
@@ -33,9 +42,11 @@ def verify(
         if not as_json:
             typer.echo(f"ok       {step.name:<15} {step.finding}")
 
+    settings = trust_settings(config, trusted_key, target)
+    trust = make_trust(settings)
     refused: BundleError | None = None
     try:
-        loaded = load_bundle(bundle, on_step=on_step)
+        loaded = load_bundle(bundle or settings.run.bundle, on_step=on_step, trust=trust)
     except BundleError as error:
         refused = error
     failed = None if refused is None else STEPS[len(passed)]
