@@ -149,7 +149,7 @@ def new_key(name: str, folder: Path) -> tuple[PublicKey, Path, Path]:
         raise UsageError(
             f"cannot write the key ({error.strerror})",
             where=str(folder),
-            mend="name a folder of yours with -o",
+            mend="name another folder with -o",
         ) from None
     return key.public, private, public
 
