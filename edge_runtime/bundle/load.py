@@ -14,7 +14,7 @@ from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.selftest import SelfTest, replay
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
 from edge_runtime.scoring.session import make_session
-from edge_runtime.signing.trust import read_signature
+from edge_runtime.signing.beside import read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -48,8 +48,8 @@ def _signature(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
     import dataclasses  # noqa: PLC0415
 
     from edge_runtime.errors import SignatureError  # noqa: PLC0415
+    from edge_runtime.signing.beside import read_signature  # noqa: PLC0415
     from edge_runtime.signing.envelope import Envelope, Statement  # noqa: PLC0415
-    from edge_runtime.signing.trust import read_signature  # noqa: PLC0415
 
     if bundle.approval:
         found: dict[str, Any] = {"checked": True, "key": bundle.approval.key.name}

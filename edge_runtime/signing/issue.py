@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files import write_whole
+from edge_runtime.signing.beside import signature_path
 from edge_runtime.signing.envelope import MAX_VERSION, TARGET, Statement, format_moment, sign
 from edge_runtime.signing.keys import PrivateKey, read_key
-from edge_runtime.signing.trust import DEFAULT_TARGET, EARLIEST, signature_path
+from edge_runtime.signing.trust import DEFAULT_TARGET, EARLIEST
 from edge_runtime.timeparse import parse_duration, parse_time
 
 if TYPE_CHECKING:

@@ -168,7 +168,7 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         raise UsageError(f"cannot read the key ({error.strerror})", where=str(path)) from None
     blocks = BLOCK.findall(text)
     raw = b""
-    if len(blocks) == 1 and text.count("-----BEGIN") == 1:
+    if blocks and text.count("-----BEGIN") == 1:
         kind, body = blocks[0]
         with suppress(ValueError):
             raw = base64.b64decode("".join(body.split()), validate=True)

@@ -13,15 +13,13 @@ again after its expiry, with a warning.
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.digest import file_digest
 from edge_runtime.errors import SignatureError
-from edge_runtime.signing.envelope import MAX_SIGNATURE_BYTES, Envelope, Statement, format_moment
+from edge_runtime.signing.envelope import Envelope, Statement, format_moment
 from edge_runtime.signing.remembered import Remembered, locked, read_remembered, write_remembered
 
 if TYPE_CHECKING:
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.signing.keys import PublicKey
 
-__all__ = ["DEFAULT_TARGET", "Approval", "Trust", "read_signature", "signature_path"]
+__all__ = ["DEFAULT_TARGET", "EARLIEST", "Approval", "Trust"]
 
 DEFAULT_TARGET = "default"
 # When this was written; a clock that says less was never set.
@@ -222,34 +220,3 @@ def _check_expiry(said: Statement, moment: datetime, *, accepted: bool) -> tuple
         f"the signature expired on {said.expires}, and it is {format_moment(moment)}",
         mend="have the bundle signed again, or set this machine's clock if it is wrong",
     )
-
-
-def signature_path(bundle: Path) -> Path:
-    """Where the signature of a bundle lies: beside it, under its name and .sig."""
-    return bundle.with_name(f"{bundle.name}.sig")
-
-
-def read_signature(bundle: Path | None) -> bytes | None:
-    """The signature beside a bundle, at most one byte more than any has; None when there is none.
-
-    Args:
-        bundle: The bundle's file; None for the default one, which nobody signed.
-
-    Raises:
-        SignatureError: It cannot be read.
-    """
-    if bundle is None:
-        return None
-    path = signature_path(bundle)
-    try:
-        # Without waiting: where somebody put a pipe, a writer might never come.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SignatureError("its signature is not a file", mend=f"remove {path.name}")
-            return file.read(MAX_SIGNATURE_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise SignatureError(
-            f"cannot read its signature ({error.strerror}: {path})", mend="make it readable"
-        ) from None

@@ -9,15 +9,30 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from edge_runtime.bundle.digest import file_digest
+from edge_runtime.errors import SignatureError
 from edge_runtime.signing.envelope import Envelope, Statement, sign
 from edge_runtime.signing.keys import PrivateKey
 from edge_runtime.signing.trust import Trust
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-__all__ = ["KEY", "NOW", "OTHER_KEY", "Gateway", "envelope", "parts", "signed", "signed_payload", "statement"]
+__all__ = [
+    "KEY",
+    "NOW",
+    "OTHER_KEY",
+    "Gateway",
+    "envelope",
+    "parts",
+    "refused",
+    "signed",
+    "signed_payload",
+    "statement",
+]
 
 KEY = PrivateKey("press", bytes(range(32)))
 OTHER_KEY = PrivateKey("lathe", bytes(range(32, 64)))
@@ -73,6 +88,11 @@ class Gateway:
         approval = trust.check(data, signature)
         trust.remember(approval)
         return approval.warnings
+
+
+def refused(words: str) -> AbstractContextManager[Any]:
+    """That a bundle is refused with a message of this pattern."""
+    return pytest.raises(SignatureError, match=words)
 
 
 def parts(signature: bytes) -> tuple[dict[str, Any], bytes, bytes]:
