@@ -15,11 +15,12 @@ from edge_runtime.errors import BundleFormatError
 if TYPE_CHECKING:
     from edge_runtime.bundle.protobuf import Span
 
-__all__ = ["UNSTAMPED", "check_content_digest", "content_digest", "file_digest", "stamp"]
+__all__ = ["UNSTAMPED", "check_content_digest", "content_digest", "file_digest", "stamp", "stated_digest"]
 
 PREFIX = "sha256:"
 DIGITS = 64
 UNSTAMPED = PREFIX + "0" * DIGITS
+STATED = re.compile(rb'"content_digest"\s*:\s*"(sha256:[0-9a-f]{64})"')
 
 
 def file_digest(data: bytes) -> str:
@@ -44,6 +45,16 @@ def stamp(data: bytes) -> bytes:
     position = _only(data, UNSTAMPED) + len(PREFIX)
     digits = content_digest(data, position).removeprefix(PREFIX).encode()
     return data[:position] + digits + data[position + DIGITS :]
+
+
+def stated_digest(data: bytes, metadata: Span) -> str | None:
+    """The content digest that the metadata states, found without reading it; None where there is none.
+
+    It is checked before anything else looks at the file's content: hashing bytes is harmless, whatever they
+    are. Whoever reads the metadata afterwards must find the same digest in it.
+    """
+    found = STATED.search(data, metadata.start, metadata.stop)
+    return found[1].decode("ascii") if found else None
 
 
 def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:

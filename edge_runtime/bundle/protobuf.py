@@ -7,55 +7,66 @@ buffer are handed around, never copies, so that a small file cannot make a large
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from edge_runtime.errors import BundleFormatError, GateError
+from edge_runtime.bundle.caps import MAX_TEXT_BYTES
+from edge_runtime.errors import BundleError, BundleFormatError, GateError
 
-__all__ = ["Field", "Message", "Schema", "Span", "Wire", "malformed", "read_message"]
+__all__ = [
+    "BYTES",
+    "FIXED32",
+    "VARINT",
+    "Field",
+    "Message",
+    "Schema",
+    "Span",
+    "make_schema",
+    "malformed",
+    "read_message",
+]
 
+
+# How a field's value is written; groups and 64-bit values have no use in a bundle.
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_ONE_BYTE = 0x80
 MAX_VARINT_BYTES = 10
 
 
-class Wire(IntEnum):
-    """How a field's value is written; groups and 64-bit values have no use in a bundle."""
-
-    VARINT = 0
-    BYTES = 2
-    FIXED32 = 5
+# A stretch of the file: `data[span]`.
+Span = slice
 
 
-class Span(NamedTuple):
-    """A stretch of the file."""
+class Field(NamedTuple):
+    """A field that a message may hold.
 
-    start: int
-    stop: int
-
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return self.stop - self.start
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A field that a message may hold."""
+    Attributes:
+        name: As in onnx.proto.
+        wire: How it is written.
+        repeated: Whether it may be there more than once.
+        text: Whether it is a text, which must be UTF-8, short and printable.
+    """
 
     name: str
-    wire: Wire
+    wire: int
     repeated: bool = False
+    text: bool = False
 
 
+# By tag, the number that a field begins with in the file: its own number and its wire type.
 Schema = dict[int, Field]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message's fields, as numbers or as spans of the file, each list in file order."""
+def make_schema(fields: dict[int, Field]) -> Schema:
+    """A schema from the fields by the numbers that they have in onnx.proto."""
+    return {number << 3 | field.wire: field for number, field in fields.items()}
 
-    data: bytes
-    where: str
+
+@dataclass(slots=True)
+class Message:
+    """A message's fields, as numbers, texts or spans of the file, each list in file order."""
+
     numbers: dict[str, list[int]]
+    strings: dict[str, list[str]]
     spans: dict[str, list[Span]]
 
     def number(self, name: str, default: int = 0) -> int:
@@ -64,19 +75,12 @@ class Message:
 
     def text(self, name: str) -> str:
         """A singular text; empty when it is not there."""
-        spans = self.spans.get(name)
-        return self.decode(spans[0]) if spans else ""
+        found = self.strings.get(name)
+        return found[0] if found else ""
 
     def texts(self, name: str) -> list[str]:
         """A repeated text."""
-        return [self.decode(span) for span in self.spans.get(name, [])]
-
-    def decode(self, span: Span) -> str:
-        """A span as text."""
-        try:
-            return self.data[span.start : span.stop].decode("utf-8")
-        except UnicodeDecodeError:
-            raise malformed("a text is not UTF-8") from None
+        return self.strings.get(name, [])
 
 
 def malformed(why: str) -> BundleFormatError:
@@ -87,7 +91,9 @@ def malformed(why: str) -> BundleFormatError:
     )
 
 
-def read_message(data: bytes, span: Span, schema: Schema, where: str) -> Message:
+def read_message(  # noqa: PLR0912 - one loop, which every byte of a file goes through
+    data: bytes, span: Span, schema: Schema, where: str
+) -> Message:
     """Reads one message.
 
     Args:
@@ -98,35 +104,87 @@ def read_message(data: bytes, span: Span, schema: Schema, where: str) -> Message
 
     Raises:
         BundleFormatError: The bytes are no protocol buffer, or end within a field.
-        GateError: A field is not in the schema, or is there twice but may be there once.
+        GateError: A field is not in the schema, is there twice but may be there once, or is a text
+            that is long or not printable.
     """
-    message = Message(data, where, {}, {})
-    position = span.start
-    while position < span.stop:
-        tag, position = _varint(data, position, span.stop)
-        number, wire = tag >> 3, tag & 7
-        if number == 0 or wire not in {0, 1, 2, 5}:
-            raise malformed("a field's tag is impossible")
-        if wire == Wire.VARINT:
-            value, end = _varint(data, position, span.stop)
-        elif wire == Wire.BYTES:
-            value, position = _varint(data, position, span.stop)
-            end = position + value
+    found: dict[str, list[Any]]
+    numbers: dict[str, list[Any]] = {}
+    strings: dict[str, list[Any]] = {}
+    spans: dict[str, list[Any]] = {}
+    position: int = span.start
+    stop: int = span.stop
+    while position < stop:
+        tag = data[position]
+        if tag < _ONE_BYTE:
+            position += 1
         else:
-            value, end = 0, position + (4 if wire == Wire.FIXED32 else 8)
-        if end > span.stop:
-            raise malformed("it ends in the middle of a field")
-        field = schema.get(number)
-        if field is None or field.wire != wire:
-            raise GateError(f"holds field {number}, for which a bundle has no use", where=where)
-        if not field.repeated and (field.name in message.numbers or field.name in message.spans):
-            raise GateError(f"holds '{field.name}' twice", where=where)
-        if wire == Wire.VARINT:
-            message.numbers.setdefault(field.name, []).append(value)
+            tag, position = _varint(data, position, stop)
+        if tag not in schema:
+            raise _unknown(data, tag, position, stop, where)
+        name, wire, repeated, text = schema[tag]
+        value: Any
+        if wire == VARINT:
+            found = numbers
+            value, position = _varint(data, position, stop)
         else:
-            message.spans.setdefault(field.name, []).append(Span(position, end))
-        position = end
-    return message
+            size = data[position] if position < stop else _ONE_BYTE
+            if wire == BYTES and size < _ONE_BYTE:
+                start = position + 1
+                position = start + size
+            else:
+                start, position = _bounds(data, wire, position, stop)
+            if position > stop:
+                raise malformed("it ends in the middle of a field")
+            if text:
+                found = strings
+                value = _text(data[start:position], name, where)
+            else:
+                found = spans
+                value = Span(start, position)
+        if name not in found:
+            found[name] = [value]
+        elif repeated:
+            found[name].append(value)
+        else:
+            raise GateError(f"holds '{name}' twice", where=where)
+    return Message(numbers, strings, spans)
+
+
+def _text(value: bytes, name: str, where: str) -> str:
+    """A text that may stand in an error, or in a table on a terminal."""
+    if len(value) > MAX_TEXT_BYTES:
+        raise GateError(
+            f"holds a '{name}' of {len(value):,} bytes, more than the {MAX_TEXT_BYTES} that are let through",
+            where=where,
+        )
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise malformed(f"{where}: '{name}' is not UTF-8") from None
+    if not text.isprintable():
+        raise GateError(f"holds a '{name}' with characters that cannot be shown", where=where)
+    return text
+
+
+def _bounds(data: bytes, wire: int, position: int, stop: int) -> tuple[int, int]:
+    """Where a value that is no plain number begins and ends."""
+    if wire == BYTES:
+        if position < stop and (size := data[position]) < _ONE_BYTE:
+            return position + 1, position + 1 + size
+        size, position = _varint(data, position, stop)
+        return position, position + size
+    return position, position + (4 if wire == FIXED32 else 8)
+
+
+def _unknown(data: bytes, tag: int, position: int, stop: int, where: str) -> BundleError:
+    """The error for a field that is not in the schema: of a file that is none, or of one that holds more."""
+    number, wire = tag >> 3, tag & 7
+    if number == 0 or wire not in {VARINT, FIXED64, BYTES, FIXED32}:
+        return malformed("a field's tag is impossible")
+    _, end = _varint(data, position, stop) if wire == VARINT else _bounds(data, wire, position, stop)
+    if end > stop:
+        return malformed("it ends in the middle of a field")
+    return GateError(f"holds field {number}, for which a bundle has no use", where=where)
 
 
 def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
@@ -134,13 +192,15 @@ def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
 
     Longer spellings of the same number are refused: one file, one reading.
     """
+    if position < stop and (value := data[position]) < _ONE_BYTE:
+        return value, position + 1
     value = 0
     for i in range(MAX_VARINT_BYTES):
         if position + i >= stop:
             raise malformed("it ends in the middle of a field")
         byte = data[position + i]
         value |= (byte & 0x7F) << (7 * i)
-        if byte < 0x80:  # noqa: PLR2004
+        if byte < _ONE_BYTE:
             if (byte == 0 and i) or value >= 1 << 64:
                 break
             return value, position + i + 1

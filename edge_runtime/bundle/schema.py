@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from edge_runtime.bundle.protobuf import Field, Schema, Wire
+from edge_runtime.bundle.protobuf import BYTES, FIXED32, VARINT, Field, make_schema
 
 __all__ = [
     "ATTRIBUTE",
@@ -40,64 +40,78 @@ class AttributeType(IntEnum):
 
 
 def _number(name: str, *, repeated: bool = False) -> Field:
-    return Field(name, Wire.VARINT, repeated)
+    return Field(name, VARINT, repeated)
+
+
+def _text(name: str, *, repeated: bool = False) -> Field:
+    return Field(name, BYTES, repeated, text=True)
 
 
 def _bytes(name: str, *, repeated: bool = False) -> Field:
-    return Field(name, Wire.BYTES, repeated)
+    return Field(name, BYTES, repeated)
 
 
 # Not here, so refused: training_info, functions, device configurations.
-MODEL: Schema = {
-    1: _number("ir_version"),
-    2: _bytes("producer_name"),
-    3: _bytes("producer_version"),
-    4: _bytes("domain"),
-    5: _number("model_version"),
-    6: _bytes("doc_string"),
-    7: _bytes("graph"),
-    8: _bytes("opset_import", repeated=True),
-    14: _bytes("metadata_props", repeated=True),
-}
-OPSET: Schema = {1: _bytes("domain"), 2: _number("version")}
-ENTRY: Schema = {1: _bytes("key"), 2: _bytes("value")}
+MODEL = make_schema(
+    {
+        1: _number("ir_version"),
+        2: _text("producer_name"),
+        3: _text("producer_version"),
+        4: _text("domain"),
+        5: _number("model_version"),
+        6: _text("doc_string"),
+        7: _bytes("graph"),
+        8: _bytes("opset_import", repeated=True),
+        14: _bytes("metadata_props", repeated=True),
+    }
+)
+OPSET = make_schema({1: _text("domain"), 2: _number("version")})
+ENTRY = make_schema({1: _text("key"), 2: _bytes("value")})
 # Not here: sparse initialisers, quantisation annotations, types of values in between.
-GRAPH: Schema = {
-    1: _bytes("node", repeated=True),
-    2: _bytes("name"),
-    5: _bytes("initializer", repeated=True),
-    10: _bytes("doc_string"),
-    11: _bytes("input", repeated=True),
-    12: _bytes("output", repeated=True),
-}
-NODE: Schema = {
-    1: _bytes("input", repeated=True),
-    2: _bytes("output", repeated=True),
-    3: _bytes("name"),
-    4: _bytes("op_type"),
-    5: _bytes("attribute", repeated=True),
-    6: _bytes("doc_string"),
-    7: _bytes("domain"),
-}
+GRAPH = make_schema(
+    {
+        1: _bytes("node", repeated=True),
+        2: _text("name"),
+        5: _bytes("initializer", repeated=True),
+        10: _text("doc_string"),
+        11: _bytes("input", repeated=True),
+        12: _bytes("output", repeated=True),
+    }
+)
+NODE = make_schema(
+    {
+        1: _text("input", repeated=True),
+        2: _text("output", repeated=True),
+        3: _text("name"),
+        4: _text("op_type"),
+        5: _bytes("attribute", repeated=True),
+        6: _text("doc_string"),
+        7: _text("domain"),
+    }
+)
 # Not here: tensors, graphs (subgraphs) and references to a function's attributes.
-ATTRIBUTE: Schema = {
-    1: _bytes("name"),
-    2: Field("f", Wire.FIXED32),
-    3: _number("i"),
-    8: _number("ints", repeated=True),
-    13: _bytes("doc_string"),
-    20: _number("type"),
-}
+ATTRIBUTE = make_schema(
+    {
+        1: _text("name"),
+        2: Field("f", FIXED32),
+        3: _number("i"),
+        8: _number("ints", repeated=True),
+        13: _text("doc_string"),
+        20: _number("type"),
+    }
+)
 # Not here: the typed data fields (raw_data says the same in one way), segments, external data.
-TENSOR: Schema = {
-    1: _number("dims", repeated=True),
-    2: _number("data_type"),
-    8: _bytes("name"),
-    9: _bytes("raw_data"),
-    12: _bytes("doc_string"),
-}
-VALUE: Schema = {1: _bytes("name"), 2: _bytes("type"), 3: _bytes("doc_string")}
-TYPE: Schema = {1: _bytes("tensor_type")}
-TENSOR_TYPE: Schema = {1: _number("elem_type"), 2: _bytes("shape")}
-SHAPE: Schema = {1: _bytes("dim", repeated=True)}
-DIMENSION: Schema = {1: _number("dim_value"), 2: _bytes("dim_param")}
+TENSOR = make_schema(
+    {
+        1: _number("dims", repeated=True),
+        2: _number("data_type"),
+        8: _text("name"),
+        9: _bytes("raw_data"),
+        12: _text("doc_string"),
+    }
+)
+VALUE = make_schema({1: _text("name"), 2: _bytes("type"), 3: _text("doc_string")})
+TYPE = make_schema({1: _bytes("tensor_type")})
+TENSOR_TYPE = make_schema({1: _number("elem_type"), 2: _bytes("shape")})
+SHAPE = make_schema({1: _bytes("dim", repeated=True)})
+DIMENSION = make_schema({1: _number("dim_value"), 2: _text("dim_param")})

@@ -131,12 +131,12 @@ def _run(settings: Settings) -> None:
     from contextlib import ExitStack  # noqa: PLC0415
 
     _stop_on_signals(None)  # until there is something to stop
-    from edge_runtime.assembly import make_ledger, make_sinks, make_source  # noqa: PLC0415
+    from edge_runtime.assembly import make_ledger, make_sinks, make_source, make_trial  # noqa: PLC0415
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
-    bundle = load_bundle(settings.run.bundle)
+    bundle = load_bundle(settings.run.bundle, trial=make_trial(settings))
     with ExitStack() as stack:
         view = _view(settings, bundle)
         report = view.report if view else _to_stderr

@@ -20,10 +20,11 @@ def verify(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check a bundle and replay its golden rows; exit 1 when it is refused."""
+    """Check a bundle, try it in a process of its own, replay its golden rows; exit 1 when it is refused."""
     import json  # noqa: PLC0415
 
     from edge_runtime.bundle.load import STEPS, load_bundle  # noqa: PLC0415
+    from edge_runtime.bundle.trial import Trial  # noqa: PLC0415
     from edge_runtime.errors import BundleError  # noqa: PLC0415
 
     passed: list[Step] = []
@@ -35,7 +36,7 @@ def verify(
 
     refused: BundleError | None = None
     try:
-        loaded = load_bundle(bundle, on_step=on_step)
+        loaded = load_bundle(bundle, on_step=on_step, trial=Trial(again=True))
     except BundleError as error:
         refused = error
     failed = None if refused is None else STEPS[len(passed)]
