@@ -53,7 +53,7 @@ class RunPart:
     sinks: tuple[str, ...] = ("stdout",)
     state: Path | None = None
     rows: int | None = None
-    trial_seconds: int = 5
+    trial_seconds: int = 3
     trial_memory_mb: int = 256
 
     def __post_init__(self) -> None:

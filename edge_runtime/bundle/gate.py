@@ -13,18 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from edge_runtime.bundle import caps, schema
-from edge_runtime.bundle.metadata import METADATA_KEY
-from edge_runtime.bundle.protobuf import Message, Span, malformed, read_message
-from edge_runtime.bundle.tensors import is_positive, read_constant, read_values
-from edge_runtime.errors import BundleFormatError, GateError
+from edge_runtime.bundle.outline import DEFAULT_DOMAIN, at_most
+from edge_runtime.bundle.protobuf import Message, Span, read_message
+from edge_runtime.bundle.tensors import is_finite, is_positive, read_constant, read_values
+from edge_runtime.errors import GateError
 
-__all__ = ["Graph", "Outline", "check_graph", "read_outline"]
-
-# What every ONNX writer begins with: it keeps a ZIP or a picture from being read as an odd model.
-IR_VERSION_TAG = 0x08
-# From what ONNX Runtime 1.18 still loads down to what edge-export writes.
-IR_VERSIONS = range(8, 11)
-OPSETS = range(17, 22)
+__all__ = ["Graph", "check_graph"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +50,6 @@ INPUTS = ("readings",)
 OUTPUTS = ("score", "errors", "expected")
 STATE, STATE_OUT = "state", "state_out"
 FLOAT32, INT64 = schema.ElementType.FLOAT32, schema.ElementType.INT64
-DEFAULT_DOMAIN = frozenset({"", "ai.onnx"})
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """The file's outermost message: where the graph and the metadata lie.
-
-    Attributes:
-        ir_version: ONNX file format version.
-        opset: Version of the default operator set.
-        graph: Where the graph lies.
-        metadata: Where the metadata document lies.
-    """
-
-    ir_version: int
-    opset: int
-    graph: Span
-    metadata: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +67,6 @@ class Graph:
     state_shape: tuple[int, ...] | None
     operators: dict[str, int]
     initializer_bytes: int
-
-
-def read_outline(data: bytes) -> Outline:
-    """Reads and checks the outermost message.
-
-    Raises:
-        BundleFormatError: Not ONNX, or ONNX but no bundle.
-        GateError: Holds something that the gate does not let through.
-    """
-    if not data:
-        raise BundleFormatError(
-            "the file is empty", mend="copy it again, or name a bundle that edge-export wrote"
-        )
-    if data[0] != IR_VERSION_TAG:
-        raise malformed("it does not begin like one")
-    _at_most(len(data), caps.MAX_FILE_BYTES, "bytes", "file")
-    model = read_message(data, Span(0, len(data)), schema.MODEL, "model")
-    entries = [read_message(data, s, schema.ENTRY, "metadata") for s in model.spans.get("metadata_props", [])]
-    if METADATA_KEY not in {entry.text("key") for entry in entries} or "graph" not in model.spans:
-        raise BundleFormatError(
-            f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph",
-            mend="write one with edge-export",
-        )
-    if len(entries) != 1 or "value" not in entries[0].spans:
-        raise GateError("holds other metadata than its own, or holds it twice", where="metadata")
-    opsets = [read_message(data, s, schema.OPSET, "opset") for s in model.spans.get("opset_import", [])]
-    if len(opsets) != 1 or opsets[0].text("domain") not in DEFAULT_DOMAIN:
-        raise GateError("uses an operator set other than the default one", where="model")
-    outline = Outline(
-        model.number("ir_version"),
-        opsets[0].number("version"),
-        model.spans["graph"][0],
-        entries[0].spans["value"][0],
-    )
-    for what, version, known in (("IR", outline.ir_version, IR_VERSIONS), ("opset", outline.opset, OPSETS)):
-        if version not in known:
-            raise GateError(f"{what} version {version} is outside {known[0]} to {known[-1]}", where="model")
-    _at_most(len(data[outline.metadata]), caps.MAX_METADATA_BYTES, "bytes", "metadata")
-    return outline
 
 
 def check_graph(data: bytes, span: Span) -> Graph:
@@ -160,7 +97,7 @@ def check_graph(data: bytes, span: Span) -> Graph:
     ):
         raise GateError("is not float32 of one fixed shape, the same going in and out", where="graph: state")
     state_shape = None if state is None else tuple(state[1])
-    _at_most(math.prod(state_shape or ()), caps.MAX_STATE_VALUES, "values", "graph: state")
+    at_most(math.prod(state_shape or ()), caps.MAX_STATE_VALUES, "values", "graph: state")
     # What every name holds. Each is defined before it is used, and once, so that there is no cycle either.
     names = dict.fromkeys(inputs, schema.ElementType.FLOAT32)
     constants = _constants(data, graph, names)
@@ -174,13 +111,13 @@ def check_graph(data: bytes, span: Span) -> Graph:
 def _constants(data: bytes, graph: Message, names: dict[str, schema.ElementType]) -> dict[str, Span]:
     """Adds the constants' names; returns where their values lie."""
     spans = graph.spans.get("initializer", [])
-    _at_most(len(spans), caps.MAX_CONSTANTS, "constants", "graph")
+    at_most(len(spans), caps.MAX_CONSTANTS, "constants", "graph")
     constants: dict[str, Span] = {}
     for index, span in enumerate(spans):
         name, kind, values = read_constant(data, span, index)
         _define(names, name, kind, f"graph: constant {name or index}")
         constants[name] = values
-    _at_most(_size(constants), caps.MAX_CONSTANT_BYTES, "bytes", "graph: constants")
+    at_most(_size(constants), caps.MAX_CONSTANT_BYTES, "bytes", "graph: constants")
     return constants
 
 
@@ -189,7 +126,7 @@ def _nodes(
 ) -> dict[str, int]:
     """Checks the nodes in order; returns how often each operator is used."""
     spans = graph.spans.get("node", [])
-    _at_most(len(spans), caps.MAX_NODES, "nodes", "graph")
+    at_most(len(spans), caps.MAX_NODES, "nodes", "graph")
     used: Counter[str] = Counter()
     own_names: set[str] = set()
     for index, span in enumerate(spans):
@@ -203,8 +140,7 @@ def _nodes(
             raise GateError("has a name that another node has", where=where)
         if name:
             own_names.add(name)
-        for attribute in node.spans.get("attribute", []):
-            _check_attribute(read_message(data, attribute, schema.ATTRIBUTE, where), kind, operator, where)
+        _check_attributes(data, node, operator, where)
         inputs = node.texts("input")
         _check_inputs(inputs, names, operator, where)
         if constants.keys() >= set(inputs):
@@ -219,19 +155,30 @@ def _nodes(
     return dict(sorted(used.items()))
 
 
-def _check_attribute(attribute: Message, kind: str, operator: Operator, where: str) -> None:
-    name = attribute.text("name")
-    if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
-        raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
-    sizes = attribute.numbers.get("ints", [])
-    if len(sizes) > caps.MAX_RANK or not all(0 < size <= caps.MAX_WINDOW for size in sizes):
-        raise GateError(f"attribute '{name[:40]}' of {kind} is no window", where=where)
+def _check_attributes(data: bytes, node: Message, operator: Operator, where: str) -> None:
+    kind = node.text("op_type")
+    seen: set[str] = set()
+    for span in node.spans.get("attribute", []):
+        attribute = read_message(data, span, schema.ATTRIBUTE, where)
+        name = attribute.text("name")
+        if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
+            raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
+        if name in seen:
+            raise GateError(f"attribute '{name}' of {kind} is there twice", where=where)
+        seen.add(name)
+        sizes = attribute.numbers.get("ints", [])
+        if len(sizes) > caps.MAX_RANK or not all(0 < size <= caps.MAX_WINDOW for size in sizes):
+            raise GateError(f"attribute '{name}' of {kind} is no window", where=where)
+        if caps.MAX_WINDOW < attribute.number("i") < 2**64 - caps.MAX_WINDOW:
+            raise GateError(f"attribute '{name}' of {kind} is larger than any bundle needs", where=where)
+        if not all(is_finite(data, factor) for factor in attribute.spans.get("f", [])):
+            raise GateError(f"attribute '{name}' of {kind} is not finite", where=where)
 
 
 def _check_inputs(
     inputs: list[str], names: dict[str, schema.ElementType], operator: Operator, where: str
 ) -> None:
-    _at_most(len(inputs), caps.MAX_INPUTS, "inputs", where)
+    at_most(len(inputs), caps.MAX_INPUTS, "inputs", where)
     for position, name in enumerate(inputs):
         wanted = INT64 if position in operator.int64_inputs else FLOAT32
         if names.get(name) is not wanted:
@@ -248,8 +195,3 @@ def _define(names: dict[str, schema.ElementType], name: str, kind: schema.Elemen
 
 def _size(constants: dict[str, Span]) -> int:
     return sum(values.stop - values.start for values in constants.values())
-
-
-def _at_most(count: int, limit: int, what: str, where: str) -> None:
-    if count > limit:
-        raise GateError(f"has {count:,} {what}, more than the {limit:,} that are let through", where=where)

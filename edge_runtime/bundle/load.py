@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.bundle.agreement import check_agreement
 from edge_runtime.bundle.caps import MAX_FILE_BYTES
 from edge_runtime.bundle.digest import check_content_digest, file_digest, stated_digest
-from edge_runtime.bundle.gate import Graph, Outline, check_graph, read_outline
+from edge_runtime.bundle.gate import Graph, check_graph
 from edge_runtime.bundle.metadata import Metadata
+from edge_runtime.bundle.outline import Outline, read_outline
 from edge_runtime.bundle.selftest import SelfTest, replay
 from edge_runtime.bundle.trial import Trial
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError

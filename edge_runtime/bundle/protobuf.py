@@ -15,12 +15,12 @@ from edge_runtime.errors import BundleError, BundleFormatError, GateError
 __all__ = [
     "BYTES",
     "FIXED32",
+    "REFUSED",
     "VARINT",
     "Field",
     "Message",
     "Schema",
     "Span",
-    "make_schema",
     "malformed",
     "read_message",
 ]
@@ -28,6 +28,8 @@ __all__ = [
 
 # How a field's value is written; groups and 64-bit values have no use in a bundle.
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+# A field that is known, and never let through.
+REFUSED = -1
 _ONE_BYTE = 0x80
 MAX_VARINT_BYTES = 10
 
@@ -52,13 +54,8 @@ class Field(NamedTuple):
     text: bool = False
 
 
-# By tag, the number that a field begins with in the file: its own number and its wire type.
+# By the number that a field has in onnx.proto.
 Schema = dict[int, Field]
-
-
-def make_schema(fields: dict[int, Field]) -> Schema:
-    """A schema from the fields by the numbers that they have in onnx.proto."""
-    return {number << 3 | field.wire: field for number, field in fields.items()}
 
 
 @dataclass(slots=True)
@@ -119,9 +116,10 @@ def read_message(  # noqa: PLR0912 - one loop, which every byte of a file goes t
             position += 1
         else:
             tag, position = _varint(data, position, stop)
-        if tag not in schema:
-            raise _unknown(data, tag, position, stop, where)
-        name, wire, repeated, text = schema[tag]
+        field = schema.get(tag >> 3)
+        if field is None or field[1] != tag & 7:
+            raise _unknown(data, tag, (position, stop), field, where)
+        name, wire, repeated, text = field
         value: Any
         if wire == VARINT:
             found = numbers
@@ -176,15 +174,17 @@ def _bounds(data: bytes, wire: int, position: int, stop: int) -> tuple[int, int]
     return position, position + (4 if wire == FIXED32 else 8)
 
 
-def _unknown(data: bytes, tag: int, position: int, stop: int, where: str) -> BundleError:
-    """The error for a field that is not in the schema: of a file that is none, or of one that holds more."""
+def _unknown(data: bytes, tag: int, rest: tuple[int, int], known: Field | None, where: str) -> BundleError:
+    """The error for a field that may not be there: of a file that is no ONNX, or of one that holds more."""
     number, wire = tag >> 3, tag & 7
+    position, stop = rest
     if number == 0 or wire not in {VARINT, FIXED64, BYTES, FIXED32}:
         return malformed("a field's tag is impossible")
     _, end = _varint(data, position, stop) if wire == VARINT else _bounds(data, wire, position, stop)
     if end > stop:
         return malformed("it ends in the middle of a field")
-    return GateError(f"holds field {number}, for which a bundle has no use", where=where)
+    name = f"field {number}" if known is None else f"'{known.name}'"
+    return GateError(f"holds {name}, for which a bundle has no use", where=where)
 
 
 def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:

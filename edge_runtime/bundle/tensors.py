@@ -14,7 +14,7 @@ from edge_runtime.errors import GateError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Tensor", "check_shape", "is_positive", "read_constant", "read_values"]
+__all__ = ["Tensor", "check_shape", "is_finite", "is_positive", "read_constant", "read_values"]
 
 ELEMENT_BYTES: dict[int, int] = {schema.ElementType.FLOAT32: 4, schema.ElementType.INT64: 8}
 # Element type and shape; a dimension without a number is 0.
@@ -28,7 +28,7 @@ def read_constant(data: bytes, span: Span, index: int) -> tuple[str, schema.Elem
         GateError: It is of another type than float32 and int64, its values do not fit its shape, or one of
             them is not finite.
     """
-    tensor = read_message(data, span, schema.TENSOR, f"constant {index}")
+    tensor = read_message(data, span, schema.TENSOR, f"graph: constant {index}")
     name = tensor.text("name")
     where = f"graph: constant {name or index}"
     number, shape = tensor.number("data_type"), tensor.numbers.get("dims", [])
@@ -44,12 +44,13 @@ def read_constant(data: bytes, span: Span, index: int) -> tuple[str, schema.Elem
         raise GateError(f"holds {size:,} bytes, which do not fit its shape {shape}", where=where)
     if not size:
         raise GateError("holds no values", where=where)
-    if kind is schema.ElementType.FLOAT32 and not _is_finite(data, values):
+    if kind is schema.ElementType.FLOAT32 and not is_finite(data, values):
         raise GateError("holds a value that is not finite", where=where)
     return name, kind, values
 
 
-def _is_finite(data: bytes, values: Span) -> bool:
+def is_finite(data: bytes, values: Span) -> bool:
+    """Whether every value of a float32 constant is a number."""
     # Only a value whose last byte is one of these may be infinite or none at all; most constants have none.
     last = data[values.start + 3 : values.stop : 4]
     return not (0x7F in last or 0xFF in last) or bool(np.isfinite(_floats(data, values)).all())  # noqa: PLR2004

@@ -11,7 +11,6 @@ the means to open a file. A bomb costs seconds there, and the gateway nothing.
 from __future__ import annotations
 
 import json
-import math
 import os
 import resource
 import signal
@@ -34,13 +33,7 @@ MEND = "do not use it; a bundle that edge-export wrote needs a small part of thi
 PATIENCE = 6.0
 # What grows with the square of the rows shows in a block larger than a pipeline ever scores.
 BLOCK_ROWS = 4096
-OUT_OF_MEMORY = (
-    "bad_alloc",
-    "bad allocation",
-    "Failed to allocate memory",
-    "MemoryError",
-    "Unable to allocate",
-)
+OUT_OF_MEMORY = ("bad_alloc", "bfc_arena", "Failed to allocate memory", "Unable to allocate")
 REFUSALS: dict[str, type[BundleError]] = {
     kind.__name__: kind for kind in (BundleFormatError, GateError, SelfTestError)
 }
@@ -56,7 +49,7 @@ class TrialLimits:
             the 512 MB of the systemd unit.
     """
 
-    seconds: int = 5
+    seconds: int = 3
     memory_mb: int = 256
 
 
@@ -163,8 +156,8 @@ def main() -> None:
     """The child: everything it needs is imported and open before the limits hold."""
     import numpy as np  # noqa: PLC0415
 
-    from edge_runtime.bundle.gate import read_outline  # noqa: PLC0415
     from edge_runtime.bundle.metadata import Metadata  # noqa: PLC0415
+    from edge_runtime.bundle.outline import read_outline  # noqa: PLC0415
     from edge_runtime.bundle.selftest import replay, run_graph  # noqa: PLC0415
     from edge_runtime.scoring.session import import_onnxruntime, make_session  # noqa: PLC0415
 
@@ -202,7 +195,7 @@ def _address_space() -> int:
 
 def _limit(seconds: int, address_space: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    _lower(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + seconds)
+    _lower(resource.RLIMIT_CPU, round(used.ru_utime + used.ru_stime) + seconds)
     _lower(resource.RLIMIT_AS, address_space)
     _lower(resource.RLIMIT_CORE, 0)
     # Nothing more can be opened or written: no file, no library, no connection.

@@ -19,14 +19,14 @@ __all__ = ["restamped", "with_document", "with_model"]
 STATED = re.compile(rb'("content_digest": ?")(sha256:[0-9a-f]{64})(")')
 
 
-def with_model(data: bytes, change: Callable[[onnx.ModelProto], None]) -> bytes:
+def with_model(data: bytes, change: Callable[[onnx.ModelProto], object]) -> bytes:
     """The bundle with its ONNX model changed in place."""
     model = onnx.ModelProto.FromString(data)
     change(model)
     return _stamped(model)
 
 
-def with_document(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+def with_document(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     """The bundle with its metadata document changed in place."""
     model = onnx.ModelProto.FromString(data)
     document = _document(model)
