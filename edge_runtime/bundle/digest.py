@@ -30,10 +30,18 @@ def file_digest(data: bytes) -> str:
 
 def content_digest(data: bytes, position: int) -> str:
     """The content digest of a file whose 64 digits lie at `position`, whatever they are."""
-    hashed = hashlib.sha256(data[:position])
-    hashed.update(b"0" * DIGITS)
-    hashed.update(data[position + DIGITS :])
-    return PREFIX + hashed.hexdigest()
+    return _digests(data, position)[0]
+
+
+def _digests(data: bytes, position: int) -> tuple[str, str]:
+    """The content digest and the file's, which have what is before the digits in common."""
+    view = memoryview(data)
+    content = hashlib.sha256(view[:position])
+    whole = content.copy()
+    content.update(b"0" * DIGITS)
+    content.update(view[position + DIGITS :])
+    whole.update(view[position:])
+    return PREFIX + content.hexdigest(), PREFIX + whole.hexdigest()
 
 
 def stamp(data: bytes) -> bytes:
@@ -57,13 +65,16 @@ def stated_digest(data: bytes, metadata: Span) -> str | None:
     return found[1].decode("ascii") if found else None
 
 
-def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:
+def check_content_digest(data: bytes, metadata: Span, stated: str) -> str:
     """Compares the file with what its metadata states.
 
     Args:
         data: The whole file.
         metadata: Where the metadata lies; the stated digest must be in there, and nowhere else.
         stated: The metadata's `content_digest`.
+
+    Returns:
+        The bundle's digest, over the whole file.
 
     Raises:
         BundleFormatError: They differ.
@@ -73,12 +84,14 @@ def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:
     position = _only(data, stated)
     if not metadata.start <= position < metadata.stop:
         raise BundleFormatError("is not where the metadata is", where="metadata: content_digest")
-    if content_digest(data, position + len(PREFIX)) != stated:
+    content, whole = _digests(data, position + len(PREFIX))
+    if content != stated:
         raise BundleFormatError(
             "the content does not match its digest: the file was damaged or changed after it was exported",
             where="metadata: content_digest",
             mend="copy it again from where it was exported",
         )
+    return whole
 
 
 def _only(data: bytes, text: str) -> int:

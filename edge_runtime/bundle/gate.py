@@ -110,7 +110,7 @@ def check_graph(data: bytes, span: Span) -> Graph:
 
 def _constants(data: bytes, graph: Message, names: dict[str, schema.ElementType]) -> dict[str, Span]:
     """Adds the constants' names; returns where their values lie."""
-    spans = graph.spans.get("initializer", [])
+    spans = graph.spans("initializer")
     at_most(len(spans), caps.MAX_CONSTANTS, "constants", "graph")
     constants: dict[str, Span] = {}
     for index, span in enumerate(spans):
@@ -125,7 +125,7 @@ def _nodes(
     data: bytes, graph: Message, names: dict[str, schema.ElementType], constants: dict[str, Span]
 ) -> dict[str, int]:
     """Checks the nodes in order; returns how often each operator is used."""
-    spans = graph.spans.get("node", [])
+    spans = graph.spans("node")
     at_most(len(spans), caps.MAX_NODES, "nodes", "graph")
     used: Counter[str] = Counter()
     own_names: set[str] = set()
@@ -140,7 +140,8 @@ def _nodes(
             raise GateError("has a name that another node has", where=where)
         if name:
             own_names.add(name)
-        _check_attributes(data, node, operator, where)
+        if node.spans("attribute"):
+            _check_attributes(data, node, operator, where)
         inputs = node.texts("input")
         _check_inputs(inputs, names, operator, where)
         if constants.keys() >= set(inputs):
@@ -158,7 +159,7 @@ def _nodes(
 def _check_attributes(data: bytes, node: Message, operator: Operator, where: str) -> None:
     kind = node.text("op_type")
     seen: set[str] = set()
-    for span in node.spans.get("attribute", []):
+    for span in node.spans("attribute"):
         attribute = read_message(data, span, schema.ATTRIBUTE, where)
         name = attribute.text("name")
         if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
@@ -166,12 +167,12 @@ def _check_attributes(data: bytes, node: Message, operator: Operator, where: str
         if name in seen:
             raise GateError(f"attribute '{name}' of {kind} is there twice", where=where)
         seen.add(name)
-        sizes = attribute.numbers.get("ints", [])
+        sizes = attribute.numbers("ints")
         if len(sizes) > caps.MAX_RANK or not all(0 < size <= caps.MAX_WINDOW for size in sizes):
             raise GateError(f"attribute '{name}' of {kind} is no window", where=where)
         if caps.MAX_WINDOW < attribute.number("i") < 2**64 - caps.MAX_WINDOW:
             raise GateError(f"attribute '{name}' of {kind} is larger than any bundle needs", where=where)
-        if not all(is_finite(data, factor) for factor in attribute.spans.get("f", [])):
+        if not all(is_finite(data, factor) for factor in attribute.spans("f")):
             raise GateError(f"attribute '{name}' of {kind} is not finite", where=where)
 
 
@@ -179,8 +180,9 @@ def _check_inputs(
     inputs: list[str], names: dict[str, schema.ElementType], operator: Operator, where: str
 ) -> None:
     at_most(len(inputs), caps.MAX_INPUTS, "inputs", where)
+    int64_inputs = operator.int64_inputs
     for position, name in enumerate(inputs):
-        wanted = INT64 if position in operator.int64_inputs else FLOAT32
+        wanted = INT64 if position in int64_inputs else FLOAT32
         if names.get(name) is not wanted:
             raise GateError(
                 f"input '{name[:40]}' is not a {wanted.name.lower()} that was defined before", where=where

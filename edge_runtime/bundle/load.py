@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.agreement import check_agreement
 from edge_runtime.bundle.caps import MAX_FILE_BYTES
-from edge_runtime.bundle.digest import check_content_digest, file_digest, stated_digest
+from edge_runtime.bundle.digest import check_content_digest, stated_digest
 from edge_runtime.bundle.gate import Graph, check_graph
 from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.outline import Outline, read_outline
@@ -145,7 +145,7 @@ def load_bytes(
             raise BundleFormatError(
                 "is not 'sha256:' and 64 lower-case digits", where="metadata: content_digest"
             )
-        check_content_digest(data, outline.metadata, stated)
+        digest = check_content_digest(data, outline.metadata, stated)
         passed("content digest", stated)
         try:
             graph = check_graph(data, outline.graph)
@@ -160,7 +160,6 @@ def load_bytes(
             raise BundleFormatError("must be in the file exactly once", where="metadata: content_digest")
         check_agreement(metadata, graph)
         passed("metadata", f"format version {metadata.format_version}, {graph.sensors} sensors")
-        digest = file_digest(data)
         passed("trial", trial(data, digest) if trial else "not needed")
         session = make_session(data)
         passed("session", "ONNX Runtime, CPU, one thread")

@@ -51,22 +51,22 @@ def read_outline(data: bytes) -> Outline:
         raise malformed("it does not begin like one")
     at_most(len(data), caps.MAX_FILE_BYTES, "bytes", "file")
     model = read_message(data, Span(0, len(data)), schema.MODEL, "model")
-    entries = [read_message(data, s, schema.ENTRY, "metadata") for s in model.spans.get("metadata_props", [])]
-    if METADATA_KEY not in {entry.text("key") for entry in entries} or "graph" not in model.spans:
+    entries = [read_message(data, s, schema.ENTRY, "metadata") for s in model.spans("metadata_props")]
+    if METADATA_KEY not in {entry.text("key") for entry in entries} or not model.spans("graph"):
         raise BundleFormatError(
             f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph",
             mend="write one with edge-export",
         )
-    if len(entries) != 1 or "value" not in entries[0].spans:
+    if len(entries) != 1 or not entries[0].spans("value"):
         raise GateError("holds other metadata than its own, or holds it twice", where="metadata")
-    opsets = [read_message(data, s, schema.OPSET, "opset") for s in model.spans.get("opset_import", [])]
+    opsets = [read_message(data, s, schema.OPSET, "opset") for s in model.spans("opset_import")]
     if len(opsets) != 1 or opsets[0].text("domain") not in DEFAULT_DOMAIN:
         raise GateError("must use the default operator set, once, and no other", where="model")
     outline = Outline(
         model.number("ir_version"),
         opsets[0].number("version"),
-        model.spans["graph"][0],
-        entries[0].spans["value"][0],
+        model.spans("graph")[0],
+        entries[0].spans("value")[0],
     )
     for what, version, known in (("IR", outline.ir_version, IR_VERSIONS), ("opset", outline.opset, OPSETS)):
         if version not in known:

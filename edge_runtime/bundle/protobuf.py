@@ -60,24 +60,31 @@ Schema = dict[int, Field]
 
 @dataclass(slots=True)
 class Message:
-    """A message's fields, as numbers, texts or spans of the file, each list in file order."""
+    """A message's fields by name: numbers, texts or spans of the file, each list in file order."""
 
-    numbers: dict[str, list[int]]
-    strings: dict[str, list[str]]
-    spans: dict[str, list[Span]]
+    fields: dict[str, list[Any]]
 
     def number(self, name: str, default: int = 0) -> int:
         """A singular number, as protobuf reads it: unsigned."""
-        return self.numbers.get(name, [default])[0]
+        found: list[int] = self.fields.get(name, [default])
+        return found[0]
+
+    def numbers(self, name: str) -> list[int]:
+        """A repeated number."""
+        return self.fields.get(name, [])
 
     def text(self, name: str) -> str:
         """A singular text; empty when it is not there."""
-        found = self.strings.get(name)
-        return found[0] if found else ""
+        found: list[str] = self.fields.get(name, [""])
+        return found[0]
 
     def texts(self, name: str) -> list[str]:
         """A repeated text."""
-        return self.strings.get(name, [])
+        return self.fields.get(name, [])
+
+    def spans(self, name: str) -> list[Span]:
+        """Where a field's messages or bytes lie."""
+        return self.fields.get(name, [])
 
 
 def malformed(why: str) -> BundleFormatError:
@@ -88,9 +95,7 @@ def malformed(why: str) -> BundleFormatError:
     )
 
 
-def read_message(  # noqa: PLR0912 - one loop, which every byte of a file goes through
-    data: bytes, span: Span, schema: Schema, where: str
-) -> Message:
+def read_message(data: bytes, span: Span, schema: Schema, where: str) -> Message:
     """Reads one message.
 
     Args:
@@ -104,10 +109,7 @@ def read_message(  # noqa: PLR0912 - one loop, which every byte of a file goes t
         GateError: A field is not in the schema, is there twice but may be there once, or is a text
             that is long or not printable.
     """
-    found: dict[str, list[Any]]
-    numbers: dict[str, list[Any]] = {}
-    strings: dict[str, list[Any]] = {}
-    spans: dict[str, list[Any]] = {}
+    fields: dict[str, list[Any]] = {}
     position: int = span.start
     stop: int = span.stop
     while position < stop:
@@ -122,30 +124,23 @@ def read_message(  # noqa: PLR0912 - one loop, which every byte of a file goes t
         name, wire, repeated, text = field
         value: Any
         if wire == VARINT:
-            found = numbers
             value, position = _varint(data, position, stop)
         else:
-            size = data[position] if position < stop else _ONE_BYTE
-            if wire == BYTES and size < _ONE_BYTE:
+            if wire == BYTES and position < stop and data[position] < _ONE_BYTE:
                 start = position + 1
-                position = start + size
+                position = start + data[position]
             else:
                 start, position = _bounds(data, wire, position, stop)
             if position > stop:
                 raise malformed("it ends in the middle of a field")
-            if text:
-                found = strings
-                value = _text(data[start:position], name, where)
-            else:
-                found = spans
-                value = Span(start, position)
-        if name not in found:
-            found[name] = [value]
+            value = _text(data[start:position], name, where) if text else Span(start, position)
+        if name not in fields:
+            fields[name] = [value]
         elif repeated:
-            found[name].append(value)
+            fields[name].append(value)
         else:
             raise GateError(f"holds '{name}' twice", where=where)
-    return Message(numbers, strings, spans)
+    return Message(fields)
 
 
 def _text(value: bytes, name: str, where: str) -> str:
@@ -167,8 +162,6 @@ def _text(value: bytes, name: str, where: str) -> str:
 def _bounds(data: bytes, wire: int, position: int, stop: int) -> tuple[int, int]:
     """Where a value that is no plain number begins and ends."""
     if wire == BYTES:
-        if position < stop and (size := data[position]) < _ONE_BYTE:
-            return position + 1, position + 1 + size
         size, position = _varint(data, position, stop)
         return position, position + size
     return position, position + (4 if wire == FIXED32 else 8)

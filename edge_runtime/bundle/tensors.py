@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Tensor", "check_shape", "is_finite", "is_positive", "read_constant", "read_values"]
 
-ELEMENT_BYTES: dict[int, int] = {schema.ElementType.FLOAT32: 4, schema.ElementType.INT64: 8}
+FLOAT32, INT64 = schema.ElementType.FLOAT32, schema.ElementType.INT64
+# By its number: an element type that is let through, and how many bytes an element has.
+KINDS: dict[int, tuple[schema.ElementType, int]] = {int(FLOAT32): (FLOAT32, 4), int(INT64): (INT64, 8)}
 # Element type and shape; a dimension without a number is 0.
 Tensor = tuple[int, list[int]]
 
@@ -31,20 +33,20 @@ def read_constant(data: bytes, span: Span, index: int) -> tuple[str, schema.Elem
     tensor = read_message(data, span, schema.TENSOR, f"graph: constant {index}")
     name = tensor.text("name")
     where = f"graph: constant {name or index}"
-    number, shape = tensor.number("data_type"), tensor.numbers.get("dims", [])
-    if number not in ELEMENT_BYTES:
+    number, shape = tensor.number("data_type"), tensor.numbers("dims")
+    if number not in KINDS:
         raise GateError(
             f"is of element type {number}; only float32, and int64 for axes, is let through", where=where
         )
-    kind = schema.ElementType(number)
+    kind, element_bytes = KINDS[number]
     check_shape(shape, where)
-    values = tensor.spans["raw_data"][0] if "raw_data" in tensor.spans else Span(0, 0)
+    values = next(iter(tensor.spans("raw_data")), Span(0, 0))
     size = values.stop - values.start
-    if size != math.prod(shape) * ELEMENT_BYTES[kind]:
+    if size != math.prod(shape) * element_bytes:
         raise GateError(f"holds {size:,} bytes, which do not fit its shape {shape}", where=where)
     if not size:
         raise GateError("holds no values", where=where)
-    if kind is schema.ElementType.FLOAT32 and not is_finite(data, values):
+    if kind is FLOAT32 and not is_finite(data, values):
         raise GateError("holds a value that is not finite", where=where)
     return name, kind, values
 
@@ -82,21 +84,20 @@ def read_values(
         GateError: There are others, or one is no tensor.
     """
     found: list[tuple[str, Tensor]] = []
-    for span in graph.spans.get(what, []):
+    for span in graph.spans(what):
         message = read_message(data, span, schema.VALUE, f"graph: {what}")
         name = message.text("name")
         for step, kind in (("type", schema.TYPE), ("tensor_type", schema.TENSOR_TYPE)):
-            if step not in message.spans:
+            if not message.spans(step):
                 raise GateError("is not a tensor", where=f"graph: {what} {name}")
-            message = read_message(data, message.spans[step][0], kind, f"graph: {what} {name}")
+            message = read_message(data, message.spans(step)[0], kind, f"graph: {what} {name}")
+        where = f"graph: {what} {name}"
         dimensions = [
-            read_message(data, dimension, schema.DIMENSION, f"graph: {what} {name}").number("dim_value")
-            for span in message.spans.get("shape", [])
-            for dimension in read_message(data, span, schema.SHAPE, f"graph: {what} {name}").spans.get(
-                "dim", []
-            )
+            read_message(data, dimension, schema.DIMENSION, where).number("dim_value")
+            for shape in message.spans("shape")
+            for dimension in read_message(data, shape, schema.SHAPE, where).spans("dim")
         ]
-        check_shape(dimensions, f"graph: {what} {name}")
+        check_shape(dimensions, where)
         found.append((name, (message.number("elem_type"), dimensions)))
     if tuple(name for name, _ in found) not in {wanted, (*wanted, optional)}:
         raise GateError(f"{what}s are not {', '.join(wanted)}", where="graph")
@@ -105,6 +106,6 @@ def read_values(
 
 def check_shape(shape: list[int], where: str) -> None:
     """Refuses shapes that no bundle has; a negative dimension reads as a huge one."""
-    if len(shape) > caps.MAX_RANK or any(d > caps.MAX_DIMENSION for d in shape):
+    if len(shape) > caps.MAX_RANK or max(shape, default=0) > caps.MAX_DIMENSION:
         shown = ", ".join(str(d if d < 1 << 63 else d - (1 << 64)) for d in shape[:8])
         raise GateError(f"shape [{shown}] is larger than any bundle needs, or negative", where=where)
