@@ -7,7 +7,6 @@ is done once more. Where the folder cannot be written, it is done each time.
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -43,6 +42,8 @@ class Proofs:
 
     def add(self, digest: str) -> None:
         """Remembers that it passed; where that cannot be written, it is not remembered."""
+        import tempfile  # noqa: PLC0415 - only for what is new
+
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(
