@@ -38,10 +38,15 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
             f"states a memory of shape {metadata.model.state_shape}, but the graph's is {graph.state_shape}",
             where="metadata: model.state_shape",
         )
-    if metadata.model.time_of_day or metadata.warm_up_rows:
+    if metadata.model.time_of_day != graph.time_of_day:
         raise BundleFormatError(
-            "the model warms up or asks for the time of day, which this edge-detect cannot serve",
-            where="metadata: model",
+            "says otherwise than the graph whether it asks for the time of day",
+            where="metadata: model.time_of_day",
+        )
+    if metadata.warm_up_rows:
+        raise BundleFormatError(
+            "the model warms up, which this edge-detect cannot serve",
+            where="metadata: warm_up_rows",
             mend="install a newer edge-detect",
         )
     _check_numbers(metadata)
@@ -61,7 +66,9 @@ def _check_numbers(metadata: Metadata) -> None:
 
 def _check_golden(metadata: Metadata) -> None:
     golden, sensors = metadata.golden, len(metadata.sensors)
-    fits = all(len(row) == sensors for row in golden.readings) and golden.time_of_day is None
+    times = len(golden.time_of_day) if golden.time_of_day is not None else 0
+    fits = all(len(row) == sensors for row in golden.readings)
+    fits &= times == (len(golden.readings) if metadata.model.time_of_day else 0)
     if not golden.readings or len(golden.scores) != len(golden.readings) or not fits:
         raise BundleFormatError("there are none, or they do not fit the graph", where="metadata: golden rows")
     # A row that scores far above the threshold needs, and proves, less.

@@ -34,21 +34,24 @@ OPERATORS = {
     **{
         name: Operator()
         for name in (
-            *("Abs", "Add", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh"),
+            *("Abs", "Add", "Cos", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sin", "Sqrt"),
+            *("Sub", "Tanh"),
         )
     },
     "AveragePool": Operator({"kernel_shape": _INTS}),
     "Concat": Operator({"axis": _INT}),
     "Conv": Operator({"kernel_shape": _INTS}),
+    "Mod": Operator({"fmod": _INT}),
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
     "Slice": Operator({}, frozenset({1, 2, 3, 4})),
     "Squeeze": Operator({}, frozenset({1})),
+    "Transpose": Operator({"perm": _INTS}),
     "Unsqueeze": Operator({}, frozenset({1})),
 }
 INPUTS = ("readings",)
 OUTPUTS = ("score", "errors", "expected")
-STATE, STATE_OUT = "state", "state_out"
+STATE, STATE_OUT, TIME_OF_DAY = "state", "state_out", "time_of_day"
 FLOAT32, INT64 = schema.ElementType.FLOAT32, schema.ElementType.INT64
 
 
@@ -59,12 +62,14 @@ class Graph:
     Attributes:
         sensors: Width of the input.
         state_shape: Shape of the state of a model with memory; None for one without.
+        time_of_day: Whether it asks for the time of day.
         operators: Operator to the number of nodes that use it.
         initializer_bytes: Size of all constants.
     """
 
     sensors: int
     state_shape: tuple[int, ...] | None
+    time_of_day: bool
     operators: dict[str, int]
     initializer_bytes: int
 
@@ -77,15 +82,10 @@ def check_graph(data: bytes, span: Span) -> Graph:
         GateError: Holds something that the gate does not let through.
     """
     graph = read_message(data, span, schema.GRAPH, "graph")
-    inputs = read_values(data, graph, "input", INPUTS, STATE)
-    outputs = read_values(data, graph, "output", OUTPUTS, STATE_OUT)
+    inputs = read_values(data, graph, "input", INPUTS, (STATE, TIME_OF_DAY))
+    outputs = read_values(data, graph, "output", OUTPUTS, (STATE_OUT,))
     kind, shape = inputs["readings"]
-    if (
-        kind != schema.ElementType.FLOAT32
-        or len(shape) != len(("rows", "sensors"))
-        or shape[0]
-        or not shape[1]
-    ):
+    if kind != FLOAT32 or len(shape) != len(("rows", "sensors")) or shape[0] or not shape[1]:
         raise GateError("is not float32 of shape [rows, sensors]", where="graph: input readings")
     sensors = shape[1]
     for name in OUTPUTS:
@@ -98,14 +98,16 @@ def check_graph(data: bytes, span: Span) -> Graph:
         raise GateError("is not float32 of one fixed shape, the same going in and out", where="graph: state")
     state_shape = None if state is None else tuple(state[1])
     at_most(math.prod(state_shape or ()), caps.MAX_STATE_VALUES, "values", "graph: state")
+    if inputs.get(TIME_OF_DAY, (FLOAT32, [0])) != (FLOAT32, [0]):
+        raise GateError("is not float32 of shape [rows]", where="graph: input time_of_day")
     # What every name holds. Each is defined before it is used, and once, so that there is no cycle either.
-    names = dict.fromkeys(inputs, schema.ElementType.FLOAT32)
+    names = dict.fromkeys(inputs, FLOAT32)
     constants = _constants(data, graph, names)
     used = _nodes(data, graph, names, constants)
     for name in outputs:
         if name not in names or name in constants or name in inputs:
             raise GateError("comes out of no node", where=f"graph: output {name}")
-    return Graph(sensors, state_shape, used, _size(constants))
+    return Graph(sensors, state_shape, TIME_OF_DAY in inputs, used, _size(constants))
 
 
 def _constants(data: bytes, graph: Message, names: dict[str, schema.ElementType]) -> dict[str, Span]:
@@ -168,7 +170,8 @@ def _check_attributes(data: bytes, node: Message, operator: Operator, where: str
             raise GateError(f"attribute '{name}' of {kind} is there twice", where=where)
         seen.add(name)
         sizes = attribute.numbers("ints")
-        if len(sizes) > caps.MAX_RANK or not all(0 < size <= caps.MAX_WINDOW for size in sizes):
+        least = 0 if name == "perm" else 1
+        if len(sizes) > caps.MAX_RANK or not all(least <= size <= caps.MAX_WINDOW for size in sizes):
             raise GateError(f"attribute '{name}' of {kind} is no window", where=where)
         if caps.MAX_WINDOW < attribute.number("i") < 2**64 - caps.MAX_WINDOW:
             raise GateError(f"attribute '{name}' of {kind} is larger than any bundle needs", where=where)

@@ -43,7 +43,8 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     with np.errstate(over="ignore"):  # a reading beyond float32 becomes infinite, and fails below
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
-    score = run_graph(session, model, rows).score
+    seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
+    score = run_graph(session, model, rows, seconds).score
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
     # Written so that a NaN counts as different.
@@ -61,19 +62,22 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     )
 
 
-def run_graph(session: Any, model: Model, rows: NDArray[np.float32]) -> Scores:
+def run_graph(
+    session: Any, model: Model, rows: NDArray[np.float32], time_of_day: NDArray[np.float32] | None
+) -> Scores:
     """Scores rows from the start of a machine.
 
     Args:
         session: As `make_session` made it.
         model: What the bundle says of its model.
         rows: [rows, sensors] raw units.
+        time_of_day: [rows] seconds since midnight UTC, for a model that asks; else None.
 
     Raises:
         SelfTestError: The graph cannot be run, or its outputs have other shapes than it declares.
     """
     try:
-        found, state = infer(session, rows, initial_state(model))
+        found, state = infer(session, rows, initial_state(model), time_of_day)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SelfTestError(

@@ -69,7 +69,7 @@ def _floats(data: bytes, values: Span) -> NDArray[np.float32]:
 
 
 def read_values(
-    data: bytes, graph: Message, what: str, wanted: tuple[str, ...], optional: str
+    data: bytes, graph: Message, what: str, wanted: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, Tensor]:
     """The graph's inputs or outputs by name.
 
@@ -78,7 +78,7 @@ def read_values(
         graph: The graph.
         what: "input" or "output".
         wanted: The names that must be there, in order.
-        optional: The name that may come after them.
+        optional: The names that may come after them, in order.
 
     Raises:
         GateError: There are others, or one is no tensor.
@@ -99,7 +99,8 @@ def read_values(
         ]
         check_shape(dimensions, where)
         found.append((name, (message.number("elem_type"), dimensions)))
-    if tuple(name for name, _ in found) not in {wanted, (*wanted, optional)}:
+    names = tuple(name for name, _ in found)
+    if names != (*wanted, *(name for name in optional if name in names)):
         raise GateError(f"{what}s are not {', '.join(wanted)}", where="graph")
     return dict(found)
 

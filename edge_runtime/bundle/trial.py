@@ -170,7 +170,8 @@ def main() -> None:
         session = make_session(data)
         replay(session, metadata.model, metadata.golden)
         rows = np.asarray(metadata.golden.readings, np.float32)
-        run_graph(session, metadata.model, np.resize(rows, (BLOCK_ROWS, rows.shape[1])))
+        seconds = np.zeros(BLOCK_ROWS, np.float32) if metadata.model.time_of_day else None
+        run_graph(session, metadata.model, np.resize(rows, (BLOCK_ROWS, rows.shape[1])), seconds)
 
     import_onnxruntime()
     data = sys.stdin.buffer.read()

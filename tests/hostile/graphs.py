@@ -220,9 +220,9 @@ def _wiring(good: bytes) -> Iterator[Entry]:
         "has not exactly one output",
     )
     yield (
-        "a node with nine inputs",
-        changed(lambda m: m.graph.node[0].input.extend(["readings"] * 8)),
-        "has 10 inputs, more than the 8",
+        "a node with seventy inputs",
+        changed(lambda m: m.graph.node[0].input.extend(["readings"] * 68)),
+        "has 70 inputs, more than the 64",
     )
     yield (
         "a node without inputs",
