@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
+from trainer.assess import assess
 from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluate import evaluate
-from trainer.results import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainer.data import TrainingData
     from trainer.evaluate import Evaluation
 
-__all__ = ["compare", "comparison_table"]
+__all__ = ["compare", "comparison_cells", "comparison_table"]
 
 FIGURES = {
     "F1": "f1",
@@ -69,18 +69,25 @@ def compare(
     return found
 
 
-def comparison_table(found: Mapping[str, Evaluation]) -> str:
-    """For people: one line a method."""
-    width = max(len("method"), *map(len, found))
-    head = "".join(f"{name:>11}" for name in (*FIGURES, "events", "false a day"))
-    lines = [f"{'method':<{width}}{head}"]
+def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
+    """The columns' names, and each method's cells; "-" where a figure is undefined."""
+    rows = {}
     for name, evaluation in found.items():
         figures = evaluation.metrics()
         cells = [f"{figures[key]:.3f}" if key in figures else "-" for key in FIGURES.values()]
         events = evaluation.events
         if events is not None:
             cells += [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
-        lines.append(f"{name:<{width}}" + "".join(f"{cell:>11}" for cell in cells))
+        rows[name] = cells
+    return [*FIGURES, "events", "false a day"], rows
+
+
+def comparison_table(found: Mapping[str, Evaluation]) -> str:
+    """For people: one line a method."""
+    columns, rows = comparison_cells(found)
+    width = max(len("method"), *map(len, found))
+    lines = [f"{'method':<{width}}" + "".join(f"{name:>11}" for name in columns)]
+    lines += [f"{name:<{width}}" + "".join(f"{cell:>11}" for cell in cells) for name, cells in rows.items()]
     return "\n".join(lines)
 
 

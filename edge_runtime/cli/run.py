@@ -139,12 +139,19 @@ def _run(settings: Settings) -> None:
     from contextlib import ExitStack  # noqa: PLC0415
 
     _stop_on_signals(None)  # until there is something to stop
-    from edge_runtime.assembly import make_ledger, make_sinks, make_source, make_trust  # noqa: PLC0415
+    from edge_runtime.assembly import (  # noqa: PLC0415
+        make_ledger,
+        make_sinks,
+        make_source,
+        make_trial,
+        make_trust,
+    )
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
-    bundle = load_bundle(settings.run.bundle, trust=make_trust(settings, updates=True))
+    trust = make_trust(settings, updates=True)
+    bundle = load_bundle(settings.run.bundle, trust=trust, trial=make_trial(settings))
     for warning in bundle.approval.warnings if bundle.approval else ():
         _to_stderr(f"{bundle.name}: {warning}")
     with ExitStack() as stack:

@@ -25,7 +25,7 @@ def verify(
     target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check a bundle and replay its golden rows; exit 1 when it is refused.
+    """Check a bundle, try it in a process of its own, replay its golden rows; exit 1 when it is refused.
 
     With trusted keys its signature, too. Nothing is remembered of it.
     """
@@ -33,6 +33,7 @@ def verify(
 
     from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import STEPS, load_bundle  # noqa: PLC0415
+    from edge_runtime.bundle.trial import Trial  # noqa: PLC0415
     from edge_runtime.errors import BundleError  # noqa: PLC0415
 
     passed: list[Step] = []
@@ -46,7 +47,8 @@ def verify(
     trust = make_trust(settings)
     refused: BundleError | None = None
     try:
-        loaded = load_bundle(bundle or settings.run.bundle, on_step=on_step, trust=trust)
+        path = bundle or settings.run.bundle
+        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True))
     except BundleError as error:
         refused = error
     failed = None if refused is None else STEPS[len(passed)]
