@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Epoch", "Fitted", "ModelKind", "Settings", "fit"]
 
-# The layers are too small to gain from more, and sums come out the same whatever the number of cores.
+# The layers are too small to gain much from more, on a busy machine threads that wait for one another lose a
+# hundredfold, and sums come out the same whatever the number of cores.
 THREADS = 1
 
 
@@ -96,11 +97,11 @@ def fit(
     Raises:
         TrainingError: Too few normal rows, or the loss is not finite.
     """
+    batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
     with _reproducible(settings.seed):
         scaler = fit_scaler(settings.scaler, data.train)
         shown = settings.features(len(data.sensors))
         features = None if shown.is_plain else shown
-        batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
         network, history, covariance = _network(data, settings, scaler, features, batch_size, on_epoch)
         average = None if settings.average is None else ResidualAverage(settings.average)
         rows = data.train.normal

@@ -20,6 +20,9 @@ def inspect(
         Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
     ] = None,
     *,
+    diff: Annotated[
+        Path | None, typer.Option(help="Show instead what differs in this other bundle.", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show a bundle's sensors, threshold, quality, origin and size."""
@@ -28,7 +31,11 @@ def inspect(
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
 
     loaded = load_bundle(bundle)
-    if as_json:
+    if diff is not None:
+        from edge_runtime.cli.diff import show_differences  # noqa: PLC0415
+
+        show_differences(loaded, load_bundle(diff), as_json=as_json)
+    elif as_json:
         typer.echo(json.dumps(_document(loaded), indent=2, ensure_ascii=False))
     else:
         typer.echo("\n".join(_table(loaded)))
