@@ -81,6 +81,15 @@ def _operators(good: bytes) -> Iterator[Entry]:
     pad = helper.make_node("Pad", ["scaled", "pads"], ["inserted"], mode="constant")
     huge = np.full(4, 2**40, np.int64)
     yield "Pad by 2^40", _insert(good, pad, constants={"pads": huge}), f"'Pad' is not on|{REFUSED}|{MEMORY}"
+    for perm in ([3, 3], [0, 0], [4000, 1], [1]):
+        turned = helper.make_node("Transpose", ["scaled"], ["inserted"], perm=perm)
+        yield f"Transpose by {perm}", _insert(good, turned), REFUSED
+    turned = helper.make_node("Transpose", ["scaled"], ["inserted"], perm=[-1, 0])
+    yield "Transpose by -1", _insert(good, turned), "attribute 'perm' of Transpose is no window"
+    nought = {"nought": np.zeros(1, np.float32)}
+    for fmod, text in ((1, "do not come out"), (0, REFUSED), (7, REFUSED)):
+        modulo = helper.make_node("Mod", ["scaled", "nought"], ["inserted"], fmod=fmod)
+        yield f"Mod by zero with fmod {fmod}", _insert(good, modulo, constants=nought), text
     microsoft = helper.make_node("Gelu", ["scaled"], ["inserted"], domain="com.microsoft")
     yield "an operator of Microsoft's", _insert(good, microsoft), "operator 'Gelu' is not on the allow-list"
     domain = helper.make_node("Relu", ["scaled"], ["inserted"], domain="edge")

@@ -314,6 +314,11 @@ def _declared(changed: Callable[..., bytes]) -> Iterator[Entry]:
     yield "huge input", shaped("input", 0, "rows", 2**40), "is larger than any bundle needs"
     yield "no input", named("input"), "inputs are not readings"
     yield "a second input", named("input", "readings", "more"), "inputs are not readings"
+    yield (
+        "times of day of two dimensions",
+        named("input", "readings", "time_of_day"),
+        "time_of_day: is not float32",
+    )
     yield "no outputs", named("output"), "outputs are not score, errors, expected"
     yield "one output", named("output", "score"), "outputs are not score, errors, expected"
     yield "an output too many", named("output", "score", "errors", "expected", "x"), "outputs are not score"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hostile.child import REPOSITORY, child_environment, module
 from hostile.corpus import Case, make_corpus
 from hostile.watch import Watch
 from support.bundles import make_bundle
@@ -19,7 +20,6 @@ from support.commands import assert_one_clear_line
 if TYPE_CHECKING:
     from support.commands import Command
 
-REPOSITORY = Path(__file__).parents[2]
 MOST_SECONDS = 5.0
 
 
@@ -42,9 +42,9 @@ def corpus(folder: Path) -> list[Case]:
 def load_all(cases: Path) -> list[dict[str, Any]]:
     """What became of each file, in order; a process of its own loads them."""
     done = subprocess.run(
-        [sys.executable, "-m", "hostile.worker", cases],
+        [*module("hostile.worker"), cases],
         cwd=cases.parent,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])},
+        env=child_environment(),
         capture_output=True,
         text=True,
         timeout=100,
