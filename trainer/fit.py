@@ -114,7 +114,7 @@ def fit(
             whitening = ResidualWhitening.fit(bare.residuals(*normal))
         if settings.smooth > 1:
             own = Detector(network, scaler, whitening, None, average, features)
-            smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal))
+            smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal), capped=settings.cap)
         deviation = None
         if isinstance(network, VariationalAutoencoder):
             deviation = _latent_deviation(network, data, scaler, features)

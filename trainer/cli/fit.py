@@ -197,6 +197,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
             help="Rows over which the score is smoothed; 1 for none. [best: 11]", show_default=False
         ),
     ] = None,
+    cap: Annotated[
+        bool | None,
+        typer.Option(
+            "--cap/--no-cap",
+            help="Bound what one row may add to the smoothed score. [best: yes]",
+            show_default=False,
+        ),
+    ] = None,
     average: Annotated[
         float | None,
         typer.Option(
@@ -293,6 +301,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         "noise": noise,
         "whiten": whiten,
         "smooth": smooth,
+        "cap": cap,
         "average": average,
     }
     given_hold = None if hold is None else parse_hold(hold)
