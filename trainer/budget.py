@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.events import ALARM_JOIN_NS, observed_seconds
+from trainer.blocks import time_blocks
+from trainer.events import ALARM_JOIN_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,6 @@ FORM = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(hour|day|week|month|year)")
 # Levels to try, as quantiles of the scores, the highest first.
 LEVELS = (0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9)
 LEAST_PEAKS = 50
-BLOCK_NS = 3_600 * 1_000_000_000
 DRAWS = 500
 # A resampled rate that is lower than the budget by more than this says no more than that.
 MOST_OFF = 20.0
@@ -120,7 +120,7 @@ def threshold_for_budget(
     order = np.lexsort((times, machines))
     ranked: NDArray[np.float64] = scores[order].astype(np.float64)
     times, machines = times[order], machines[order]
-    blocks, seconds = _blocks(times, machines)
+    blocks, seconds = time_blocks(times, machines)
     days = seconds.sum() / 86_400
     for level in np.quantile(ranked, LEVELS) if len(ranked) else ():
         peaks, of_block = _peaks(ranked, times, machines, blocks, float(level))
@@ -138,23 +138,6 @@ def threshold_for_budget(
     return BudgetThreshold(
         value, len(scores), len(peaks), float(days), low, high, bool(budget.per_day * days < 1)
     )
-
-
-def _blocks(
-    times: NDArray[np.int64], machines: NDArray[np.str_]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Each row's block, an hour of a machine, and the seconds that each block stands for."""
-    hours = times // BLOCK_NS
-    new = np.append(True, (hours[1:] != hours[:-1]) | (machines[1:] != machines[:-1]))
-    blocks = np.cumsum(new) - 1
-    starts = np.flatnonzero(new)
-    rows = np.diff(np.append(starts, len(times)))
-    # A row stands for the usual step of its machine, so that a hole in the data counts for nothing.
-    seconds = np.zeros(len(starts))
-    for machine in np.unique(machines):
-        own = machines[starts] == machine
-        seconds[own] = rows[own] * observed_seconds(times[machines == machine]) / rows[own].sum()
-    return blocks, seconds
 
 
 def _peaks(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
 from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluate import evaluate
+from trainer.provenance import data_digest
 from trainer.results import assess
+from trainer.rows import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,15 +21,16 @@ if TYPE_CHECKING:
     from trainer.checkpoint import Checkpoint
     from trainer.data import TrainingData
     from trainer.evaluate import Evaluation
+    from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["compare", "comparison_table"]
+__all__ = ["compare", "comparison_table", "record", "write_figures"]
 
 FIGURES = {
-    "F1": "f1",
     "precision": "precision",
     "recall": "recall",
     "ROC AUC": "roc_auc",
     "avg prec": "average_precision",
+    "VUS-PR": "vus_pr",
 }
 
 
@@ -72,16 +78,61 @@ def compare(
 def comparison_table(found: Mapping[str, Evaluation]) -> str:
     """For people: one line a method."""
     width = max(len("method"), *map(len, found))
-    head = "".join(f"{name:>11}" for name in (*FIGURES, "events", "false a day"))
-    lines = [f"{'method':<{width}}{head}"]
+    head = "".join(f"{name:>11}" for name in (*FIGURES, "events", "false/day"))
+    first = f"{'F1':>8}{'90 % interval':>17}"
+    lines = [f"{'method':<{width}}{first}{head}"]
     for name, evaluation in found.items():
         figures = evaluation.metrics()
+        f1 = f"{figures['f1']:.3f}" if "f1" in figures else "-"
+        first = f"{f1:>8}{evaluation.interval('f1') or '-':>17}"
         cells = [f"{figures[key]:.3f}" if key in figures else "-" for key in FIGURES.values()]
         events = evaluation.events
         if events is not None:
             cells += [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
-        lines.append(f"{name:<{width}}" + "".join(f"{cell:>11}" for cell in cells))
+        lines.append(f"{name:<{width}}{first}" + "".join(f"{cell:>11}" for cell in cells))
     return "\n".join(lines)
+
+
+def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:
+    """Writes every figure of every method as JSON, whole or not at all."""
+    figures = {name: evaluation.to_dict() for name, evaluation in found.items()}
+    with replacing(path) as stream:
+        stream.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+
+
+def record(
+    found: Mapping[str, Evaluation], tracker: Tracker | NoTracker, *, data: TrainingData, percentile: float
+) -> None:
+    """Puts a comparison into a tracker's run: METHOD.FIGURE as metrics, the table and the JSON as artifacts.
+
+    Args:
+        found: As `compare` gave it.
+        tracker: Whose run it goes into.
+        data: What was compared on.
+        percentile: Of the simple detectors' thresholds.
+    """
+    tracker.log_params(
+        {
+            "data_digest": data_digest([split.path for split in (data.train, data.val, data.test)]),
+            "sensors": ",".join(data.sensors),
+            "methods": ",".join(found),
+            "percentile": percentile,
+            "test_rows": len(data.test),
+        }
+    )
+    tracker.log_metrics(
+        {
+            f"{name}.{figure}": value
+            for name, evaluation in found.items()
+            for figure, value in evaluation.metrics().items()
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        table, figures = Path(folder) / "comparison.txt", Path(folder) / "comparison.json"
+        table.write_text(comparison_table(found) + "\n", encoding="utf-8")
+        write_figures(found, figures)
+        tracker.log_file(table)
+        tracker.log_file(figures)
 
 
 def _baselines(data: TrainingData, quantile: float, on_method: Callable[[str], None]) -> Iterator[Baseline]:

@@ -19,8 +19,10 @@ __all__ = [
     "Delays",
     "EventReport",
     "Stretch",
+    "false_alarms",
     "match_events",
     "observed_seconds",
+    "series_starts",
     "stretches",
 ]
 
@@ -144,7 +146,7 @@ def match_events(
     for event in true:
         by_kind[event.kind][0] += 1
     delays: list[float] = []
-    false_alarms, seconds = 0, 0.0
+    seconds = 0.0
     for machine, index in _by_machine(rows_times, rows_machines):
         times, flags = rows_times[index], rows_flags[index]
         seconds += observed_seconds(times)
@@ -155,20 +157,56 @@ def match_events(
             if first < len(flagged) and flagged[first] <= event.stop:
                 by_kind[event.kind][1] += 1
                 delays.append((int(flagged[first]) - event.start) / SECOND_NS)
-        starts = np.array([event.start for event in events], np.int64) - slack_ns
-        stops = np.array([event.stop for event in events], np.int64) + slack_ns
-        for alarm in _runs(machine, times, flags, None, join_ns):
-            false_alarms += not ((starts <= alarm.stop) & (stops >= alarm.start)).any()
     days = seconds / DAY_S
+    alarms = false_alarms(true, rows_times, rows_machines, rows_flags, slack_ns=slack_ns, join_ns=join_ns)
     return EventReport(
         injected=len(true),
         found=len(delays),
         by_kind={kind: (injected, found) for kind, (injected, found) in by_kind.items()},
         delays_s=Delays(float(np.median(delays)), float(np.quantile(delays, 0.9))) if delays else None,
-        false_alarms=false_alarms,
-        false_alarms_per_day=false_alarms / days if days else 0.0,
+        false_alarms=len(alarms),
+        false_alarms_per_day=len(alarms) / days if days else 0.0,
         machine_days=days,
     )
+
+
+def false_alarms(
+    true: Sequence[Stretch],
+    rows_times: NDArray[np.int64],
+    rows_machines: NDArray[np.str_],
+    rows_flags: NDArray[np.bool_],
+    *,
+    slack_ns: int = 30 * SECOND_NS,
+    join_ns: int = ALARM_JOIN_NS,
+) -> list[Stretch]:
+    """The runs of flagged rows that touch no event, in order of machine and time; as for `match_events`."""
+    found = []
+    for machine, index in _by_machine(rows_times, rows_machines):
+        events = [event for event in true if event.machine == machine]
+        starts = np.array([event.start for event in events], np.int64) - slack_ns
+        stops = np.array([event.stop for event in events], np.int64) + slack_ns
+        found += [
+            alarm
+            for alarm in _runs(machine, rows_times[index], rows_flags[index], None, join_ns)
+            if not ((starts <= alarm.stop) & (stops >= alarm.start)).any()
+        ]
+    return found
+
+
+def series_starts(
+    times: NDArray[np.int64], machines: NDArray[np.str_]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The rows' order by machine and time, and where in it a machine begins or goes on after a hole.
+
+    Args:
+        times: [rows] ns, in any order.
+        machines: [rows] machine ids.
+    """
+    orders = [index for _, index in _by_machine(times, machines)]
+    new = [np.append(True, np.diff(times[index]) > HOLE_STEPS * _step(times[index])) for index in orders]
+    if not orders:
+        return np.empty(0, np.intp), np.empty(0, np.bool_)
+    return np.concatenate(orders), np.concatenate(new)
 
 
 def _by_machine(
