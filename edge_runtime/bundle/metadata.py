@@ -1,7 +1,8 @@
 """What a bundle says of itself: the JSON document in `metadata_props["edge_detect"]`.
 
 The dataclasses below are the schema of format version 1. Reading is strict: a missing field, an unknown
-one or one of a wrong type is a `BundleFormatError` that names it by its path, such as `sensors[2].unit`.
+one or one of a wrong type is a `BundleFormatError` that names it by its path, such as `sensors[2].unit`. The
+one field that may be absent, `threshold.debounce`, is marked as such.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from edge_runtime.errors import BundleFormatError
 __all__ = [
     "FORMAT_VERSION",
     "METADATA_KEY",
+    "Debounce",
     "Golden",
     "Hold",
     "Limits",
@@ -35,6 +37,9 @@ FORMAT_VERSION = 1
 METADATA_KEY = "edge_detect"
 
 Range = tuple[float, float]
+# In a field's metadata: the document may leave it out, which says the same as its default.
+MAY_BE_ABSENT = "may be absent"
+LONGEST_DEBOUNCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,27 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Debounce:
+    """How many of a machine's last rows must be above the threshold for its newest row to count as above.
+
+    At least `k` of its last `n` scored rows, the newest among them; rows that there were not yet are not above.
+    """
+
+    k: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.n <= LONGEST_DEBOUNCE:
+            raise BundleFormatError(
+                f"a debounce needs 1 <= k <= n <= {LONGEST_DEBOUNCE}, not {self.k} of {self.n}",
+                where="metadata: threshold.debounce",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.k} of {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """Above which score a row counts as anomalous.
 
@@ -114,6 +140,7 @@ class Threshold:
         rows: Number of rows that it was chosen on.
         hold: The verdict's adaptive hold.
         per_machine: Machine id to the score that replaces `value` for that machine.
+        debounce: How many rows must be above it, before the hold; None for 1 of 1.
     """
 
     value: float
@@ -123,6 +150,7 @@ class Threshold:
     rows: int
     hold: Hold = field(default_factory=Hold)
     per_machine: dict[str, float] = field(default_factory=dict)
+    debounce: Debounce | None = field(default=None, metadata={MAY_BE_ABSENT: True})
 
     def __post_init__(self) -> None:
         for where, value in [
@@ -237,7 +265,10 @@ class Metadata:
 
     def to_json(self) -> str:
         """The document as it stands in the bundle: sorted keys, ASCII, no NaN."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False, separators=(",", ":"))
+        document = dataclasses.asdict(self)
+        if self.threshold.debounce is None:
+            del document["threshold"]["debounce"]
+        return json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str | bytes) -> Metadata:
@@ -282,7 +313,8 @@ def _read(kind: type[T], value: Any, path: str) -> T:
     if not isinstance(value, dict):
         raise _wrong(path, "an object", value)
     hints = typing.get_type_hints(kind)
-    fields = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    schema = dataclasses.fields(kind)  # type: ignore[arg-type]
+    fields = {f.name for f in schema if f.name in value or MAY_BE_ABSENT not in f.metadata}
     for name in sorted(fields - value.keys()):
         raise BundleFormatError("a field is missing", where=f"metadata: {_join(path, name)}")
     for name in sorted(value.keys() - fields):
