@@ -8,44 +8,46 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Golden
 from edge_runtime.errors import ExportError
-from export.parity import Tolerance
+from edge_runtime.scoring.inference import seconds_of_day
+from export.tolerance import Tolerance
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from trainer.detector import Detector
+    from trainer.golden import GoldenRows
 
 __all__ = ["make_golden"]
 
 
-def make_golden(detector: Detector, readings: NDArray[np.float32]) -> Golden:
+def make_golden(detector: Detector, rows: GoldenRows) -> Golden:
     """Scores golden rows with PyTorch.
 
     The tolerance is that of `Tolerance` for the row that needs most: a bundle states one for all its rows.
 
     Args:
         detector: Scaler and trained network.
-        readings: [rows, sensors] raw units.
+        rows: As `golden_rows` chose them.
 
     Raises:
         ExportError: There is no row, or one that is not finite or does not score finitely.
     """
-    sensors = len(detector.scaler.offset)
+    sensors, readings = len(detector.scaler.offset), rows.readings
     if readings.shape != (len(readings), sensors) or not readings.size or not np.isfinite(readings).all():
         raise ExportError(
             f"golden rows must be at least one row of {sensors} finite readings, not {readings.shape}",
             where="golden.npy",
         )
     readings = readings.astype(np.float32)
-    score, _, _ = detector.score(readings)
+    score, _, _ = detector.score(readings, times=rows.times)
     if not np.isfinite(score).all():
         raise ExportError(
             "the network's scores are not finite", where="golden.npy", mend="train the model again"
         )
-    tolerance = Tolerance.of(detector, readings)
+    tolerance = Tolerance.of(detector, readings, rows.times)
+    seconds = seconds_of_day(rows.times).tolist() if detector.asks_for_time else None
     return Golden(
         readings=tuple(tuple(row) for row in readings.tolist()),
         scores=tuple(score.tolist()),
         relative_tolerance=tolerance.relative,
         absolute_tolerance=float(tolerance.absolute.sum(1).max()),
+        time_of_day=None if seconds is None else tuple(seconds),
     )

@@ -7,9 +7,8 @@ import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 
 from edge_runtime.bundle.digest import UNSTAMPED, stamp
@@ -89,7 +88,7 @@ def export_bundle(
         bundle = load_bytes(data, output.name)
     except BundleError as error:
         raise ExportError(f"the runtime would refuse this bundle: {error.what}", where=error.where) from None
-    golden = check_parity(bundle.session, detector, checkpoint.golden.astype(np.float32), "golden")
+    golden = check_parity(bundle.session, detector, checkpoint.golden, "golden")
     random = check_parity(bundle.session, detector, random_rows(checkpoint.sensors, seed=0), "random")
     _write(output, data)
     return Exported(output, len(data), bundle.digest, golden, random)
@@ -97,11 +96,16 @@ def export_bundle(
 
 def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
     """The bundle's bytes: equal checkpoints give equal ones."""
-    network: Any = checkpoint.network
+    network = checkpoint.network
     provenance = checkpoint.provenance
     metadata = Metadata(
         sensors=checkpoint.sensors,
-        model=Model(network.architecture.kind, network.parameter_count, detector.state_shape),
+        model=Model(
+            network.architecture.kind,
+            network.parameter_count,
+            detector.state_shape,
+            detector.asks_for_time,
+        ),
         scaler=Scaler(checkpoint.scaler.kind),
         cadence_seconds=checkpoint.cadence_seconds,
         warm_up_rows=0,

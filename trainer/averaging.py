@@ -48,19 +48,6 @@ class ResidualAverage:
         found: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
         return found
 
-    def apply(
-        self, residuals: NDArray[np.floating[Any]], times: NDArray[np.int64], machines: NDArray[np.str_]
-    ) -> NDArray[np.float64]:
-        """[rows, sensors] averaged residuals of rows in any order, machine by machine in time order."""
-        order = np.lexsort((times, machines))
-        found = np.empty(residuals.shape)
-        newest_first = self.weights[::-1].astype(np.float64)
-        for rows in np.split(order, np.flatnonzero(machines[order][1:] != machines[order][:-1]) + 1):
-            for column in range(residuals.shape[1]):
-                series = np.convolve(residuals[rows, column].astype(np.float64), newest_first)
-                found[rows, column] = series[: len(rows)]
-        return found
-
     def to_dict(self) -> dict[str, Any]:
         """The average as JSON-ready values."""
         return {"weight": self.weight}

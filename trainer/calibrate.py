@@ -14,7 +14,7 @@ from edge_runtime.scoring.hold import HoldCounter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ThresholdMethod", "best_f1_threshold", "calibrate", "percentile_threshold", "verdicts"]
+__all__ = ["ThresholdMethod", "best_f1_threshold", "calibrate", "limits", "percentile_threshold", "verdicts"]
 
 ThresholdMethod = Literal["percentile", "best-f1"]
 HOLDS_NOTHING = Hold()
@@ -73,13 +73,19 @@ def verdicts(
     Rows in any order.
     """
     order = np.lexsort((times, machines))
-    limits = np.full(len(scores), threshold.value)
-    for machine, value in threshold.per_machine.items():
-        limits[machines == machine] = value
+    above = scores > limits(threshold, machines)
     flagged = np.empty(len(scores), np.bool_)
-    above = Debouncer(threshold.debounce).apply(machines[order], (scores > limits)[order])
-    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], above)
+    passed = Debouncer(threshold.debounce).apply(machines[order], above[order])
+    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], passed)
     return flagged
+
+
+def limits(threshold: Threshold, machines: NDArray[np.str_]) -> NDArray[np.float64]:
+    """[rows] each row's threshold, as its machine has it."""
+    found = np.full(len(machines), threshold.value)
+    for machine, value in threshold.per_machine.items():
+        found[machines == machine] = value
+    return found
 
 
 def percentile_threshold(

@@ -6,9 +6,11 @@ scaler.json         offset and scale of every sensor
 whitening.json      how residuals are weighed; not there where they are not
 smoothing.json      how scores are smoothed; not there where they are not
 average.json        how residuals are averaged; not there where they are not
+features.json       what the network is shown; not there where it is the row alone
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
+golden_times.npy    when they were, [rows] int64 ns
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.averaging import ResidualAverage
 from trainer.detector import Detector
+from trainer.features import InputFeatures
+from trainer.golden import GoldenRows
 from trainer.models.base import Architecture, build
 from trainer.scaler import SensorScaler
 from trainer.smoothing import ScoreSmoothing
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-    from torch import nn
+    from trainer.models.base import Network
 
 __all__ = ["Checkpoint"]
 
 Part = TypeVar("Part")
 WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.json"
+FEATURES = "features.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +50,39 @@ class Checkpoint:
     """A trained detector with all that its bundle will say of it.
 
     Attributes:
-        network: The trained network, in evaluation mode; has `architecture` and `parameter_count`.
+        network: The trained network, in evaluation mode.
         scaler: How raw readings are scaled.
         whitening: How residuals are weighed; None for as they are.
         smoothing: How scores are smoothed; None for as they are.
         average: How residuals are averaged; None for as they are.
+        features: What the network is shown; None for the row alone.
         sensors: The input columns.
         threshold: When a row is anomalous.
         cadence_seconds: Time between two rows of one machine.
         metrics: Quality on validation and test.
         provenance: Where it comes from.
-        golden: [rows, sensors] float32, consecutive rows of one machine, raw units.
+        golden: Consecutive rows of one machine.
     """
 
-    network: nn.Module
+    network: Network
     scaler: SensorScaler
     whitening: ResidualWhitening | None
     smoothing: ScoreSmoothing | None
     average: ResidualAverage | None
+    features: InputFeatures | None
     sensors: tuple[Sensor, ...]
     threshold: Threshold
     cadence_seconds: float
     metrics: Metrics
     provenance: Provenance
-    golden: NDArray[np.float32]
+    golden: GoldenRows
 
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(self.network, self.scaler, self.whitening, self.smoothing, self.average)
+        return Detector(
+            self.network, self.scaler, self.whitening, self.smoothing, self.average, self.features
+        )
 
     def save(self, folder: Path) -> None:
         """Writes the folder, made when missing."""
@@ -84,10 +92,14 @@ class Checkpoint:
         save_file(
             {k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / "model.safetensors"
         )
-        architecture: Any = self.network.architecture
-        _write(folder / "model.json", architecture.to_dict())
+        _write(folder / "model.json", self.network.architecture.to_dict())
         _write(folder / "scaler.json", self.scaler.to_dict())
-        parts = {WHITENING: self.whitening, SMOOTHING: self.smoothing, AVERAGE: self.average}
+        parts = {
+            WHITENING: self.whitening,
+            SMOOTHING: self.smoothing,
+            AVERAGE: self.average,
+            FEATURES: self.features,
+        }
         for name, part in parts.items():
             (folder / name).unlink(missing_ok=True)
             if part is not None:
@@ -102,7 +114,8 @@ class Checkpoint:
                 "provenance": asdict(self.provenance),
             },
         )
-        np.save(folder / "golden.npy", self.golden, allow_pickle=False)
+        np.save(folder / "golden.npy", self.golden.readings, allow_pickle=False)
+        np.save(folder / "golden_times.npy", self.golden.times, allow_pickle=False)
 
     @staticmethod
     def load(folder: Path) -> Checkpoint:
@@ -118,7 +131,7 @@ class Checkpoint:
             network = build(Architecture.from_dict(_read(folder / "model.json")))
             network.load_state_dict(load_file(folder / "model.safetensors"))
             network.eval()
-            training, threshold = _read(folder / "training.json"), _read(folder / "threshold.json")
+            training = _read(folder / "training.json")
             provenance = training["provenance"]
             return Checkpoint(
                 network=network,
@@ -126,6 +139,7 @@ class Checkpoint:
                 whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
                 smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
                 average=_optional(folder / AVERAGE, ResidualAverage.from_dict),
+                features=_optional(folder / FEATURES, InputFeatures.from_dict),
                 sensors=tuple(
                     Sensor(
                         s["name"],
@@ -137,11 +151,14 @@ class Checkpoint:
                     )
                     for s in training["sensors"]
                 ),
-                threshold=Threshold(**{**threshold, "hold": Hold(**threshold["hold"])}),
+                threshold=_threshold(_read(folder / "threshold.json")),
                 cadence_seconds=float(training["cadence_seconds"]),
                 metrics=Metrics(**training["metrics"]),
                 provenance=Provenance(**{**provenance, "machines": tuple(provenance["machines"])}),
-                golden=np.load(folder / "golden.npy", allow_pickle=False),
+                golden=GoldenRows(
+                    np.load(folder / "golden.npy", allow_pickle=False),
+                    np.load(folder / "golden_times.npy", allow_pickle=False),
+                ),
             )
         except FileNotFoundError as error:
             raise TrainingError(
@@ -155,6 +172,12 @@ class Checkpoint:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _threshold(document: dict[str, Any]) -> Threshold:
+    debounce = document.get("debounce")
+    parts = {"hold": Hold(**document["hold"]), "debounce": debounce and Debounce(**debounce)}
+    return Threshold(**{**document, **parts})
 
 
 def _optional(path: Path, from_dict: Callable[[dict[str, Any]], Part]) -> Part | None:

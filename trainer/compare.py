@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
+from trainer.assess import assess
 from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluate import evaluate
 from trainer.provenance import data_digest
-from trainer.results import assess
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from trainer.evaluate import Evaluation
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["compare", "comparison_table", "record", "write_figures"]
+__all__ = ["compare", "comparison_cells", "comparison_table", "record", "write_figures"]
 
 FIGURES = {
+    "F1": "f1",
     "precision": "precision",
     "recall": "recall",
     "ROC AUC": "roc_auc",
@@ -75,22 +76,35 @@ def compare(
     return found
 
 
-def comparison_table(found: Mapping[str, Evaluation]) -> str:
-    """For people: one line a method."""
-    width = max(len("method"), *map(len, found))
-    head = "".join(f"{name:>11}" for name in (*FIGURES, "events", "false/day"))
-    first = f"{'F1':>8}{'90 % interval':>17}"
-    lines = [f"{'method':<{width}}{first}{head}"]
+def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
+    """The columns' names, and each method's cells; "-" where a figure is undefined."""
+    rows = {}
     for name, evaluation in found.items():
         figures = evaluation.metrics()
-        f1 = f"{figures['f1']:.3f}" if "f1" in figures else "-"
-        first = f"{f1:>8}{evaluation.interval('f1') or '-':>17}"
         cells = [f"{figures[key]:.3f}" if key in figures else "-" for key in FIGURES.values()]
+        cells.insert(1, evaluation.interval("f1") or "-")
         events = evaluation.events
-        if events is not None:
-            cells += [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
-        lines.append(f"{name:<{width}}{first}" + "".join(f"{cell:>11}" for cell in cells))
-    return "\n".join(lines)
+        cells += (
+            ["-", "-"]
+            if events is None
+            else [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
+        )
+        rows[name] = cells
+    first, *others = FIGURES
+    return [first, "90 % interval", *others, "events", "false a day"], rows
+
+
+def comparison_table(found: Mapping[str, Evaluation]) -> str:
+    """For people: one line a method."""
+    columns, rows = comparison_cells(found)
+    table = [columns, *rows.values()]
+    widths = [max(map(len, cells)) + 2 for cells in zip(*table, strict=True)]
+    names = ["method", *rows]
+    width = max(map(len, names))
+    return "\n".join(
+        f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+        for name, cells in zip(names, table, strict=True)
+    )
 
 
 def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:

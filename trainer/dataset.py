@@ -6,21 +6,30 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from edge_runtime.errors import TrainingError
+from edge_runtime.scoring.inference import seconds_of_day
 from trainer.scaler import ScalerKind, SensorScaler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from trainer.data import Split, TrainingData
+    from trainer.features import InputFeatures
 
-__all__ = ["Loaders", "SensorDataset", "create_dataloaders", "fit_scaler", "fitting_batch_size"]
+__all__ = [
+    "Loaders",
+    "SensorDataset",
+    "TimeWindowDataset",
+    "create_dataloaders",
+    "fit_scaler",
+    "fitting_batch_size",
+]
 
 SMALLEST_BATCH = 256
 MOST_STEPS = 1000
@@ -51,6 +60,56 @@ class SensorDataset(Dataset[torch.Tensor]):
         return self.rows[indices]
 
 
+class TimeWindowDataset(Dataset[torch.Tensor]):
+    """Each scaled row with the rows of its machine before it, gathered when it is drawn.
+
+    Before a machine's first row, that row is repeated, as a gateway does.
+
+    Args:
+        values: [rows, sensors] readings in raw units, all finite, in any order.
+        times: [rows] ns.
+        machines: [rows] machine ids.
+        scaler: Fitted on normal training rows.
+        rows: Of a window, its newest among them.
+        features: What to make of a window; None for the window as it is.
+    """
+
+    def __init__(
+        self,
+        values: NDArray[np.float32],
+        times: NDArray[np.int64],
+        machines: NDArray[np.str_],
+        scaler: SensorScaler,
+        *,
+        rows: int,
+        features: InputFeatures | None = None,
+    ) -> None:
+        order = np.lexsort((times, machines))
+        ranked = machines[order]
+        new = np.append(True, ranked[1:] != ranked[:-1])[: len(order)]
+        starts = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+        self.rows = torch.from_numpy(scaler.transform(values[order]))
+        self._starts = torch.from_numpy(starts)
+        self._seconds = torch.from_numpy(seconds_of_day(times[order]))
+        self._back = torch.arange(rows - 1, -1, -1)
+        self._features = features
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        """One window, [rows, sensors], or its features, [columns]."""
+        return self.__getitems__(torch.tensor([index]))[0]
+
+    def __getitems__(self, indices: torch.Tensor) -> torch.Tensor:
+        """A batch at once, [batch, rows, sensors], or [batch, columns] of features."""
+        wanted = torch.maximum(indices[:, None] - self._back, self._starts[indices][:, None])
+        windows = self.rows[wanted]
+        if self._features is None:
+            return windows
+        return self._features.of(windows, self._seconds[indices][:, None])[:, 0]
+
+
 class _Batches(Sampler[torch.Tensor]):
     """Row numbers of batch after batch; in a new random order each time when there is a generator."""
 
@@ -74,7 +133,7 @@ class _Batches(Sampler[torch.Tensor]):
 
 @dataclass(frozen=True, slots=True)
 class Loaders:
-    """One loader a split; each yields [batch, sensors] scaled rows.
+    """One loader a split; each yields [batch, columns] of scaled rows, or [batch, rows, sensors] windows.
 
     Attributes:
         train: Normal rows, in a new random order each epoch.
@@ -93,10 +152,18 @@ def fit_scaler(kind: ScalerKind, train: Split) -> SensorScaler:
     Raises:
         TrainingError: There are too few such rows.
     """
-    return SensorScaler.fit(kind, _normal_rows(train, MIN_TRAIN_ROWS))
+    return SensorScaler.fit(kind, train.values[_normal(train, MIN_TRAIN_ROWS)])
 
 
-def create_dataloaders(data: TrainingData, scaler: SensorScaler, *, batch_size: int, seed: int) -> Loaders:
+def create_dataloaders(
+    data: TrainingData,
+    scaler: SensorScaler,
+    *,
+    batch_size: int,
+    seed: int,
+    features: InputFeatures | None = None,
+    history: int = 0,
+) -> Loaders:
     """Loaders over the three splits.
 
     Args:
@@ -104,16 +171,38 @@ def create_dataloaders(data: TrainingData, scaler: SensorScaler, *, batch_size: 
         scaler: As `fit_scaler` made it.
         batch_size: Rows of a training batch.
         seed: Of the order of the training rows.
+        features: What the network is shown; None for the scaled rows alone.
+        history: Rows before each row that the network itself looks back on.
 
     Raises:
         TrainingError: A split has too few normal rows.
     """
     generator = torch.Generator().manual_seed(seed)
     whole = 65_536  # batches that nothing is learnt from may be large
+
+    def loader(
+        split: Split, rows: NDArray[np.bool_], size: int, order: torch.Generator | None
+    ) -> DataLoader[torch.Tensor]:
+        dataset: SensorDataset | TimeWindowDataset
+        if features is None and not history:
+            dataset = SensorDataset(split.values[rows], scaler)
+        else:
+            dataset = TimeWindowDataset(
+                split.values[rows],
+                split.times[rows],
+                split.machines[rows],
+                scaler,
+                rows=1 + history + (features.history if features is not None else 0),
+                features=features,
+            )
+        batches = _Batches(len(dataset), size, order)
+        # The batch is a tensor already, so there is nothing to collate.
+        return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
+
     return Loaders(
-        _loader(SensorDataset(_normal_rows(data.train, MIN_TRAIN_ROWS), scaler), batch_size, generator),
-        _loader(SensorDataset(_normal_rows(data.val, MIN_VAL_ROWS), scaler), whole, None),
-        _loader(SensorDataset(data.test.values[data.test.finite], scaler), whole, None),
+        loader(data.train, _normal(data.train, MIN_TRAIN_ROWS), batch_size, generator),
+        loader(data.val, _normal(data.val, MIN_VAL_ROWS), whole, None),
+        loader(data.test, data.test.finite, whole, None),
     )
 
 
@@ -125,33 +214,26 @@ def fitting_batch_size(rows: int) -> int:
     return size
 
 
-def _loader(
-    dataset: SensorDataset, batch_size: int, generator: torch.Generator | None
-) -> DataLoader[torch.Tensor]:
-    batches = _Batches(len(dataset), batch_size, generator)
-    # The batch is a tensor already, so there is nothing to collate.
-    return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
-
-
 def _as_it_is(batch: torch.Tensor) -> torch.Tensor:
     return batch
 
 
-def _normal_rows(split: Split, at_least: int) -> NDArray[np.float32]:
-    rows = split.normal_values
+def _normal(split: Split, at_least: int) -> NDArray[np.bool_]:
+    """[rows] which are normal, as there have to be some."""
+    rows = split.normal
     if not split.finite.any():
         raise TrainingError(
             "no row has all of its readings", where=str(split.path), mend="leave sensors out with --sensor"
         )
-    if not len(rows):
+    if not rows.any():
         raise TrainingError(
             "no normal rows: every one is labelled as anomalous",
             where=str(split.path),
             mend="take history of the machine in good order, or check the label column",
         )
-    if len(rows) < at_least:
+    if rows.sum() < at_least:
         raise TrainingError(
-            f"too few rows: {len(rows)} normal ones, at least {at_least} are needed",
+            f"too few rows: {rows.sum()} normal ones, at least {at_least} are needed",
             where=str(split.path),
             mend="take a longer history",
         )

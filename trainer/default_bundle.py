@@ -20,6 +20,7 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.simulation import SENSORS, UNITS, Kind, Simulator
 from trainer.data import Columns, read_training_data
 from trainer.fit import Settings
+from trainer.recipes import RECIPES
 from trainer.rows import LabelledRows, RowWriter, replacing
 from trainer.run import Plan, run_fit
 from trainer.tracking import NoTracker
@@ -62,7 +63,7 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
         data = read_training_data(folder, Columns(sensors=SENSORS))
         plan = Plan(
             output=folder / "fit",
-            settings=Settings(seed=SEED, epochs=epochs),
+            settings=Settings(seed=SEED, epochs=epochs, **RECIPES["best"].settings),
             method="best-f1",
             units=dict(zip(SENSORS, UNITS, strict=True)),
             physical_ranges=PHYSICAL_RANGES,

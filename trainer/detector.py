@@ -8,10 +8,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from edge_runtime.scoring.inference import seconds_of_day
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.averaging import ResidualAverage
+    from trainer.features import InputFeatures
+    from trainer.models.base import Network
     from trainer.scaler import SensorScaler
     from trainer.smoothing import ScoreSmoothing
     from trainer.whitening import ResidualWhitening
@@ -19,21 +23,24 @@ if TYPE_CHECKING:
 __all__ = ["TINY", "Detector"]
 
 TINY = 1e-30  # keeps 0 / 0 from being NaN, and is lost beside any score
+BLOCK = 65_536
 
 
 class Detector(nn.Module):
     """Raw readings in; score, errors and expected readings out.
 
     The reconstruction error of a sensor is its squared residual, scaled and whitened, divided by the number
-    of sensors, so that the errors of a row sum to its score, the mean squared error. With a smoothing, score
-    and errors may be held up by those of the rows before; then the detector has a memory.
+    of sensors, so that the errors of a row sum to its score, the mean squared error. A network may be shown
+    more than the row, residuals may be averaged over the last rows, and score and errors may be held up by
+    those of the rows before: then the detector has a memory.
 
     Args:
-        network: Reproduces scaled rows, such as `SensorAutoencoder`.
+        network: Reproduces scaled rows.
         scaler: Fitted on normal training rows.
         whitening: Fitted on their residuals, averaged if they are; None for none.
         smoothing: Of the score over the last rows; None for none.
         average: Of the residuals over the last rows, before they are whitened; None for none.
+        features: What the network is shown; None for the scaled row alone.
     """
 
     offset: torch.Tensor
@@ -44,11 +51,12 @@ class Detector(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         scaler: SensorScaler,
         whitening: ResidualWhitening | None = None,
         smoothing: ScoreSmoothing | None = None,
         average: ResidualAverage | None = None,
+        features: InputFeatures | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -56,6 +64,7 @@ class Detector(nn.Module):
         self.whitening = whitening
         self.smoothing = smoothing
         self.average = average
+        self.features = features
         self.register_buffer("offset", torch.from_numpy(scaler.offset.copy()))
         self.register_buffer("scale", torch.from_numpy(scaler.scale.copy()))
         if whitening is not None:
@@ -65,71 +74,172 @@ class Detector(nn.Module):
             self.register_buffer("kernel", torch.from_numpy(average.weights).reshape(1, 1, -1, 1))
 
     @property
-    def state_shape(self) -> tuple[int, ...] | None:
-        """Of what one call leaves to the next of the same machine; None without memory."""
-        rows = sum(self.state_rows)
-        return (rows, len(self.scaler.offset)) if rows else None
+    def history(self) -> int:
+        """Scaled rows before the newest that the network and its features need."""
+        return self.network.history + (0 if self.features is None else self.features.history)
 
     @property
-    def state_rows(self) -> tuple[int, int]:
-        """Rows of the state: first residuals to average, then errors to smooth."""
-        averaged = 0 if self.average is None else self.average.rows - 1
-        return averaged, 0 if self.smoothing is None else self.smoothing.rows - 1
+    def asks_for_time(self) -> bool:
+        """Whether it is shown the time of day."""
+        return self.features is not None and self.features.period is not None
+
+    @property
+    def state_rows(self) -> dict[str, int]:
+        """Rows of each part of the state, in order; only the parts that there are.
+
+        "history" holds scaled rows, "started" a row of ones once there was a first row, "averaged" residuals,
+        "smoothed" errors.
+        """
+        rows = {
+            "history": self.history,
+            "started": int(self.history > 0),
+            "averaged": 0 if self.average is None else self.average.rows - 1,
+            "smoothed": 0 if self.smoothing is None else self.smoothing.rows - 1,
+        }
+        return {part: count for part, count in rows.items() if count}
+
+    @property
+    def state_shape(self) -> tuple[int, ...] | None:
+        """Of what one call leaves to the next of the same machine; None without memory."""
+        rows = sum(self.state_rows.values())
+        return (rows, len(self.scaler.offset)) if rows else None
 
     def forward(
-        self, readings: torch.Tensor, state: torch.Tensor | None = None
+        self,
+        readings: torch.Tensor,
+        state: torch.Tensor | None = None,
+        seconds: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Scores raw readings.
 
         Args:
             readings: [rows, sensors] float32, raw units; with a memory those of one machine, oldest first.
             state: What the machine's last call returned; None for a machine's first rows.
+            seconds: [rows] of the day, UTC, where the detector asks for it.
 
         Returns:
             score [rows], errors [rows, sensors], expected [rows, sensors] in raw units, and the state.
         """
-        scaled = (readings - self.offset) / self.scale
-        reproduced = self.network(scaled)
-        residual = scaled - reproduced
         if self.state_shape is not None and state is None:
-            state = residual.new_zeros(self.state_shape)
-        parts: list[torch.Tensor] = []
-        if self.average is not None and state is not None:
-            series = torch.cat([state[: self.state_rows[0]], residual])
-            parts.append(series[-self.state_rows[0] :])
-            residual = nn.functional.conv2d(series[None, None], self.kernel)[0, 0]
+            state = readings.new_zeros(self.state_shape)
+        before = self._parts(state)
+        residual, reproduced, after = self._residual(readings, before, seconds)
         if self.whitening is not None:
             residual = (residual - self.centre) @ self.matrix
         errors = residual * residual * (1.0 / readings.shape[1])
-        if self.smoothing is not None and state is not None:
-            errors, part = _smooth(self.smoothing, errors, state[self.state_rows[0] :])
-            parts.append(part)
-        state = torch.cat(parts) if parts else None
-        return errors.sum(1), errors, reproduced * self.scale + self.offset, state
+        if self.smoothing is not None:
+            errors, part = _smooth(self.smoothing, errors, before["smoothed"])
+            after.append(part)
+        return (
+            errors.sum(1),
+            errors,
+            reproduced * self.scale + self.offset,
+            torch.cat(after) if after else None,
+        )
+
+    def _parts(self, state: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        rows = self.state_rows
+        if state is None or not rows:
+            return {}
+        return dict(zip(rows, torch.split(state, list(rows.values())), strict=True))
+
+    def _residual(
+        self, readings: torch.Tensor, before: dict[str, torch.Tensor], seconds: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, list[torch.Tensor]]:
+        """Scaled residual, averaged if it is, and reproduced rows; and the first parts of the state."""
+        after: list[torch.Tensor] = []
+        shown = scaled = (readings - self.offset) / self.scale
+        if self.history:
+            # Before a machine's first row, that row counts as having stood there all along.
+            missing = 1.0 - before["started"]
+            shown = torch.cat([before["history"] + missing * scaled[:1], scaled])
+            after += [shown[-self.history :], torch.ones_like(before["started"])]
+        if self.features is not None:
+            shown = self.features.of(shown, seconds)
+        reproduced = self.network(shown)
+        residual = scaled - reproduced
+        if self.average is not None:
+            series = torch.cat([before["averaged"], residual])
+            after.append(series[1 - len(self.average.weights) :])
+            residual = nn.functional.conv2d(series[None, None], self.kernel)[0, 0]
+        return residual, reproduced, after
 
     @torch.no_grad()
-    def score(self, readings: NDArray[np.float32], block: int = 65536) -> tuple[NDArray[np.float32], ...]:
-        """The same for numpy arrays, block by block, from a machine's first row: score, errors, expected."""
+    def score(
+        self, readings: NDArray[np.float32], block: int = BLOCK, times: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """The same for numpy arrays, block by block, from a machine's first row: score, errors, expected.
+
+        Args:
+            readings: [rows, sensors] raw units.
+            block: Rows of a call.
+            times: [rows] ns, where the detector asks for the time of day.
+        """
         self.eval()
+        seconds = None if times is None else torch.from_numpy(seconds_of_day(times))
         parts, state = [], None
         for i in range(0, len(readings), block):
-            *outputs, state = self(torch.from_numpy(np.ascontiguousarray(readings[i : i + block])), state)
+            rows = torch.from_numpy(np.ascontiguousarray(readings[i : i + block]))
+            *outputs, state = self(rows, state, None if seconds is None else seconds[i : i + block])
             parts.append(outputs)
         if not parts:
             return (np.empty(0, np.float32), np.empty_like(readings), np.empty_like(readings))
         return tuple(torch.cat(columns).numpy() for columns in zip(*parts, strict=True))
 
+    def score_rows(
+        self, readings: NDArray[np.float32], times: NDArray[np.int64], machines: NDArray[np.str_]
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Of rows in any order, of any machines, as a gateway would give them in time order.
+
+        Args:
+            readings: [rows, sensors] raw units, all finite.
+            times: [rows] ns.
+            machines: [rows] machine ids.
+
+        Returns:
+            score [rows], errors [rows, sensors], expected [rows, sensors] in raw units.
+        """
+        if self.state_shape is None:
+            return self.score(readings, times=times)
+        found = tuple(np.empty(s, np.float32) for s in (len(readings), readings.shape, readings.shape))
+        for rows in _by_machine(times, machines):
+            for column, part in zip(found, self.score(readings[rows], times=times[rows]), strict=True):
+                column[rows] = part
+        return found
+
     def score_table(
         self, readings: NDArray[np.float32], times: NDArray[np.int64], machines: NDArray[np.str_]
     ) -> NDArray[np.float32]:
-        """[rows] scores of rows in any order, of any machines, as a gateway would give them in time order."""
-        if self.state_shape is None:
-            return self.score(readings)[0]
-        order = np.lexsort((times, machines))
-        scores = np.empty(len(readings), np.float32)
-        for rows in np.split(order, np.flatnonzero(machines[order][1:] != machines[order][:-1]) + 1):
-            scores[rows] = self.score(readings[rows])[0]
-        return scores
+        """[rows] scores, as `score_rows` gives them."""
+        return self.score_rows(readings, times, machines)[0]
+
+    @torch.no_grad()
+    def residuals(
+        self, readings: NDArray[np.float32], times: NDArray[np.int64], machines: NDArray[np.str_]
+    ) -> NDArray[np.float32]:
+        """[rows, sensors] scaled residuals, averaged if they are, as whitening weighs them."""
+        self.eval()
+        bare = Detector(self.network, self.scaler, None, None, self.average, self.features)
+        found = np.empty(readings.shape, np.float32)
+        for rows in _by_machine(times, machines):
+            state = torch.zeros(bare.state_shape or (0, readings.shape[1]))
+            for i in range(0, len(rows), BLOCK):
+                part = rows[i : i + BLOCK]
+                seconds = torch.from_numpy(seconds_of_day(times[part]))
+                residual, _, after = bare._residual(
+                    torch.from_numpy(readings[part]), bare._parts(state), seconds
+                )
+                state = torch.cat(after) if after else state
+                found[part] = residual.numpy()
+        return found
+
+
+def _by_machine(times: NDArray[np.int64], machines: NDArray[np.str_]) -> list[NDArray[np.intp]]:
+    """Each machine's rows in time order."""
+    order = np.lexsort((times, machines))
+    if not len(order):
+        return []
+    return np.split(order, np.flatnonzero(machines[order][1:] != machines[order][:-1]) + 1)
 
 
 def _smooth(

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARM_JOIN_NS",
+    "SLACK_NS",
     "Delays",
     "EventReport",
     "Stretch",
     "false_alarms",
+    "first_flags",
     "match_events",
     "observed_seconds",
     "series_starts",
@@ -30,6 +32,8 @@ SECOND_NS = 1_000_000_000
 DAY_S = 86_400.0
 # Flagged rows no further apart are one alarm.
 ALARM_JOIN_NS = 60 * SECOND_NS
+# An alarm may lie so far from an event and still be about it.
+SLACK_NS = 30 * SECOND_NS
 # So many usual steps without a row are a hole in the data: nothing is known to go on across it.
 HOLE_STEPS = 10
 
@@ -125,7 +129,7 @@ def match_events(
     rows_machines: NDArray[np.str_],
     rows_flags: NDArray[np.bool_],
     *,
-    slack_ns: int = 30 * SECOND_NS,
+    slack_ns: int = SLACK_NS,
     join_ns: int = ALARM_JOIN_NS,
 ) -> EventReport:
     """Compares events with flagged rows.
@@ -143,31 +147,47 @@ def match_events(
         join_ns: Flagged rows no further apart are one alarm.
     """
     by_kind = {kind: [0, 0] for kind in sorted({event.kind for event in true})}
-    for event in true:
-        by_kind[event.kind][0] += 1
     delays: list[float] = []
-    seconds = 0.0
-    for machine, index in _by_machine(rows_times, rows_machines):
-        times, flags = rows_times[index], rows_flags[index]
-        seconds += observed_seconds(times)
-        events = [event for event in true if event.machine == machine]
-        flagged = times[flags]
-        for event in events:
-            first = int(np.searchsorted(flagged, event.start))
-            if first < len(flagged) and flagged[first] <= event.stop:
-                by_kind[event.kind][1] += 1
-                delays.append((int(flagged[first]) - event.start) / SECOND_NS)
+    for event, first in zip(true, first_flags(true, rows_times, rows_machines, rows_flags), strict=True):
+        by_kind[event.kind][0] += 1
+        if first is not None:
+            by_kind[event.kind][1] += 1
+            delays.append((first - event.start) / SECOND_NS)
+    wrong = false_alarms(true, rows_times, rows_machines, rows_flags, slack_ns=slack_ns, join_ns=join_ns)
+    seconds = sum(observed_seconds(rows_times[index]) for _, index in _by_machine(rows_times, rows_machines))
     days = seconds / DAY_S
-    alarms = false_alarms(true, rows_times, rows_machines, rows_flags, slack_ns=slack_ns, join_ns=join_ns)
     return EventReport(
         injected=len(true),
         found=len(delays),
         by_kind={kind: (injected, found) for kind, (injected, found) in by_kind.items()},
         delays_s=Delays(float(np.median(delays)), float(np.quantile(delays, 0.9))) if delays else None,
-        false_alarms=len(alarms),
-        false_alarms_per_day=len(alarms) / days if days else 0.0,
+        false_alarms=len(wrong),
+        false_alarms_per_day=len(wrong) / days if days else 0.0,
         machine_days=days,
     )
+
+
+def first_flags(
+    true: Sequence[Stretch],
+    rows_times: NDArray[np.int64],
+    rows_machines: NDArray[np.str_],
+    rows_flags: NDArray[np.bool_],
+) -> list[int | None]:
+    """When each event was found, ns: its first flagged row, both ends included; None for one that was missed.
+
+    The arguments are those of `match_events`.
+    """
+    flagged = {
+        machine: rows_times[index][rows_flags[index]]
+        for machine, index in _by_machine(rows_times, rows_machines)
+    }
+    nothing = np.empty(0, np.int64)
+    found: list[int | None] = []
+    for event in true:
+        times = flagged.get(event.machine, nothing)
+        first = int(np.searchsorted(times, event.start))
+        found.append(int(times[first]) if first < len(times) and times[first] <= event.stop else None)
+    return found
 
 
 def false_alarms(
@@ -176,32 +196,24 @@ def false_alarms(
     rows_machines: NDArray[np.str_],
     rows_flags: NDArray[np.bool_],
     *,
-    slack_ns: int = 30 * SECOND_NS,
+    slack_ns: int = SLACK_NS,
     join_ns: int = ALARM_JOIN_NS,
 ) -> list[Stretch]:
-    """The runs of flagged rows that touch no event, in order of machine and time; as for `match_events`."""
-    found = []
+    """The alarms that touch no event, in order of machine and time; the arguments are `match_events`'s."""
+    found: list[Stretch] = []
     for machine, index in _by_machine(rows_times, rows_machines):
         events = [event for event in true if event.machine == machine]
         starts = np.array([event.start for event in events], np.int64) - slack_ns
         stops = np.array([event.stop for event in events], np.int64) + slack_ns
-        found += [
-            alarm
-            for alarm in _runs(machine, rows_times[index], rows_flags[index], None, join_ns)
-            if not ((starts <= alarm.stop) & (stops >= alarm.start)).any()
-        ]
+        alarms = _runs(machine, rows_times[index], rows_flags[index], None, join_ns)
+        found += [a for a in alarms if not ((starts <= a.stop) & (stops >= a.start)).any()]
     return found
 
 
 def series_starts(
     times: NDArray[np.int64], machines: NDArray[np.str_]
 ) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """The rows' order by machine and time, and where in it a machine begins or goes on after a hole.
-
-    Args:
-        times: [rows] ns, in any order.
-        machines: [rows] machine ids.
-    """
+    """The rows' order by machine and time, and where in it a machine begins or goes on after a hole."""
     orders = [index for _, index in _by_machine(times, machines)]
     new = [np.append(True, np.diff(times[index]) > HOLE_STEPS * _step(times[index])) for index in orders]
     if not orders:

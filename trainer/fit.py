@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from torch import nn
 
-from edge_runtime.errors import UsageError
 from trainer.averaging import ResidualAverage
-from trainer.dataset import create_dataloaders, fit_scaler, fitting_batch_size
-from trainer.detector import Detector
-from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+from trainer.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
+from trainer.detector import BLOCK, Detector
+from trainer.models.autoencoder import SensorAutoencoder
+from trainer.models.convolutional import ConvolutionalAutoencoder
+from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
+from trainer.models.pca import PcaModel
+from trainer.models.variational import VariationalAutoencoder
+from trainer.settings import ModelKind, Settings
 from trainer.smoothing import ScoreSmoothing
 from trainer.training import Epoch, train_network
 from trainer.whitening import ResidualWhitening
@@ -23,67 +26,17 @@ from trainer.whitening import ResidualWhitening
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
     from trainer.data import Split, TrainingData
-    from trainer.scaler import ScalerKind, SensorScaler
+    from trainer.features import InputFeatures
+    from trainer.models.base import Network
+    from trainer.scaler import SensorScaler
 
 __all__ = ["Epoch", "Fitted", "ModelKind", "Settings", "fit"]
 
-ModelKind = Literal["autoencoder", "linear"]
-
 # The layers are too small to gain from more, and sums come out the same whatever the number of cores.
 THREADS = 1
-MOST_SMOOTHED = 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How to train.
-
-    Attributes:
-        epochs: At most so many passes over the training rows.
-        batch_size: Rows of a step; None lets `fitting_batch_size` choose.
-        learning_rate: AdamW's first; halved whenever the validation loss stalls for half the patience.
-        patience: Epochs without a validation loss lower by 0.2 % after which to stop.
-        seed: Of every random choice.
-        scaler: Kind of the scaler.
-        model: "autoencoder", or "linear" for one in closed form.
-        widths: The autoencoder's hidden widths.
-        noise: Standard deviation of the noise on the network's scaled input; its goal stays without. Learning
-            to undo it keeps a network with a wide bottleneck from learning to copy.
-        whiten: Whether residuals are weighed by their covariance in normal rows.
-        smooth: Rows over which the score is smoothed; 1 for none.
-        average: Weight of the newest row in the residuals' moving average; None for no average. With neither
-            of the two the detector has no memory.
-
-    Raises:
-        UsageError: A value is out of range.
-    """
-
-    epochs: int = 100
-    batch_size: int | None = None
-    learning_rate: float = 1e-3
-    patience: int = 10
-    seed: int = 0
-    scaler: ScalerKind = "minmax"
-    model: ModelKind = "autoencoder"
-    widths: tuple[int, ...] = DEFAULT_WIDTHS
-    noise: float = 0.2
-    whiten: bool = True
-    smooth: int = 11
-    average: float | None = None
-
-    def __post_init__(self) -> None:
-        for option, value, fine in (
-            ("--epochs", self.epochs, self.epochs >= 1),
-            ("--batch-size", self.batch_size, self.batch_size is None or self.batch_size >= 1),
-            ("--learning-rate", self.learning_rate, 0 < self.learning_rate < math.inf),
-            ("--patience", self.patience, self.patience >= 1),
-            ("--seed", self.seed, 0 <= self.seed < 2**63),
-            ("--noise", self.noise, 0 <= self.noise < math.inf),
-            ("--smooth", self.smooth, 1 <= self.smooth <= MOST_SMOOTHED),
-        ):
-            if not fine:
-                raise UsageError(f"{value} is out of range", where=option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +49,29 @@ class Fitted:
         whitening: Of its residuals on the normal training rows; None for none.
         smoothing: Of its scores; None for none.
         average: Of its residuals; None for none.
+        features: What it is shown; None for the scaled row alone.
         history: Every epoch.
         batch_size: Rows of a training step.
+        latent_deviation: Of a variational network, [bottleneck] how uncertain it was of validation's normal
+            rows, as a standard deviation; None of another.
     """
 
-    network: SensorAutoencoder | LinearModel
+    network: Network
     scaler: SensorScaler
     whitening: ResidualWhitening | None
     smoothing: ScoreSmoothing | None
     average: ResidualAverage | None
+    features: InputFeatures | None
     history: tuple[Epoch, ...] = field(repr=False)
     batch_size: int
+    latent_deviation: tuple[float, ...] | None = None
 
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(self.network, self.scaler, self.whitening, self.smoothing, self.average)
+        return Detector(
+            self.network, self.scaler, self.whitening, self.smoothing, self.average, self.features
+        )
 
     @property
     def best(self) -> Epoch | None:
@@ -136,38 +96,108 @@ def fit(
     """
     with _reproducible(settings.seed):
         scaler = fit_scaler(settings.scaler, data.train)
-        network: SensorAutoencoder | LinearModel
-        history: tuple[Epoch, ...] = ()
+        shown = settings.features(len(data.sensors))
+        features = None if shown.is_plain else shown
         batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
-        if settings.model == "linear":
-            network = LinearModel.fitted(scaler.transform(data.train.normal_values))
-        else:
-            loaders = create_dataloaders(data, scaler, batch_size=batch_size, seed=settings.seed)
-            network = SensorAutoencoder(len(data.sensors), settings.widths)
-            history = train_network(network, loaders, settings, on_epoch)
+        network, history, covariance = _network(data, settings, scaler, features, batch_size, on_epoch)
         average = None if settings.average is None else ResidualAverage(settings.average)
-        whitening = _whitening(network, data.train, scaler, average) if settings.whiten else None
-        smoothing = None
+        rows = data.train.normal
+        normal = data.train.values[rows], data.train.times[rows], data.train.machines[rows]
+        bare = Detector(network, scaler, None, None, average, features)
+        whitening = smoothing = None
+        if settings.whiten and covariance is not None and average is None:
+            whitening = ResidualWhitening.of(np.zeros(len(data.sensors)), covariance)
+        elif settings.whiten:
+            whitening = ResidualWhitening.fit(bare.residuals(*normal))
         if settings.smooth > 1:
-            own = Detector(network, scaler, whitening, None, average)
-            rows = data.train.normal
-            scores = own.score_table(
-                data.train.values[rows], data.train.times[rows], data.train.machines[rows]
+            own = Detector(network, scaler, whitening, None, average, features)
+            smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal))
+        deviation = None
+        if isinstance(network, VariationalAutoencoder):
+            deviation = _latent_deviation(network, data, scaler, features)
+    return Fitted(network, scaler, whitening, smoothing, average, features, history, batch_size, deviation)
+
+
+def _network(
+    data: TrainingData,
+    settings: Settings,
+    scaler: SensorScaler,
+    features: InputFeatures | None,
+    batch_size: int,
+    on_epoch: Callable[[Epoch], None],
+) -> tuple[Network, tuple[Epoch, ...], NDArray[np.float64] | None]:
+    """The network, its epochs, and its residuals' covariance where its kind knows that."""
+    sensors = len(data.sensors)
+    if settings.model == "pca":
+        pca, covariance = PcaModel.fitted(scaler.transform(data.train.normal_values), settings.components)
+        return pca, (), covariance
+    if settings.model == "linear":
+        shown = _shown(data.train, scaler, features)
+        return LinearModel.fitted(shown, sensors), (), None
+    members: list[Network] = []
+    history: tuple[Epoch, ...] = ()
+    for member in range(settings.members):
+        made = _untrained(settings, sensors, None if features is None else features.columns)
+        loaders = create_dataloaders(
+            data,
+            scaler,
+            batch_size=batch_size,
+            seed=settings.seed + member,
+            features=features,
+            history=made.history,
+        )
+        # One member's epochs go on counting where the last one's ended.
+        before = len(history)
+        history += tuple(
+            replace(epoch, number=before + epoch.number)
+            for epoch in train_network(
+                made,
+                loaders,
+                settings,
+                lambda epoch, before=before: on_epoch(  # type: ignore[misc]
+                    replace(epoch, number=before + epoch.number)
+                ),
             )
-            smoothing = ScoreSmoothing.fit(settings.smooth, scores)
-    return Fitted(network, scaler, whitening, smoothing, average, history, batch_size)
+        )
+        members.append(made)
+    return (members[0] if settings.members == 1 else Ensemble(members).eval()), history, None
+
+
+def _untrained(settings: Settings, sensors: int, inputs: int | None) -> Network:
+    if settings.model == "variational":
+        return VariationalAutoencoder(sensors, settings.widths, inputs, settings.beta)
+    if settings.model == "convolutional":
+        return ConvolutionalAutoencoder(sensors, settings.widths, settings.kernels)
+    return SensorAutoencoder(sensors, settings.widths, inputs)
+
+
+def _shown(split: Split, scaler: SensorScaler, features: InputFeatures | None) -> NDArray[np.float32]:
+    """[rows, columns] of the normal rows of a split."""
+    rows = split.normal
+    if features is None:
+        return scaler.transform(split.values[rows])
+    windows = TimeWindowDataset(
+        split.values[rows],
+        split.times[rows],
+        split.machines[rows],
+        scaler,
+        rows=features.history + 1,
+        features=features,
+    )
+    blocks = torch.split(torch.arange(len(windows)), BLOCK)
+    shown: NDArray[np.float32] = torch.cat([windows.__getitems__(block) for block in blocks]).numpy()
+    return shown
 
 
 @torch.no_grad()
-def _whitening(
-    network: nn.Module, train: Split, scaler: SensorScaler, average: ResidualAverage | None
-) -> ResidualWhitening:
-    rows = train.normal
-    scaled = torch.from_numpy(scaler.transform(train.values[rows]))
-    residuals = (scaled - network(scaled)).numpy()
-    if average is not None:
-        residuals = average.apply(residuals, train.times[rows], train.machines[rows])
-    return ResidualWhitening.fit(residuals)
+def _latent_deviation(
+    network: VariationalAutoencoder,
+    data: TrainingData,
+    scaler: SensorScaler,
+    features: InputFeatures | None,
+) -> tuple[float, ...]:
+    shown = torch.from_numpy(_shown(data.val, scaler, features))
+    return tuple(network.deviations(shown).mean(0).tolist())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,16 +14,26 @@ if TYPE_CHECKING:
 
     from trainer.data import Split
 
-__all__ = ["golden_rows"]
+__all__ = ["GoldenRows", "golden_rows"]
 
 ROWS = 32
 
 
-def golden_rows(split: Split, rows: int = ROWS) -> NDArray[np.float32]:
-    """The first run of so many consecutive finite rows of one machine, or else the longest run there is.
+@dataclass(frozen=True, slots=True)
+class GoldenRows:
+    """Consecutive rows of one machine, oldest first.
 
-    Returns:
-        [up to rows, sensors] float32 in raw units.
+    Attributes:
+        readings: [rows, sensors] float32, raw units.
+        times: [rows] int64 ns.
+    """
+
+    readings: NDArray[np.float32]
+    times: NDArray[np.int64]
+
+
+def golden_rows(split: Split, rows: int = ROWS) -> GoldenRows:
+    """The first run of so many consecutive finite rows of one machine, or else the longest run there is.
 
     Raises:
         TrainingError: No row is finite.
@@ -36,5 +47,5 @@ def golden_rows(split: Split, rows: int = ROWS) -> NDArray[np.float32]:
     starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
     lengths = np.minimum(np.diff(np.append(starts, len(index))), rows)
     best = int(np.argmax(lengths))
-    chosen: NDArray[np.float32] = split.values[order[index[starts[best] :][: lengths[best]]]]
-    return chosen
+    chosen = order[index[starts[best] :][: lengths[best]]]
+    return GoldenRows(split.values[chosen], split.times[chosen])

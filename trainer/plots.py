@@ -27,16 +27,32 @@ if TYPE_CHECKING:
 
     from trainer.fit import Epoch
 
-__all__ = ["plot_curves", "plot_scores", "plot_stretch", "plot_training"]
+__all__ = [
+    "ANOMALY",
+    "LIMIT",
+    "MODEL",
+    "NORMAL",
+    "QUIET",
+    "curves_figure",
+    "new_figure",
+    "plain",
+    "plot_curves",
+    "plot_scores",
+    "plot_stretch",
+    "plot_training",
+    "scores_figure",
+    "time_axis",
+]
 
 NORMAL, ANOMALY, MODEL, LIMIT = "#3b6ea5", "#d1495b", "#e8a33d", "#222222"
+QUIET = "#8a8a8a"
 BINS = 120
 
 
 def plot_training(path: Path, history: Sequence[Epoch]) -> None:
     """The losses and the learning rate over the epochs."""
     numbers = [epoch.number for epoch in history]
-    figure, axes = _figure(1, 1, (8.0, 4.5))
+    figure, axes = new_figure(1, 1, (8.0, 4.5))
     axis = axes[0]
     marker = "o" if len(history) <= 30 else None  # noqa: PLR2004 - more would run into each other
     axis.plot(numbers, [e.train_loss for e in history], color=NORMAL, marker=marker, ms=3, label="training")
@@ -65,10 +81,16 @@ def plot_scores(
     labels: NDArray[np.bool_] | None,
     threshold: float,
 ) -> None:
+    """Writes `scores_figure`."""
+    _save(scores_figure(scores, labels, threshold), path)
+
+
+def scores_figure(
+    scores: NDArray[np.floating[Any]], labels: NDArray[np.bool_] | None, threshold: float
+) -> Figure:
     """How the scores of normal and of anomalous rows are spread, and where the threshold cuts.
 
     Args:
-        path: The file to write.
         scores: [rows]; those that are not finite are left out.
         labels: [rows] whether the row is anomalous; None where nobody knows.
         threshold: Of the verdict.
@@ -76,7 +98,7 @@ def plot_scores(
     finite = np.isfinite(scores)
     # Log of zero: a perfect row is drawn at the left edge.
     shown = np.maximum(scores[finite].astype(np.float64), max(threshold, 1e-12) * 1e-4)
-    figure, axes = _figure(1, 1, (8.0, 4.5))
+    figure, axes = new_figure(1, 1, (8.0, 4.5))
     axis = axes[0]
     edges = np.concatenate([shown, [threshold]])
     edges = edges[edges > 0]
@@ -93,10 +115,15 @@ def plot_scores(
     axis.set_yscale("log")
     axis.set(xlabel="score", ylabel="rows", title="Scores")
     axis.legend(frameon=False)
-    _save(figure, path)
+    return figure
 
 
 def plot_curves(path: Path, scores: NDArray[np.floating[Any]], labels: NDArray[np.bool_]) -> None:
+    """Writes `curves_figure`."""
+    _save(curves_figure(scores, labels), path)
+
+
+def curves_figure(scores: NDArray[np.floating[Any]], labels: NDArray[np.bool_]) -> Figure:
     """The ROC curve and precision against recall, at every threshold; both classes must be there."""
     from sklearn.metrics import (  # noqa: PLC0415 - slow, and only for this one
         average_precision_score,
@@ -108,8 +135,8 @@ def plot_curves(path: Path, scores: NDArray[np.floating[Any]], labels: NDArray[n
     known = ~np.isnan(scores)
     ranked, truth = np.nan_to_num(scores[known].astype(np.float64)), labels[known].astype(np.bool_)
     false_rate, true_rate, _ = roc_curve(truth, ranked)
-    precision, recall, _ = precision_recall_curve(truth, ranked)
-    figure, (roc, pr) = _figure(1, 2, (9.5, 4.6))
+    precision, recall, _ = precision_recall_curve(truth, ranked, drop_intermediate=True)
+    figure, (roc, pr) = new_figure(1, 2, (9.5, 4.6))
     roc.plot(false_rate, true_rate, color=NORMAL, lw=1.8)
     roc.plot([0, 1], [0, 1], color="#aaaaaa", lw=0.8, ls="--")
     roc.set(xlabel="normal rows flagged", ylabel="anomalous rows flagged (recall)")
@@ -120,7 +147,7 @@ def plot_curves(path: Path, scores: NDArray[np.floating[Any]], labels: NDArray[n
     pr.set_title(f"Precision and recall, average precision {average_precision_score(truth, ranked):.3f}")
     for axis in (roc, pr):
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    _save(figure, path)
+    return figure
 
 
 def plot_stretch(  # noqa: PLR0913, PLR0917 - the columns of one picture
@@ -148,14 +175,14 @@ def plot_stretch(  # noqa: PLR0913, PLR0917 - the columns of one picture
         units: Their units; empty where unknown.
     """
     when = times.astype("datetime64[ns]")
-    figure, axes = _figure(len(sensors) + 1, 1, (11.0, 1.6 * (len(sensors) + 1) + 1.0), sharex=True)
+    figure, axes = new_figure(len(sensors) + 1, 1, (11.0, 1.6 * (len(sensors) + 1) + 1.0), sharex=True)
     for i, (axis, sensor, unit) in enumerate(zip(axes, sensors, units, strict=False)):
         axis.plot(when, readings[:, i], color=NORMAL, lw=0.8, label="read")
         axis.plot(when, expected[:, i], color=MODEL, lw=0.8, label="expected")
-        axis.set_ylabel(f"{sensor}\n{unit}" if unit else sensor)
+        axis.set_ylabel(plain(f"{sensor}\n{unit}" if unit else sensor))
     axis = axes[-1]
     score = np.maximum(scores.astype(np.float64), max(threshold, 1e-12) * 1e-4)
-    axis.semilogy(when, score, color="#8a8a8a", lw=0.7)
+    axis.semilogy(when, score, color=QUIET, lw=0.7)
     above = scores > threshold
     axis.plot(when[above], score[above], ".", color=ANOMALY, ms=3, label="anomaly")
     axis.axhline(threshold, color=LIMIT, ls="--", lw=0.9, label="threshold")
@@ -168,20 +195,31 @@ def plot_stretch(  # noqa: PLR0913, PLR0917 - the columns of one picture
             start, stop = date2num(ends).tolist()  # type: ignore[no-untyped-call]
             for each in axes:
                 each.axvspan(start, stop, color=ANOMALY, alpha=0.18, lw=0)
-    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
-    axis.xaxis.set_major_locator(locator)
-    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axis.set_xlabel("time, UTC")
-    axis.margins(x=0.005)
+    time_axis(axis)
     for each in (axes[0], axis):
         each.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
     axes[0].set_title("A stretch of the test" + ("" if labels is None else ", labelled events shaded"))
     _save(figure, path)
 
 
-def _figure(
+def plain(text: str) -> str:
+    """A name from the data as it is: to matplotlib, text between two dollar signs is a formula."""
+    return text.replace("$", r"\$")
+
+
+def time_axis(axis: Axes) -> None:
+    """Says the time at the bottom, in as few words as will do."""
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axis.xaxis.set_major_locator(locator)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axis.set_xlabel("time, UTC")
+    axis.margins(x=0.005)
+
+
+def new_figure(
     rows: int, columns: int, size: tuple[float, float], *, sharex: bool = False
 ) -> tuple[Figure, list[Axes]]:
+    """A figure and its axes, row by row; `size` in inches."""
     figure = Figure(figsize=size, layout="constrained")
     axes: list[Axes] = list(figure.subplots(rows, columns, squeeze=False, sharex=sharex).ravel())
     for axis in axes:

@@ -8,10 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Threshold
-from trainer.budget import threshold_for_budget
-from trainer.calibrate import calibrate, verdicts
-from trainer.evaluate import evaluate
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
@@ -19,99 +15,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Hold
-    from trainer.budget import AlarmBudget, BudgetThreshold
-    from trainer.calibrate import ThresholdMethod
+    from edge_runtime.bundle.metadata import Threshold
+    from trainer.assess import Assessment
+    from trainer.budget import BudgetThreshold
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
-    from trainer.evaluate import Evaluation
     from trainer.fit import Epoch
 
-__all__ = ["Assessment", "Results", "assess", "choose_threshold", "keep_budget"]
+__all__ = ["Results", "how_chosen"]
 
 STRETCH_ROWS = 1800
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
-    """How the detector did on a split.
-
-    Attributes:
-        rows: Rows that were scored.
-        not_scored: Rows left out because a reading was missing or not finite.
-        alarm_rate: Part of the scored rows that are flagged.
-        evaluation: Compared with the labels; None where there are none.
-    """
-
-    rows: int
-    not_scored: int
-    alarm_rate: float
-    evaluation: Evaluation | None
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Every figure by its name; those that need labels are left out where there are none."""
-        found = {} if self.evaluation is None else self.evaluation.metrics()
-        return {**found, "alarm_rate": self.alarm_rate}
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        found = {} if self.evaluation is None else self.evaluation.to_dict()
-        return {**found, **self.metrics, "rows": self.rows, "rows_not_scored": self.not_scored}
-
-
-def choose_threshold(
-    val: Split,
-    detector: Detector,
-    method: ThresholdMethod,
-    *,
-    percentile: float,
-    hold: Hold,
-    margin: float = 1.0,
-) -> Threshold:
-    """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
-    rows = np.lexsort((val.times, val.machines))
-    rows = rows[val.finite[rows]]
-    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
-    labels = None if val.labels is None else val.labels[rows]
-    return calibrate(
-        method,
-        scores,
-        labels,
-        machines=val.machines[rows],
-        percentile=percentile,
-        margin=margin,
-        hold=hold,
-    )
-
-
-def keep_budget(
-    val: Split, detector: Detector, budget: AlarmBudget, *, hold: Hold, seed: int
-) -> tuple[Threshold, BudgetThreshold]:
-    """The threshold that keeps a false-alarm budget, from the normal rows of validation."""
-    rows = np.flatnonzero(val.finite)
-    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
-    normal = val.normal[rows]
-    found = threshold_for_budget(
-        scores[normal], val.times[rows][normal], val.machines[rows][normal], budget, seed=seed
-    )
-    return Threshold(found.value, "false_alarms", None, str(budget), found.rows, hold), found
-
-
-def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
-    """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels."""
-    rows = split.finite
-    times, machines = split.times[rows], split.machines[rows]
-    scores = detector.score_table(split.values[rows], times, machines)
-    flagged = verdicts(scores, threshold, times, machines)
-    alarm_rate = float(flagged.mean()) if len(scores) else 0.0
-    evaluation = None
-    if split.labels is not None and len(scores):
-        kinds = None if split.kinds is None else split.kinds[rows]
-        evaluation = evaluate(
-            scores, threshold.value, split.labels[rows], kinds, times, machines, verdicts=flagged
-        )
-    return Assessment(len(scores), int((~rows).sum()), alarm_rate, evaluation)
+def how_chosen(threshold: Threshold) -> str:
+    """For people."""
+    how = "best F1" if threshold.metric == "f1" else f"{threshold.metric} false alarms a machine"
+    if threshold.quantile is not None:
+        how = f"percentile {100 * threshold.quantile:g}"
+    return f"{how} of {threshold.rows:,} validation rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +52,7 @@ class Results:
         seed: Of every random choice.
         run_id: The MLflow run; None where nothing was tracked.
         budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
+        latent_deviation: How uncertain a variational bottleneck is, [bottleneck]; None of another.
     """
 
     output: Path
@@ -145,6 +67,7 @@ class Results:
     seed: int
     run_id: str | None
     budget: BudgetThreshold | None = None
+    latent_deviation: tuple[float, ...] | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -163,6 +86,7 @@ class Results:
             "train_loss": self.best and self.best.train_loss,
             "val_loss": self.best and self.best.val_loss,
             "fit_seconds": round(sum(epoch.seconds for epoch in self.history), 3),
+            "latent_deviation": self.latent_deviation,
             "threshold": asdict(self.threshold),
             "budget": None if self.budget is None else asdict(self.budget),
             "validation": self.validation.to_dict(),
@@ -213,12 +137,9 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test: without labels, so only the rate of alarms is known.", ""]
-        best, chosen = self.best, self.threshold
-        how = "best F1" if chosen.metric == "f1" else f"{chosen.metric} false alarms a machine"
-        if chosen.quantile is not None:
-            how = f"percentile {100 * chosen.quantile:g}"
+        best = self.best
         facts = {
-            "threshold": f"{chosen.value:.6g} ({how} of {chosen.rows:,} validation rows)",
+            "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
             "best epoch": "none: in closed form"
             if best is None
@@ -236,6 +157,17 @@ class Results:
             far = ", which is rarer than this time can show" if self.budget.extrapolated else ""
             facts["to expect"] = (
                 f"{low:.0f} to {high:.0f} of them, 9 times of 10 (from {days:.1f} machine-days{far})"
+            )
+        if self.threshold.debounce is not None:
+            facts["debounce"] = f"{self.threshold.debounce} rows above the threshold make one that counts"
+        if self.threshold.per_machine:
+            own = self.threshold.per_machine.values()
+            facts["of machines"] = (
+                f"{len(own)} with a threshold of their own, {min(own):.6g} to {max(own):.6g}"
+            )
+        if self.latent_deviation is not None:
+            facts["uncertainty"] = ", ".join(f"{part:.2f}" for part in self.latent_deviation) + (
+                " (standard deviations of the bottleneck; 1 says nothing)"
             )
         skipped = self.validation.not_scored + self.test.not_scored
         if skipped:

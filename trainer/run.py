@@ -8,29 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Hold, Metrics, Sensor
+from edge_runtime.bundle.metadata import Metrics, Sensor
 from edge_runtime.errors import MissingExtraError, UsageError
+from trainer.assess import assess, choose_threshold, keep_budget
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
 from trainer.provenance import provenance
-from trainer.results import Results, assess, choose_threshold, keep_budget
+from trainer.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
+from trainer.results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from edge_runtime.bundle.metadata import Hold
     from trainer.budget import AlarmBudget
     from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["DEFAULT_HOLD", "Plan", "find_exporter", "run_fit"]
+__all__ = ["Plan", "find_exporter", "run_fit"]
 
-# Six rows above the threshold hold an anomaly through the next below, ten through four of them: such as an
-# oscillation's zero crossing.
-DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
 EXPORTERS = "edge_detect.export"
 
 
@@ -45,7 +45,9 @@ class Plan:
         percentile: For the threshold by percentile.
         margin: What the percentile is multiplied with.
         hold: The verdict's.
+        per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
+        recipe: Name of the recipe that the settings began with, for the record.
         units: Sensor to its unit, before what the data says.
         physical_ranges: Sensor to the lowest and highest reading it can give, before what the data says.
         cadence_seconds: Time between two rows of one machine; None for what the data says.
@@ -57,10 +59,12 @@ class Plan:
     output: Path
     settings: Settings = field(default_factory=Settings)
     method: ThresholdMethod = "percentile"
-    percentile: float = 99.6
+    percentile: float = DEFAULT_PERCENTILE
     margin: float = 1.0
     hold: Hold = DEFAULT_HOLD
+    per_machine: bool = False
     budget: AlarmBudget | None = None
+    recipe: str = "best"
     units: Mapping[str, str] = field(default_factory=dict)
     physical_ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     cadence_seconds: float | None = None
@@ -123,10 +127,16 @@ def run_fit(
             percentile=plan.percentile,
             margin=plan.margin,
             hold=plan.hold,
+            per_machine=plan.per_machine,
         )
     else:
         threshold, kept = keep_budget(
-            data.val, detector, plan.budget, hold=plan.hold, seed=plan.settings.seed
+            data.val,
+            detector,
+            plan.budget,
+            hold=plan.hold,
+            seed=plan.settings.seed,
+            per_machine=plan.per_machine,
         )
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
@@ -138,6 +148,7 @@ def run_fit(
         whitening=fitted.whitening,
         smoothing=fitted.smoothing,
         average=fitted.average,
+        features=fitted.features,
         sensors=_sensors(data, plan),
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
@@ -161,6 +172,7 @@ def run_fit(
         seed=plan.settings.seed,
         run_id=tracker.run_id,
         budget=kept,
+        latent_deviation=fitted.latent_deviation,
     )
     results.write(plan.output / "metrics.json")
     if plan.plots:
@@ -195,10 +207,13 @@ def _params(data: TrainingData, plan: Plan) -> dict[str, Any]:
     return {
         **{name: getattr(settings, name) for name in settings.__dataclass_fields__},
         "widths": ",".join(map(str, settings.widths)),
+        "kernels": ",".join(map(str, settings.kernels)),
         "sensors": ",".join(data.sensors),
+        "recipe": plan.recipe,
         "threshold_method": plan.method,
         "percentile": plan.percentile,
         "margin": plan.margin,
+        "per_machine": plan.per_machine,
         "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
         "train_rows": len(data.train),

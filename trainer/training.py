@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trainer.dataset import Loaders
     from trainer.fit import Settings
+    from trainer.models.base import Network
 
     Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
@@ -32,6 +33,7 @@ LEAST_GAIN = 0.002
 # Of the weights, from step to step: what is kept is their moving average, which no single batch decides
 # (Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging").
 AVERAGING = 0.995
+ROWS = 2  # dimensions of a batch of rows; one of windows has one more
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Epoch:
 
     Attributes:
         number: From 1.
-        train_loss: Mean squared error of the training batches, noise on their input, as they came.
+        train_loss: What the training batches came to, noise on their input, as they came.
         val_loss: Mean squared error of the normal validation rows, with the same noise on them in each epoch.
         learning_rate: During this epoch.
         best: Whether this validation loss is the lowest so far.
@@ -56,13 +58,19 @@ class Epoch:
 
 
 def train_network(
-    network: nn.Module, loaders: Loaders, settings: Settings, on_epoch: Callable[[Epoch], None]
+    network: Network, loaders: Loaders, settings: Settings, on_epoch: Callable[[Epoch], None]
 ) -> tuple[Epoch, ...]:
     """Trains a network to reproduce its rows, and leaves it in the state of its best epoch.
 
     Raises:
         TrainingError: The loss is not finite.
     """
+    noise, sensors = _noise(network, settings), network.architecture.sensors
+
+    def wanted(batch: torch.Tensor) -> torch.Tensor:
+        """The scaled readings of each batch's, or window's, newest row."""
+        return (batch if batch.ndim == ROWS else batch[:, -1])[:, :sensors]
+
     average = AveragedModel(network, multi_avg_fn=_average)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
@@ -78,8 +86,8 @@ def train_network(
         network.train()
         total = torch.zeros(())
         for batch in loaders.train:
-            noisy = batch + settings.noise * torch.randn_like(batch) if settings.noise else batch
-            loss = nn.functional.mse_loss(network(noisy), batch)
+            noisy = batch + noise * torch.randn_like(batch) if settings.noise else batch
+            loss = network.loss(noisy, wanted(batch))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
@@ -87,7 +95,7 @@ def train_network(
             average.update_parameters(network)
             total += loss.detach() * len(batch)
         train_loss = float(total) / len(loaders.train.dataset)  # type: ignore[arg-type]
-        val_loss = _loss(average.module, loaders.val, settings)
+        val_loss = _loss(average.module, loaders.val, noise, wanted, settings.seed)
         if not math.isfinite(train_loss + val_loss):
             raise TrainingError(
                 f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
@@ -110,16 +118,32 @@ def train_network(
 
 
 @torch.no_grad()
-def _loss(network: nn.Module, loader: DataLoader[torch.Tensor], settings: Settings) -> float:
+def _loss(
+    network: nn.Module,
+    loader: DataLoader[torch.Tensor],
+    noise: torch.Tensor,
+    wanted: Callable[[torch.Tensor], torch.Tensor],
+    seed: int,
+) -> float:
     """Mean squared error over a whole loader, with the same noise on its rows each time."""
     network.eval()
-    generator = torch.Generator().manual_seed(settings.seed)
+    generator = torch.Generator().manual_seed(seed)
     total, count = 0.0, 0
     for batch in loader:
-        noisy = batch + settings.noise * torch.randn(batch.shape, generator=generator)
-        total += float(nn.functional.mse_loss(network(noisy), batch, reduction="sum"))
-        count += batch.numel()
+        goal = wanted(batch)
+        noisy = batch + noise * torch.randn(batch.shape, generator=generator)
+        total += float(nn.functional.mse_loss(network(noisy), goal, reduction="sum"))
+        count += goal.numel()
     return total / count
+
+
+def _noise(network: Network, settings: Settings) -> torch.Tensor:
+    """[inputs] standard deviations: what is of the time alone is shown as it is."""
+    architecture = network.architecture
+    noise = torch.full((architecture.inputs or architecture.sensors,), settings.noise)
+    if settings.period is not None:
+        noise[-2 * settings.harmonics :] = 0.0
+    return noise
 
 
 @torch.no_grad()

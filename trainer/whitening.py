@@ -43,8 +43,16 @@ class ResidualWhitening:
             TrainingError: Nothing moves, so nothing can be weighed.
         """
         rows = np.asarray(residuals, np.float64)
-        centre = rows.mean(0)
-        variances, directions = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
+        return ResidualWhitening.of(rows.mean(0), np.atleast_2d(np.cov(rows.T)))
+
+    @staticmethod
+    def of(centre: NDArray[np.float64], covariance: NDArray[np.float64]) -> ResidualWhitening:
+        """Of residuals with this mean, [sensors], and covariance, [sensors, sensors].
+
+        Raises:
+            TrainingError: Nothing moves, so nothing can be weighed.
+        """
+        variances, directions = np.linalg.eigh(covariance)
         if not variances[-1] > 0:
             raise TrainingError(
                 "the network reproduces every training row exactly, so nothing moves in it",

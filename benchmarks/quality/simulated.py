@@ -15,11 +15,11 @@ import numpy as np
 from tables import summary
 
 from edge_runtime.errors import InputError
+from trainer.assess import assess, choose_threshold
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.events import stretches
 from trainer.fit import Settings, fit
-from trainer.results import assess, choose_threshold
-from trainer.run import DEFAULT_HOLD
+from trainer.recipes import DEFAULT_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ from edge_runtime.errors import InputError
 from trainer.baselines import FITTED
 from trainer.calibrate import percentile_threshold, verdicts
 from trainer.fit import Settings, fit
-from trainer.run import DEFAULT_HOLD
+from trainer.recipes import DEFAULT_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 32 << 20
 MAX_METADATA_BYTES = 1 << 20
 MAX_NODES = 512
 MAX_INITIALIZERS = 512
-MAX_INPUTS = 8
+MAX_INPUTS = 64
 MAX_RANK = 4
 MAX_DIMENSION = 65_536
 MAX_WINDOW = 4096
@@ -48,21 +48,24 @@ OPERATORS = {
     **{
         name: Operator()
         for name in (
-            *("Abs", "Add", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sqrt", "Sub", "Tanh"),
+            *("Abs", "Add", "Cos", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sin", "Sqrt"),
+            *("Sub", "Tanh"),
         )
     },
     "AveragePool": Operator({"kernel_shape": _INTS}),
     "Concat": Operator({"axis": _INT}),
     "Conv": Operator({"kernel_shape": _INTS}),
+    "Mod": Operator({"fmod": _INT}),
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
     "Slice": Operator({}, frozenset({1, 2, 3, 4})),
     "Squeeze": Operator({}, frozenset({1})),
+    "Transpose": Operator({"perm": _INTS}),
     "Unsqueeze": Operator({}, frozenset({1})),
 }
 INPUTS = ("readings",)
 OUTPUTS = ("score", "errors", "expected")
-STATE, STATE_OUT = "state", "state_out"
+STATE, STATE_OUT, TIME_OF_DAY = "state", "state_out", "time_of_day"
 ELEMENT_BYTES = {schema.ElementType.FLOAT32: 4, schema.ElementType.INT64: 8}
 
 
@@ -90,12 +93,14 @@ class Graph:
     Attributes:
         sensors: Width of the input.
         state_shape: Shape of the state of a model with memory; None for one without.
+        time_of_day: Whether it asks for the time of day.
         operators: Operator to the number of nodes that use it.
         initializer_bytes: Size of all constants.
     """
 
     sensors: int
     state_shape: tuple[int, ...] | None
+    time_of_day: bool
     operators: dict[str, int]
     initializer_bytes: int
 
@@ -147,7 +152,8 @@ def check_graph(data: bytes, span: Span) -> Graph:
         GateError: Holds something that the gate does not let through.
     """
     graph = read_message(data, span, schema.GRAPH, "graph")
-    inputs, outputs = _values(graph, "input", INPUTS, STATE), _values(graph, "output", OUTPUTS, STATE_OUT)
+    inputs = _values(graph, "input", INPUTS, (STATE, TIME_OF_DAY))
+    outputs = _values(graph, "output", OUTPUTS, (STATE_OUT,))
     sensors = inputs["readings"][1][-1]
     if sensors < 1 or inputs["readings"] != (schema.ElementType.FLOAT32, [0, sensors]):
         raise GateError("is not float32 of shape [rows, sensors]", where="graph: input readings")
@@ -159,11 +165,13 @@ def check_graph(data: bytes, span: Span) -> Graph:
         state is not None and (state[0] != schema.ElementType.FLOAT32 or not all(state[1]))
     ):
         raise GateError("is not float32 of one fixed shape, the same going in and out", where="graph: state")
+    if inputs.get(TIME_OF_DAY, (schema.ElementType.FLOAT32, [0])) != (schema.ElementType.FLOAT32, [0]):
+        raise GateError("is not float32 of shape [rows]", where="graph: input time_of_day")
     # What every name holds. Each is defined before it is used, and once, so that there is no cycle either.
     names = dict.fromkeys(inputs, schema.ElementType.FLOAT32)
     initializer_bytes = _initializers(graph, names)
     shape = None if state is None else tuple(state[1])
-    return Graph(sensors, shape, _nodes(graph, names), initializer_bytes)
+    return Graph(sensors, shape, TIME_OF_DAY in inputs, _nodes(graph, names), initializer_bytes)
 
 
 def _initializers(graph: Message, names: dict[str, schema.ElementType]) -> int:
@@ -206,7 +214,8 @@ def _nodes(graph: Message, names: dict[str, schema.ElementType]) -> dict[str, in
             if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
                 raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
             sizes = attribute.numbers.get("ints", [])
-            if len(sizes) > MAX_RANK or not all(0 < size <= MAX_WINDOW for size in sizes):
+            least = 0 if name == "perm" else 1
+            if len(sizes) > MAX_RANK or not all(least <= size <= MAX_WINDOW for size in sizes):
                 raise GateError(f"attribute '{name[:40]}' of {kind} is no window", where=where)
         _at_most(len(node.spans.get("input", [])), MAX_INPUTS, "inputs", where)
         for position, name in enumerate(node.texts("input")):
@@ -225,7 +234,7 @@ def _nodes(graph: Message, names: dict[str, schema.ElementType]) -> dict[str, in
 
 
 def _values(
-    graph: Message, what: str, wanted: tuple[str, ...], optional: str
+    graph: Message, what: str, wanted: tuple[str, ...], optional: tuple[str, ...]
 ) -> dict[str, tuple[int, list[int]]]:
     """Name to element type and shape of the inputs or outputs; a dimension without a number is 0."""
     found = []
@@ -243,7 +252,8 @@ def _values(
             for d in s.spans.get("dim", [])
         ]
         found.append((value.text("name"), message.number("elem_type"), dims))
-    if tuple(name for name, _, _ in found) not in {wanted, (*wanted, optional)}:
+    names = tuple(name for name, _, _ in found)
+    if names != (*wanted, *(name for name in optional if name in names)):
         raise GateError(f"{what}s are not {', '.join(wanted)}", where="graph")
     for name, _, dims in found:
         _check_shape(dims, f"graph: {what} {name}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.digest import check_content_digest, file_digest
 from edge_runtime.bundle.gate import MAX_FILE_BYTES, Graph, Outline, check_graph, read_outline
-from edge_runtime.bundle.metadata import Metadata
+from edge_runtime.bundle.metadata import Golden, Metadata
 from edge_runtime.bundle.selftest import SelfTest, replay
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
 from edge_runtime.scoring.session import make_session
@@ -162,7 +162,7 @@ def _refuse_other_versions(document: bytes) -> None:
 
 def _check_agreement(metadata: Metadata, graph: Graph) -> None:
     """What the metadata says of the graph must be so, and its parts must fit together."""
-    sensors, golden = metadata.sensor_names, metadata.golden
+    sensors = metadata.sensor_names
     if len(sensors) != graph.sensors:
         raise BundleFormatError(
             f"names {len(sensors)} sensors, but the graph takes {graph.sensors}", where="metadata: sensors"
@@ -178,13 +178,24 @@ def _check_agreement(metadata: Metadata, graph: Graph) -> None:
             f"states a memory of shape {metadata.model.state_shape}, but the graph's is {graph.state_shape}",
             where="metadata: model.state_shape",
         )
-    if metadata.model.time_of_day or metadata.warm_up_rows:
+    if metadata.model.time_of_day != graph.time_of_day:
         raise BundleFormatError(
-            "the model warms up or asks for the time of day, which this edge-detect cannot serve",
-            where="metadata: model",
+            "says otherwise than the graph whether it asks for the time of day",
+            where="metadata: model.time_of_day",
+        )
+    if metadata.warm_up_rows:
+        raise BundleFormatError(
+            "the model warms up, which this edge-detect cannot serve",
+            where="metadata: warm_up_rows",
             mend="install a newer edge-detect",
         )
-    fits = all(len(row) == len(sensors) for row in golden.readings) and golden.time_of_day is None
+    _check_golden(metadata.golden, graph)
+
+
+def _check_golden(golden: Golden, graph: Graph) -> None:
+    times = len(golden.time_of_day) if golden.time_of_day is not None else 0
+    fits = all(len(row) == graph.sensors for row in golden.readings)
+    fits &= times == (len(golden.readings) if graph.time_of_day else 0)
     if not golden.readings or len(golden.scores) != len(golden.readings) or not fits:
         raise BundleFormatError("there are none, or they do not fit the graph", where="metadata: golden rows")
     if not (0 <= golden.relative_tolerance <= MAX_RELATIVE_TOLERANCE and golden.absolute_tolerance >= 0):

@@ -111,7 +111,7 @@ class Hold:
 class Debounce:
     """How many of a machine's last rows must be above the threshold for its newest row to count as above.
 
-    At least `k` of its last `n` scored rows, the newest among them; rows that there were not yet are not above.
+    At least `k` of its last `n` scored rows, the newest among them; rows before its first are not above.
     """
 
     k: int

@@ -42,7 +42,8 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     wanted = np.asarray(golden.scores, np.float64)
     try:
         start = initial_state(model)
-        found, state = infer(session, rows, start)
+        seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
+        found, state = infer(session, rows, start, seconds)
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SelfTestError(

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Model
 
-__all__ = ["OUTPUTS", "OUTPUTS_AND_STATE", "infer", "initial_state"]
+__all__ = ["DAY_NS", "OUTPUTS", "OUTPUTS_AND_STATE", "infer", "initial_state", "seconds_of_day"]
 
 OUTPUTS = ["score", "errors", "expected"]
 OUTPUTS_AND_STATE = [*OUTPUTS, "state_out"]
+DAY_NS = 86_400 * 10**9
 
 
 def initial_state(model: Model) -> NDArray[np.float32] | None:
@@ -24,8 +25,17 @@ def initial_state(model: Model) -> NDArray[np.float32] | None:
     return None if model.state_shape is None else np.zeros(model.state_shape, np.float32)
 
 
+def seconds_of_day(times: NDArray[np.int64]) -> NDArray[np.float32]:
+    """[rows] seconds since midnight UTC of [rows] ns: what a graph calls `time_of_day`."""
+    seconds: NDArray[np.float32] = (times % DAY_NS / 1e9).astype(np.float32)
+    return seconds
+
+
 def infer(
-    session: Any, readings: NDArray[np.float32], state: NDArray[np.float32] | None
+    session: Any,
+    readings: NDArray[np.float32],
+    state: NDArray[np.float32] | None,
+    time_of_day: NDArray[np.float32] | None = None,
 ) -> tuple[Scores, NDArray[np.float32] | None]:
     """Scores rows.
 
@@ -33,11 +43,15 @@ def infer(
         session: As `make_session` made it.
         readings: [rows, sensors] raw units, all finite; with a state, of one machine and in time order.
         state: What the machine's last call returned, or `initial_state`.
+        time_of_day: [rows] as `seconds_of_day` gives it, for a graph that asks; else None.
 
     Returns:
         The graph's outputs, and the state to go on with.
     """
+    inputs = {"readings": readings}
+    if time_of_day is not None:
+        inputs["time_of_day"] = time_of_day
     if state is None:
-        return Scores(*session.run(OUTPUTS, {"readings": readings})), None
-    *outputs, after = session.run(OUTPUTS_AND_STATE, {"readings": readings, "state": state})
+        return Scores(*session.run(OUTPUTS, inputs)), None
+    *outputs, after = session.run(OUTPUTS_AND_STATE, {**inputs, "state": state})
     return Scores(*outputs), after

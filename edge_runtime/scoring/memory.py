@@ -34,40 +34,54 @@ class Memory:
         self._states: dict[str, NDArray[np.float32]] = {}
         self._changed: set[str] = set()
 
-    def score(self, machines: NDArray[np.str_], values: NDArray[np.float32]) -> Scores:
+    def score(
+        self,
+        machines: NDArray[np.str_],
+        values: NDArray[np.float32],
+        time_of_day: NDArray[np.float32] | None = None,
+    ) -> Scores:
         """Scores rows of several machines, each machine's in time order, in one call a machine.
 
         A row whose score is not finite gets NaN and leaves no trace in its machine's state.
         """
         if len(machines) and (machines == machines[0]).all():
-            return self._one(str(machines[0]), values)
+            return self._one(str(machines[0]), values, time_of_day)
         scores = Scores.unknown(*values.shape)
         names, of_row = np.unique(machines, return_inverse=True)
         for i, name in enumerate(names):
             rows = of_row == i
-            scores.put(rows, self._one(str(name), values[rows]))
+            seconds = None if time_of_day is None else time_of_day[rows]
+            scores.put(rows, self._one(str(name), values[rows], seconds))
         return scores
 
-    def _one(self, machine: str, values: NDArray[np.float32]) -> Scores:
+    def _one(
+        self, machine: str, values: NDArray[np.float32], time_of_day: NDArray[np.float32] | None
+    ) -> Scores:
         state = self._states.get(machine, self._start)
-        scores, after = infer(self._session, values, state)
+        scores, after = infer(self._session, values, state, time_of_day)
         if not np.isfinite(scores.score).all():
-            scores, after = self._row_by_row(values, state)
+            scores, after = self._row_by_row(values, state, time_of_day)
         if after is not None:
             self._states[machine] = after
             self._changed.add(machine)
         return scores
 
     def _row_by_row(
-        self, values: NDArray[np.float32], state: NDArray[np.float32] | None
+        self,
+        values: NDArray[np.float32],
+        state: NDArray[np.float32] | None,
+        time_of_day: NDArray[np.float32] | None,
     ) -> tuple[Scores, NDArray[np.float32] | None]:
         """The slow way around a row that overflows: its state is not gone on with."""
         scores = Scores.unknown(*values.shape)
         for i in range(len(values)):
-            found, after = infer(self._session, values[i : i + 1], state)
+            row = slice(i, i + 1)
+            found, after = infer(
+                self._session, values[row], state, None if time_of_day is None else time_of_day[row]
+            )
             if np.isfinite(found.score[0]):
                 state = after
-                scores.put(slice(i, i + 1), found)
+                scores.put(row, found)
         return scores, state
 
     def changes(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from edge_runtime.errors import SensorMismatchError
 from edge_runtime.records import Reason, Results, Scores, Verdict
 from edge_runtime.scoring.debounce import Debouncer
 from edge_runtime.scoring.hold import HoldCounter
-from edge_runtime.scoring.inference import infer, initial_state
+from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
 from edge_runtime.scoring.memory import Memory
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ LARGEST = np.finfo(np.float32).max
 class Scorer:
     """Scores readings with a bundle.
 
-    It keeps, for each machine, the last rows of the bundle's debounce, the counter of its hold and the state of
-    a model with memory, so one feed needs one scorer.
+    It keeps, for each machine, the last rows of the bundle's debounce, the counter of its hold and the state
+    of a model with memory, so one feed needs one scorer.
 
     Args:
         bundle: As `load_bundle` returned it.
@@ -47,6 +47,7 @@ class Scorer:
         self._hold = HoldCounter(threshold.hold)
         start = initial_state(bundle.metadata.model)
         self._memory = None if start is None else Memory(bundle.session, start)
+        self._asks_for_time = bundle.metadata.model.time_of_day
 
     def score(
         self,
@@ -112,19 +113,22 @@ class Scorer:
         if self._memory is not None:
             self._memory.restore(states)
 
-    def _infer(self, machines: NDArray[np.str_], values: NDArray[np.float32]) -> Scores:
+    def _infer(
+        self, machines: NDArray[np.str_], values: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> Scores:
+        seconds = seconds_of_day(times) if self._asks_for_time else None
         if self._memory is None:
-            return infer(self._session, values, None)[0]
-        return self._memory.score(machines, values)
+            return infer(self._session, values, None, seconds)[0]
+        return self._memory.score(machines, values, seconds)
 
     def _run(self, readings: Readings, usable: NDArray[np.bool_]) -> Scores:
         """The graph's outputs, NaN for the rows that are not usable: one call for all that are."""
         values = readings.values
         if len(values) and usable.all():
-            return self._infer(readings.machines, values)
+            return self._infer(readings.machines, values, readings.times)
         scores = Scores.unknown(*values.shape)
         if usable.any():
-            scores.put(usable, self._infer(readings.machines[usable], values[usable]))
+            scores.put(usable, self._infer(readings.machines[usable], values[usable], readings.times[usable]))
         return scores
 
     def _judge(

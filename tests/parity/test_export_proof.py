@@ -18,6 +18,7 @@ from export.graph import build_model
 from export.parity import check_parity, random_rows
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
+from trainer.golden import GoldenRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,8 +119,8 @@ def test_the_graph_as_it_is_uses_less_than_half_of_its_tolerance(tmp_path: Path,
 
 def test_random_rows_reach_far_beyond_training_and_are_the_same_each_time(tmp_path: Path) -> None:
     checkpoint, _ = load(make_checkpoint(tmp_path / "pascal", sensors=PRESSURE_IN_PASCAL))
-    rows = random_rows(checkpoint.sensors, 3)
-    np.testing.assert_array_equal(rows, random_rows(checkpoint.sensors, 3))
+    rows = random_rows(checkpoint.sensors, 3).readings
+    np.testing.assert_array_equal(rows, random_rows(checkpoint.sensors, 3).readings)
     low, high = np.asarray([s.training_range for s in checkpoint.sensors]).T
     width = high - low
     inside = ((rows >= low) & (rows <= high)).all(1)
@@ -137,4 +138,4 @@ def test_a_nan_from_the_runtime_is_a_difference(tmp_path: Path) -> None:
             return [np.full(len(rows), np.nan, np.float32), rows, rows][: len(names)]
 
     with pytest.raises(ExportError, match="values of 'score'"):
-        check_parity(Broken(), detector, normal_rows(8), "golden")
+        check_parity(Broken(), detector, GoldenRows(normal_rows(8), np.arange(8)), "golden")

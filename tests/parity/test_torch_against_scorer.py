@@ -9,7 +9,7 @@ import pytest
 from support.bundles import SENSORS, make_checkpoint, normal_rows
 
 from edge_runtime import Readings, Scorer, Verdict, load_bundle
-from export.parity import Tolerance
+from export.tolerance import Tolerance
 from trainer.checkpoint import Checkpoint
 
 if TYPE_CHECKING:

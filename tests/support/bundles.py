@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from trainer.averaging import ResidualAverage
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
-from trainer.models.autoencoder import DEFAULT_WIDTHS, SensorAutoencoder
+from trainer.features import InputFeatures
+from trainer.golden import GoldenRows
+from trainer.models.autoencoder import DEFAULT_WIDTHS
+from trainer.models.base import Architecture, Network, build
+from trainer.models.linear import LinearModel
+from trainer.models.pca import PcaModel
 from trainer.scaler import ScalerKind, SensorScaler
+from trainer.settings import ModelKind, Settings
 from trainer.smoothing import ScoreSmoothing
 from trainer.whitening import ResidualWhitening
 
@@ -57,12 +63,16 @@ def make_checkpoint(
     scaler: ScalerKind = "minmax",
     quantile: float = 0.99,
     hold: Hold | None = None,
+    debounce: Debounce | None = None,
     per_machine: Mapping[str, float] | None = None,
     golden: NDArray[np.float32] | None = None,
     train: int = 0,
     whiten: bool = True,
     smooth: int = 1,
     average: float | None = None,
+    model: ModelKind = "autoencoder",
+    members: int = 1,
+    shown: Mapping[str, Any] | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -74,39 +84,48 @@ def make_checkpoint(
         scaler: Its kind.
         quantile: The threshold is this quantile of the normal rows' scores.
         hold: The verdict's hold.
+        debounce: The verdict's debounce.
         per_machine: Thresholds of single machines.
         golden: The self-test's rows; 32 normal ones by default.
         whiten: Whether residuals are whitened.
         smooth: Rows over which the score is smoothed.
         average: Weight of the newest row in the residuals' average.
+        model: Kind of the network; one in closed form is fitted to the rows.
+        members: Networks that are averaged.
+        shown: Fields of `InputFeatures` beside `sensors`.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
     fitted = SensorScaler.fit(scaler, rows)
+    features = InputFeatures(sensors=len(sensors), **(shown or {}))
+    given = None if features.is_plain else features
+    settings = Settings(model=model, widths=widths, members=members)
+    columns = None if given is None else given.columns
+    times, machines = np.arange(len(rows)) * 10**9, np.full(len(rows), "m")
     generator = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    network = SensorAutoencoder(len(sensors), widths)
+    network = _network(settings, fitted, rows, given)
     torch.random.set_rng_state(generator)
     if train:
-        _train(network, torch.from_numpy(fitted.transform(rows)), train)
+        _train(network, torch.from_numpy(fitted.transform(rows)), train, columns)
     network.eval()
     averaging = None if average is None else ResidualAverage(average)
-    whitening = None
-    if whiten:
-        expected = Detector(network, fitted).score(rows)[2]
-        whitening = ResidualWhitening.fit(fitted.transform(rows) - fitted.transform(expected))
+    bare = Detector(network, fitted, None, None, averaging, given)
+    whitening = ResidualWhitening.fit(bare.residuals(rows, times, machines)) if whiten else None
     smoothing = None
     if smooth > 1:
-        smoothing = ScoreSmoothing.fit(
-            smooth, Detector(network, fitted, whitening, None, averaging).score(rows)[0]
-        )
-    score, _, _ = Detector(network, fitted, whitening, smoothing, averaging).score(rows)
+        own = Detector(network, fitted, whitening, None, averaging, given)
+        smoothing = ScoreSmoothing.fit(smooth, own.score(rows, times=times)[0])
+    detector = Detector(network, fitted, whitening, smoothing, averaging, given)
+    score, _, _ = detector.score(rows, times=times)
+    kept = normal_rows(32, seed=seed + 1, sensors=sensors) if golden is None else golden
     Checkpoint(
         network=network,
         scaler=fitted,
         whitening=whitening,
         smoothing=smoothing,
         average=averaging,
+        features=given,
         sensors=tuple(
             Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
             for i, (name, unit, _, _, physical) in enumerate(sensors)
@@ -119,6 +138,7 @@ def make_checkpoint(
             rows=len(rows),
             hold=hold or Hold(),
             per_machine=dict(per_machine or {}),
+            debounce=debounce,
         ),
         cadence_seconds=1.0,
         metrics=Metrics(validation={"f1": 0.95}, test={"f1": 0.94, "roc_auc": 0.99}),
@@ -133,45 +153,45 @@ def make_checkpoint(
             mlflow_run_id=None,
             created=None,
         ),
-        golden=normal_rows(32, seed=seed + 1, sensors=sensors) if golden is None else golden,
+        golden=GoldenRows(kept, np.arange(len(kept)) * 10**9),
     ).save(folder)
     return folder
 
 
-def make_bundle(
-    folder: Path,
-    name: str = "bundle.onnx",
-    *,
-    sensors: Sequence[tuple[str, str, float, float, tuple[float, float] | None]] = SENSORS,
-    seed: int = 0,
-    widths: tuple[int, ...] = DEFAULT_WIDTHS,
-    quantile: float = 0.99,
-    hold: Hold | None = None,
-    per_machine: Mapping[str, float] | None = None,
-    train: int = 0,
-    smooth: int = 1,
-    average: float | None = None,
-) -> Path:
-    """A bundle in this folder, written by the real exporter; the arguments are `make_checkpoint`'s."""
+def make_bundle(folder: Path, name: str = "bundle.onnx", **options: Any) -> Path:
+    """A bundle in this folder, written by the real exporter; the options are `make_checkpoint`'s."""
     from export.write import export_checkpoint  # noqa: PLC0415
 
-    checkpoint = make_checkpoint(
-        folder / f"{name}.checkpoint",
-        sensors=sensors,
-        seed=seed,
-        widths=widths,
-        quantile=quantile,
-        hold=hold,
-        per_machine=per_machine,
-        train=train,
-        smooth=smooth,
-        average=average,
-    )
-    export_checkpoint(checkpoint, folder / name)
+    export_checkpoint(make_checkpoint(folder / f"{name}.checkpoint", **options), folder / name)
     return folder / name
 
 
-def _train(network: SensorAutoencoder, scaled: torch.Tensor, steps: int) -> None:
+def _network(
+    settings: Settings, scaler: SensorScaler, rows: NDArray[np.float32], features: InputFeatures | None
+) -> Network:
+    """A network with random weights, or one in closed form."""
+    scaled = torch.from_numpy(scaler.transform(rows))
+    if settings.model == "pca":
+        return PcaModel.fitted(scaled.numpy(), 2)[0]
+    if settings.model == "linear":
+        if features is not None:
+            series = torch.cat([scaled[:1].expand(features.history, -1), scaled])
+            scaled = features.of(series, torch.arange(len(rows), dtype=torch.float32))
+        return LinearModel.fitted(scaled.numpy(), rows.shape[1])
+    architecture = Architecture(
+        settings.model,
+        rows.shape[1],
+        settings.widths,
+        None if features is None else features.columns,
+        settings.kernels if settings.model == "convolutional" else (),
+        settings.members,
+    )
+    return build(architecture)
+
+
+def _train(network: Network, scaled: torch.Tensor, steps: int, columns: int | None) -> None:
+    if network.history or columns is not None or not list(network.parameters()):
+        raise ValueError("only a network that is shown the row alone is trained here")
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     for _ in range(steps):
         optimiser.zero_grad()

@@ -24,26 +24,6 @@ def test_the_weights_fall_by_the_same_part_and_sum_to_1() -> None:
     np.testing.assert_allclose(average.weights[:-1] / average.weights[1:], 0.9, rtol=1e-5)
 
 
-def test_it_is_the_exponential_mean_where_little_is_left_out() -> None:
-    residuals = np.random.default_rng(1).normal(size=(500, 2))
-    wanted, mean = [], np.zeros(2)
-    for row in residuals:
-        mean = 0.9 * mean + 0.1 * row
-        wanted.append(mean)
-    found = ResidualAverage(0.1).apply(residuals, np.arange(500), np.full(500, "m"))
-    np.testing.assert_allclose(found, wanted, atol=0.02)
-
-
-def test_machines_are_averaged_apart_in_time_order() -> None:
-    residuals = np.random.default_rng(2).normal(size=(100, 3))
-    machines, times = np.repeat(["a", "b"], 50), np.tile(np.arange(50), 2)
-    average = ResidualAverage(0.3)
-    one = [average.apply(part, times[:50], machines[:50]) for part in (residuals[:50], residuals[50:])]
-    mixed = np.random.default_rng(3).permutation(100)
-    found = average.apply(residuals[mixed], times[mixed], machines[mixed])
-    np.testing.assert_allclose(found, np.concatenate(one)[mixed])
-
-
 def test_pytorch_averages_residuals_before_they_are_whitened(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c", average=0.3))
     assert checkpoint.average == ResidualAverage(0.3)
@@ -51,9 +31,29 @@ def test_pytorch_averages_residuals_before_they_are_whitened(tmp_path: Path) -> 
     values = normal_rows(80, seed=5)
     plain = Detector(checkpoint.network, checkpoint.scaler)
     residuals = checkpoint.scaler.transform(values) - checkpoint.scaler.transform(plain.score(values)[2])
-    averaged = checkpoint.average.apply(residuals, np.arange(80), np.full(80, "m"))
-    wanted = (((averaged - checkpoint.whitening.centre) @ checkpoint.whitening.matrix) ** 2).sum(1) / 4
+    mean, averaged = np.zeros(4), []
+    for row in residuals:
+        mean = 0.7 * mean + 0.3 * row
+        averaged.append(mean)
+    found = Detector(checkpoint.network, checkpoint.scaler, None, None, checkpoint.average)
+    times, machines = np.arange(80), np.full(80, "m")
+    # What is cut off the exponential weights' end is a hundredth.
+    np.testing.assert_allclose(found.residuals(values, times, machines), averaged, atol=0.02)
+    white = (found.residuals(values, times, machines) - checkpoint.whitening.centre) @ (
+        checkpoint.whitening.matrix
+    )
+    wanted = (white**2).sum(1) / 4
     np.testing.assert_allclose(checkpoint.detector.score(values, block=9)[0], wanted, rtol=0.01, atol=1e-3)
+
+
+def test_machines_are_averaged_apart_in_time_order(tmp_path: Path) -> None:
+    checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c", average=0.3))
+    detector, values = checkpoint.detector, normal_rows(100, seed=2)
+    machines, times = np.repeat(["a", "b"], 50), np.tile(np.arange(50), 2)
+    one = [detector.residuals(values[h], times[h], machines[h]) for h in (slice(50), slice(50, 100))]
+    mixed = np.random.default_rng(3).permutation(100)
+    found = detector.residuals(values[mixed], times[mixed], machines[mixed])
+    np.testing.assert_allclose(found, np.concatenate(one)[mixed], atol=1e-6)
 
 
 def test_a_weight_that_makes_no_sense_is_refused() -> None:

@@ -170,4 +170,4 @@ def test_golden_rows_are_consecutive_rows_of_one_machine(tmp_path: Path) -> None
     # Machines in turns, as prepare writes them.
     frame.sort_values("time", kind="stable").to_csv(folder / "val.csv", index=False)
     golden = golden_rows(read_training_data(folder, Columns()).val)
-    np.testing.assert_allclose(golden, frame.iloc[21:53][list(SENSORS)].to_numpy(), rtol=1e-6)
+    np.testing.assert_allclose(golden.readings, frame.iloc[21:53][list(SENSORS)].to_numpy(), rtol=1e-6)

@@ -62,8 +62,10 @@ def test_the_bundle_says_what_the_checkpoint_says(tmp_path: Path) -> None:
     assert (metadata.scaler.kind, metadata.cadence_seconds, metadata.warm_up_rows) == ("minmax", 1.0, 0)
     assert metadata.provenance.created is None
     assert {"edge-detect", "onnx", "onnxruntime", "torch"} <= metadata.provenance.versions.keys()
-    np.testing.assert_array_equal(np.asarray(metadata.golden.readings, np.float32), checkpoint.golden)
-    score, _, _ = checkpoint.detector.score(checkpoint.golden)
+    np.testing.assert_array_equal(
+        np.asarray(metadata.golden.readings, np.float32), checkpoint.golden.readings
+    )
+    score, _, _ = checkpoint.detector.score(checkpoint.golden.readings)
     assert metadata.golden.scores == tuple(score.tolist())
     assert metadata.golden.relative_tolerance == 1e-4
     assert 0 < metadata.golden.absolute_tolerance < 1e-5
@@ -133,10 +135,12 @@ def test_a_layer_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c"))
     network: Any = checkpoint.network
     network.layers[1] = nn.GELU()
+    bare: Any = nn.Linear(4, 4)
+    bare.history = 0
     with pytest.raises(ExportError, match="cannot write a layer of type GELU"):
         build_model(checkpoint.detector, "{}")
     with pytest.raises(ExportError, match="cannot write a network of type Linear"):
-        build_model(Detector(nn.Linear(4, 4), checkpoint.scaler), "{}")
+        build_model(Detector(bare, checkpoint.scaler), "{}")
 
 
 def test_an_output_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def compare(
     ] = None,
     percentile: Annotated[
         float, typer.Option(help="Of normal validation rows' scores: the simple detectors' threshold.")
-    ] = 99.6,
+    ] = 99.55,
     sensor: Annotated[
         list[str] | None,
         typer.Option(help="A sensor's column; may be repeated. [default: the fit's]", show_default=False),

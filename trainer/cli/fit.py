@@ -17,6 +17,7 @@ from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the 
 __all__ = ["fit"]
 
 MLFLOW = "MLflow"
+COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
 
 
 class ScalerChoice(StrEnum):
@@ -30,7 +31,24 @@ class ModelChoice(StrEnum):
     """What predicts the sensors."""
 
     AUTOENCODER = "autoencoder"
+    VARIATIONAL = "variational"
+    CONVOLUTIONAL = "convolutional"
     LINEAR = "linear"
+    PCA = "pca"
+
+
+class RecipeChoice(StrEnum):
+    """A named way to train."""
+
+    BEST = "best"
+    PLAIN = "plain"
+    VARIATIONAL = "variational"
+    WINDOW = "window"
+    CONVOLUTIONAL = "convolutional"
+    LINEAR = "linear"
+    MEWMA = "mewma"
+    AUTOREGRESSION = "autoregression"
+    PCA = "pca"
 
 
 class ThresholdChoice(StrEnum):
@@ -68,6 +86,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
     ] = None,
+    recipe: Annotated[
+        RecipeChoice | None,
+        typer.Option(
+            help="What the options below default to where they say so. [default: the model's own, or best]",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.")] = 100,
     batch_size: Annotated[
         int | None,
@@ -83,19 +108,90 @@ def fit(  # noqa: PLR0913 - one parameter an option
     seed: Annotated[
         int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
     ] = 0,
-    scaler: Annotated[ScalerChoice, typer.Option(help="How readings are scaled.")] = ScalerChoice.MINMAX,
+    scaler: Annotated[
+        ScalerChoice | None,
+        typer.Option(help="How readings are scaled. [best: minmax]", show_default=False),
+    ] = None,
     model: Annotated[
-        ModelChoice, typer.Option(help="What predicts the sensors; linear is in closed form.")
-    ] = ModelChoice.AUTOENCODER,
-    widths: Annotated[str, typer.Option(help="The autoencoder's hidden widths.")] = "64,32,4,32,64",
-    noise: Annotated[float, typer.Option(help="Noise on the scaled input while training; 0 for none.")] = 0.2,
+        ModelChoice | None,
+        typer.Option(
+            help="What predicts the sensors; linear and pca are in closed form. [best: autoencoder]",
+            show_default=False,
+        ),
+    ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(help="An autoencoder's hidden widths. [best: 64,32,4,32,64]", show_default=False),
+    ] = None,
+    kernels: Annotated[
+        str | None,
+        typer.Option(help="Rows of a convolutional one's convolutions. [default: 5,5]", show_default=False),
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Weight of a variational one's divergence. [default: 0.0001]", show_default=False),
+    ] = None,
+    components: Annotated[
+        int | None,
+        typer.Option(help="Of pca. [default: as many as hold 90 % of the variance]", show_default=False),
+    ] = None,
+    members: Annotated[
+        int | None,
+        typer.Option(help="Networks whose mean counts, in one bundle. [best: 2]", show_default=False),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(
+            help="Show the network the last rows, so many with the newest. [best: 1]", show_default=False
+        ),
+    ] = None,
+    differences: Annotated[
+        bool | None,
+        typer.Option(
+            "--differences/--no-differences",
+            help="Show it the change since the row before. [best: yes]",
+            show_default=False,
+        ),
+    ] = None,
+    rolling: Annotated[
+        int | None,
+        typer.Option(
+            help="Show it mean and standard deviation over so many rows, such as 10. [best: 0]",
+            show_default=False,
+        ),
+    ] = None,
+    period: Annotated[
+        float | None,
+        typer.Option(
+            help="Show it the phase of what repeats every so many seconds from midnight UTC on: 86400 for "
+            "the time of day, 60 for a load cycle of a minute.",
+            show_default=False,
+        ),
+    ] = None,
+    harmonics: Annotated[
+        int | None,
+        typer.Option(help="Sines and cosines of that phase. [default: 3]", show_default=False),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="Noise on the scaled input while training; 0 for none. [best: 0.15]", show_default=False
+        ),
+    ] = None,
     whiten: Annotated[
-        bool,
-        typer.Option("--whiten/--no-whiten", help="Weigh residuals by their covariance in normal rows."),
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--whiten/--no-whiten",
+            help="Weigh residuals by their covariance in normal rows. [best: yes]",
+            show_default=False,
+        ),
+    ] = None,
     smooth: Annotated[
-        int, typer.Option(help="Rows over which the score is smoothed; 1 for none, and no memory.")
-    ] = 11,
+        int | None,
+        typer.Option(
+            help="Rows over which the score is smoothed; 1 for none. [best: 11]", show_default=False
+        ),
+    ] = None,
     average: Annotated[
         float | None,
         typer.Option(
@@ -106,7 +202,10 @@ def fit(  # noqa: PLR0913 - one parameter an option
     threshold: Annotated[
         ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
     ] = ThresholdChoice.PERCENTILE,
-    percentile: Annotated[float, typer.Option(help="For --threshold percentile.")] = 99.6,
+    percentile: Annotated[
+        float | None,
+        typer.Option(help="For --threshold percentile. [best: 99.55]", show_default=False),
+    ] = None,
     margin: Annotated[
         float,
         typer.Option(help="Multiplies the percentile: above 1 where validation is short."),
@@ -118,13 +217,18 @@ def fit(  # noqa: PLR0913 - one parameter an option
             show_default=False,
         ),
     ] = None,
+    per_machine: Annotated[
+        bool,
+        typer.Option(help="Give each machine with 2,000 normal validation rows or more its own threshold."),
+    ] = False,
     hold: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="RISE,FALL,CAP,LEVEL: an anomaly is held while a counter of rows above the threshold less "
-            "rows below is above the level; or none."
+            "rows below is above the level; or none. [best: 1,1,10,5.5]",
+            show_default=False,
         ),
-    ] = "1,1,10,5.5",
+    ] = None,
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,13 +256,34 @@ def fit(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
+    import shlex  # noqa: PLC0415
+
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
-    from trainer.cli.pairs import parse_hold, parse_ranges, parse_units, parse_widths  # noqa: PLC0415
+    from trainer.cli.pairs import parse_hold, parse_ranges, parse_sizes, parse_units  # noqa: PLC0415
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
-    sizes, ranges, units = parse_widths(widths), parse_ranges(physical_range or []), parse_units(unit or [])
+    ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
+    chosen = {
+        "scaler": scaler and scaler.value,
+        "model": model and model.value,
+        "widths": None if widths is None else parse_sizes(widths, "--widths"),
+        "kernels": None if kernels is None else parse_sizes(kernels, "--kernels"),
+        "beta": beta,
+        "components": components,
+        "members": members,
+        "window": window,
+        "differences": differences,
+        "rolling": rolling,
+        "period": period,
+        "harmonics": harmonics,
+        "noise": noise,
+        "whiten": whiten,
+        "smooth": smooth,
+        "average": average,
+    }
+    given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
     _need_torch()
@@ -167,10 +292,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
     from trainer.provenance import git_revision  # noqa: PLC0415
+    from trainer.recipes import RECIPES, own_recipe  # noqa: PLC0415
     from trainer.run import Plan, run_fit  # noqa: PLC0415
     from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
+    named_recipe = recipe.value if recipe is not None else own_recipe(model and model.value)
+    how = RECIPES[named_recipe]
     plan = Plan(
         output=output,
         settings=Settings(
@@ -179,18 +307,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
             learning_rate=learning_rate,
             patience=patience,
             seed=seed,
-            scaler=scaler.value,
-            widths=sizes,
-            noise=noise,
-            whiten=whiten,
-            smooth=smooth,
-            model=model.value,
-            average=average,
+            **{**how.settings, **{name: value for name, value in chosen.items() if value is not None}},
         ),
         method=threshold.value,
-        percentile=percentile,
+        percentile=how.percentile if percentile is None else percentile,
         margin=margin,
-        hold=parse_hold(hold),
+        hold=how.hold if given_hold is None else given_hold,
+        per_machine=per_machine,
+        recipe=named_recipe,
         budget=budget,
         units=units,
         physical_ranges=ranges,
@@ -201,10 +325,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
-    with tracker, show_losses(epochs, patience, quiet=quiet) as on_epoch:
+    with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:
         results = run_fit(training_data, plan, tracker, on_epoch)
     if not quiet:
         typer.echo(results.table())
+        named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))
+        words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
+        words += [word for option, name in named.items() if name is not None for word in (option, name)]
+        typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
 def _need_torch() -> None:

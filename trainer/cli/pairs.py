@@ -11,7 +11,7 @@ from edge_runtime.errors import BundleFormatError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["parse_hold", "parse_ranges", "parse_units", "parse_widths"]
+__all__ = ["parse_hold", "parse_ranges", "parse_sizes", "parse_units"]
 
 
 def parse_hold(text: str) -> Hold:
@@ -62,21 +62,23 @@ def parse_units(texts: Sequence[str]) -> dict[str, str]:
     return dict(_pairs(texts, "--unit", "temperature=°C"))
 
 
-def parse_widths(text: str) -> tuple[int, ...]:
-    """Layer widths from a text such as "64,32,4,32,64".
+def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers such as layer widths, from a text such as "64,32,4,32,64".
 
     Raises:
-        UsageError: It is not a list of positive whole numbers.
+        UsageError: It is not a list of positive whole numbers; the option is named.
     """
     try:
-        widths = tuple(int(part) for part in text.split(","))
+        sizes = tuple(int(part) for part in text.split(","))
     except ValueError:
-        widths = ()
-    if not widths or min(widths) < 1:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
         raise UsageError(
-            f"'{text}' is no list of widths", where="--widths", mend="write it as in 64,32,4,32,64"
+            f"'{text}' is no list of {option.strip('-')}",
+            where=option,
+            mend="write it with commas, as in 64,32,4,32,64",
         )
-    return widths
+    return sizes
 
 
 def _pairs(texts: Sequence[str], option: str, example: str) -> Iterator[tuple[str, str]]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import torch
 from torch import nn
 
 from edge_runtime.errors import UsageError
-from trainer.models.base import Architecture
+from trainer.models.base import Architecture, Network
 
-__all__ = ["DEFAULT_WIDTHS", "SensorAutoencoder"]
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["DEFAULT_WIDTHS", "SensorAutoencoder", "check_widths", "dense"]
 
 DEFAULT_WIDTHS = (64, 32, 4, 32, 64)
 
 
-class SensorAutoencoder(nn.Module):
+class SensorAutoencoder(Network):
     """4-64-32-4-32-64-4 by default, 5,064 parameters: linear layers with ReLU between, none at the output.
 
     Args:
-        sensors: Number of inputs and outputs, at least 1.
+        sensors: Number of outputs, at least 1.
         widths: Hidden widths; the narrowest is the bottleneck.
+        inputs: Number of inputs; None for as many as sensors.
 
     Raises:
         UsageError: A width is below 1, or there is none.
@@ -29,23 +32,42 @@ class SensorAutoencoder(nn.Module):
 
     kind: ClassVar[str] = "autoencoder"
 
-    def __init__(self, sensors: int = 4, widths: tuple[int, ...] = DEFAULT_WIDTHS) -> None:
+    def __init__(
+        self, sensors: int = 4, widths: tuple[int, ...] = DEFAULT_WIDTHS, inputs: int | None = None
+    ) -> None:
         super().__init__()
-        if sensors < 1 or not widths or min(widths) < 1:
-            raise UsageError(f"cannot build an autoencoder of {sensors} sensors and widths {widths}")
-        self.architecture = Architecture(self.kind, sensors, widths)
-        linear = [nn.Linear(inputs, outputs) for inputs, outputs in pairwise((sensors, *widths, sensors))]
-        self.layers = nn.Sequential(*[module for layer in linear for module in (layer, nn.ReLU())][:-1])
+        check_widths(sensors, widths)
+        self.architecture = Architecture(self.kind, sensors, widths, inputs)
+        self.layers = nn.Sequential(*dense((inputs or sensors, *widths, sensors)))
         # Of a handful of units that start near zero, ReLU may keep some, or all, silent for good: the network
         # then reproduces the mean whatever it is shown. Started well above zero, they all learn.
-        nn.init.ones_(linear[widths.index(min(widths))].bias)
+        bottleneck = self.layers[2 * widths.index(min(widths))]
+        nn.init.ones_(bottleneck.bias)  # type: ignore[arg-type]
 
-    def forward(self, scaled: torch.Tensor) -> torch.Tensor:
-        """Reproduces scaled rows, [rows, sensors] to [rows, sensors]."""
-        reproduced: torch.Tensor = self.layers(scaled)
+    @classmethod
+    def of(cls, architecture: Architecture) -> Self:
+        """One of this architecture."""
+        return cls(architecture.sensors, architecture.widths, architecture.inputs)
+
+    def forward(self, shown: torch.Tensor) -> torch.Tensor:
+        """Reproduces scaled rows, [rows, inputs] to [rows, sensors]."""
+        reproduced: torch.Tensor = self.layers(shown)
         return reproduced
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained weights."""
-        return sum(p.numel() for p in self.parameters())
+
+def check_widths(sensors: int, widths: tuple[int, ...]) -> None:
+    """Refuses what is no network.
+
+    Raises:
+        UsageError: A width is below 1, or there is none.
+    """
+    if sensors < 1 or not widths or min(widths) < 1:
+        raise UsageError(f"cannot build an autoencoder of {sensors} sensors and widths {widths}")
+
+
+def dense(sizes: tuple[int, ...]) -> list[nn.Module]:
+    """Linear layers from each size to the next, with ReLU between."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return layers[:-1]

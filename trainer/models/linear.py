@@ -1,4 +1,4 @@
-"""The linear model: each sensor as the others predict it, in closed form."""
+"""The linear model: each sensor as the others, and the rows before, predict it; in closed form."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.models.base import Architecture
+from trainer.models.base import Architecture, Network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,47 +19,49 @@ __all__ = ["LinearModel"]
 LEAST_VARIANCE = 1e-6
 
 
-class LinearModel(nn.Module):
-    """Predicts each scaled sensor from all of the others by linear regression on normal rows.
+class LinearModel(Network):
+    """Predicts each scaled sensor from all other columns by linear regression on normal rows.
 
-    Its whitened residual is the Mahalanobis distance of the row, and unlike that distance it says what each
-    sensor should have read.
+    Of the sensors alone, its whitened residual is the Mahalanobis distance of the row, and unlike that
+    distance it says what each sensor should have read. With the rows before it is a vector autoregression.
 
     Args:
-        sensors: Number of inputs and outputs, at least 1.
+        sensors: Number of outputs, at least 1.
+        inputs: Number of inputs, the sensors first; None for as many as sensors.
     """
 
     kind: ClassVar[str] = "linear"
 
-    def __init__(self, sensors: int, widths: tuple[int, ...] = ()) -> None:
+    def __init__(self, sensors: int, inputs: int | None = None) -> None:
         super().__init__()
-        self.architecture = Architecture(self.kind, sensors, widths)
-        self.layers = nn.Sequential(nn.Linear(sensors, sensors))
+        self.architecture = Architecture(self.kind, sensors, (), inputs)
+        self.layers = nn.Sequential(nn.Linear(inputs or sensors, sensors))
 
     @classmethod
-    def fitted(cls, scaled: NDArray[np.floating[Any]]) -> Self:
-        """The regression of scaled normal rows, [rows, sensors].
+    def of(cls, architecture: Architecture) -> Self:
+        """One of this architecture."""
+        return cls(architecture.sensors, architecture.inputs)
+
+    @classmethod
+    def fitted(cls, shown: NDArray[np.floating[Any]], sensors: int | None = None) -> Self:
+        """The regression of normal rows, [rows, inputs], whose first columns are the scaled sensors.
 
         All regressions at once: a row of the inverse covariance, divided by its diagonal entry, holds the
         negative weights of one (Lauritzen, 1996, "Graphical Models", section 5.1).
         """
-        rows = np.asarray(scaled, np.float64)
+        rows = np.asarray(shown, np.float64)
+        count = sensors or rows.shape[1]
         mean = rows.mean(0)
         variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
         precision = (axes / np.maximum(variances, LEAST_VARIANCE * max(variances[-1], 1e-12))) @ axes.T
-        weights = -precision / np.diag(precision)[:, None]
+        weights = -(precision / np.diag(precision)[:, None])[:count]
         np.fill_diagonal(weights, 0.0)
-        model = cls(rows.shape[1])
-        state = {"layers.0.weight": weights, "layers.0.bias": mean - weights @ mean}
+        model = cls(count, None if count == rows.shape[1] else rows.shape[1])
+        state = {"layers.0.weight": weights, "layers.0.bias": mean[:count] - weights @ mean}
         model.load_state_dict({name: torch.from_numpy(value).float() for name, value in state.items()})
         return model.eval()
 
-    def forward(self, scaled: torch.Tensor) -> torch.Tensor:
-        """Predicts scaled rows, [rows, sensors] to [rows, sensors]."""
-        predicted: torch.Tensor = self.layers(scaled)
+    def forward(self, shown: torch.Tensor) -> torch.Tensor:
+        """Predicts scaled rows, [rows, inputs] to [rows, sensors]."""
+        predicted: torch.Tensor = self.layers(shown)
         return predicted
-
-    @property
-    def parameter_count(self) -> int:
-        """Number of fitted weights, the zeros among them."""
-        return sum(p.numel() for p in self.parameters())

@@ -1,0 +1,139 @@
+"""The networks: what each promises beside reproducing rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from support.bundles import normal_rows
+
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.models.autoencoder import SensorAutoencoder
+from trainer.models.base import Architecture, build
+from trainer.models.convolutional import ConvolutionalAutoencoder
+from trainer.models.ensemble import Ensemble
+from trainer.models.linear import LinearModel
+from trainer.models.pca import PcaModel
+from trainer.models.variational import VariationalAutoencoder
+from trainer.scaler import SensorScaler
+from trainer.settings import Settings
+from trainer.whitening import ResidualWhitening
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@pytest.fixture
+def scaled() -> NDArray[np.float32]:
+    """Correlated rows."""
+    rows = normal_rows(3000, seed=3)
+    mix = np.array([[1, 0.5, 0, 0.2], [0, 1, 0.3, 0], [0, 0, 1, 0.7], [0, 0, 0, 0.1]], np.float32)
+    return SensorScaler.fit("standard", rows).transform(rows) @ mix
+
+
+def test_their_sizes_are_those_of_the_design() -> None:
+    assert SensorAutoencoder(4).parameter_count == 5064
+    assert VariationalAutoencoder(4).parameter_count == 5196
+    assert Ensemble([SensorAutoencoder(4), SensorAutoencoder(4)]).parameter_count == 2 * 5064
+
+
+def test_the_variational_one_draws_in_training_alone(scaled: NDArray[np.float32]) -> None:
+    network, rows = VariationalAutoencoder(4), torch.from_numpy(scaled[:50])
+    torch.testing.assert_close(network(rows), network(rows), rtol=0, atol=0)
+    losses = {float(network.loss(rows, rows)) for _ in range(5)}
+    assert len(losses) == 5
+    deviations = network.deviations(rows)
+    assert deviations.shape == (50, 4)
+    assert (deviations > 0).all()
+
+
+def test_a_large_beta_makes_its_bottleneck_say_nothing(scaled: NDArray[np.float32]) -> None:
+    rows = torch.from_numpy(scaled)
+    found = {}
+    for beta in (0.0, 10.0):
+        torch.manual_seed(0)
+        network = VariationalAutoencoder(4, (16, 2, 16), beta=beta)
+        optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
+        for _ in range(150):
+            optimiser.zero_grad()
+            network.loss(rows, rows).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        found[beta] = float(network.deviations(rows).mean())
+    assert found[10.0] == pytest.approx(1.0, abs=0.05)
+    assert found[0.0] < 0.5
+
+
+def test_the_convolutional_one_gives_windows_and_a_series_the_same() -> None:
+    network = ConvolutionalAutoencoder(4, (8, 3, 8), (3, 2))
+    assert network.history == 3
+    series = torch.randn(40, 4)
+    windows = series.unfold(0, 4, 1).transpose(1, 2)
+    torch.testing.assert_close(network(series), network(windows))
+
+
+def test_an_ensemble_is_the_mean_of_its_members() -> None:
+    members = [SensorAutoencoder(3, (8, 2, 8)) for _ in range(3)]
+    rows = torch.randn(20, 3)
+    together = Ensemble(members)
+    torch.testing.assert_close(together(rows), torch.stack([m(rows) for m in members]).mean(0))
+    assert together.architecture.members == 3
+    again = build(together.architecture)
+    again.load_state_dict(together.state_dict())
+    torch.testing.assert_close(again(rows), together(rows))
+
+
+def test_the_linear_one_with_rows_before_is_a_least_squares_autoregression(
+    scaled: NDArray[np.float32],
+) -> None:
+    before = np.concatenate([scaled[1:], scaled[:-1]], axis=1)
+    model = LinearModel.fitted(before, 4)
+    design = np.column_stack([np.delete(before, 2, axis=1), np.ones(len(before))])
+    weights, *_ = np.linalg.lstsq(design, before[:, 2], rcond=None)
+    found = model(torch.from_numpy(before))[:, 2].detach().numpy()
+    np.testing.assert_allclose(found, design @ weights, atol=2e-3)
+
+
+def test_principal_components_give_t2_plus_q_over_one_variance(scaled: NDArray[np.float32]) -> None:
+    model, covariance = PcaModel.fitted(scaled, 2)
+    whitening = ResidualWhitening.of(np.zeros(4), covariance)
+    residuals = scaled - model(torch.from_numpy(scaled)).detach().numpy()
+    found = ((residuals @ whitening.matrix) ** 2).sum(1)
+    fitted = PCA(4).fit(scaled)
+    parts = fitted.transform(scaled) ** 2
+    variances = fitted.explained_variance_
+    t2 = (parts[:, :2] / variances[:2]).sum(1)
+    q = parts[:, 2:].sum(1)
+    np.testing.assert_allclose(found, t2 + q / variances[2:].mean(), rtol=0.01, atol=0.01)
+
+
+def test_as_many_components_are_kept_as_hold_nine_tenths(scaled: NDArray[np.float32]) -> None:
+    model, _ = PcaModel.fitted(scaled)
+    explained = np.cumsum(PCA(4).fit(scaled).explained_variance_ratio_)
+    assert model.architecture.widths == (1 + int((explained < 0.9).sum()),)
+
+
+def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(TrainingError, match="choose one of autoencoder, convolutional, linear, pca"):
+        build(Architecture("transformer", 4, (2,)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"model": "linear", "members": 2}, "no chance in it"),
+        ({"model": "linear", "differences": True}, "off its own change"),
+        ({"model": "linear", "rolling": 5}, "off its own change"),
+        ({"model": "convolutional", "window": 3}, "shown the rows alone"),
+        ({"model": "pca", "period": 60.0}, "shown the rows alone"),
+        ({"kernels": (0,)}, "--kernels: .* out of range"),
+        ({"members": 0}, "--members: 0 is out of range"),
+        ({"beta": -1.0}, "--beta: -1.0 is out of range"),
+        ({"components": 0}, "--components: 0 is out of range"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Settings(**options)  # type: ignore[arg-type]

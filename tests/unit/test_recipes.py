@@ -1,0 +1,100 @@
+"""Every recipe trains, exports, and judges rows on a gateway as it did in training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from support.history import write_history
+
+from edge_runtime import Readings, Scorer, load_bundle
+from trainer.calibrate import verdicts
+from trainer.checkpoint import Checkpoint
+from trainer.cli.fit import ModelChoice, RecipeChoice
+from trainer.data import Columns, TrainingData, read_training_data
+from trainer.fit import Settings
+from trainer.recipes import RECIPES, own_recipe
+from trainer.run import Plan, run_fit
+from trainer.tracking import NoTracker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.commands import Command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_history(tmp_path_factory.mktemp("history"))
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> TrainingData:
+    return read_training_data(folder, Columns())
+
+
+def test_the_command_knows_them_all() -> None:
+    assert [choice.value for choice in RecipeChoice] == list(RECIPES)
+
+
+def test_a_model_named_alone_brings_its_own_recipe() -> None:
+    for model in ModelChoice:
+        recipe = RECIPES[own_recipe(model.value)]
+        assert Settings(**recipe.settings).model == model.value
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_gateway_judges_as_training_did(recipe: str, data: TrainingData, tmp_path: Path) -> None:
+    how = RECIPES[recipe]
+    plan = Plan(
+        output=tmp_path,
+        settings=Settings(epochs=2, **how.settings),
+        percentile=how.percentile,
+        hold=how.hold,
+        plots=False,
+    )
+    results = run_fit(data, plan, NoTracker())
+    checkpoint, bundle = Checkpoint.load(tmp_path / "checkpoint"), load_bundle(results.bundle)
+    test = data.test
+    rows = np.flatnonzero(test.finite)
+    rows = rows[np.argsort(test.times[rows], kind="stable")]
+    values, times, machines = test.values[rows], test.times[rows], test.machines[rows]
+    scores = checkpoint.detector.score_table(values, times, machines)
+    found = Scorer(bundle).score(Readings(machines, times, values))
+    np.testing.assert_allclose(found.scores.score, scores, rtol=2e-3, atol=1e-5)
+    wanted = verdicts(scores, checkpoint.threshold, times, machines)
+    close = np.abs(scores / checkpoint.threshold.value - 1) < 1e-3
+    # A score within rounding of the threshold may fall to either side, and its hold with it.
+    assert (found.verdicts.astype(bool) == wanted).all() or close.any()
+
+
+def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, command: Command) -> None:
+    folder = write_history(tmp_path / "history", val=8000)
+    done = command(
+        *(
+            "edge-train",
+            "fit",
+            "--data",
+            folder,
+            "-o",
+            tmp_path / "fit",
+            "--model",
+            "linear",
+            "--per-machine",
+        ),
+        *("--no-mlflow", "--percentile", 99),
+    )
+    assert done.returncode == 0, done.stderr
+    threshold = load_bundle(tmp_path / "fit" / "bundle.onnx").metadata.threshold
+    assert set(threshold.per_machine) == {"press-1", "press-2"}
+    low, high = sorted(threshold.per_machine.values())
+    assert low <= threshold.value <= high
+    assert b"of machines" in done.stdout
+    data = read_training_data(folder, Columns())
+    checkpoint = Checkpoint.load(tmp_path / "fit" / "checkpoint")
+    val = data.val
+    scores = checkpoint.detector.score_table(val.values, val.times, val.machines)
+    for machine, value in threshold.per_machine.items():
+        rows = (val.machines == machine) & val.normal
+        assert value == pytest.approx(np.percentile(scores[rows].astype(float), 99))

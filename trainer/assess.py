@@ -1,0 +1,155 @@
+"""The threshold of a trained detector, chosen on validation, and how the detector does with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.bundle.metadata import Threshold
+from edge_runtime.errors import TrainingError
+from trainer.calibrate import calibrate, limits, verdicts
+from trainer.debounce import ValidationScores, choose_debounce
+from trainer.evaluate import evaluate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.metadata import Hold
+    from trainer.budget import AlarmBudget, BudgetThreshold
+    from trainer.calibrate import ThresholdMethod
+    from trainer.data import Split
+    from trainer.detector import Detector
+    from trainer.evaluate import Evaluation
+
+__all__ = ["Assessment", "assess", "choose_threshold", "keep_budget"]
+
+# Of a machine's normal rows: with fewer, its own threshold would be worse than that of all.
+LEAST_OWN_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """How the detector did on a split.
+
+    Attributes:
+        rows: Rows that were scored.
+        not_scored: Rows left out because a reading was missing or not finite.
+        alarm_rate: Part of the scored rows that are flagged.
+        evaluation: Compared with the labels; None where there are none.
+    """
+
+    rows: int
+    not_scored: int
+    alarm_rate: float
+    evaluation: Evaluation | None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every figure by its name; those that need labels are left out where there are none."""
+        found = {} if self.evaluation is None else self.evaluation.metrics()
+        return {**found, "alarm_rate": self.alarm_rate}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        found = {} if self.evaluation is None else self.evaluation.to_dict()
+        return {**found, **self.metrics, "rows": self.rows, "rows_not_scored": self.not_scored}
+
+
+def choose_threshold(
+    val: Split,
+    detector: Detector,
+    method: ThresholdMethod,
+    *,
+    percentile: float,
+    hold: Hold,
+    margin: float = 1.0,
+    per_machine: bool = False,
+) -> Threshold:
+    """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
+    rows = np.lexsort((val.times, val.machines))
+    rows = rows[val.finite[rows]]
+    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
+    labels, machines = None if val.labels is None else val.labels[rows], val.machines[rows]
+
+    def choose(chosen: NDArray[np.bool_]) -> Threshold:
+        return calibrate(
+            method,
+            scores[chosen],
+            None if labels is None else labels[chosen],
+            machines=machines[chosen],
+            percentile=percentile,
+            margin=margin,
+            hold=hold,
+        )
+
+    threshold = choose(np.ones(len(scores), np.bool_))
+    if not per_machine:
+        return threshold
+    own = _own_thresholds(machines, val.normal[rows], lambda chosen: choose(chosen).value)
+    return replace(threshold, per_machine=own)
+
+
+def keep_budget(
+    val: Split,
+    detector: Detector,
+    budget: AlarmBudget,
+    *,
+    hold: Hold,
+    seed: int,
+    per_machine: bool = False,
+) -> tuple[Threshold, BudgetThreshold]:
+    """The threshold that keeps a false-alarm budget, and the debounce it does so with, from validation."""
+    rows = np.flatnonzero(val.finite)
+    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
+    scored = ValidationScores(scores, val.times[rows], val.machines[rows], val.normal[rows])
+    debounce, found = choose_debounce(scored, budget, hold, seed=seed)
+    threshold = Threshold(
+        found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
+    )
+    if per_machine:
+        own = _own_thresholds(
+            scored.machines,
+            scored.normal,
+            lambda chosen: scored.part(chosen).budget_threshold(debounce, budget, seed=seed).value,
+        )
+        threshold = replace(threshold, per_machine=own)
+    return threshold, found
+
+
+def _own_thresholds(
+    machines: NDArray[np.str_], normal: NDArray[np.bool_], choose: Callable[[NDArray[np.bool_]], float]
+) -> dict[str, float]:
+    """Machine to its threshold, of those with rows enough to choose one."""
+    found = {}
+    for machine in np.unique(machines):
+        rows = machines == machine
+        if (rows & normal).sum() >= LEAST_OWN_ROWS:
+            try:
+                found[str(machine)] = choose(rows)
+            except TrainingError:  # no anomaly of its own to learn from, say: it gets the threshold of all
+                continue
+    return found
+
+
+def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
+    """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels.
+
+    With thresholds per machine, a machine's scores are ranked in parts of its own threshold.
+    """
+    rows = split.finite
+    times, machines = split.times[rows], split.machines[rows]
+    scores = detector.score_table(split.values[rows], times, machines)
+    flagged = verdicts(scores, threshold, times, machines)
+    alarm_rate = float(flagged.mean()) if len(scores) else 0.0
+    evaluation = None
+    if split.labels is not None and len(scores):
+        kinds = None if split.kinds is None else split.kinds[rows]
+        ranked = scores if not threshold.per_machine else scores / limits(threshold, machines)
+        evaluation = evaluate(
+            ranked, threshold.value, split.labels[rows], kinds, times, machines, verdicts=flagged
+        )
+    return Assessment(len(scores), int((~rows).sum()), alarm_rate, evaluation)

@@ -1,0 +1,78 @@
+"""Named ways to train, so that nobody has to know every option, and comparisons have names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.bundle.metadata import Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT_HOLD", "DEFAULT_PERCENTILE", "RECIPES", "Recipe", "own_recipe"]
+
+# Six rows above the threshold hold an anomaly through the next below, ten through four of them: such as an
+# oscillation's zero crossing.
+DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
+DEFAULT_PERCENTILE = 99.55
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What differs from the defaults.
+
+    Attributes:
+        what: One line for people.
+        settings: Fields of `Settings`.
+        percentile: The threshold's, of normal validation rows' scores.
+        hold: The verdict's.
+    """
+
+    what: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    percentile: float = DEFAULT_PERCENTILE
+    hold: Hold = DEFAULT_HOLD
+
+
+RECIPES = {
+    "best": Recipe(
+        what="two autoencoders with strong input noise, whitened residuals, a smoothed score and a hold",
+        settings={"differences": True, "members": 2},
+    ),
+    "plain": Recipe(
+        what="the autoencoder and its mean squared error, row by row, as in a textbook",
+        settings={"noise": 0.05, "whiten": False, "smooth": 1},
+        percentile=99.0,
+        hold=Hold(),
+    ),
+    "variational": Recipe(
+        what="the variational autoencoder, otherwise as best but alone",
+        settings={"model": "variational", "differences": True},
+    ),
+    "window": Recipe(what="the autoencoder shown the last 10 rows", settings={"window": 10}),
+    "convolutional": Recipe(
+        what="convolutions over the last 9 rows before the autoencoder", settings={"model": "convolutional"}
+    ),
+    "linear": Recipe(
+        what="regressions in closed form: the Mahalanobis distance, with what was to be expected",
+        settings={"model": "linear", "scaler": "standard"},
+    ),
+    "mewma": Recipe(
+        what="regressions in closed form and their residuals averaged: small shifts of steady machines",
+        settings={"model": "linear", "scaler": "standard", "average": 0.1, "smooth": 1},
+    ),
+    "autoregression": Recipe(
+        what="each sensor from the others and the last 5 rows, in closed form",
+        settings={"model": "linear", "scaler": "standard", "window": 5},
+    ),
+    "pca": Recipe(
+        what="principal components, T² and Q, in closed form",
+        settings={"model": "pca", "scaler": "standard", "smooth": 1},
+    ),
+}
+
+
+def own_recipe(model: str | None) -> str:
+    """The recipe to begin with for a model that was named without one."""
+    return model if model in RECIPES else "best"

@@ -1,0 +1,122 @@
+"""A split with everything the detector said of it, in order of machine and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.errors import TrainingError
+from trainer.calibrate import verdicts
+from trainer.events import SLACK_NS, Stretch, stretches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.metadata import Threshold
+    from trainer.data import Split
+    from trainer.detector import Detector
+
+__all__ = ["Scored", "score_split"]
+
+# A score that overflowed is so many thresholds high.
+MOST = 1e12
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The rows of a split that have all of their readings, each machine's together and in time order.
+
+    Attributes:
+        times: [rows] ns.
+        machines: [rows] machine ids.
+        values: [rows, sensors] raw units.
+        scores: [rows].
+        errors: [rows, sensors]; a row's sum to its score.
+        expected: [rows, sensors] raw units.
+        severity: [rows] score over its machine's threshold; 0 for a score that is no number.
+        flagged: [rows] the verdict, with its hold.
+        labels: [rows] whether the row is anomalous; None where nobody knows.
+        events: The labelled ones, in order of machine and time; none where nobody knows.
+    """
+
+    times: NDArray[np.int64]
+    machines: NDArray[np.str_]
+    values: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    errors: NDArray[np.float32]
+    expected: NDArray[np.float32]
+    severity: NDArray[np.float64]
+    flagged: NDArray[np.bool_]
+    labels: NDArray[np.bool_] | None
+    events: tuple[Stretch, ...]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def undisturbed(self) -> NDArray[np.bool_]:
+        """[rows] whether the row is normal, and further from every event than an alarm about it may lie."""
+        clear = np.ones(len(self), np.bool_) if self.labels is None else ~self.labels
+        for event in self.events:
+            near = self.within(Stretch(event.machine, event.start - SLACK_NS, event.stop + SLACK_NS))
+            clear[near] = False
+        return clear
+
+    def of(self, machine: str) -> slice:
+        """Where the rows of a machine are."""
+        first, last = (np.searchsorted(self.machines, machine, side) for side in ("left", "right"))
+        return slice(int(first), int(last))
+
+    def within(self, stretch: Stretch) -> slice:
+        """Where the rows of a stretch are, its ends included."""
+        rows = self.of(stretch.machine)
+        times = self.times[rows]
+        return slice(
+            rows.start + int(np.searchsorted(times, stretch.start, "left")),
+            rows.start + int(np.searchsorted(times, stretch.stop, "right")),
+        )
+
+    def step_ns(self, machine: str) -> float:
+        """The usual time between two rows of a machine, ns; 0 where it has but one."""
+        steps = np.diff(self.times[self.of(machine)])
+        steps = steps[steps > 0]
+        return float(np.median(steps)) if len(steps) else 0.0
+
+
+def score_split(split: Split, detector: Detector, threshold: Threshold) -> Scored:
+    """Scores a split as a gateway would.
+
+    Raises:
+        TrainingError: No row has all of its readings.
+    """
+    order = np.lexsort((split.times, split.machines))
+    order = order[split.finite[order]]
+    if not len(order):
+        raise TrainingError(
+            "no row has all of its readings",
+            where=str(split.path),
+            mend="check the sensors' columns",
+        )
+    times, machines, values = split.times[order], split.machines[order], split.values[order]
+    cuts = np.flatnonzero(machines[1:] != machines[:-1]) + 1
+    parts = [detector.score(rows) for rows in np.split(values, cuts)]
+    scores, errors, expected = (np.concatenate(column) for column in zip(*parts, strict=True))
+    labels = None if split.labels is None else split.labels[order]
+    kinds = None if split.kinds is None else split.kinds[order]
+    limits = np.full(len(order), threshold.value)
+    for machine, value in threshold.per_machine.items():
+        limits[machines == machine] = value
+    return Scored(
+        times,
+        machines,
+        values,
+        scores,
+        errors,
+        expected,
+        np.nan_to_num(scores / limits, nan=0.0, posinf=MOST),
+        verdicts(scores, threshold, times, machines),
+        labels,
+        () if labels is None else tuple(stretches(times, machines, labels, kinds)),
+    )

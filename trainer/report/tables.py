@@ -1,0 +1,130 @@
+"""The report's tables. Whatever comes from the data or the disk is escaped here, in `table` and `facts`."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trainer.compare import comparison_cells
+from trainer.rows import iso_times
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from edge_runtime.bundle.metadata import Sensor
+    from trainer.evaluate import Evaluation
+    from trainer.report.alarm_rate import Foretold, NormalRows
+    from trainer.report.findings import Finding
+    from trainer.report.scored import Scored
+
+__all__ = [
+    "budget_table",
+    "comparison_html",
+    "facts",
+    "findings_table",
+    "kinds_table",
+    "moment",
+    "table",
+    "tiles",
+]
+
+MOST_FINDINGS = 50
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, mark: int | None = None) -> str:
+    """A table of plain text; cells that begin like numbers do not wrap, and a row may be marked."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
+    lines = [
+        f"<tr{' class=mark' if i == mark else ''}>{''.join(_cell(cell) for cell in row)}</tr>"
+        for i, row in enumerate(rows)
+    ]
+    body = "\n".join(lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    number = text[:1].isdigit() or text[:1] == "-"
+    return f"<td{' class=number' if number else ''}>{escape(text)}</td>"
+
+
+def facts(pairs: Mapping[str, str]) -> str:
+    """Names and what they are."""
+    lines = [f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in pairs.items()]
+    return "<dl>\n" + "\n".join(lines) + "\n</dl>"
+
+
+def tiles(pairs: Mapping[str, tuple[str, str]]) -> str:
+    """The figures that decide: a name to its figure, and what to know of it."""
+    lines = [
+        f"<div><span>{escape(name)}</span><b>{escape(figure)}</b><small>{escape(note)}</small></div>"
+        for name, (figure, note) in pairs.items()
+    ]
+    return '<div class="tiles">\n' + "\n".join(lines) + "\n</div>"
+
+
+def comparison_html(found: Mapping[str, Evaluation]) -> str:
+    """One row a method, the first one marked."""
+    columns, cells = comparison_cells(found)
+    return table(["method", *columns], [[name, *row] for name, row in cells.items()], mark=0)
+
+
+def kinds_table(evaluation: Evaluation) -> str:
+    """Events and rows found, kind by kind; empty where nobody named kinds."""
+    events = evaluation.events
+    if events is None or not any(events.by_kind):
+        return ""
+    rows = []
+    for kind, (injected, found) in events.by_kind.items():
+        recall = evaluation.recall_by_kind.get(kind)
+        rows.append([kind or "unnamed", f"{found} of {injected}", "-" if recall is None else f"{recall:.3f}"])
+    return table(["kind", "events found", "recall of rows"], rows)
+
+
+def findings_table(found: Sequence[Finding], scored: Scored, sensors: Sequence[Sensor]) -> str:
+    """What to look at, one row a finding."""
+    columns = ["machine", "start, UTC", "length", "peak / threshold", "top sensor", "expected", "actual"]
+    kinds = any(one.stretch.kind for one in found)
+    rows = []
+    for one in found[:MOST_FINDINGS]:
+        stretch, sensor = one.stretch, sensors[one.sensor]
+        length = (stretch.stop - stretch.start + scored.step_ns(stretch.machine)) / 1e9
+        unit = f" {sensor.unit}" if sensor.unit else ""
+        row = [stretch.machine, moment(stretch.start), duration(length), f"{one.severity:.3g}", sensor.name]
+        row += [f"{one.expected:.4g}{unit}", f"{one.actual:.4g}{unit}"]
+        rows.append([stretch.kind or "unnamed", *row] if kinds else row)
+    more = len(found) - MOST_FINDINGS
+    rest = f"<p>And {more:,} more.</p>" if more > 0 else ""
+    return table(["kind", *columns] if kinds else columns, rows) + rest
+
+
+def budget_table(budgets: Sequence[Foretold], splits: Mapping[str, NormalRows]) -> str:
+    """What each budget's threshold is, what is foretold of it, and what it would have raised."""
+    rows = []
+    for one in budgets:
+        if one.threshold is None:
+            rows.append([str(one.budget), "none", one.why_not, *("" for _ in splits)])
+            continue
+        value, period = one.threshold.value, one.budget.period
+        far = ", rarer than validation can show" if one.threshold.extrapolated else ""
+        cells = [f"{value:.4g}", f"{one.threshold.low:.0f} to {one.threshold.high:.0f} a {period}{far}"]
+        for split in splits.values():
+            count = split.alarms(value)
+            cells.append(f"{count:,} in {split.machine_days:.3g} machine-days")
+        rows.append([str(one.budget), *cells])
+    columns = ["budget of a machine", "threshold", "foretold, 9 times of 10"]
+    return table([*columns, *(f"alarms in {name}" for name in splits)], rows)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the units that people use."""
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def moment(time: int) -> str:
+    """A time in ns, to the second."""
+    return str(iso_times(np.array([time // 10**9 * 10**9]))[0]).replace("T", " ").removesuffix("Z")

@@ -1,0 +1,90 @@
+"""The head of the report: the figures that decide, and where the detector comes from."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import TYPE_CHECKING
+
+from trainer.provenance import data_digest
+from trainer.report.tables import facts, kinds_table, tiles
+from trainer.results import how_chosen
+
+if TYPE_CHECKING:
+    from trainer.assess import Assessment
+    from trainer.data import TrainingData
+    from trainer.report.run import Run
+
+__all__ = ["origin_html", "verdict_html"]
+
+NO_LABELS = (
+    '<p class="note">The test rows have no labels, so nobody can say which alarms were right. What needs '
+    "labels is left out: F1 and AUC, the comparison with simple detectors, ROC and precision-recall, and "
+    "missed events. Every alarm is listed instead.</p>"
+)
+OTHER_DATA = (
+    '<p class="note">The files of this data folder are not those that the detector was trained with: the '
+    "figures here are of this folder's test rows.</p>"
+)
+
+
+def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
+    """The figures on the test rows, and notes on what they are worth."""
+    threshold, evaluation = run.checkpoint.threshold, test.evaluation
+    pairs: dict[str, tuple[str, str]] = {}
+    if evaluation is not None:
+        pairs["F1"] = _figure(evaluation.f1), "of rows"
+        pairs["ROC AUC"] = _figure(evaluation.roc_auc), "of the scores, at every threshold"
+        pairs["precision"] = _figure(evaluation.precision), "flagged rows that are anomalous"
+        pairs["recall"] = _figure(evaluation.recall), "anomalous rows that are flagged"
+        events = evaluation.events
+        if events is not None:
+            pairs["events found"] = f"{events.found} of {events.injected}", "with a flagged row"
+            if events.delays_s is not None:
+                note = f"median; 90 % within {events.delays_s.p90:.0f} s"
+                pairs["delay"] = f"{events.delays_s.median:.0f} s", note
+            note = f"of a machine; {events.false_alarms:,} in {events.machine_days:.3g} machine-days"
+            pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
+    pairs["threshold"] = f"{threshold.value:.4g}", how_chosen(threshold)
+    pairs["flagged"] = f"{test.alarm_rate:.2%}", f"of {test.rows:,} test rows"
+    notes = []
+    if evaluation is None:
+        notes.append(NO_LABELS)
+    if data_digest([split.path for split in (data.train, data.val, data.test)]) != (
+        run.checkpoint.provenance.data_digest
+    ):
+        notes.append(OTHER_DATA)
+    if test.not_scored:
+        notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
+    kinds = "" if evaluation is None else kinds_table(evaluation)
+    return "\n".join([*notes, tiles(pairs), kinds])
+
+
+def origin_html(run: Run, data: TrainingData) -> str:
+    """Digests, model, time range, versions."""
+    checkpoint, metrics = run.checkpoint, run.metrics
+    origin = checkpoint.provenance
+    hold = ", ".join(f"{part:g}" for part in astuple(checkpoint.threshold.hold))
+    pairs = {
+        "bundle digest": str(metrics.get("digest") or "unknown: no metrics.json beside the checkpoint"),
+        "data digest": origin.data_digest,
+        "model": f"{checkpoint.network.parameter_count:,} parameters, seed {origin.seed}",
+        "sensors": ", ".join(f"{s.name} [{s.unit}]" if s.unit else s.name for s in checkpoint.sensors),
+        "hold": f"{hold} (rise, fall, cap, level)",
+        "trained on": f"{origin.time_start} to {origin.time_stop}, {', '.join(origin.machines)}",
+        "rows": f"{len(data.train):,} train, {len(data.val):,} validation, {len(data.test):,} test",
+        "cadence": f"{checkpoint.cadence_seconds:g} s",
+        "versions": ", ".join(f"{name} {version}" for name, version in origin.versions.items()),
+        "code": origin.git_revision or "outside a checkout",
+        "MLflow run": str(metrics.get("mlflow_run_id") or "not tracked"),
+    }
+    if metrics.get("best_epoch") is not None:
+        pairs["best epoch"] = f"{metrics['best_epoch']} of {metrics.get('epochs')}"
+    if checkpoint.threshold.per_machine:
+        pairs["thresholds of their own"] = ", ".join(
+            f"{machine}: {value:.4g}" for machine, value in checkpoint.threshold.per_machine.items()
+        )
+    return facts(pairs)
+
+
+def _figure(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
