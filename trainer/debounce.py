@@ -16,6 +16,7 @@ from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
 from edge_runtime.errors import TrainingError
 from trainer.budget import threshold_for_budget
 from trainer.calibrate import verdicts
+from trainer.events import SLACK_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,17 +53,33 @@ class ValidationScores:
     def budget_threshold(
         self, debounce: Debounce | None, budget: AlarmBudget, *, seed: int
     ) -> BudgetThreshold:
-        """The threshold that keeps the budget with this debounce, from the normal rows.
+        """The threshold that keeps the budget with this debounce, from the alarms that are about no event.
 
         Raises:
-            TrainingError: They are too few.
+            TrainingError: There are too few normal rows.
         """
-        normal = self.part(self.normal)
-        series = kth_largest(normal.scores, normal.times, normal.machines, debounce)
+        series = kth_largest(self.scores, self.times, self.machines, debounce)
         full = np.isfinite(series)
         return threshold_for_budget(
-            series[full], normal.times[full], normal.machines[full], budget, seed=seed
+            series[full],
+            self.times[full],
+            self.machines[full],
+            budget,
+            disturbed=self._disturbed()[full],
+            seed=seed,
         )
+
+    def _disturbed(self) -> NDArray[np.bool_]:
+        """[rows] whether the row is anomalous, or as near to one that is as an alarm about it may lie."""
+        found = ~self.normal
+        for machine in np.unique(self.machines[found]):
+            own = np.flatnonzero(self.machines == machine)
+            events = np.sort(self.times[own][~self.normal[own]])
+            following = np.searchsorted(events, self.times[own] - SLACK_NS)
+            last = np.minimum(following, len(events) - 1)
+            near = np.abs(events[last] - self.times[own]) <= SLACK_NS
+            found[own] |= near & (following < len(events))
+        return found
 
 
 def kth_largest(

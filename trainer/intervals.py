@@ -103,8 +103,9 @@ def block_intervals(
             "f1": some * 2 * tp / (2 * tp + fp + fn),
             "precision": np.where((tp + fp == 0) & (fn > 0), 0.0, tp / (tp + fp)),
             "recall": some * tp / (tp + fn),
-            "false_alarms_per_day": begun / (blocks.drawn @ blocks.seconds) * DAY_S,
         }
+        if alarms:  # resampling none gives none, which would claim that there never is any
+            drawn["false_alarms_per_day"] = begun / (blocks.drawn @ blocks.seconds) * DAY_S
         if (known & truth).any() and (known & ~truth).any():
             areas = _areas(blocks, ranked(scores), known & truth, known & ~truth)
             drawn["roc_auc"], drawn["average_precision"] = areas

@@ -214,6 +214,19 @@ def test_what_the_budget_promises_is_what_then_happens() -> None:
     assert 0.5 <= np.mean(realised) <= 5
 
 
+def test_rows_near_an_anomaly_are_not_what_the_threshold_is_chosen_on() -> None:
+    budget, rows = AlarmBudget.parse("1/day"), validation(10, 1, labelled=True)
+    # Whatever holds the score up goes on for some rows after the label's end.
+    after = np.convolve(~rows.normal, np.ones(20), "full")[: len(rows.scores)] > 0
+    held = replace(rows, scores=np.where(after & rows.normal, 8.0, rows.scores).astype(np.float32))
+    wanted = rows.budget_threshold(None, budget, seed=0)
+    found = held.budget_threshold(None, budget, seed=0)
+    assert found.value == pytest.approx(wanted.value, rel=0.01)
+    # 30 s on both sides of each event are neither time nor alarms.
+    events = len(stretches(rows.times, rows.machines, ~rows.normal))
+    assert found.rows == rows.normal.sum() - 60 * events
+
+
 def test_too_few_rows_are_an_error() -> None:
     with pytest.raises(TrainingError, match="too few for a budget of 1/day"):
         choose_debounce(validation(1, 0.001), AlarmBudget.parse("1/day"), Hold(), seed=0)

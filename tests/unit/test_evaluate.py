@@ -105,7 +105,9 @@ def test_arrays_of_unequal_length_are_an_error() -> None:
 
 
 def test_intervals_are_in_the_table_the_json_and_the_metrics() -> None:
-    found = evaluate(SCORES, 4.0, TRUTH, KINDS, TIMES, MACHINES)
+    verdicts = (SCORES > 4.0) & TRUTH
+    verdicts[750] = True  # more than a minute from any event
+    found = evaluate(SCORES, 4.0, TRUTH, KINDS, TIMES, MACHINES, verdicts=verdicts)
     low, high = found.intervals["f1"]
     assert found.f1 is not None
     assert low < found.f1 < high

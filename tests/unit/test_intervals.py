@@ -89,16 +89,14 @@ def test_without_chance_between_blocks_an_interval_has_no_width() -> None:
     # 3 of 4 anomalous rows above the normal ones but 1 of 16, the others equal.
     assert found["roc_auc"] == pytest.approx((0.84375, 0.84375))
     assert found["average_precision"] == pytest.approx((0.6125, 0.6125))
-    assert found["false_alarms_per_day"] == (0, 0)
+    # That there was no false alarm does not say that there never is one.
+    assert "false_alarms_per_day" not in found
 
 
 def test_what_is_not_defined_has_no_interval() -> None:
     times, machines = np.arange(1000, dtype=np.int64) * SECOND, np.full(1000, "m")
     nothing, scores = np.zeros(1000, np.bool_), np.arange(1000.0)
-    assert set(block_intervals(scores, scores > 10, nothing, times, machines, [])) == {
-        "precision",
-        "false_alarms_per_day",
-    }
+    assert set(block_intervals(scores, scores > 10, nothing, times, machines, [])) == {"precision"}
     # One short event of fifty blocks is in less than two thirds of the draws, and is still worth telling.
     one = np.arange(1000) < 5
     assert "recall" in block_intervals(scores, scores > 10, one, times, machines, [])
