@@ -111,10 +111,11 @@ def keep_budget(
         found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
     )
     if per_machine:
+        held_out = scored if debounce is None else scored.halves()[1]
         own = _own_thresholds(
-            scored.machines,
-            scored.normal,
-            lambda chosen: scored.part(chosen).budget_threshold(debounce, budget, seed=seed).value,
+            held_out.machines,
+            held_out.normal,
+            lambda chosen: held_out.part(chosen).budget_threshold(debounce, budget, seed=seed).value,
         )
         threshold = replace(threshold, per_machine=own)
     return threshold, found

@@ -6,6 +6,7 @@ is an exceedance of that order statistic, and its threshold is chosen on it as o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ValidationScores", "choose_debounce", "kth_largest"]
 
-CANDIDATES = (None, Debounce(2, 3), Debounce(3, 5), Debounce(5, 8))
+# Beside none, which is 1 of 1.
+CANDIDATES = (Debounce(2, 3), Debounce(3, 5), Debounce(5, 8))
 # Without labels: how far down the threshold must come for every row that a verdict comes later.
 WORTH_A_ROW = 0.9
 
@@ -49,6 +51,15 @@ class ValidationScores:
     def part(self, rows: NDArray[np.bool_]) -> ValidationScores:
         """These rows alone."""
         return ValidationScores(self.scores[rows], self.times[rows], self.machines[rows], self.normal[rows])
+
+    def halves(self) -> tuple[ValidationScores, ValidationScores]:
+        """The earlier and the later half of each machine's rows."""
+        order = np.lexsort((self.times, self.machines))
+        later = np.empty(len(order), np.bool_)
+        starts = np.flatnonzero(self.machines[order][1:] != self.machines[order][:-1]) + 1
+        for rows in np.split(order, starts):
+            later[rows] = np.arange(len(rows)) >= len(rows) // 2
+        return self.part(~later), self.part(later)
 
     def budget_threshold(
         self, debounce: Debounce | None, budget: AlarmBudget, *, seed: int
@@ -113,9 +124,13 @@ def choose_debounce(
 ) -> tuple[Debounce | None, BudgetThreshold]:
     """The debounce, and the threshold that keeps the budget with it.
 
-    Of 1 of 1, 2 of 3, 3 of 5 and 5 of 8: with labelled anomalies, the one with the best F1 of the verdict on
-    validation. Without, the longer one is taken as long as it brings the threshold down by at least 10 % for
-    every row that it delays a verdict.
+    Of 1 of 1, 2 of 3, 3 of 5 and 5 of 8: with labelled anomalies, the one with the best F1 of the verdict.
+    Without, the longer one is taken as long as it brings the threshold down by at least 10 % for every row
+    that it delays a verdict.
+
+    The one that looks best on some rows owes a part of that to chance, and its threshold on the same rows
+    would be too low. So it is chosen on the earlier half of validation, and its threshold on the later. Where
+    a half is too short, every row counts by itself, with the threshold of the whole.
 
     Args:
         validation: Nothing was trained on these rows.
@@ -126,21 +141,31 @@ def choose_debounce(
     Raises:
         TrainingError: There are too few normal rows to say anything.
     """
-    found: list[tuple[Debounce | None, BudgetThreshold]] = []
+    plain = validation.budget_threshold(None, budget, seed=seed)
+    earlier, later = validation.halves()
+    try:
+        debounce = _best(earlier, budget, hold, seed)
+        if debounce is not None:
+            return debounce, later.budget_threshold(debounce, budget, seed=seed)
+    except TrainingError:
+        pass
+    return None, plain
+
+
+def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: int) -> Debounce | None:
+    """The debounce that these rows speak for; one that they are too few for is not among those."""
+    first = validation.budget_threshold(None, budget, seed=seed)
+    found: list[tuple[Debounce | None, BudgetThreshold]] = [(None, first)]
     for debounce in CANDIDATES:
-        try:
+        with suppress(TrainingError):
             found.append((debounce, validation.budget_threshold(debounce, budget, seed=seed)))
-        except TrainingError:
-            if not found:
-                raise
     if not validation.normal.all():
-        return max(found, key=lambda pair: _f1(validation, pair[0], pair[1], hold))
-    chosen = found[0]
-    for debounce, threshold in found[1:]:
-        added = _delay(debounce) - _delay(chosen[0])
-        if threshold.value > chosen[1].value * WORTH_A_ROW**added:
+        return max(found, key=lambda pair: _f1(validation, pair[0], pair[1], hold))[0]
+    chosen, value = found[0][0], found[0][1].value
+    for longer, threshold in found[1:]:
+        if threshold.value > value * WORTH_A_ROW ** (_delay(longer) - _delay(chosen)):
             break
-        chosen = debounce, threshold
+        chosen, value = longer, threshold.value
     return chosen
 
 

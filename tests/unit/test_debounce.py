@@ -177,14 +177,43 @@ def test_lone_spikes_are_worth_a_debounce_and_smooth_noise_is_not_worth_a_long_o
     debounce, found = choose_debounce(spiky, budget, Hold(), seed=0)
     assert debounce is not None
     assert found.value < 0.6 * spiky.budget_threshold(None, budget, seed=0).value
-    smooth = validation(8, 1)
+    smooth = validation(8, 2)
     scores = np.convolve(smooth.scores, np.ones(30) / 30, "same").astype(np.float32)
     assert choose_debounce(replace(smooth, scores=scores), budget, Hold(), seed=0)[0] is None
 
 
+def test_the_debounce_is_chosen_before_the_rows_that_its_threshold_comes_from() -> None:
+    budget = AlarmBudget.parse("1/day")
+    rows = validation(7, 2, spikes=0.003)
+    machines = np.array(["a", "b"])[np.random.default_rng(0).integers(0, 2, len(rows.scores))]
+    rows = replace(rows, machines=machines)
+    earlier, later = rows.halves()
+    assert abs(len(earlier.scores) - len(later.scores)) <= 2
+    for machine in ("a", "b"):
+        assert earlier.times[earlier.machines == machine].max() < later.times[later.machines == machine].min()
+    debounce, found = choose_debounce(rows, budget, Hold(), seed=0)
+    assert debounce is not None
+    assert found == later.budget_threshold(debounce, budget, seed=0)
+    # Later rows do not decide which one, earlier ones not the threshold.
+    upper = np.isin(rows.times, later.times)
+    louder = replace(rows, scores=np.where(upper, 2 * rows.scores, rows.scores).astype(np.float32))
+    again, doubled = choose_debounce(louder, budget, Hold(), seed=0)
+    assert again == debounce
+    assert doubled.value == pytest.approx(2 * found.value)
+
+
+def test_where_half_of_the_rows_are_too_few_every_row_counts_by_itself() -> None:
+    budget, rows = AlarmBudget.parse("1/day"), validation(7, 0.15, spikes=0.003)
+    plain = rows.budget_threshold(None, budget, seed=0)
+    with pytest.raises(TrainingError):
+        rows.halves()[0].budget_threshold(None, budget, seed=0)
+    assert choose_debounce(rows, budget, Hold(), seed=0) == (None, plain)
+
+
 def test_with_labels_the_best_f1_on_validation_decides() -> None:
     budget, hold = AlarmBudget.parse("1/day"), Hold()
-    rows = validation(9, 1, spikes=0.003, labelled=True)
+    whole = validation(9, 2, spikes=0.003, labelled=True)
+    rows = whole.halves()[0]
 
     def f1(debounce: Debounce | None) -> float:
         found = rows.budget_threshold(debounce, budget, seed=0)
@@ -192,7 +221,7 @@ def test_with_labels_the_best_f1_on_validation_decides() -> None:
         flags = verdicts(rows.scores, threshold, rows.times, rows.machines)
         return 2 * float((flags & ~rows.normal).sum()) / float(flags.sum() + (~rows.normal).sum())
 
-    chosen, _ = choose_debounce(rows, budget, hold, seed=0)
+    chosen, _ = choose_debounce(whole, budget, hold, seed=0)
     figures = {one: f1(one) for one in (None, Debounce(2, 3), Debounce(3, 5), Debounce(5, 8))}
     assert chosen == max(figures, key=lambda one: figures[one])
     assert figures[chosen] > figures[None] + 0.2
