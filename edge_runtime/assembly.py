@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.proved import state_folder
+from edge_runtime.bundle.trial import Trial, TrialLimits
 from edge_runtime.csvrows import Columns
 from edge_runtime.errors import UsageError
 
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from edge_runtime.config import Settings
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.influxdb.settings import InfluxSettings
+    from edge_runtime.signing.trust import Trust
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Source
 
-__all__ = ["make_ledger", "make_sinks", "make_source"]
+__all__ = ["make_ledger", "make_sinks", "make_source", "make_trial", "make_trust"]
 
 DIRECT_SINKS = ("stdout",)
 
@@ -84,10 +85,46 @@ def make_ledger(settings: Settings) -> Ledger:
     source = _identity(settings)
     path = settings.run.state
     if path is None:
-        home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
         name = hashlib.sha256(source.encode()).hexdigest()[:12]
-        path = home / "edge-detect" / f"{settings.run.source}-{name}.sqlite"
+        path = state_folder() / f"{settings.run.source}-{name}.sqlite"
     return Ledger(path, source)
+
+
+def make_trial(settings: Settings) -> Trial | None:
+    """How an unseen bundle is tried; None for the default one, which comes with the code that would try it.
+
+    What passed is remembered beside the ledger.
+    """
+    part = settings.run
+    if part.bundle is None:
+        return None
+    limits = TrialLimits(part.trial_seconds, part.trial_memory_mb)
+    return Trial(limits=limits, state=None if part.state is None else part.state.parent)
+
+
+def make_trust(settings: Settings, *, updates: bool = False) -> Trust | None:
+    """Who must have signed the bundle; None where no keys are configured, and anybody may have made it.
+
+    Args:
+        settings: With the keys.
+        updates: Whether a bundle that is accepted is remembered.
+
+    Raises:
+        UsageError: A key is none.
+    """
+    part = settings.trust
+    if not part.keys:
+        return None
+    from edge_runtime.signing.keys import trusted_key  # noqa: PLC0415
+    from edge_runtime.signing.trust import DEFAULT_TARGET, Trust  # noqa: PLC0415
+
+    beside_ledger = settings.run.state.absolute().parent if settings.run.state else state_folder()
+    return Trust(
+        tuple(trusted_key(entry) for entry in part.keys),
+        part.target or DEFAULT_TARGET,
+        (part.state or beside_ledger) / "accepted.json",
+        updates,
+    )
 
 
 def _identity(settings: Settings) -> str:

@@ -1,6 +1,8 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-    [run]           bundle, source, sinks, state, rows
+    [run]           bundle, source, sinks, state, rows, trial_seconds, trial_memory_mb
+    [trust]         keys: who must have signed the bundle, files or "name:base64"; target: what this gateway
+                    is; state: the folder that remembers which bundles were accepted
     [data]          time_column, machine_column, machine: how CSV and JSON lines are laid out
     [csv]           input
     [jsonl]         output
@@ -34,6 +36,7 @@ __all__ = [
     "RunPart",
     "Settings",
     "SimulatePart",
+    "TrustPart",
     "load_settings",
 ]
 
@@ -43,19 +46,41 @@ SINKS = ("stdout", "jsonl", "influx")
 
 @dataclass(frozen=True, slots=True)
 class RunPart:
-    """What to run; `bundle` None is the default one, `state` None the usual place, `rows` None for ever."""
+    """What to run; `bundle` None is the default one, `state` None the usual place, `rows` None for ever.
+
+    A bundle that was not seen before is tried within `trial_seconds` and `trial_memory_mb`.
+    """
 
     bundle: Path | None = None
     source: str = "simulate"
     sinks: tuple[str, ...] = ("stdout",)
     state: Path | None = None
     rows: int | None = None
+    trial_seconds: int = 3
+    trial_memory_mb: int = 256
 
     def __post_init__(self) -> None:
         _choose("run.source", (self.source,), SOURCES)
         _choose("run.sinks", self.sinks, SINKS)
         if not self.sinks or len(set(self.sinks)) != len(self.sinks):
             raise UsageError("a run needs sinks, each once", where="run.sinks")
+        if self.trial_seconds < 1 or self.trial_memory_mb < 1:
+            raise UsageError("a trial needs at least 1 second and 1 MB", where="run")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPart:
+    """Who must have signed the bundle; `keys` None for nobody, `state` None for the ledger's folder."""
+
+    keys: tuple[str, ...] | None = None
+    target: str | None = None
+    state: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.keys and (self.keys is not None or self.target or self.state):
+            raise UsageError(
+                "no key is trusted", where="trust.keys", mend="name a .pub file, or leave out [trust]"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +157,7 @@ class Settings:
     """The whole document, a table a field."""
 
     run: RunPart = field(default_factory=RunPart)
+    trust: TrustPart = field(default_factory=TrustPart)
     data: DataLayout = field(default_factory=DataLayout)
     csv: CsvPart = field(default_factory=CsvPart)
     jsonl: JsonlPart = field(default_factory=JsonlPart)

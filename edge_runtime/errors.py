@@ -6,6 +6,7 @@
     ├── InputError                 the data that was handed in cannot be used
     ├── BundleError                the bundle cannot be used
     │   ├── BundleFormatError      not a bundle, damaged, or of a version this code does not know
+    │   ├── SignatureError         not signed by a trusted key, or for another gateway, expired, or older
     │   ├── GateError              holds something the gate does not let through
     │   ├── SelfTestError          its golden rows do not come out as the trainer saw them
     │   └── SensorMismatchError    its sensors are not those of the data
@@ -37,6 +38,7 @@ __all__ = [
     "MissingExtraError",
     "SelfTestError",
     "SensorMismatchError",
+    "SignatureError",
     "SinkError",
     "SinkUnavailableError",
     "SourceError",
@@ -100,6 +102,10 @@ class BundleError(EdgeDetectError):
 
 class BundleFormatError(BundleError):
     """Not a bundle, damaged, or of a version that this code does not know."""
+
+
+class SignatureError(BundleError):
+    """The bundle's signature is missing, is not one of a trusted key, or does not allow this bundle here."""
 
 
 class GateError(BundleError):

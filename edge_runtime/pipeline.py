@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.accounts import Accounts
+from edge_runtime.bundle.selftest import replay
 from edge_runtime.delivery.backoff import Backoff
-from edge_runtime.errors import LedgerUnavailableError, SourceUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
 from edge_runtime.quality import QualityCheck
 from edge_runtime.records import Readings, Reason, Results, Scores
 from edge_runtime.scoring.scorer import Scorer
@@ -31,6 +32,7 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 STOP_WITHIN_S = 5.0
+PROVE_EVERY_S = 86_400.0
 
 
 @dataclass
@@ -76,6 +78,7 @@ class Pipeline:
     ) -> None:
         self.accounts = Accounts()
         self._source = source
+        self._bundle = bundle
         self._scorer = Scorer(bundle)
         self._quality = QualityCheck(bundle.metadata)
         self._direct = direct
@@ -92,6 +95,7 @@ class Pipeline:
         self._pending = _Pending()
         self._checkpoint: str | None = None
         self._stopping = False
+        self._proved = clock()
 
     def stop(self) -> None:
         """Ends `run` after the rows under way; safe from a signal handler."""
@@ -107,6 +111,7 @@ class Pipeline:
         """Runs until the source ends or `stop` is called; commits and delivers what it can before it returns.
 
         Raises:
+            SelfTestError: The bundle no longer gives its golden scores; what is not committed never will be.
             EdgeDetectError: The source failed for good; what was scored before is committed.
         """
         if self._ledger is not None:
@@ -152,7 +157,23 @@ class Pipeline:
     def _done(self) -> bool:
         return self._most_rows is not None and self.accounts.counters["read"] >= self._most_rows
 
+    def _prove_again(self) -> None:
+        """Once a day the golden rows, on the session that scores: memory and processors fail, too."""
+        if self._clock() - self._proved < PROVE_EVERY_S:
+            return
+        try:
+            replay(self._bundle.session, self._bundle.metadata.model, self._bundle.metadata.golden)
+        except SelfTestError as error:
+            self._pending = _Pending()  # scored by what can no longer be trusted, so neither stored nor sent
+            raise SelfTestError(
+                f"the daily replay failed: {error.what}",
+                where=self._bundle.name,
+                mend="start again; if it comes back, this machine's memory or processor is failing",
+            ) from None
+        self._proved = self._clock()
+
     def _take(self, batch: Batch) -> None:
+        self._prove_again()
         readings, checkpoint = batch.readings, batch.checkpoint
         if self._most_rows is not None and self._ledger is None:
             # Without a checkpoint to respect, exactly so many rows; with one, a block is whole or not at all.

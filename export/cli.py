@@ -44,14 +44,39 @@ def export(
             help="Where MLflow keeps its runs; sqlite:///mlflow.db when left out.",
         ),
     ] = None,
+    sign: Annotated[
+        Path | None, typer.Option(metavar="KEY", help="Sign it with this private key.", show_default=False)
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(help="--sign: until when it may be installed; 365d when left out.", show_default=False),
+    ] = None,
+    bundle_version: Annotated[
+        int | None,
+        typer.Option(
+            help="--sign: higher than that of every bundle before; today's date and time when left out.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="--sign: which gateways it is for.", show_default=False)
+    ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Turn a trained model into one bundle, proved against PyTorch before it is written."""
+    from edge_runtime.cli.keys import signed_rows  # noqa: PLC0415
+    from edge_runtime.errors import UsageError  # noqa: PLC0415
+    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle  # noqa: PLC0415
     from export.resolve import resolve  # noqa: PLC0415
     from export.write import export_bundle  # noqa: PLC0415 - imports torch, which takes seconds
 
+    if sign is None and (expires, bundle_version, target) != (None, None, None):
+        raise UsageError("an option of a signature without a key", mend="name the key with --sign")
+    # What is wrong with these is said before the work and not after it.
+    key = None if sign is None else private_key(sign)
+    terms = make_terms(expires, bundle_version, target)
     with resolve(source, tracking_uri) as found:
         written = export_bundle(found.folder, output, created=found.created, mlflow_run_id=found.run_id)
     rows = [
@@ -61,6 +86,9 @@ def export(
         ("golden rows", _shown(written.golden)),
         ("random rows", _shown(written.random)),
     ]
+    if key is not None:
+        path = sign_bundle(written.path, written.digest, written.size, key, terms)
+        rows += signed_rows(path, key, terms)
     for name, value in rows:
         typer.echo(f"{name:<12} {value}")
 

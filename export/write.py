@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
@@ -15,12 +12,15 @@ from edge_runtime.bundle.digest import UNSTAMPED, stamp
 from edge_runtime.bundle.load import load_bytes
 from edge_runtime.bundle.metadata import Limits, Metadata, Model, Scaler
 from edge_runtime.errors import BundleError, ExportError, UsageError
+from edge_runtime.files import write_whole
 from export.golden import make_golden
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows
 from trainer.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer.detector import Detector
 
 __all__ = ["Exported", "export_bundle", "export_checkpoint"]
@@ -133,18 +133,6 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
 def _write(output: Path, data: bytes) -> None:
     """Writes the whole file or nothing, and keeps it through a power cut."""
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            try:
-                file.write(data)
-                file.flush()
-                # A temporary file is for its owner alone; a bundle is for whoever may read the folder.
-                os.fchmod(file.fileno(), 0o644)
-                os.fsync(file.fileno())
-                temporary.replace(output)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        write_whole(output, data)
     except OSError as error:
         raise UsageError(f"cannot write the bundle ({error.strerror})", where=str(output)) from None

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 UNPACKED = Path(__file__).parents[1] / "build" / "influxdb-package"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test remembers, such as a bundle's trial, is no one else's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
     """A server without logins. Where none can be had the test fails: it never skips."""

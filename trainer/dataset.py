@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 SMALLEST_BATCH = 256
-MOST_STEPS = 1000
+MOST_STEPS = 200
 MIN_TRAIN_ROWS = 100
 MIN_VAL_ROWS = 32
 
@@ -43,10 +43,11 @@ class SensorDataset(Dataset[torch.Tensor]):
     Args:
         values: [rows, sensors] readings in raw units, all finite.
         scaler: Fitted on normal training rows.
+        device: Where they are held.
     """
 
-    def __init__(self, values: NDArray[np.float32], scaler: SensorScaler) -> None:
-        self.rows = torch.from_numpy(scaler.transform(values))
+    def __init__(self, values: NDArray[np.float32], scaler: SensorScaler, device: str = "cpu") -> None:
+        self.rows = torch.from_numpy(scaler.transform(values)).to(device)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -72,6 +73,7 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
         scaler: Fitted on normal training rows.
         rows: Of a window, its newest among them.
         features: What to make of a window; None for the window as it is.
+        device: Where they are held.
     """
 
     def __init__(
@@ -83,15 +85,16 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
         *,
         rows: int,
         features: InputFeatures | None = None,
+        device: str = "cpu",
     ) -> None:
         order = np.lexsort((times, machines))
         ranked = machines[order]
         new = np.append(True, ranked[1:] != ranked[:-1])[: len(order)]
         starts = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-        self.rows = torch.from_numpy(scaler.transform(values[order]))
-        self._starts = torch.from_numpy(starts)
-        self._seconds = torch.from_numpy(seconds_of_day(times[order]))
-        self._back = torch.arange(rows - 1, -1, -1)
+        self.rows = torch.from_numpy(scaler.transform(values[order])).to(device)
+        self._starts = torch.from_numpy(starts).to(device)
+        self._seconds = torch.from_numpy(seconds_of_day(times[order])).to(device)
+        self._back = torch.arange(rows - 1, -1, -1, device=device)
         self._features = features
 
     def __len__(self) -> int:
@@ -99,7 +102,7 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """One window, [rows, sensors], or its features, [columns]."""
-        return self.__getitems__(torch.tensor([index]))[0]
+        return self.__getitems__(torch.tensor([index], device=self.rows.device))[0]
 
     def __getitems__(self, indices: torch.Tensor) -> torch.Tensor:
         """A batch at once, [batch, rows, sensors], or [batch, columns] of features."""
@@ -113,8 +116,9 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
 class _Batches(Sampler[torch.Tensor]):
     """Row numbers of batch after batch; in a new random order each time when there is a generator."""
 
-    def __init__(self, rows: int, batch_size: int, generator: torch.Generator | None) -> None:
+    def __init__(self, rows: int, batch_size: int, generator: torch.Generator | None, device: str) -> None:
         self._rows = rows
+        self._device = device
         self._batch_size = batch_size
         self._generator = generator
 
@@ -124,6 +128,7 @@ class _Batches(Sampler[torch.Tensor]):
             if self._generator is None
             else torch.randperm(self._rows, generator=self._generator)
         )
+        order = order.to(self._device)
         for start in range(0, self._rows, self._batch_size):
             yield order[start : start + self._batch_size]
 
@@ -163,6 +168,7 @@ def create_dataloaders(
     seed: int,
     features: InputFeatures | None = None,
     history: int = 0,
+    device: str = "cpu",
 ) -> Loaders:
     """Loaders over the three splits.
 
@@ -173,6 +179,7 @@ def create_dataloaders(
         seed: Of the order of the training rows.
         features: What the network is shown; None for the scaled rows alone.
         history: Rows before each row that the network itself looks back on.
+        device: Where the rows are held, and with them what is drawn.
 
     Raises:
         TrainingError: A split has too few normal rows.
@@ -185,7 +192,7 @@ def create_dataloaders(
     ) -> DataLoader[torch.Tensor]:
         dataset: SensorDataset | TimeWindowDataset
         if features is None and not history:
-            dataset = SensorDataset(split.values[rows], scaler)
+            dataset = SensorDataset(split.values[rows], scaler, device)
         else:
             dataset = TimeWindowDataset(
                 split.values[rows],
@@ -194,8 +201,9 @@ def create_dataloaders(
                 scaler,
                 rows=1 + history + (features.history if features is not None else 0),
                 features=features,
+                device=device,
             )
-        batches = _Batches(len(dataset), size, order)
+        batches = _Batches(len(dataset), size, order, device)
         # The batch is a tensor already, so there is nothing to collate.
         return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
@@ -207,7 +215,7 @@ def create_dataloaders(
 
 
 def fitting_batch_size(rows: int) -> int:
-    """256 rows, doubled until an epoch has at most 1,000 steps: a long history needs no more."""
+    """256 rows, doubled until an epoch has at most 200 steps: a long history needs no more."""
     size = SMALLEST_BATCH
     while rows > size * MOST_STEPS:
         size *= 2

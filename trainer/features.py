@@ -120,8 +120,8 @@ class InputFeatures:
         if self.period is not None:
             if seconds is None:
                 raise TrainingError("the detector asks for the time of day, and the rows have none")
-            period = torch.tensor(self.period, dtype=seconds.dtype)
-            frequencies = torch.from_numpy(self.frequencies).to(seconds.dtype)
+            period = seconds.new_tensor(self.period)
+            frequencies = torch.from_numpy(self.frequencies).to(seconds)
             angles = torch.fmod(seconds, period).unsqueeze(-1) * frequencies
             parts += [torch.sin(angles), torch.cos(angles)]
         return torch.cat(parts, -1)

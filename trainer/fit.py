@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from edge_runtime.errors import UsageError
 from trainer.averaging import ResidualAverage
 from trainer.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
 from trainer.detector import BLOCK, Detector
@@ -18,7 +20,7 @@ from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.models.variational import VariationalAutoencoder
-from trainer.settings import ModelKind, Settings
+from trainer.settings import Device, ModelKind, Settings
 from trainer.smoothing import ScoreSmoothing
 from trainer.training import Epoch, train_network
 from trainer.whitening import ResidualWhitening
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Epoch", "Fitted", "ModelKind", "Settings", "fit"]
 
-# The layers are too small to gain from more, and sums come out the same whatever the number of cores.
+# The layers are too small to gain much from more, on a busy machine threads that wait for one another lose a
+# hundredfold, and sums come out the same whatever the number of cores.
 THREADS = 1
 
 
@@ -94,11 +97,11 @@ def fit(
     Raises:
         TrainingError: Too few normal rows, or the loss is not finite.
     """
+    batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
     with _reproducible(settings.seed):
         scaler = fit_scaler(settings.scaler, data.train)
         shown = settings.features(len(data.sensors))
         features = None if shown.is_plain else shown
-        batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
         network, history, covariance = _network(data, settings, scaler, features, batch_size, on_epoch)
         average = None if settings.average is None else ResidualAverage(settings.average)
         rows = data.train.normal
@@ -134,10 +137,11 @@ def _network(
     if settings.model == "linear":
         shown = _shown(data.train, scaler, features)
         return LinearModel.fitted(shown, sensors), (), None
+    device = _device(settings.device)
     members: list[Network] = []
     history: tuple[Epoch, ...] = ()
     for member in range(settings.members):
-        made = _untrained(settings, sensors, None if features is None else features.columns)
+        made = _untrained(settings, sensors, None if features is None else features.columns).to(device)
         loaders = create_dataloaders(
             data,
             scaler,
@@ -145,6 +149,7 @@ def _network(
             seed=settings.seed + member,
             features=features,
             history=made.history,
+            device=device,
         )
         # One member's epochs go on counting where the last one's ended.
         before = len(history)
@@ -159,8 +164,22 @@ def _network(
                 ),
             )
         )
-        members.append(made)
+        members.append(made.cpu())
     return (members[0] if settings.members == 1 else Ensemble(members).eval()), history, None
+
+
+def _device(wanted: Device) -> str:
+    """What PyTorch calls it."""
+    there = torch.cuda.is_available()
+    if wanted == "cuda" and not there:
+        raise UsageError(
+            "PyTorch finds no GPU here", where="--device", mend="use --device cpu, or install a CUDA build"
+        )
+    if wanted == "cpu" or not there:
+        return "cpu"
+    # Without it cuBLAS adds in another order each time, and PyTorch refuses to call that deterministic.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    return "cuda"
 
 
 def _untrained(settings: Settings, sensors: int, inputs: int | None) -> Network:
@@ -204,7 +223,7 @@ def _latent_deviation(
 def _reproducible(seed: int) -> Iterator[None]:
     """Fixed seed, threads and algorithms; the process gets its own back at the end."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(THREADS)
         torch.use_deterministic_algorithms(mode=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelKind", "Settings"]
 
 ModelKind = Literal["autoencoder", "variational", "convolutional", "linear", "pca"]
+Device = Literal["auto", "cpu", "cuda"]
 CLOSED_FORM = ("linear", "pca")
 MOST_SMOOTHED = 1024
 MOST_MEMBERS = 32
@@ -34,6 +35,7 @@ class Settings:
         learning_rate: AdamW's first; halved whenever the validation loss stalls for half the patience.
         patience: Epochs without a validation loss lower by 0.2 % after which to stop.
         seed: Of every random choice.
+        device: "cpu", "cuda", or "auto" for a GPU if PyTorch can use one.
         scaler: Kind of the scaler.
         model: "autoencoder", "variational" or "convolutional"; or one in closed form, "linear" or "pca".
         widths: An autoencoder's hidden widths.
@@ -62,6 +64,7 @@ class Settings:
     learning_rate: float = 1e-3
     patience: int = 10
     seed: int = 0
+    device: Device = "auto"
     scaler: ScalerKind = "minmax"
     model: ModelKind = "autoencoder"
     widths: tuple[int, ...] = DEFAULT_WIDTHS

@@ -65,7 +65,8 @@ def train_network(
     Raises:
         TrainingError: The loss is not finite.
     """
-    noise, sensors = _noise(network, settings), network.architecture.sensors
+    device = next(network.parameters()).device
+    noise, sensors = _noise(network, settings).to(device), network.architecture.sensors
 
     def wanted(batch: torch.Tensor) -> torch.Tensor:
         """The scaled readings of each batch's, or window's, newest row."""
@@ -84,7 +85,7 @@ def train_network(
         started = time.monotonic()
         learning_rate = float(optimizer.param_groups[0]["lr"])
         network.train()
-        total = torch.zeros(())
+        total = torch.zeros((), device=device)
         for batch in loaders.train:
             noisy = batch + noise * torch.randn_like(batch) if settings.noise else batch
             loss = network.loss(noisy, wanted(batch))
@@ -127,11 +128,11 @@ def _loss(
 ) -> float:
     """Mean squared error over a whole loader, with the same noise on its rows each time."""
     network.eval()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(noise.device).manual_seed(seed)
     total, count = 0.0, 0
     for batch in loader:
         goal = wanted(batch)
-        noisy = batch + noise * torch.randn(batch.shape, generator=generator)
+        noisy = batch + noise * torch.randn(batch.shape, generator=generator, device=noise.device)
         total += float(nn.functional.mse_loss(network(noisy), goal, reduction="sum"))
         count += goal.numel()
     return total / count

@@ -13,19 +13,22 @@ import time
 from pathlib import Path
 
 from alarms import measure_alarms
+from attribution import measure_attribution
 from simulated import measure_simulated
 from skab import measure_skab
 
 from edge_runtime.errors import EdgeDetectError
 from trainer.fit import Settings
+from trainer.recipes import RECIPES
 
-MEASURES = {"simulated": measure_simulated, "skab": measure_skab}
+MEASURES = {"simulated": measure_simulated, "attribution": measure_attribution, "skab": measure_skab}
+# Where it is not the measure's own.
+FOLDERS = {"attribution": "simulated"}
 ALARMS = "alarms"
 
 
 def main() -> int:
     """Measures and prints; returns the exit code."""
-    defaults = Settings()
     parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
     parser.add_argument("name", nargs="*", choices=[*MEASURES, ALARMS, []], help="one of the data sets alone")
     parser.add_argument(
@@ -36,15 +39,16 @@ def main() -> int:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="training seeds")
     parser.add_argument(
-        "--percentile", type=float, default=99.6, help="the threshold's, of normal validation"
+        "--percentile", type=float, help="the threshold's, of normal validation [default: the recipe's]"
     )
-    parser.add_argument("--noise", type=float, default=defaults.noise)
-    parser.add_argument("--smooth", type=int, default=defaults.smooth)
+    parser.add_argument("--recipe", choices=RECIPES, default="best", help="how to train")
     parser.add_argument("--output", type=Path, default=Path("build/quality.json"))
     options = parser.parse_args()
     if options.data is None:
         parser.error("name a folder with --data, or set EDGE_DETECT_DATA")
-    settings = [Settings(seed=seed, noise=options.noise, smooth=options.smooth) for seed in options.seeds]
+    recipe = RECIPES[options.recipe]
+    percentile = options.percentile or recipe.percentile
+    settings = [Settings(seed=seed, **recipe.settings) for seed in options.seeds]
     started = time.monotonic()
 
     def say(line: str) -> None:
@@ -56,13 +60,19 @@ def main() -> int:
             if name == ALARMS:
                 found[name] = measure_alarms(say)
             else:
-                found[name] = MEASURES[name](Path(options.data) / name, settings, options.percentile, say)
+                folder = Path(options.data) / FOLDERS.get(name, name)
+                found[name] = MEASURES[name](folder, settings, percentile, say)
             print(_table(name, found[name]))
     except EdgeDetectError as error:
         sys.stderr.write(f"quality: {error}\n")
         return error.exit_code
     options.output.parent.mkdir(parents=True, exist_ok=True)
-    document = {"seeds": options.seeds, "percentile": options.percentile, "found": found}
+    document = {
+        "seeds": options.seeds,
+        "recipe": options.recipe,
+        "percentile": percentile,
+        "found": found,
+    }
     options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return 0
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["measure_simulated"]
+__all__ = ["measure_simulated", "read_simulated"]
 
 SEVERITIES = ("2", "1.5", "1")
 FIGURES = ("f1", "precision", "recall", "roc_auc", "average_precision")
@@ -49,7 +49,7 @@ def measure_simulated(
     Raises:
         InputError: A file is missing.
     """
-    tests = {severity: _read(folder, severity) for severity in SEVERITIES}
+    tests = {severity: read_simulated(folder, severity) for severity in SEVERITIES}
     first = tests[SEVERITIES[0]][0]
     runs: dict[str, list[dict[str, float]]] = {severity: [] for severity in SEVERITIES}
     for each in settings:
@@ -84,7 +84,7 @@ def _without_grey(test: Split) -> Split:
     return Split(test.path, test.times, test.machines, values, test.labels, test.kinds)
 
 
-def _read(folder: Path, severity: str) -> list[TrainingData]:
+def read_simulated(folder: Path, severity: str) -> list[TrainingData]:
     """The same training and validation data beside each test file."""
     files = sorted(folder.glob(f"test-severity-{severity}-*.csv.gz"))
     if not files:

@@ -15,11 +15,12 @@ from edge_runtime.errors import BundleFormatError
 if TYPE_CHECKING:
     from edge_runtime.bundle.protobuf import Span
 
-__all__ = ["UNSTAMPED", "check_content_digest", "content_digest", "file_digest", "stamp"]
+__all__ = ["UNSTAMPED", "check_content_digest", "content_digest", "file_digest", "stamp", "stated_digest"]
 
 PREFIX = "sha256:"
 DIGITS = 64
 UNSTAMPED = PREFIX + "0" * DIGITS
+STATED = re.compile(rb'"content_digest"\s*:\s*"(sha256:[0-9a-f]{64})"')
 
 
 def file_digest(data: bytes) -> str:
@@ -29,10 +30,18 @@ def file_digest(data: bytes) -> str:
 
 def content_digest(data: bytes, position: int) -> str:
     """The content digest of a file whose 64 digits lie at `position`, whatever they are."""
-    hashed = hashlib.sha256(data[:position])
-    hashed.update(b"0" * DIGITS)
-    hashed.update(data[position + DIGITS :])
-    return PREFIX + hashed.hexdigest()
+    return _digests(data, position)[0]
+
+
+def _digests(data: bytes, position: int) -> tuple[str, str]:
+    """The content digest and the file's, which have what is before the digits in common."""
+    view = memoryview(data)
+    content = hashlib.sha256(view[:position])
+    whole = content.copy()
+    content.update(b"0" * DIGITS)
+    content.update(view[position + DIGITS :])
+    whole.update(view[position:])
+    return PREFIX + content.hexdigest(), PREFIX + whole.hexdigest()
 
 
 def stamp(data: bytes) -> bytes:
@@ -46,13 +55,26 @@ def stamp(data: bytes) -> bytes:
     return data[:position] + digits + data[position + DIGITS :]
 
 
-def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:
+def stated_digest(data: bytes, metadata: Span) -> str | None:
+    """The content digest that the metadata states, found without reading it; None where there is none.
+
+    It is checked before anything else looks at the file's content: hashing bytes is harmless, whatever they
+    are. Whoever reads the metadata afterwards must find the same digest in it.
+    """
+    found = STATED.search(data, metadata.start, metadata.stop)
+    return found[1].decode("ascii") if found else None
+
+
+def check_content_digest(data: bytes, metadata: Span, stated: str) -> str:
     """Compares the file with what its metadata states.
 
     Args:
         data: The whole file.
         metadata: Where the metadata lies; the stated digest must be in there, and nowhere else.
         stated: The metadata's `content_digest`.
+
+    Returns:
+        The bundle's digest, over the whole file.
 
     Raises:
         BundleFormatError: They differ.
@@ -62,12 +84,14 @@ def check_content_digest(data: bytes, metadata: Span, stated: str) -> None:
     position = _only(data, stated)
     if not metadata.start <= position < metadata.stop:
         raise BundleFormatError("is not where the metadata is", where="metadata: content_digest")
-    if content_digest(data, position + len(PREFIX)) != stated:
+    content, whole = _digests(data, position + len(PREFIX))
+    if content != stated:
         raise BundleFormatError(
             "the content does not match its digest: the file was damaged or changed after it was exported",
             where="metadata: content_digest",
             mend="copy it again from where it was exported",
         )
+    return whole
 
 
 def _only(data: bytes, text: str) -> int:

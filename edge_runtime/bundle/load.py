@@ -8,20 +8,37 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.bundle.digest import check_content_digest, file_digest
-from edge_runtime.bundle.gate import MAX_FILE_BYTES, Graph, Outline, check_graph, read_outline
-from edge_runtime.bundle.metadata import Golden, Metadata
+from edge_runtime.bundle.agreement import check_agreement
+from edge_runtime.bundle.caps import MAX_FILE_BYTES
+from edge_runtime.bundle.digest import check_content_digest, stated_digest
+from edge_runtime.bundle.gate import Graph, check_graph
+from edge_runtime.bundle.metadata import Metadata
+from edge_runtime.bundle.outline import Outline, read_outline
 from edge_runtime.bundle.selftest import SelfTest, replay
+from edge_runtime.bundle.trial import Trial
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
 from edge_runtime.scoring.session import make_session
+from edge_runtime.signing.beside import read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.signing.trust import Approval, Trust
+
 __all__ = ["STEPS", "Bundle", "Step", "load_bundle", "load_bytes", "read_bundle"]
 
 DEFAULT = "default.onnx"
-STEPS = ("size", "gate", "metadata", "content digest", "session", "self-test")
+STEPS = (
+    "size",
+    "signature",
+    "outline",
+    "content digest",
+    "gate",
+    "metadata",
+    "trial",
+    "session",
+    "self-test",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +62,7 @@ class Bundle:
         graph: What its graph holds.
         self_test: How its golden rows came out.
         session: The `onnxruntime.InferenceSession`: `readings` to `score`, `errors`, `expected`.
+        approval: Its signature, when it was loaded with trusted keys.
     """
 
     name: str
@@ -55,21 +73,34 @@ class Bundle:
     graph: Graph
     self_test: SelfTest
     session: Any
+    approval: Approval | None = None
 
 
-def load_bundle(path: Path | str | None = None, *, on_step: Callable[[Step], None] | None = None) -> Bundle:
+def load_bundle(
+    path: Path | str | None = None,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    trust: Trust | None = None,
+    trial: Trial | None = None,
+) -> Bundle:
     """Loads and proves a bundle.
 
     Args:
         path: The file; None for the default one that comes with this package.
         on_step: Called after each check that was passed.
+        trust: Who must have signed it; None for a bundle that need not be signed.
+        trial: How a bundle that this machine has not seen before is tried; None for the usual way, which
+            leaves the default bundle out: it comes with the code that would try it.
 
     Raises:
         UsageError: There is no such file, or it cannot be read.
         BundleError: The bundle was refused; the subclass says why.
     """
     name, data = read_bundle(path)
-    return load_bytes(data, name, on_step=on_step)
+    if trial is None and path is not None:
+        trial = Trial()
+    signed = None if path is None else Path(path)
+    return load_bytes(data, name, on_step=on_step, trust=trust, signed=signed, trial=trial)
 
 
 def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
@@ -98,13 +129,24 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
     return path.name, data
 
 
-def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None = None) -> Bundle:
+def load_bytes(
+    data: bytes,
+    name: str,
+    *,
+    on_step: Callable[[Step], None] | None = None,
+    trust: Trust | None = None,
+    signed: Path | None = None,
+    trial: Trial | None = None,
+) -> Bundle:
     """The same for bytes in memory.
 
     Args:
         data: The whole file.
         name: What to call it in errors.
         on_step: Called after each check that was passed.
+        trust: Who must have signed it; None for a bundle that need not be signed.
+        signed: The bundle's path, beside which its signature lies; with `trust`.
+        trial: How it is tried in a process of its own; None for bytes of one's own making, which are not.
 
     Raises:
         BundleError: The bundle was refused; the subclass says why.
@@ -116,21 +158,33 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
 
     with _named(name):
         passed("size", f"{len(data):,} bytes")
+        approval = trust.check(data, read_signature(signed)) if trust else None
+        passed("signature", approval.finding if approval else "not asked for: no trusted keys")
         outline = read_outline(data)
-        document = data[outline.metadata.start : outline.metadata.stop]
+        passed("outline", f"ONNX, opset {outline.opset}, IR {outline.ir_version}")
+        stated = stated_digest(data, outline.metadata)
+        document = data[outline.metadata]
+        if stated is None:
+            Metadata.from_json(document)  # says more of a file that is of another version, or damaged there
+            raise BundleFormatError(
+                "is not 'sha256:' and 64 lower-case digits", where="metadata: content_digest"
+            )
+        digest = check_content_digest(data, outline.metadata, stated)
+        passed("content digest", stated)
         try:
             graph = check_graph(data, outline.graph)
         except GateError:
             _refuse_other_versions(document)
             raise
         passed(
-            "gate", f"{sum(graph.operators.values())} nodes, opset {outline.opset}, IR {outline.ir_version}"
+            "gate", f"{sum(graph.operators.values())} nodes, {graph.initializer_bytes:,} bytes of constants"
         )
         metadata = Metadata.from_json(document)
-        _check_agreement(metadata, graph)
+        if metadata.content_digest != stated:
+            raise BundleFormatError("must be in the file exactly once", where="metadata: content_digest")
+        check_agreement(metadata, graph)
         passed("metadata", f"format version {metadata.format_version}, {graph.sensors} sensors")
-        check_content_digest(data, outline.metadata, metadata.content_digest)
-        passed("content digest", metadata.content_digest)
+        passed("trial", trial(data, digest) if trial else "not needed")
         session = make_session(data)
         passed("session", "ONNX Runtime, CPU, one thread")
         self_test = replay(session, metadata.model, metadata.golden)
@@ -138,7 +192,9 @@ def load_bytes(data: bytes, name: str, *, on_step: Callable[[Step], None] | None
             "self-test",
             f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}",
         )
-    return Bundle(name, file_digest(data), len(data), metadata, outline, graph, self_test, session)
+        if trust and approval:
+            trust.remember(approval)
+    return Bundle(name, digest, len(data), metadata, outline, graph, self_test, session, approval)
 
 
 @contextmanager
@@ -158,49 +214,3 @@ def _refuse_other_versions(document: bytes) -> None:
     except BundleFormatError as error:
         if error.where == "metadata: format_version":
             raise
-
-
-def _check_agreement(metadata: Metadata, graph: Graph) -> None:
-    """What the metadata says of the graph must be so, and its parts must fit together."""
-    sensors = metadata.sensor_names
-    if len(sensors) != graph.sensors:
-        raise BundleFormatError(
-            f"names {len(sensors)} sensors, but the graph takes {graph.sensors}", where="metadata: sensors"
-        )
-    if len(set(sensors)) != len(sensors) or not all(sensors):
-        raise BundleFormatError("holds a sensor without a name, or one twice", where="metadata: sensors")
-    for sensor in metadata.sensors:
-        for low, high in filter(None, (sensor.physical_range, sensor.training_range)):
-            if low > high:
-                raise BundleFormatError("a range is upside down", where=f"metadata: sensor {sensor.name}")
-    if metadata.model.state_shape != graph.state_shape:
-        raise BundleFormatError(
-            f"states a memory of shape {metadata.model.state_shape}, but the graph's is {graph.state_shape}",
-            where="metadata: model.state_shape",
-        )
-    if metadata.model.time_of_day != graph.time_of_day:
-        raise BundleFormatError(
-            "says otherwise than the graph whether it asks for the time of day",
-            where="metadata: model.time_of_day",
-        )
-    if metadata.warm_up_rows:
-        raise BundleFormatError(
-            "the model warms up, which this edge-detect cannot serve",
-            where="metadata: warm_up_rows",
-            mend="install a newer edge-detect",
-        )
-    _check_golden(metadata.golden, graph)
-
-
-def _check_golden(golden: Golden, graph: Graph) -> None:
-    times = len(golden.time_of_day) if golden.time_of_day is not None else 0
-    fits = all(len(row) == graph.sensors for row in golden.readings)
-    fits &= times == (len(golden.readings) if graph.time_of_day else 0)
-    if not golden.readings or len(golden.scores) != len(golden.readings) or not fits:
-        raise BundleFormatError("there are none, or they do not fit the graph", where="metadata: golden rows")
-    if not (0 <= golden.relative_tolerance <= MAX_RELATIVE_TOLERANCE and golden.absolute_tolerance >= 0):
-        raise BundleFormatError("proves nothing", where="metadata: golden tolerance")
-
-
-# A self-test that lets a score be off by more than this would pass a wrong model.
-MAX_RELATIVE_TOLERANCE = 0.01

@@ -10,11 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import types
-import typing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
+from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
 from edge_runtime.errors import BundleFormatError
 
 __all__ = [
@@ -37,8 +35,6 @@ FORMAT_VERSION = 1
 METADATA_KEY = "edge_detect"
 
 Range = tuple[float, float]
-# In a field's metadata: the document may leave it out, which says the same as its default.
-MAY_BE_ABSENT = "may be absent"
 LONGEST_DEBOUNCE = 1024
 
 
@@ -278,95 +274,13 @@ class Metadata:
             BundleFormatError: It is not JSON, of another format version, or a field is missing, unknown or
                 of a wrong type.
         """
-        try:
-            document = json.loads(text, object_pairs_hook=_object)
-        except (ValueError, RecursionError) as error:
-            raise BundleFormatError(f"the metadata is not JSON ({error})", where="metadata") from None
-        if not isinstance(document, dict):
-            raise BundleFormatError("the metadata is not a JSON object", where="metadata")
+        document = parse(text)
         version = document.get("format_version")
-        if version != FORMAT_VERSION:
+        if version != FORMAT_VERSION or type(version) is not int:
             raise BundleFormatError(
-                f"bundle format version {version!r}, but this edge-detect reads version {FORMAT_VERSION}",
+                f"bundle format version {shown(version)}, but this edge-detect reads "
+                f"version {FORMAT_VERSION}",
                 where="metadata: format_version",
                 mend="install a newer edge-detect, or export again with this one",
             )
-        return _read(Metadata, document, "")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; a field twice would let two readers of one file see different ones."""
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise BundleFormatError(
-            "a field is there twice", where=f"metadata: {next(n for n in names if names.count(n) > 1)}"
-        )
-    return fields
-
-
-T = TypeVar("T")
-
-
-def _read(kind: type[T], value: Any, path: str) -> T:
-    """A dataclass from a JSON object, field by field."""
-    if not isinstance(value, dict):
-        raise _wrong(path, "an object", value)
-    hints = typing.get_type_hints(kind)
-    schema = dataclasses.fields(kind)  # type: ignore[arg-type]
-    fields = {f.name for f in schema if f.name in value or MAY_BE_ABSENT not in f.metadata}
-    for name in sorted(fields - value.keys()):
-        raise BundleFormatError("a field is missing", where=f"metadata: {_join(path, name)}")
-    for name in sorted(value.keys() - fields):
-        raise BundleFormatError("an unknown field", where=f"metadata: {_join(path, name)}")
-    return kind(**{name: _value(hints[name], value[name], _join(path, name)) for name in sorted(fields)})
-
-
-def _value(hint: Any, value: Any, path: str) -> Any:  # noqa: C901, PLR0911
-    """A JSON value checked against a type hint of the schema above."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return None if value is None else _value(arguments[0], value, path)
-    if dataclasses.is_dataclass(hint):
-        return _read(typing.cast("type[Any]", hint), value, path)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise _wrong(path, "a list", value)
-        if arguments[-1] is Ellipsis:
-            return tuple(_value(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-        if len(value) != len(arguments):
-            raise _wrong(path, f"{len(arguments)} values", value)
-        return tuple(
-            _value(a, item, f"{path}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True))
-        )
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise _wrong(path, "an object", value)
-        return {key: _value(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
-    if hint is float:
-        try:
-            number = (
-                math.nan if isinstance(value, bool) or not isinstance(value, int | float) else float(value)
-            )
-        except OverflowError:  # a whole number beyond any float
-            number = math.inf
-        if not math.isfinite(number):
-            raise _wrong(path, "a finite number", value)
-        return number
-    if type(value) is not hint:
-        raise _wrong(
-            path, {"str": "text", "int": "a whole number", "bool": "true or false"}[hint.__name__], value
-        )
-    return value
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _wrong(path: str, wanted: str, value: Any) -> BundleFormatError:
-    shown = json.dumps(value)
-    return BundleFormatError(
-        f"expected {wanted}, found {shown[:40]}{'…' if len(shown) > 40 else ''}",  # noqa: PLR2004
-        where=f"metadata: {path}",
-    )
+        return read_as(Metadata, document)

@@ -11,9 +11,12 @@ from edge_runtime.errors import SelfTestError
 from edge_runtime.scoring.inference import infer, initial_state
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.metadata import Golden, Model
+    from numpy.typing import NDArray
 
-__all__ = ["SelfTest", "replay"]
+    from edge_runtime.bundle.metadata import Golden, Model
+    from edge_runtime.records import Scores
+
+__all__ = ["SelfTest", "replay", "run_graph"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,8 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     with np.errstate(over="ignore"):  # a reading beyond float32 becomes infinite, and fails below
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
-    try:
-        start = initial_state(model)
-        seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
-        found, state = infer(session, rows, start, seconds)
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise SelfTestError(
-            f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test"
-        ) from None
-    score = found.score
-    shapes = (found.errors.shape, found.expected.shape, None if state is None else state.shape)
-    if score.shape != wanted.shape or shapes != (rows.shape, rows.shape, model.state_shape):
-        raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
+    seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
+    score = run_graph(session, model, rows, seconds).score
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
     # Written so that a NaN counts as different.
@@ -68,3 +60,30 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     return SelfTest(
         len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
     )
+
+
+def run_graph(
+    session: Any, model: Model, rows: NDArray[np.float32], time_of_day: NDArray[np.float32] | None
+) -> Scores:
+    """Scores rows from the start of a machine.
+
+    Args:
+        session: As `make_session` made it.
+        model: What the bundle says of its model.
+        rows: [rows, sensors] raw units.
+        time_of_day: [rows] seconds since midnight UTC, for a model that asks; else None.
+
+    Raises:
+        SelfTestError: The graph cannot be run, or its outputs have other shapes than it declares.
+    """
+    try:
+        found, state = infer(session, rows, initial_state(model), time_of_day)
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise SelfTestError(
+            f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test"
+        ) from None
+    shapes = (found.errors.shape, found.expected.shape, None if state is None else state.shape)
+    if found.score.shape != rows.shape[:1] or shapes != (rows.shape, rows.shape, model.state_shape):
+        raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
+    return found

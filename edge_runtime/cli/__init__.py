@@ -7,6 +7,7 @@ import typer
 from edge_runtime.cli.bench import bench
 from edge_runtime.cli.guard import run_app
 from edge_runtime.cli.inspect import inspect
+from edge_runtime.cli.keys import keys
 from edge_runtime.cli.run import run
 from edge_runtime.cli.score import score
 from edge_runtime.cli.verify import verify
@@ -41,6 +42,7 @@ def _root(
 
 for command in (run, score, inspect, verify, bench):
     app.command()(command)
+app.add_typer(keys, name="keys")
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
+
 if TYPE_CHECKING:
     from edge_runtime.bundle.load import Bundle
 
@@ -20,21 +22,57 @@ def inspect(
         Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
     ] = None,
     *,
+    diff: Annotated[
+        Path | None, typer.Option(help="Show instead what differs in this other bundle.", show_default=False)
+    ] = None,
+    config: Config = None,
+    trusted_key: TrustedKeys = None,
+    target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show a bundle's sensors, threshold, quality, origin and size."""
+    """Show a bundle's sensors, threshold, quality, origin, size and signature."""
     import json  # noqa: PLC0415
 
+    from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
 
-    loaded = load_bundle(bundle)
+    settings = trust_settings(config, trusted_key, target)
+    path, trust = bundle or settings.run.bundle, make_trust(settings)
+    loaded = load_bundle(path, trust=trust)
+    if diff is not None:
+        from edge_runtime.cli.diff import show_differences  # noqa: PLC0415
+
+        show_differences(loaded, load_bundle(diff, trust=trust), as_json=as_json)
+        return
+    signature = _signature(loaded, path)
     if as_json:
-        typer.echo(json.dumps(_document(loaded), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(_document(loaded, signature), indent=2, ensure_ascii=False))
     else:
-        typer.echo("\n".join(_table(loaded)))
+        typer.echo("\n".join(_table(loaded, signature)))
 
 
-def _document(bundle: Bundle) -> dict[str, Any]:
+def _signature(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
+    """What the signature beside a bundle says, and whether it was checked; None when there is none."""
+    import dataclasses  # noqa: PLC0415
+
+    from edge_runtime.errors import SignatureError  # noqa: PLC0415
+    from edge_runtime.signing.beside import read_signature  # noqa: PLC0415
+    from edge_runtime.signing.envelope import Envelope, Statement  # noqa: PLC0415
+
+    if bundle.approval:
+        found: dict[str, Any] = {"checked": True, "key": bundle.approval.key.name}
+        return found | dataclasses.asdict(bundle.approval.statement)
+    try:
+        data = read_signature(path)
+        if data is None:
+            return None
+        statement = Statement.from_bytes(Envelope.from_bytes(data).payload)
+        return {"checked": False} | dataclasses.asdict(statement)
+    except SignatureError as error:
+        return {"checked": False, "error": str(error)}
+
+
+def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any]:
     """Everything, with the metadata as it stands in the file; of the golden rows only how many there are."""
     import dataclasses  # noqa: PLC0415
 
@@ -44,6 +82,7 @@ def _document(bundle: Bundle) -> dict[str, Any]:
         "name": bundle.name,
         "digest": bundle.digest,
         "bytes": bundle.size,
+        "signature": signature,
         "opset": bundle.outline.opset,
         "ir_version": bundle.outline.ir_version,
         "operators": bundle.graph.operators,
@@ -58,7 +97,7 @@ def _document(bundle: Bundle) -> dict[str, Any]:
     }
 
 
-def _table(bundle: Bundle) -> list[str]:
+def _table(bundle: Bundle, signature: dict[str, Any] | None) -> list[str]:
     metadata = bundle.metadata
     width = max(len("sensor"), *(len(s.name) for s in metadata.sensors))
     units = max(len("unit"), *(len(s.unit) for s in metadata.sensors))
@@ -68,7 +107,7 @@ def _table(bundle: Bundle) -> list[str]:
         f"  {s.name:<{width}}  {s.unit:<{units}}  {_range(s.training_range):<24}  {_range(s.physical_range)}"
         for s in metadata.sensors
     ]
-    for title, rows in _sections(bundle):
+    for title, rows in [*_sections(bundle), ("signature", _signature_rows(signature))]:
         if rows:
             widest = max(len(name) for name, _ in rows)
             lines += ["", title, *(f"  {name:<{widest}}  {value}" for name, value in rows)]
@@ -130,6 +169,16 @@ def _file(bundle: Bundle) -> Rows:
         ("weights", f"{bundle.graph.initializer_bytes:,} bytes"),
         ("golden rows", f"{len(golden.scores)}, tolerance {tolerance}"),
     ]
+
+
+def _signature_rows(signature: dict[str, Any] | None) -> Rows:
+    if signature is None:
+        return [("file", "none")]
+    if "error" in signature:
+        return [("file", f"none that can be read: {signature['error']}")]
+    checked = f"yes, with the key {signature['key']}" if signature["checked"] else "no: name a --trusted-key"
+    shown = ("version", "target", "expires", "key_id", "digest")
+    return [("checked", checked), *((name, str(signature[name])) for name in shown)]
 
 
 def _metrics(metrics: dict[str, float]) -> Rows:

@@ -26,6 +26,13 @@ def run(  # noqa: PLR0913 - one for each option
         list[str] | None, typer.Option(help="stdout (the default), jsonl or influx; repeat it for several.")
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Stop after so many rows.")] = None,
+    trusted_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Only a bundle signed with this key: a .pub file; repeat it for several."),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="What this gateway is: only a bundle signed for it; with keys.")
+    ] = None,
     state: Annotated[
         Path | None, typer.Option(help="The ledger's file; without it, one in the user's state folder.")
     ] = None,
@@ -104,6 +111,7 @@ def run(  # noqa: PLR0913 - one for each option
     influx |= {"lateness": lateness, "flux_file": flux_file}
     options: dict[str, dict[str, Any]] = {
         "run": {"bundle": bundle, "source": source, "sinks": sink, "state": state, "rows": rows},
+        "trust": {"keys": trusted_key, "target": target},
         "data": {"time_column": time_column, "machine_column": machine_column},
         "csv": {"input": input_file},
         "jsonl": {"output": output},
@@ -131,12 +139,21 @@ def _run(settings: Settings) -> None:
     from contextlib import ExitStack  # noqa: PLC0415
 
     _stop_on_signals(None)  # until there is something to stop
-    from edge_runtime.assembly import make_ledger, make_sinks, make_source  # noqa: PLC0415
+    from edge_runtime.assembly import (  # noqa: PLC0415
+        make_ledger,
+        make_sinks,
+        make_source,
+        make_trial,
+        make_trust,
+    )
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
-    bundle = load_bundle(settings.run.bundle)
+    trust = make_trust(settings, updates=True)
+    bundle = load_bundle(settings.run.bundle, trust=trust, trial=make_trial(settings))
+    for warning in bundle.approval.warnings if bundle.approval else ():
+        _to_stderr(f"{bundle.name}: {warning}")
     with ExitStack() as stack:
         view = _view(settings, bundle)
         report = view.report if view else _to_stderr

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_settings
+
 __all__ = ["score"]
 
 
@@ -19,6 +21,8 @@ def score(
     ],
     *,
     bundle: Annotated[Path | None, typer.Option(help="The bundle; without it, the default one.")] = None,
+    trusted_key: TrustedKeys = None,
+    target: Target = None,
     expected: Annotated[bool, typer.Option("--expected", help="Add what the model expected.")] = False,
     time_column: Annotated[str, typer.Option(help="The column of times.")] = "time",
     machine_column: Annotated[
@@ -28,11 +32,14 @@ def score(
     """Score a CSV: time, machine, score, severity, verdict, reason, and each sensor's error, row by row."""
     import sys  # noqa: PLC0415
 
+    from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.csvrows import Columns  # noqa: PLC0415
     from edge_runtime.scoring.file import score_csv  # noqa: PLC0415
 
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle, trust=make_trust(trust_settings(None, trusted_key, target)))
+    for warning in loaded.approval.warnings if loaded.approval else ():
+        sys.stderr.write(f"edge-detect: {loaded.name}: {warning}\n")
     columns = Columns(loaded.metadata.sensor_names, time_column, machine_column)
     accounts = score_csv(source, output, loaded, columns, with_expected=expected)
     for line in accounts.lines():

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
+
 if TYPE_CHECKING:
     from edge_runtime.bundle.load import Step
 
@@ -18,12 +20,20 @@ def verify(
         Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
     ] = None,
     *,
+    config: Config = None,
+    trusted_key: TrustedKeys = None,
+    target: Target = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Check a bundle and replay its golden rows; exit 1 when it is refused."""
+    """Check a bundle, try it in a process of its own, replay its golden rows; exit 1 when it is refused.
+
+    With trusted keys its signature, too. Nothing is remembered of it.
+    """
     import json  # noqa: PLC0415
 
+    from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import STEPS, load_bundle  # noqa: PLC0415
+    from edge_runtime.bundle.trial import Trial  # noqa: PLC0415
     from edge_runtime.errors import BundleError  # noqa: PLC0415
 
     passed: list[Step] = []
@@ -33,9 +43,12 @@ def verify(
         if not as_json:
             typer.echo(f"ok       {step.name:<15} {step.finding}")
 
+    settings = trust_settings(config, trusted_key, target)
+    trust = make_trust(settings)
     refused: BundleError | None = None
     try:
-        loaded = load_bundle(bundle, on_step=on_step)
+        path = bundle or settings.run.bundle
+        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True))
     except BundleError as error:
         refused = error
     failed = None if refused is None else STEPS[len(passed)]

@@ -7,7 +7,17 @@ from typing import Any
 
 from edge_runtime.errors import BundleFormatError
 
-__all__ = ["make_session"]
+__all__ = ["import_onnxruntime", "make_session"]
+
+
+def import_onnxruntime() -> Any:
+    """The module `onnxruntime`: 0.2 s, which only whoever scores should pay."""
+    # Newer ONNX Runtime wheels report usage over the network, with a device id that they leave in the
+    # user's cache folder. A gateway must not; whoever wants it sets the variable to 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415
+
+    return onnxruntime
 
 
 def make_session(data: bytes) -> Any:
@@ -20,11 +30,7 @@ def make_session(data: bytes) -> Any:
     Raises:
         BundleFormatError: ONNX Runtime refuses the model.
     """
-    # Newer ONNX Runtime wheels report usage over the network, with a device id that they leave in the
-    # user's cache folder. A gateway must not; whoever wants it sets the variable to 0.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime  # noqa: PLC0415 - 0.2 s, which only whoever scores should pay
-
+    onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

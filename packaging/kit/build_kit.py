@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-EXTRA = "influx"
+EXTRAS = "influx,signing"
 FILES = (
     "LICENSE",
     "packaging/kit/README.txt",
@@ -57,7 +57,7 @@ def _collect_wheels(folder: Path) -> str:
     _pip("wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT)
     project = next(folder.iterdir())
     constraints = ("--constraint", ROOT / "constraints.txt")
-    wanted = (f"{project}[{EXTRA}]", "pip")
+    wanted = (f"{project}[{EXTRAS}]", "pip")
     _pip("download", "--quiet", "--only-binary", ":all:", *constraints, "--dest", folder, *wanted)
     return project.name.split("-")[1]
 

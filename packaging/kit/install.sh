@@ -74,7 +74,7 @@ trap 'exit 130' INT TERM
 pip=$(echo wheels/pip-*.whl)
 PIP_CONFIG_FILE=/dev/null "$folder/bin/python" -I "$pip/pip" --isolated install \
     --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir \
-    --no-index --find-links wheels --force-reinstall "edge-detect[influx]==$version"
+    --no-index --find-links wheels --force-reinstall "edge-detect[influx,signing]==$version"
 "$folder/bin/edge-detect" verify >/dev/null || fail 'the installed program does not pass its self-test'
 trap - EXIT
 

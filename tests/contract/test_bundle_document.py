@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ import numpy as np
 import onnx
 import onnxruntime
 from support.bundles import make_bundle, normal_rows
+
+from edge_runtime.bundle import caps
+from edge_runtime.bundle.outline import IR_VERSIONS, OPSETS
+from edge_runtime.bundle.trial import BLOCK_ROWS, TrialLimits
 
 TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 
@@ -30,6 +35,19 @@ def test_every_field_of_the_metadata_is_documented(tmp_path: Path) -> None:
     missing = {name for name in fields(document) if f"{name}`" not in TEXT and f"{name}[]`" not in TEXT}
     # A parent is documented by its children.
     assert missing - {"model", "scaler", "threshold", "metrics", "provenance", "limits", "golden"} == set()
+
+
+def test_every_cap_is_documented() -> None:
+    part = TEXT[TEXT.index("## What the gate lets through") : TEXT.index("## Digests")]
+    for name in caps.__all__:
+        assert re.search(rf"\b{getattr(caps, name):,}\b", part), name
+    limits = TrialLimits()
+    for words in (
+        f"IR version {IR_VERSIONS[0]} to {IR_VERSIONS[-1]}, opset {OPSETS[0]} to {OPSETS[-1]}",
+        f"{BLOCK_ROWS:,} rows",
+        f"{limits.seconds} seconds of CPU time and {limits.memory_mb} MB",
+    ):
+        assert words in " ".join(part.split()), words
 
 
 def test_a_stranger_with_onnx_runtime_alone_gets_the_golden_scores(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKSTATION = {"torch", "onnx", "mlflow", "sklearn", "pandas", "pydantic", "matplotlib", "pyarrow", "scipy"}
-WHEN_USED = {"influxdb_client", "rich", "urllib3", "requests"}
+WHEN_USED = {"influxdb_client", "rich", "urllib3", "requests", "nacl"}
 PROGRAM = """
 import sys
 from edge_runtime.cli import main

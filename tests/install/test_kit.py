@@ -132,7 +132,7 @@ def test_the_gateway_has_nothing_of_the_workstation(installed: Path, unpacked: P
     done = call(tmp_path, installed / "bin/python", "-I", "-c", code)
     names = set(done.stdout.replace("_", "-").split())
     wheels = {file.name.split("-")[0].lower().replace("_", "-") for file in (unpacked / "wheels").iterdir()}
-    assert {"edge-detect", "numpy", "onnxruntime", "typer", "influxdb-client"} <= names
+    assert {"edge-detect", "numpy", "onnxruntime", "typer", "influxdb-client", "pynacl"} <= names
     assert names == wheels - {"pip"}
     assert not names & WORKSTATION_ONLY
 

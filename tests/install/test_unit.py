@@ -13,7 +13,8 @@ from edge_runtime.config import load_settings
 SYSTEMD = Path(__file__).parents[2] / "packaging/systemd"
 
 # What MemoryDenyWriteExecute= does, by hand: a seccomp filter that refuses memory which is writable and
-# executable at once, or becomes executable. The program then scores the default bundle.
+# executable at once, or becomes executable. The program then scores the default bundle
+# and checks a signature.
 UNDER_THE_FILTER = """
 import ctypes, mmap, platform, struct
 
@@ -52,6 +53,9 @@ from edge_runtime import Scorer, load_bundle
 from edge_runtime.bench.rows import make_rows
 bundle = load_bundle()
 print(len(Scorer(bundle).score(make_rows(bundle.metadata, 3))))
+from edge_runtime.signing.keys import make_key
+key = make_key("press")
+print(key.public.verifies(b"", key.sign(b"")))
 """
 
 
@@ -78,7 +82,7 @@ def test_scoring_needs_no_memory_that_is_writable_and_executable() -> None:
         [sys.executable, "-c", UNDER_THE_FILTER], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["refused", "3"]
+    assert done.stdout.split() == ["refused", "3", "True"]
 
 
 def test_the_example_configuration_is_accepted_and_stays_where_the_service_may_write() -> None:
@@ -97,3 +101,4 @@ def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) ->
     credential = unit()["Service"]["LoadCredential"].split(":")[0]
     assert settings.influx.token_file == Path("/run/credentials/edge-detect.service") / credential
     assert settings.influx_sink.database == "alerts"
+    assert settings.trust.target == "line-2"

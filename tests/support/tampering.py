@@ -14,17 +14,19 @@ from edge_runtime.bundle.metadata import METADATA_KEY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["with_document", "with_model"]
+__all__ = ["restamped", "with_document", "with_model"]
+
+STATED = re.compile(rb'("content_digest": ?")(sha256:[0-9a-f]{64})(")')
 
 
-def with_model(data: bytes, change: Callable[[onnx.ModelProto], None]) -> bytes:
+def with_model(data: bytes, change: Callable[[onnx.ModelProto], object]) -> bytes:
     """The bundle with its ONNX model changed in place."""
     model = onnx.ModelProto.FromString(data)
     change(model)
     return _stamped(model)
 
 
-def with_document(data: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+def with_document(data: bytes, change: Callable[[dict[str, Any]], object]) -> bytes:
     """The bundle with its metadata document changed in place."""
     model = onnx.ModelProto.FromString(data)
     document = _document(model)
@@ -38,11 +40,11 @@ def _document(model: onnx.ModelProto) -> dict[str, Any]:
     return document
 
 
+def restamped(data: bytes) -> bytes:
+    """The file with its content digest made right, where it states one."""
+    unstamped, found = STATED.subn(rb"\g<1>" + UNSTAMPED.encode() + rb"\g<3>", data)
+    return stamp(unstamped) if found == 1 else data
+
+
 def _stamped(model: onnx.ModelProto) -> bytes:
-    """Serialised with its content digest made right, where that is possible."""
-    for entry in model.metadata_props:
-        stated = re.search(r'"content_digest": ?"(sha256:[0-9a-f]{64})"', entry.value)
-        if stated:
-            entry.value = entry.value.replace(stated[1], UNSTAMPED)
-    data = model.SerializeToString(deterministic=True)
-    return stamp(data) if data.count(UNSTAMPED.encode()) == 1 else data
+    return restamped(model.SerializeToString(deterministic=True))

@@ -15,7 +15,8 @@ def test_the_digest_is_sha256_with_its_own_digits_zero() -> None:
     stamped = stamp(PLAIN)
     digits = hashlib.sha256(PLAIN).hexdigest()
     assert stamped == PLAIN.replace(b"0" * 64, digits.encode())
-    check_content_digest(stamped, Span(5, len(stamped) - 5), f"sha256:{digits}")
+    whole = check_content_digest(stamped, Span(5, len(stamped) - 5), f"sha256:{digits}")
+    assert whole == file_digest(stamped)
     assert content_digest(stamped, PLAIN.index(b"0" * 64)) == f"sha256:{digits}"
 
 

@@ -78,10 +78,11 @@ def test_every_option_in_a_command_exists(page: Path) -> None:
             if not words or words[0] not in PROGRAMS:
                 continue
             click_command = typer.main.get_command(PROGRAMS[words[0]])
-            subcommands = getattr(click_command, "commands", None)
-            if subcommands is not None and len(words) > 1 and not words[1].startswith("-"):
+            while (subcommands := getattr(click_command, "commands", None)) and len(words) > 1:
+                if words[1].startswith("-"):
+                    break
                 assert words[1] in subcommands, command
-                click_command = subcommands[words[1]]
+                click_command = subcommands[words.pop(1)]
             known = {
                 option
                 for parameter in click_command.params

@@ -85,7 +85,7 @@ def test_every_field_of_a_wrong_type_is_named(metadata: Metadata) -> None:
         ("", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "not a JSON object"),
-        ("{}", "bundle format version None"),
+        ("{}", "bundle format version null"),
         ('{"format_version": 7}', "bundle format version 7"),
         (b"\xff\xfe\xfd", "is not JSON"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from support.bundles import make_bundle, normal_rows
 from edge_runtime.bundle.load import Bundle, load_bundle
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
-from edge_runtime.errors import LedgerUnavailableError, SourceError, SourceUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceError, SourceUnavailableError
 from edge_runtime.pipeline import Pipeline
 from edge_runtime.records import Readings, Results
 from edge_runtime.sinks.jsonl import JsonlSink
@@ -256,3 +257,32 @@ def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None
     pipeline.run()
     assert seen == [10, 10, 5]
     assert [len(results) for results in watched] == [10, 10, 5]
+
+
+def failing(bundle: Bundle) -> Bundle:
+    """What a processor that began to compute otherwise looks like from outside."""
+    golden = bundle.metadata.golden
+    golden = dataclasses.replace(golden, scores=tuple(score * 1.01 for score in golden.scores))
+    return dataclasses.replace(bundle, metadata=dataclasses.replace(bundle.metadata, golden=golden))
+
+
+def test_golden_rows_that_no_longer_come_out_a_day_later_end_the_run_and_nothing_is_acknowledged(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    now = [0.0]
+    source = ScriptedSource(60)
+    source.when_asked = lambda at: now.__setitem__(0, 86_400.0 if at >= 30 else 0.0)
+    run = Run(tmp_path, failing(loaded), source, clock=lambda: now[0])
+    with pytest.raises(SelfTestError, match="the daily replay failed: .* golden rows do not come out"):
+        run.pipeline.run()
+    assert run.ledger.checkpoint() is None
+    assert run.ledger.waiting("jsonl") == 0
+    run.ledger.close()
+    assert not run.file.exists() or run.rows() == []
+
+
+def test_golden_rows_that_still_come_out_go_unnoticed(tmp_path: Path, loaded: Bundle) -> None:
+    now = [0.0]
+    source = ScriptedSource(60)
+    source.when_asked = lambda at: now.__setitem__(0, at * 86_400.0)
+    assert times(Run(tmp_path, loaded, source, clock=lambda: now[0])()) == wanted(60)

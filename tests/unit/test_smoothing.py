@@ -66,7 +66,8 @@ def test_what_is_no_smoothing_is_refused(wrong: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("break_it", ["no output", "another shape", "no fixed shape"])
 def test_a_state_that_does_not_come_back_is_refused(tmp_path: Path, break_it: str) -> None:
-    from edge_runtime.bundle.gate import check_graph, read_outline  # noqa: PLC0415
+    from edge_runtime.bundle.gate import check_graph  # noqa: PLC0415
+    from edge_runtime.bundle.outline import read_outline  # noqa: PLC0415
 
     model = build_model(Checkpoint.load(make_checkpoint(tmp_path / "c", smooth=4)).detector, "{}")
     check_graph(data := model.SerializeToString(), read_outline(data).graph)

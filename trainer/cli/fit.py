@@ -27,6 +27,14 @@ class ScalerChoice(StrEnum):
     STANDARD = "standard"
 
 
+class DeviceChoice(StrEnum):
+    """What trains."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 class ModelChoice(StrEnum):
     """What predicts the sensors."""
 
@@ -97,7 +105,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows of a training step. [default: 256, doubled until an epoch has 1,000 steps or fewer]",
+            help="Rows of a training step. [default: 256, doubled until an epoch has 200 steps or fewer]",
             show_default=False,
         ),
     ] = None,
@@ -105,6 +113,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
     patience: Annotated[
         int, typer.Option(help="Epochs without a gain of 0.2 % in validation loss before stopping.")
     ] = 10,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
+    ] = DeviceChoice.AUTO,
     seed: Annotated[
         int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
     ] = 0,
@@ -307,6 +318,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
             learning_rate=learning_rate,
             patience=patience,
             seed=seed,
+            device=device.value,
             **{**how.settings, **{name: value for name, value in chosen.items() if value is not None}},
         ),
         method=threshold.value,

@@ -1,0 +1,29 @@
+"""Every cap of the gate: many times what a bundle needs, and far below what hurts a small gateway."""
+
+from __future__ import annotations
+
+__all__ = [
+    "MAX_CONSTANTS",
+    "MAX_CONSTANT_BYTES",
+    "MAX_DIMENSION",
+    "MAX_FILE_BYTES",
+    "MAX_INPUTS",
+    "MAX_METADATA_BYTES",
+    "MAX_NODES",
+    "MAX_RANK",
+    "MAX_STATE_VALUES",
+    "MAX_TEXT_BYTES",
+    "MAX_WINDOW",
+]
+
+MAX_FILE_BYTES = 32 << 20
+MAX_METADATA_BYTES = 1 << 20
+MAX_CONSTANT_BYTES = 24 << 20  # of all of them together
+MAX_CONSTANTS = 512
+MAX_NODES = 512
+MAX_INPUTS = 64  # of a node
+MAX_RANK = 4  # of a shape that the file states
+MAX_DIMENSION = 65_536  # of a shape that the file states
+MAX_STATE_VALUES = 1 << 20  # a model's memory is kept for each machine
+MAX_WINDOW = 4096  # a number in a node's attribute
+MAX_TEXT_BYTES = 256  # a name, or any text but the metadata

@@ -1,0 +1,62 @@
+"""Which bundles passed their trial on this machine: one small file each in the state folder, named by digest.
+
+What passed holds for the bytes, this edge-detect and this ONNX Runtime: after an update of either, the trial
+is done once more. Where the folder cannot be written, it is done each time.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from edge_runtime.version import __version__
+
+__all__ = ["Proofs", "state_folder"]
+
+
+def state_folder() -> Path:
+    """Where this user's or this service's edge-detect keeps what outlives it."""
+    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # set by systemd
+    if service:
+        return Path(service)
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "edge-detect"
+
+
+class Proofs:
+    """The remembered trials.
+
+    Args:
+        folder: The state folder; None for `state_folder()`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = (folder or state_folder()) / "proved"
+
+    def holds(self, digest: str) -> bool:
+        """Whether the bundle of this digest passed with the versions that run now."""
+        with suppress(OSError, UnicodeDecodeError):
+            return self._file(digest).read_text(encoding="utf-8") == _versions()
+        return False
+
+    def add(self, digest: str) -> None:
+        """Remembers that it passed; where that cannot be written, it is not remembered."""
+        import tempfile  # noqa: PLC0415 - only for what is new
+
+        with suppress(OSError):
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(
+                "w", encoding="utf-8", dir=self._folder, prefix=".", delete=False
+            ) as file:
+                file.write(_versions())
+            Path(file.name).replace(self._file(digest))
+
+    def _file(self, digest: str) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
+
+
+def _versions() -> str:
+    from edge_runtime.scoring.session import import_onnxruntime  # noqa: PLC0415
+
+    return f"edge-detect {__version__}, onnxruntime {import_onnxruntime().__version__}\n"

@@ -1,0 +1,134 @@
+"""`edge-detect keys`: makes and shows the keys that bundles are signed with, and signs a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.signing.issue import Terms
+    from edge_runtime.signing.keys import PrivateKey, PublicKey
+
+__all__ = ["keys", "signed_rows"]
+
+keys = typer.Typer(
+    help="Make and show signing keys; sign a bundle. Needs the extra 'signing'.", no_args_is_help=True
+)
+
+
+@keys.command()
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is, or for what.")],
+    *,
+    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to.")] = Path(),
+) -> None:
+    """Make a key: NAME.key, which signs and stays here, and NAME.pub, which every gateway gets."""
+    from edge_runtime.signing.keys import new_key  # noqa: PLC0415
+
+    public, private_path, public_path = new_key(name, folder)
+    _table(
+        [
+            ("private key", str(private_path)),
+            ("public key", str(public_path)),
+            ("id", public.id),
+            ("trusted as", f'keys = ["{public.entry}"]'),
+        ]
+    )
+
+
+@keys.command(name="list")
+def list_keys(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where they lie.")] = Path(),
+) -> None:
+    """List the keys in a folder: name, private or public, id, file."""
+    from edge_runtime.errors import UsageError  # noqa: PLC0415
+    from edge_runtime.signing.keys import read_key  # noqa: PLC0415
+
+    if not folder.is_dir():
+        raise UsageError("there is no such folder", where=str(folder))
+    paths = sorted(path for path in folder.iterdir() if path.suffix in (".key", ".pub"))
+    found = [(read_key(path), path) for path in paths]
+    if not found:
+        raise UsageError("no keys here", where=str(folder), mend="make one with 'edge-detect keys new NAME'")
+    width = max(len(key.name) for key, _ in found)
+    for key, path in found:
+        typer.echo(f"{key.name:<{width}}  {_kind(key):<7}  {_public(key).id}  {path}")
+
+
+@keys.command()
+def show(
+    key: Annotated[Path, typer.Argument(metavar="KEY", help="A key's file, .key or .pub.")],
+) -> None:
+    """Show a key's name, id, file, and how a gateway's configuration names it. Never the secret itself."""
+    from edge_runtime.signing.keys import read_key  # noqa: PLC0415
+
+    found = read_key(key)
+    _table(
+        [
+            ("name", found.name),
+            ("kind", _kind(found)),
+            ("id", _public(found).id),
+            ("file", str(key)),
+            ("trusted as", f'keys = ["{_public(found).entry}"]'),
+        ]
+    )
+
+
+@keys.command()
+def sign(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle.")],
+    *,
+    key: Annotated[Path, typer.Option("--key", help="The private key's file.")],
+    expires: Annotated[
+        str, typer.Option(help="Until when it may be installed: 365d, or a time such as 2027-12-31.")
+    ] = "365d",
+    bundle_version: Annotated[
+        int | None,
+        typer.Option(
+            help="Higher than that of every bundle before; without it, today's date and time.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Which gateways it is for; without it, those with no target.", show_default=False),
+    ] = None,
+) -> None:
+    """Sign a bundle: check it, and write BUNDLE.sig beside it; a signature that is there is replaced."""
+    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
+    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle  # noqa: PLC0415
+
+    private, terms = private_key(key), make_terms(expires, bundle_version, target)
+    loaded = load_bundle(bundle)
+    path = sign_bundle(bundle, loaded.digest, loaded.size, private, terms)
+    _table([("bundle", str(bundle)), ("digest", loaded.digest), *signed_rows(path, private, terms)])
+
+
+def signed_rows(path: Path, key: PrivateKey, terms: Terms) -> list[tuple[str, str]]:
+    """What there is to say of a signature that was written, name and value."""
+    return [
+        ("signature", str(path)),
+        ("version", str(terms.version)),
+        ("expires", terms.expires),
+        ("target", terms.target),
+        ("key", f"{key.name} {key.public.id}"),
+    ]
+
+
+def _public(key: PrivateKey | PublicKey) -> PublicKey:
+    from edge_runtime.signing.keys import PublicKey  # noqa: PLC0415
+
+    return key if isinstance(key, PublicKey) else key.public
+
+
+def _kind(key: PrivateKey | PublicKey) -> str:
+    from edge_runtime.signing.keys import PublicKey  # noqa: PLC0415
+
+    return "public" if isinstance(key, PublicKey) else "private"
+
+
+def _table(rows: list[tuple[str, str]]) -> None:
+    for name, value in rows:
+        typer.echo(f"{name:<12} {value}")

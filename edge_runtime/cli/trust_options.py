@@ -1,0 +1,44 @@
+"""The options of commands that look at a bundle and may be told whom to trust."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_runtime.config import Settings
+
+__all__ = ["Config", "Target", "TrustedKeys", "trust_settings"]
+
+TrustedKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-key",
+        help="Only a bundle signed with this key: a .pub file; repeat it for several.",
+        show_default=False,
+    ),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(help="Only a bundle signed for this target; with keys.", show_default=False),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="A gateway's configuration: its bundle, its keys, and what it accepted before.",
+        show_default=False,
+    ),
+]
+
+
+def trust_settings(config: Path | None, keys: list[str] | None, target: str | None) -> Settings:
+    """A configuration with these keys and this target instead of its own.
+
+    Raises:
+        UsageError: They are wrong.
+    """
+    from edge_runtime.config import load_settings  # noqa: PLC0415
+
+    return load_settings(config, {"trust": {"keys": keys, "target": target}})

@@ -1,0 +1,40 @@
+"""Small files that are whole or not there at all, also after a power cut."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+__all__ = ["write_whole"]
+
+
+def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Writes a file beside its place, to the disk, and then into its place; an old one is replaced.
+
+    Args:
+        path: The file; its folder is made if there is none.
+        data: The whole content.
+        mode: Its permissions.
+
+    Raises:
+        OSError: It cannot be written; nothing is left, and an old file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    # The new name is in the folder, so the folder must reach the disk, too.
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

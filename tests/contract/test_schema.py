@@ -1,0 +1,99 @@
+"""The JSON Schema in the wheel says of a bundle's metadata what the code says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from support.bundles import make_bundle
+
+from edge_runtime import load_bundle
+from edge_runtime.bundle.metadata import Debounce, Metadata
+from edge_runtime.errors import BundleFormatError
+from export.schema import SCHEMA_FILE, metadata_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    text = resources.files("edge_runtime").joinpath("data", SCHEMA_FILE.name).read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = make_bundle(tmp_path_factory.mktemp("schema"), per_machine={"press-2": 0.25}, smooth=5)
+    found: dict[str, Any] = json.loads(load_bundle(path).metadata.to_json())
+    return found
+
+
+def test_the_file_is_what_the_code_says_today() -> None:
+    assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == metadata_schema()
+    Draft202012Validator.check_schema(metadata_schema())
+
+
+def test_every_field_is_described() -> None:
+    def walk(schema: dict[str, Any], path: str) -> None:
+        for name, part in schema.get("properties", {}).items():
+            inner = part.get("properties") or part.get("items", {}).get("properties")
+            assert inner or "description" in part or path.endswith(("hold", "limits", "metrics", "scaler")), (
+                f"{path}.{name}"
+            )
+            walk(part if "properties" in part else part.get("items", {}), f"{path}.{name}")
+
+    walk(metadata_schema(), "")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"smooth": 5}, {"shown": {"period": 60.0}}, {"model": "pca"}, {"debounce": Debounce(2, 3)}],
+)
+def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
+    metadata = load_bundle(make_bundle(tmp_path, **options)).metadata
+    validator.validate(json.loads(metadata.to_json()))
+
+
+def test_the_default_bundle_fits_it(validator: Draft202012Validator) -> None:
+    validator.validate(json.loads(load_bundle().metadata.to_json()))
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "missing": lambda d: d.pop("threshold"),
+    "missing inside": lambda d: d["model"].pop("kind"),
+    "unknown": lambda d: d.update(more=1),
+    "unknown inside": lambda d: d["sensors"][0].update(colour="red"),
+    "text for a number": lambda d: d.update(cadence_seconds="1"),
+    "number for text": lambda d: d["sensors"][1].update(unit=3),
+    "true for a whole number": lambda d: d.update(warm_up_rows=True),
+    "half for a whole number": lambda d: d.update(warm_up_rows=0.5),
+    "null": lambda d: d.update(golden=None),
+    "a range of three": lambda d: d["sensors"][0].update(physical_range=[1, 2, 3]),
+    "threshold of 0": lambda d: d["threshold"].update(value=0),
+    "own threshold below 0": lambda d: d["threshold"]["per_machine"].update(x=-1),
+    "hold that never rises": lambda d: d["threshold"]["hold"].update(rise=0),
+    "debounce of no row": lambda d: d["threshold"].update(debounce={"k": 0, "n": 3}),
+    "debounce without a length": lambda d: d["threshold"].update(debounce={"k": 1}),
+    "another version": lambda d: d.update(format_version=2),
+    "list for an object": lambda d: d.update(metrics=[]),
+    "text in a list of numbers": lambda d: d["golden"].update(scores=["1"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_schema_and_code_refuse_the_same(
+    document: dict[str, Any], validator: Draft202012Validator, change: str
+) -> None:
+    validator.validate(document)
+    assert Metadata.from_json(json.dumps(document))
+    changed = copy.deepcopy(document)
+    CHANGES[change](changed)
+    assert not validator.is_valid(changed)
+    with pytest.raises(BundleFormatError):
+        Metadata.from_json(json.dumps(changed))

@@ -1,0 +1,22 @@
+"""How a test starts one of this folder's modules in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+__all__ = ["REPOSITORY", "child_environment", "module"]
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def module(name: str) -> list[str]:
+    """The beginning of a command line that runs a module."""
+    return [sys.executable, "-m", name]
+
+
+def child_environment() -> dict[str, str]:
+    """Where it finds the modules; and no measuring of coverage, which would be most of its time."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}
