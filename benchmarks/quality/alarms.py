@@ -1,8 +1,8 @@
 """False-alarm budgets: what was promised on some held-out days, and what happened in the time that followed.
 
-A healthy simulated machine that the default bundle knows runs for some days, from which the threshold is
-chosen; then for as long as the budget's period, on other days, its alarms are counted. Each run is another
-machine.
+A healthy simulated machine that the default bundle knows runs for some days, from which debounce and
+threshold are chosen; then for as long as the budget's period, on other days, its alarms are counted. Each run
+is another machine.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime.bundle.metadata import Hold
 from edge_runtime.simulation import Simulator
-from trainer.budget import DAYS, AlarmBudget, threshold_for_budget
+from trainer.budget import DAYS, AlarmBudget
+from trainer.debounce import ValidationScores, choose_debounce, kth_largest
 from trainer.events import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
@@ -46,11 +48,15 @@ def measure_alarms(say: Callable[[str], None], runs: int = RUNS) -> dict[str, di
         scores, times = _scores(machine, 0, HELD_OUT_DAYS)
         later, later_times = _scores(machine, 100, longest)
         for budget in budgets:
-            found = threshold_for_budget(scores, times, np.full(len(times), machine), budget, seed=run)
+            held_out = ValidationScores(
+                scores, times, np.full(len(times), machine), np.ones(len(times), np.bool_)
+            )
+            debounce, found = choose_debounce(held_out, budget, Hold(), seed=run)
             rows = slice(0, int(DAYS[budget.period] * DAY_S))
-            flags = later[rows] > found.value
             when = later_times[rows]
-            count = len(stretches(when, np.full(len(when), machine), flags, join_ns=ALARM_JOIN_NS))
+            of = np.full(len(when), machine)
+            flags = kth_largest(later[rows], when, of, debounce) > found.value
+            count = len(stretches(when, of, flags, join_ns=ALARM_JOIN_NS))
             inside[str(budget)].append(found.low <= count <= found.high)
             realised[str(budget)].append(count)
         if run % 10 == 0:

@@ -8,6 +8,12 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+    Experiment,
+    Mlflow,
+    TrackingUri,
+)
+
 __all__ = ["fit"]
 
 MLFLOW = "MLflow"
@@ -259,16 +265,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
             help="Seconds between two rows of a machine. [default: as in the data]", show_default=False
         ),
     ] = None,
-    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Record the run with MLflow.")] = True,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MLFLOW_TRACKING_URI",
-            help="MLflow server or store. [default: SQLite file]",
-            show_default=False,
-        ),
-    ] = None,
-    experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "edge-detect",
+    mlflow: Mlflow = True,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "edge-detect",
     run_name: Annotated[str | None, typer.Option(help="MLflow run name.", show_default=False)] = None,
     register: Annotated[
         str | None, typer.Option(help="Register the model under this name with MLflow.", show_default=False)
