@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Hold
+    from edge_runtime.bundle.metadata import Debounce, Hold
     from trainer.budget import AlarmBudget, BudgetThreshold
     from trainer.calibrate import ThresholdMethod
     from trainer.data import Split
@@ -100,18 +100,23 @@ def keep_budget(
     *,
     hold: Hold,
     seed: int,
+    debounce: Debounce | None = None,
     per_machine: bool = False,
 ) -> tuple[Threshold, BudgetThreshold]:
-    """The threshold that keeps a false-alarm budget, and the debounce it does so with, from validation."""
+    """The threshold that keeps a false-alarm budget, and the debounce it does so with, from validation.
+
+    The debounce is chosen too, unless one is given.
+    """
     rows = np.flatnonzero(val.finite)
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
     scored = ValidationScores(scores, val.times[rows], val.machines[rows], val.normal[rows])
-    debounce, found = choose_debounce(scored, budget, hold, seed=seed)
+    asked = debounce
+    debounce, found = choose_debounce(scored, budget, hold, seed=seed, wanted=asked)
     threshold = Threshold(
         found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
     )
     if per_machine:
-        held_out = scored if debounce is None else scored.halves()[1]
+        held_out = scored if debounce is None or asked is not None else scored.halves()[1]
         own = _own_thresholds(
             held_out.machines,
             held_out.normal,

@@ -28,8 +28,6 @@ __all__ = ["ValidationScores", "choose_debounce", "kth_largest"]
 
 # Beside none, which is 1 of 1.
 CANDIDATES = (Debounce(2, 3), Debounce(3, 5), Debounce(5, 8))
-# Without labels: how far down the threshold must come for every row that a verdict comes later.
-WORTH_A_ROW = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +118,18 @@ def kth_largest(
 
 
 def choose_debounce(
-    validation: ValidationScores, budget: AlarmBudget, hold: Hold, *, seed: int
+    validation: ValidationScores,
+    budget: AlarmBudget,
+    hold: Hold,
+    *,
+    seed: int,
+    wanted: Debounce | None = None,
 ) -> tuple[Debounce | None, BudgetThreshold]:
     """The debounce, and the threshold that keeps the budget with it.
 
     Of 1 of 1, 2 of 3, 3 of 5 and 5 of 8: with labelled anomalies, the one with the best F1 of the verdict.
-    Without, the longer one is taken as long as it brings the threshold down by at least 10 % for every row
-    that it delays a verdict.
+    Without any, every row counts by itself: a longer debounce would let a lower threshold keep the budget,
+    but nothing tells how many short events that would cost.
 
     The one that looks best on some rows owes a part of that to chance, and its threshold on the same rows
     would be too low. So it is chosen on the earlier half of validation, and its threshold on the later. Where
@@ -137,10 +140,14 @@ def choose_debounce(
         budget: How many alarms of one machine are allowed.
         hold: The verdict's.
         seed: Of the resampling.
+        wanted: A debounce that was chosen already; None to choose one.
 
     Raises:
         TrainingError: There are too few normal rows to say anything.
     """
+    if wanted is not None:
+        chosen = None if wanted.k == wanted.n == 1 else wanted
+        return chosen, validation.budget_threshold(chosen, budget, seed=seed)
     plain = validation.budget_threshold(None, budget, seed=seed)
     earlier, later = validation.halves()
     try:
@@ -154,24 +161,14 @@ def choose_debounce(
 
 def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: int) -> Debounce | None:
     """The debounce that these rows speak for; one that they are too few for is not among those."""
+    if validation.normal.all():
+        return None
     first = validation.budget_threshold(None, budget, seed=seed)
     found: list[tuple[Debounce | None, BudgetThreshold]] = [(None, first)]
     for debounce in CANDIDATES:
         with suppress(TrainingError):
             found.append((debounce, validation.budget_threshold(debounce, budget, seed=seed)))
-    if not validation.normal.all():
-        return max(found, key=lambda pair: _f1(validation, pair[0], pair[1], hold))[0]
-    chosen, value = found[0][0], found[0][1].value
-    for longer, threshold in found[1:]:
-        if threshold.value > value * WORTH_A_ROW ** (_delay(longer) - _delay(chosen)):
-            break
-        chosen, value = longer, threshold.value
-    return chosen
-
-
-def _delay(debounce: Debounce | None) -> int:
-    """Rows above the threshold before the one that is flagged, at least."""
-    return 0 if debounce is None else debounce.k - 1
+    return max(found, key=lambda pair: _f1(validation, pair[0], pair[1], hold))[0]
 
 
 def _f1(validation: ValidationScores, debounce: Debounce | None, found: BudgetThreshold, hold: Hold) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge_runtime.bundle.metadata import Hold
+    from edge_runtime.bundle.metadata import Debounce, Hold
     from trainer.budget import AlarmBudget
     from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
@@ -45,6 +45,7 @@ class Plan:
         percentile: For the threshold by percentile.
         margin: What the percentile is multiplied with.
         hold: The verdict's.
+        debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
         recipe: Name of the recipe that the settings began with, for the record.
@@ -62,6 +63,7 @@ class Plan:
     percentile: float = DEFAULT_PERCENTILE
     margin: float = 1.0
     hold: Hold = DEFAULT_HOLD
+    debounce: Debounce | None = None
     per_machine: bool = False
     budget: AlarmBudget | None = None
     recipe: str = "best"
@@ -136,6 +138,7 @@ def run_fit(
             plan.budget,
             hold=plan.hold,
             seed=plan.settings.seed,
+            debounce=plan.debounce,
             per_machine=plan.per_machine,
         )
     validation = assess(data.val, detector, threshold)

@@ -171,20 +171,20 @@ def validation(seed: int, days: float, *, spikes: float = 0.0, labelled: bool = 
     return ValidationScores(scores.astype(np.float32), times, np.full(rows, "m"), normal)
 
 
-def test_lone_spikes_are_worth_a_debounce_and_smooth_noise_is_not_worth_a_long_one() -> None:
+def test_without_labels_every_row_counts_by_itself_unless_a_debounce_is_asked_for() -> None:
     budget = AlarmBudget.parse("1/day")
     spiky = validation(7, 1, spikes=0.003)
-    debounce, found = choose_debounce(spiky, budget, Hold(), seed=0)
-    assert debounce is not None
-    assert found.value < 0.6 * spiky.budget_threshold(None, budget, seed=0).value
-    smooth = validation(8, 2)
-    scores = np.convolve(smooth.scores, np.ones(30) / 30, "same").astype(np.float32)
-    assert choose_debounce(replace(smooth, scores=scores), budget, Hold(), seed=0)[0] is None
+    plain = spiky.budget_threshold(None, budget, seed=0)
+    assert choose_debounce(spiky, budget, Hold(), seed=0) == (None, plain)
+    debounce, found = choose_debounce(spiky, budget, Hold(), seed=0, wanted=Debounce(2, 3))
+    assert debounce == Debounce(2, 3)
+    assert found.value < 0.6 * plain.value
+    assert choose_debounce(spiky, budget, Hold(), seed=0, wanted=Debounce(1, 1)) == (None, plain)
 
 
 def test_the_debounce_is_chosen_before_the_rows_that_its_threshold_comes_from() -> None:
     budget = AlarmBudget.parse("1/day")
-    rows = validation(7, 2, spikes=0.003)
+    rows = validation(7, 2, spikes=0.003, labelled=True)
     machines = np.array(["a", "b"])[np.random.default_rng(0).integers(0, 2, len(rows.scores))]
     rows = replace(rows, machines=machines)
     earlier, later = rows.halves()
@@ -231,14 +231,15 @@ def test_what_the_budget_promises_is_what_then_happens() -> None:
     budget = AlarmBudget.parse("2/day")
     inside, realised = [], []
     for run in range(12):
-        debounce, found = choose_debounce(validation(run, 2, spikes=0.003), budget, Hold(), seed=run)
+        debounce, found = choose_debounce(
+            validation(run, 2, spikes=0.003), budget, Hold(), seed=run, wanted=Debounce(2, 3)
+        )
         later = validation(1000 + run, 1, spikes=0.003)
         threshold = Threshold(found.value, "false_alarms", None, None, found.rows, debounce=debounce)
         flags = verdicts(later.scores, threshold, later.times, later.machines)
         alarms = len(stretches(later.times, later.machines, flags, join_ns=ALARM_JOIN_NS))
         realised.append(alarms)
         inside.append(found.low <= alarms <= found.high)
-        assert debounce is not None
     assert np.mean(inside) >= 0.75
     assert 0.5 <= np.mean(realised) <= 5
 

@@ -236,6 +236,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
             show_default=False,
         ),
     ] = None,
+    debounce: Annotated[
+        str | None,
+        typer.Option(
+            help="With --false-alarms: K,N flags a row when K of the last N are above the threshold. "
+            "[default: what is best on labelled validation, else 1,1]",
+            show_default=False,
+        ),
+    ] = None,
     per_machine: Annotated[
         bool,
         typer.Option(help="Give each machine with 2,000 normal validation rows or more its own threshold."),
@@ -279,7 +287,13 @@ def fit(  # noqa: PLR0913 - one parameter an option
 
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
-    from trainer.cli.pairs import parse_hold, parse_ranges, parse_sizes, parse_units  # noqa: PLC0415
+    from trainer.cli.pairs import (  # noqa: PLC0415
+        parse_debounce,
+        parse_hold,
+        parse_ranges,
+        parse_sizes,
+        parse_units,
+    )
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
@@ -303,6 +317,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
         "cap": cap,
         "average": average,
     }
+    if debounce is not None and false_alarms is None:
+        raise UsageError("goes with --false-alarms", where="--debounce")
+    given_debounce = None if debounce is None else parse_debounce(debounce)
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
@@ -334,6 +351,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,
         hold=how.hold if given_hold is None else given_hold,
+        debounce=given_debounce,
         per_machine=per_machine,
         recipe=named_recipe,
         budget=budget,
