@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,7 @@ class Plan:
         revision: Of the code, as `git_revision` finds it.
         plots: Whether to draw.
         register: Name under which to register the bundle's run; None for no registration.
+        champion: Whether the registered version gets the alias `champion`.
     """
 
     output: Path
@@ -73,6 +74,7 @@ class Plan:
     revision: str | None = None
     plots: bool = True
     register: str | None = None
+    champion: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
@@ -181,7 +183,9 @@ def run_fit(
     if plan.plots:
         results.draw(plan.output / "plots", data, detector)
     _track(tracker, results, plan, fitted)
-    return results
+    if plan.register is None:
+        return results
+    return replace(results, registered=tracker.register(plan.register, champion=plan.champion))
 
 
 def find_exporter() -> Callable[[Path, Path], str]:
@@ -272,5 +276,3 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
         tracker.log_folder(plan.output / "plots", "plots")
     tracker.log_file(results.bundle)
     tracker.log_file(plan.output / "metrics.json")
-    if plan.register is not None:
-        tracker.register(plan.register)

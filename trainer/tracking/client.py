@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from trainer.tracking.names import Store
 
-__all__ = ["answering", "make_client"]
+__all__ = ["UNKNOWN", "answering", "make_client"]
 
+# MLflow's error codes of what is not there.
+UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

@@ -7,17 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.tracking.client import answering, make_client
-from trainer.tracking.names import Source, Store
-from trainer.tracking.run import CHECKPOINT
+from trainer.tracking.client import UNKNOWN, answering, make_client
+from trainer.tracking.names import CHECKPOINT, Source, Store
+from trainer.tracking.registry import Registered, set_champion
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CHAMPION", "FetchedRun", "Promoted", "fetch_checkpoint", "promote"]
-
-CHAMPION = "champion"
-UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
+__all__ = ["FetchedRun", "fetch_checkpoint", "promote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,20 +60,7 @@ def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> Fetch
     return FetchedRun(folder, run_id, created.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
-@dataclass(frozen=True, slots=True)
-class Promoted:
-    """A version that has the alias now.
-
-    Attributes:
-        version: Its number.
-        before: The number of the one that had it; None where none had.
-    """
-
-    version: str
-    before: str | None
-
-
-def promote(name: str, version: str | None, tracking_uri: str | None) -> Promoted:
+def promote(name: str, version: str | None, tracking_uri: str | None) -> Registered:
     """Gives the alias `champion` to a version of a registered model.
 
     Args:
@@ -88,23 +72,16 @@ def promote(name: str, version: str | None, tracking_uri: str | None) -> Promote
         UsageError: There is no such model or version.
         TrainingError: The store does not answer.
     """
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
+    wanted = Source.parse(f"models:/{name}" + ("" if version is None else f"/{version}"))
+    if wanted.model != name:
+        raise UsageError("not the name of a registered model", where=repr(name), mend="give the name alone")
     store = _existing(tracking_uri, name)
     client = make_client(store)
     with answering(store):
-        wanted = f"models:/{name}" + ("" if version is None else f"/{version}")
-        found = _version(client, Source.parse(wanted))
+        found = _version(client, wanted)
         if found is None:
-            raise _unknown(wanted, store)
-        try:
-            before = str(client.get_model_version_by_alias(name, CHAMPION).version)
-        except MlflowException as error:
-            if error.error_code not in UNKNOWN:
-                raise
-            before = None
-        client.set_registered_model_alias(name, CHAMPION, found.version)
-    return Promoted(str(found.version), before)
+            raise _unknown(wanted.text, store)
+        return set_champion(client, name, str(found.version))
 
 
 def _existing(tracking_uri: str | None, wanted: str) -> Store:

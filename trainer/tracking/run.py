@@ -8,17 +8,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.tracking.client import answering, make_client
-from trainer.tracking.names import Store
+from trainer.tracking.client import UNKNOWN, answering, make_client
+from trainer.tracking.names import CHECKPOINT, Store
+from trainer.tracking.registry import Registered, register_run, set_champion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["CHECKPOINT", "NoTracker", "Tracker"]
+__all__ = ["NoTracker", "Tracker"]
 
-CHECKPOINT = "checkpoint"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 5.0
 # Of one request to the store.
@@ -57,7 +57,7 @@ class NoTracker:
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Nothing."""
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:  # noqa: ARG002 - as the tracker
+    def register(self, name: str, *, champion: bool = False) -> Registered:  # noqa: ARG002 - as the tracker
         """Nothing can be registered.
 
         Raises:
@@ -74,6 +74,7 @@ class Tracker:
         experiment: Made when it is not there.
         run_name: None for one of MLflow's.
         parent: The run that this one is shown under; None for none.
+        again: An ended run of the same store to go on with; a new one is started where that is gone.
         clock: Monotonic seconds.
 
     Raises:
@@ -88,12 +89,14 @@ class Tracker:
         run_name: str | None,
         *,
         parent: str | None = None,
+        again: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = Store.named(tracking_uri)
         self._experiment = experiment
         self._run_name = run_name
         self._parent = parent
+        self._again = again
         self._clock = clock
         self._client: Any = None
         self._pending: list[Any] = []
@@ -104,9 +107,7 @@ class Tracker:
     def __enter__(self) -> Tracker:  # noqa: PYI034 - final in effect
         self._client = make_client(self._store)
         with answering(self._store):
-            tags = {} if self._parent is None else {PARENT: self._parent}
-            run = self._client.create_run(self._experiment_id(), run_name=self._run_name, tags=tags)
-            self.run_id = run.info.run_id
+            self.run_id = self._reopened() or self._created()
         self._flushed = self._clock()
         return self
 
@@ -165,27 +166,34 @@ class Tracker:
         with answering(self._store):
             self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:
-        """Makes the run the newest version of a registered model, made when it is not there.
+    def register(self, name: str, *, champion: bool = False) -> Registered:
+        """Makes the run's checkpoint the newest version of a registered model, made when it is not there.
 
         Args:
             name: The model's.
-            artifact_path: What of the run's artifacts the version stands for.
-
-        Returns:
-            The version's number, from "1".
+            champion: Whether the version gets the alias `champion`.
         """
+        with answering(self._store):
+            made = register_run(self._client, name, str(self.run_id), CHECKPOINT)
+            return set_champion(self._client, name, made.version) if champion else made
+
+    def _reopened(self) -> str | None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-        with answering(self._store):
-            try:
-                self._client.create_registered_model(name)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact_path}"
-            version = self._client.create_model_version(name, source, run_id=self.run_id)
-        return str(version.version)
+        if self._again is None:
+            return None
+        try:
+            self._client.update_run(self._again, status="RUNNING")
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN:
+                raise
+            return None
+        return self._again
+
+    def _created(self) -> str:
+        tags = {} if self._parent is None else {PARENT: self._parent}
+        run = self._client.create_run(self._experiment_id(), run_name=self._run_name, tags=tags)
+        return str(run.info.run_id)
 
     def _experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
