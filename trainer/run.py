@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "find_exporter", "run_fit"]
+__all__ = ["Plan", "find_exporter", "make_folder", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -112,7 +112,7 @@ def run_fit(
     _known(plan.units, data, "--unit")
     _known(plan.physical_ranges, data, "--physical-range")
     export = find_exporter()
-    _make(plan.output / "plots")
+    make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
 
     def epoch_done(epoch: Epoch) -> None:
@@ -252,7 +252,12 @@ def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None
             )
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

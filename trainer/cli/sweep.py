@@ -1,0 +1,214 @@
+"""`edge-train sweep`: many ways to train, tried on validation; the best of them trained for good."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from trainer.cli.fit import DeviceChoice, ModelChoice
+from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+    Experiment,
+    Mlflow,
+    TrackingUri,
+)
+
+if TYPE_CHECKING:
+    from trainer.fit import Epoch
+    from trainer.sweep import SweepResults, Tried, Watcher
+    from trainer.tracking import NoTracker, Tracker
+
+__all__ = ["sweep"]
+
+# As a shell says of a program that SIGINT ended.
+INTERRUPTED = 130
+# What a sweep's trials have in common, and 'fit' has an option for.
+SAME = ("epochs", "batch_size", "learning_rate", "patience", "seed")
+
+
+class GoalChoice(StrEnum):
+    """What a trial is judged by."""
+
+    AUTO = "auto"
+    F1 = "f1"
+    FAULTS = "faults"
+
+
+def sweep(  # noqa: PLR0913 - one parameter an option
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the trials, sweep.json and the best fit.")
+    ] = Path("build/sweep"),
+    trials: Annotated[int, typer.Option(help="Trials in all, those before --resume among them.")] = 20,
+    timeout: Annotated[
+        str | None,
+        typer.Option(help="Begin no trial after this time, such as 10m.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the sweep in --output, under the same options.")
+    ] = False,
+    goal: Annotated[
+        GoalChoice,
+        typer.Option(
+            help="f1: of the verdict in every other block of labelled validation, with the threshold of the "
+            "blocks between. faults: average precision on normal validation rows with faults put into them. "
+            "auto: f1 where there are labels enough."
+        ),
+    ] = GoalChoice.AUTO,
+    model: Annotated[
+        list[ModelChoice] | None,
+        typer.Option(
+            help="A kind to try; may be repeated. [default: autoencoder, variational, linear, pca]",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.")] = 100,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Rows of a training step. [default: as for 'fit']", show_default=False),
+    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without a gain of 0.2 % in validation loss before stopping.")
+    ] = 10,
+    device: Annotated[
+        DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
+    ] = DeviceChoice.AUTO,
+    seed: Annotated[int, typer.Option(help="Decides what is tried, and every training's choices.")] = 0,
+    sensor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
+        ),
+    ] = None,
+    time_column: Annotated[
+        str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
+    ] = None,
+    machine_column: Annotated[
+        str | None,
+        typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
+    ] = None,
+    mlflow: Mlflow = True,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "edge-detect",
+    register: Annotated[
+        str | None,
+        typer.Option(help="Register the best fit under this name with MLflow.", show_default=False),
+    ] = None,
+) -> None:
+    """Try models, widths, scalers, noise, smoothing and calibrations on validation; train the best for good.
+
+    Ctrl-C ends it with what was found so far, and --resume goes on from there.
+    """
+    import shlex  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from edge_runtime.errors import MissingExtraError, UsageError  # noqa: PLC0415
+    from edge_runtime.timeparse import parse_duration  # noqa: PLC0415
+
+    if register is not None and not mlflow:
+        raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
+    seconds = None if timeout is None else parse_duration(timeout) / 1e9
+    if not data.is_dir():
+        raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+    try:
+        import optuna  # noqa: F401, PLC0415
+        import pandas  # noqa: F401, ICN001, PLC0415
+        import torch  # noqa: F401, PLC0415
+    except ImportError:
+        raise MissingExtraError("a sweep", "workstation") from None
+
+    from trainer.data import Columns, read_training_data  # noqa: PLC0415
+    from trainer.provenance import git_revision  # noqa: PLC0415
+    from trainer.settings import Settings  # noqa: PLC0415
+    from trainer.sweep import SweepPlan, run_sweep  # noqa: PLC0415
+    from trainer.sweep.results import options_of  # noqa: PLC0415
+    from trainer.sweep.space import MODELS  # noqa: PLC0415
+    from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
+
+    plan = SweepPlan(
+        output=output,
+        settings=Settings(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            patience=patience,
+            seed=seed,
+            device=device.value,
+        ),
+        models=tuple(kind.value for kind in model) if model else MODELS,
+        trials=trials,
+        timeout=seconds,
+        goal=goal.value,
+        resume=resume,
+        revision=git_revision(),
+        register=register,
+    )
+    table = read_training_data(data, Columns(tuple(sensor or ()), time_column, machine_column, label_column))
+
+    def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker | NoTracker:
+        return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
+
+    results = run_sweep(table, plan, track, _watcher(trials))
+    defaults = asdict(Settings())
+    same: dict[str, object] = {
+        **{name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]},
+        "time-column": time_column,
+        "machine-column": machine_column,
+        "label-column": label_column,
+    }
+    words = ["edge-train", "fit", "--data", str(data)]
+    words += [word for name in sensor or [] for word in ("--sensor", name)]
+    if results.best is not None:
+        words += options_of({**same, **results.best.parameters})
+    _report(results, shlex.join(words), trials)
+
+
+def _watcher(trials: int) -> Watcher:
+    """A line a trial on standard error, and on a terminal the epochs of the one that is running."""
+    import sys  # noqa: PLC0415
+
+    from trainer.sweep import Watcher  # noqa: PLC0415
+
+    live = sys.stderr.isatty()
+
+    def on_trial(trial: Tried, best: Tried | None) -> None:
+        sys.stderr.write(("\r\033[K" if live else "") + trial.line(trials, best) + "\n")
+
+    def on_epoch(number: int, epoch: Epoch) -> None:
+        if live:
+            what = f"trial {number:>3} of {trials}" if number else "the best, once more"
+            sys.stderr.write(f"\r\033[K{what}: epoch {epoch.number}, loss {epoch.val_loss:.6f} …")
+            sys.stderr.flush()
+
+    return Watcher(on_trial, on_epoch)
+
+
+def _report(results: SweepResults, again: str, trials: int) -> None:
+    """The end of the command's output.
+
+    Args:
+        results: What was found.
+        again: The command that trains the best once more.
+        trials: How many there were to be.
+    """
+    import sys  # noqa: PLC0415
+
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+    typer.echo(results.table())
+    typer.echo(f"\nall of it: {results.output / 'sweep.json'}")
+    if results.interrupted:
+        done = len(results.tried)
+        trains = f", --resume --trials {done} trains the best of these" if results.best else ""
+        typer.echo(f"Interrupted after {done} trials: --resume goes on to {trials}{trains}.")
+        raise typer.Exit(INTERRUPTED)
+    if results.fit is not None:
+        typer.echo(f"the best again: {again}\n\n{results.fit.table()}")

@@ -1,0 +1,174 @@
+"""What a sweep makes as large as it can, from train and validation alone.
+
+Losses of differently scaled rows cannot be compared, verdicts and rankings can. Where validation is labelled
+that is the F1 of the verdict in every other block of time, with the threshold of the blocks between. Where it
+is not, faults are put into normal validation rows, and it is the average precision of the scores: the mean
+precision over all recalls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+
+from edge_runtime.errors import TrainingError
+from trainer.blocks import HOUR_NS, time_blocks
+from trainer.calibrate import calibrate, verdicts
+from trainer.injected import inject
+from trainer.ranking import ranking
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from trainer.data import Split, TrainingData
+    from trainer.detector import Detector
+    from trainer.sweep.space import Candidate
+
+__all__ = ["GoalName", "HeldOutF1", "InjectedFaults", "Objective", "choose_objective"]
+
+GoalName = Literal["auto", "f1", "faults"]
+# As many at least, so that both halves see all of what validation holds.
+LEAST_BLOCKS = 20
+SECOND_NS = 1_000_000_000
+
+
+class Objective(Protocol):
+    """A figure of a trained detector, the larger the better."""
+
+    @property
+    def name(self) -> str:
+        """Of the figure, as it is recorded."""
+        ...
+
+    @property
+    def what(self) -> str:
+        """The same for people."""
+        ...
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it depends on threshold and hold."""
+        ...
+
+    def figure(self, detector: Detector, candidate: Candidate) -> float:
+        """Between 0 and 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutF1:
+    """F1 of the verdict in every other block of validation, its threshold from the blocks between.
+
+    Attributes:
+        split: Finite rows, by machine and time.
+        labels: [rows] whether the row is anomalous.
+        held_out: [rows] whether the row is in a block that is judged.
+    """
+
+    split: Split
+    labels: NDArray[np.bool_]
+    held_out: NDArray[np.bool_]
+    name: str = "held_out_f1"
+    what: str = "F1 in every other block of validation, with the threshold of the blocks between"
+    calibrated: bool = True
+
+    @staticmethod
+    def of(val: Split) -> HeldOutF1 | None:
+        """None where one of the halves lacks labelled anomalies, or normal rows."""
+        if val.labels is None or not val.finite.any():
+            return None
+        order = np.lexsort((val.times, val.machines))
+        order = order[val.finite[order]]
+        split, labels = _part(val, order), val.labels[order]
+        blocks, seconds = time_blocks(split.times, split.machines)
+        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / LEAST_BLOCKS))
+        if 0 < length < HOUR_NS:
+            blocks, _ = time_blocks(split.times, split.machines, length)
+        held_out: NDArray[np.bool_] = blocks % 2 == 1
+        for half in (held_out, ~held_out):
+            if not labels[half].any() or labels[half].all():
+                return None
+        return HeldOutF1(split, labels, held_out)
+
+    def figure(self, detector: Detector, candidate: Candidate) -> float:
+        """F1 on the held-out blocks."""
+        split, judged = self.split, self.held_out
+        scores = detector.score_table(split.values, split.times, split.machines)
+        threshold = calibrate(
+            "percentile",
+            scores[~judged],
+            self.labels[~judged],
+            percentile=candidate.percentile,
+            hold=candidate.hold,
+        )
+        flagged = verdicts(scores, threshold, split.times, split.machines)[judged]
+        truth = self.labels[judged]
+        return float(2 * (flagged & truth).sum() / (flagged.sum() + truth.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class InjectedFaults:
+    """Average precision of the scores on normal rows with faults of single sensors in them.
+
+    Attributes:
+        split: Finite rows, by machine and time.
+        labels: [rows] whether a fault was put into the row.
+    """
+
+    split: Split
+    labels: NDArray[np.bool_]
+    name: str = "injected_average_precision"
+    what: str = "average precision on normal validation rows with faults put into them"
+    calibrated: bool = False
+
+    @staticmethod
+    def of(data: TrainingData) -> InjectedFaults:
+        """Faults in validation, by the sensors' standard deviations in train.
+
+        Raises:
+            TrainingError: No run of normal rows is long enough.
+        """
+        broken = inject(data.val, data.train.normal_values, None).split
+        kept = broken.finite
+        if data.val.labels is not None:  # what was anomalous before says nothing of the faults
+            kept = kept & ~data.val.labels[np.lexsort((data.val.times, data.val.machines))]
+        split = _part(broken, kept)
+        labels = np.zeros(len(split), np.bool_) if split.labels is None else split.labels
+        return InjectedFaults(split, labels)
+
+    def figure(self, detector: Detector, candidate: Candidate) -> float:  # noqa: ARG002 - as the protocol
+        """Average precision."""
+        split = self.split
+        scores = detector.score_table(split.values, split.times, split.machines)
+        return ranking(scores, self.labels)[1] or 0.0
+
+
+def choose_objective(data: TrainingData, wanted: GoalName) -> Objective:
+    """The objective: by labels where validation has enough of them, else by injected faults.
+
+    Raises:
+        TrainingError: "f1" was wanted, and there are no labels for it; or no fault can be put in.
+    """
+    labelled = None if wanted == "faults" else HeldOutF1.of(data.val)
+    if labelled is not None:
+        return labelled
+    if wanted == "f1":
+        raise TrainingError(
+            "both halves of validation need labelled anomalies",
+            where=str(data.val.path),
+            mend="label some, or use --goal faults",
+        )
+    return InjectedFaults.of(data)
+
+
+def _part(split: Split, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Split:
+    return type(split)(
+        split.path,
+        split.times[rows],
+        split.machines[rows],
+        split.values[rows],
+        None if split.labels is None else split.labels[rows],
+        None if split.kinds is None else split.kinds[rows],
+    )

@@ -1,0 +1,161 @@
+"""What a sweep found, for the screen and for sweep.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from trainer.rows import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from trainer.results import Results
+
+__all__ = ["SweepResults", "Tried", "options_of"]
+
+SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A trial that ended.
+
+    Attributes:
+        number: From 1.
+        figure: The objective's; None where it failed.
+        parameters: What it tried, by name.
+        seconds: How long it took.
+        error: Why it failed; None where it did not.
+    """
+
+    number: int
+    figure: float | None
+    parameters: Mapping[str, Any]
+    seconds: float
+    error: str | None = None
+
+    def line(self, of: int, best: Tried | None) -> str:
+        """For people: number, figure, parameters and the best so far."""
+        figure = "failed" if self.figure is None else f"{self.figure:.4f}"
+        so_far = "" if best is None else f"best {best.figure:.4f} (trial {best.number})"
+        shown = self.error or " ".join(f"{name}={value}" for name, value in self.parameters.items())
+        return f"trial {self.number:>3} of {of}  {figure}  {so_far}  {self.seconds:.1f} s  {shown}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResults:
+    """A sweep so far.
+
+    Attributes:
+        output: The sweep's folder.
+        objective: Name of the figure.
+        what: The same for people.
+        terms: What the figures depend on.
+        tried: Every trial that ended.
+        importance: As `Trials.importance` gives it, for the best trial's kind of model.
+        fit: The best settings, trained for good; None where the sweep was broken off before.
+        interrupted: Whether it was broken off.
+    """
+
+    output: Path
+    objective: str
+    what: str
+    terms: Mapping[str, Any]
+    tried: tuple[Tried, ...]
+    importance: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    fit: Results | None = None
+    interrupted: bool = False
+
+    @property
+    def best(self) -> Tried | None:
+        """The first of those with the largest figure; None where none has any."""
+        return next(iter(self.ranked), None)
+
+    @property
+    def ranked(self) -> list[Tried]:
+        """Those with a figure, the best first."""
+        return sorted(
+            (trial for trial in self.tried if trial.figure is not None),
+            key=lambda trial: (-(trial.figure or 0.0), trial.number),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What sweep.json holds."""
+        return {
+            "objective": self.objective,
+            "what": self.what,
+            "terms": dict(self.terms),
+            "interrupted": self.interrupted,
+            "best": None if self.best is None else _as_dict(self.best),
+            "importance": {name: dict(parts) for name, parts in self.importance.items()},
+            "fit": None
+            if self.fit is None
+            else {
+                "folder": str(self.fit.output),
+                "digest": self.fit.digest,
+                "test": self.fit.test.metrics,
+                "mlflow_run_id": self.fit.run_id,
+            },
+            "trials": [_as_dict(trial) for trial in self.tried],
+        }
+
+    def write(self, path: Path) -> None:
+        """Writes sweep.json, whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        with replacing(path) as stream:
+            stream.write(text.encode())
+
+    def table(self) -> str:
+        """For people: the best trials, and what mattered."""
+        best, ranked = self.best, self.ranked[:SHOWN]
+        if best is None:
+            return f"No trial has a figure, of {len(self.tried)}."
+        names = list(dict.fromkeys(name for trial in ranked for name in trial.parameters))
+        rows = [["trial", "figure", *names, "seconds"]]
+        for trial in ranked:
+            values = [_shown(trial.parameters[name]) if name in trial.parameters else "" for name in names]
+            rows.append([str(trial.number), f"{trial.figure:.4f}", *values, f"{trial.seconds:.1f}"])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        failed = sum(trial.figure is None for trial in self.tried)
+        lines = [
+            f"The best {len(ranked)} of {len(self.tried)} trials"
+            + (f", {failed} of which failed" if failed else "")
+            + f", by {self.what}",
+            *("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows),
+        ]
+        for i, (group, found) in enumerate(self.importance.items()):
+            parts = ", ".join(f"{name} {part:.0%}" for name, part in found.items())
+            of = "all trials" if group == "all" else f"the {group} models"
+            lines += [*([] if i else [""]), f"What the figures of {of} differ by: {parts}"]
+        return "\n".join(lines)
+
+
+def options_of(parameters: Mapping[str, Any]) -> list[str]:
+    """The options with which `edge-train fit` trains the same."""
+    words = []
+    for name, value in parameters.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return words
+
+
+def _as_dict(trial: Tried) -> dict[str, Any]:
+    return {
+        "number": trial.number,
+        "figure": trial.figure,
+        "parameters": dict(trial.parameters),
+        "seconds": trial.seconds,
+        "error": trial.error,
+    }
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value is None else str(value)

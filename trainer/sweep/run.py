@@ -1,0 +1,240 @@
+"""One sweep from data to the best detector: trials, each a run in MLflow, and a normal fit at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.fit import Epoch, Settings, fit
+from trainer.provenance import data_digest
+from trainer.run import Plan, find_exporter, make_folder, run_fit
+from trainer.sweep.objective import choose_objective
+from trainer.sweep.results import SweepResults, Tried
+from trainer.sweep.space import HOLDS, MODELS, SPACE, candidate
+from trainer.sweep.trials import Trials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from trainer.data import TrainingData
+    from trainer.results import Results
+    from trainer.sweep.objective import GoalName, Objective
+    from trainer.tracking import NoTracker, Tracker
+
+__all__ = ["SweepPlan", "Track", "Watcher", "run_sweep"]
+
+
+class Track(Protocol):
+    """Makes the tracker of one run."""
+
+    def __call__(
+        self, name: str, *, parent: str | None = None, again: str | None = None
+    ) -> Tracker | NoTracker:
+        """As for `Tracker`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepPlan:
+    """What to try, and for how long.
+
+    Attributes:
+        output: Folder of trials.db, sweep.json and best/.
+        settings: What the trials have in common.
+        models: Kinds of model to choose from.
+        trials: How many in all, those before a resumption among them.
+        timeout: Seconds after which no trial is begun; None for no limit. The first is always begun.
+        goal: What to make large; "auto" goes by whether validation is labelled.
+        resume: Whether to go on with the sweep in the folder.
+        revision: Of the code, as `git_revision` finds it.
+        register: Name under which to register the best fit; None for no registration.
+        plots: Whether to draw the best fit.
+    """
+
+    output: Path
+    settings: Settings = field(default_factory=Settings)
+    models: tuple[str, ...] = MODELS
+    trials: int = 20
+    timeout: float | None = None
+    goal: GoalName = "auto"
+    resume: bool = False
+    revision: str | None = None
+    register: str | None = None
+    plots: bool = True
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise UsageError(f"{self.trials} is out of range", where="--trials")
+        if self.timeout is not None and not self.timeout > 0:
+            raise UsageError("no time at all", where="--timeout")
+        if not self.models or len(set(self.models)) < len(self.models):
+            raise UsageError("name each kind once", where="--model")
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who is told how far it is.
+
+    Attributes:
+        on_trial: Called after each trial, with the best so far; None while there is none.
+        on_epoch: Called after each epoch of a trial, with its number; number 0 is the final fit.
+        clock: Monotonic seconds.
+    """
+
+    on_trial: Callable[[Tried, Tried | None], None] = lambda _trial, _best: None
+    on_epoch: Callable[[int, Epoch], None] = lambda _number, _epoch: None
+    clock: Callable[[], float] = time.monotonic
+
+
+class _FailedTrial(Exception):  # noqa: N818 - it ends one trial, not the sweep
+    """A trial that cannot be trained; its run is marked as failed."""
+
+
+def run_sweep(data: TrainingData, plan: SweepPlan, track: Track, watcher: Watcher) -> SweepResults:
+    """Tries settings one after another, then trains the best of them as `edge-train fit` would.
+
+    What is kept after every trial is enough to go on from there. An interruption by the keyboard ends the
+    sweep, and the results say so.
+
+    Args:
+        data: As `read_training_data` gave it; the test split is looked at by the final fit alone.
+        plan: What to try.
+        track: Makes the trackers: of the sweep, and of each run under it.
+        watcher: Who is told how far it is.
+
+    Raises:
+        UsageError: The folder holds another sweep, or none to go on with.
+        TrainingError: No trial could be trained, or the data does not allow it.
+    """
+    find_exporter()
+    objective = choose_objective(data, plan.goal)
+    make_folder(plan.output)
+    terms = _terms(data, plan, objective)
+    trials = Trials(
+        plan.output,
+        terms,
+        models=plan.models,
+        calibrated=objective.calibrated,
+        seed=plan.settings.seed,
+        resume=plan.resume,
+    )
+    with track("sweep", again=trials.run_id) as tracker:
+        if trials.run_id != tracker.run_id:
+            tracker.log_params(terms)
+            trials.run_id = tracker.run_id
+        sweep = _Sweep(data, plan, objective, terms, trials, track, watcher, tracker.run_id)
+        try:
+            sweep.try_all()
+            results = replace(sweep.results(), fit=sweep.fit_best())
+        except KeyboardInterrupt:
+            results = replace(sweep.results(), interrupted=True)
+        best = results.best
+        if best is not None:
+            results = replace(results, importance=trials.importance(best.parameters["model"]))
+            tracker.log_metrics({objective.name: best.figure or 0.0, "trials": len(results.tried)})
+        results.write(plan.output / "sweep.json")
+        tracker.log_file(plan.output / "sweep.json")
+    return results
+
+
+@dataclass(frozen=True, slots=True)
+class _Sweep:
+    data: TrainingData
+    plan: SweepPlan
+    objective: Objective
+    terms: dict[str, Any]
+    trials: Trials
+    track: Track
+    watcher: Watcher
+    run_id: str | None
+
+    def results(self) -> SweepResults:
+        """So far."""
+        return SweepResults(
+            output=self.plan.output,
+            objective=self.objective.name,
+            what=self.objective.what,
+            terms=self.terms,
+            tried=self.trials.tried,
+        )
+
+    def try_all(self) -> None:
+        """Trials until there are as many as planned, or the time is over."""
+        watcher, timeout = self.watcher, self.plan.timeout
+        began, first = watcher.clock(), len(self.trials.tried) + 1
+        for number in range(first, self.plan.trials + 1):
+            start = watcher.clock()
+            if number > first and timeout is not None and start - began >= timeout:
+                return
+            trial, chosen = self.trials.begin()
+            try:
+                found = self._try_one(number, chosen)
+            except KeyboardInterrupt:
+                self.trials.break_off(trial)
+                raise
+            self.trials.end(trial, found, watcher.clock() - start)
+            results = self.results()
+            watcher.on_trial(results.tried[-1], results.best)
+
+    def fit_best(self) -> Results:
+        """The best settings, trained and exported as by `edge-train fit`."""
+        best = self.results().best
+        if best is None:
+            raise TrainingError(
+                f"none of {len(self.trials.tried)} trials could be trained",
+                where=str(self.plan.output),
+                mend="see the reasons above, and try one of them with 'edge-train fit'",
+            )
+        chosen = candidate(best.parameters, self.plan.settings)
+        plan = Plan(
+            output=self.plan.output / "best",
+            settings=chosen.settings,
+            percentile=chosen.percentile,
+            hold=chosen.hold,
+            recipe="sweep",
+            revision=self.plan.revision,
+            register=self.plan.register,
+            plots=self.plan.plots,
+        )
+        with self.track("best", parent=self.run_id) as tracker:
+            return run_fit(self.data, plan, tracker, lambda epoch: self.watcher.on_epoch(0, epoch))
+
+    def _try_one(self, number: int, chosen: dict[str, Any]) -> float | str:
+        """A trial's figure, or why it has none."""
+        try:
+            with self.track(f"trial {number}", parent=self.run_id) as tracker:
+                tracker.log_params(chosen)
+                figure = self._figure(number, chosen)
+                tracker.log_metrics({self.objective.name: figure})
+        except _FailedTrial as failure:
+            return str(failure)
+        return figure
+
+    def _figure(self, number: int, chosen: dict[str, Any]) -> float:
+        try:
+            way = candidate(chosen, self.plan.settings)
+            fitted = fit(self.data, way.settings, lambda epoch: self.watcher.on_epoch(number, epoch))
+            return self.objective.figure(fitted.detector, way)
+        except (TrainingError, UsageError) as error:
+            raise _FailedTrial(str(error)) from None
+
+
+def _terms(data: TrainingData, plan: SweepPlan, objective: Objective) -> dict[str, Any]:
+    """What figures depend on, apart from what is tried."""
+    settings = plan.settings
+    return {
+        "data": data_digest([data.train.path, data.val.path]),
+        "sensors": ",".join(data.sensors),
+        "objective": objective.name,
+        "models": ",".join(plan.models),
+        "seed": settings.seed,
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate,
+        "patience": settings.patience,
+        "space": hashlib.sha256(repr((SPACE, HOLDS)).encode()).hexdigest()[:16],
+    }
