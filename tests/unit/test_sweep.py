@@ -1,0 +1,280 @@
+"""`edge-train sweep`: what trials are judged by, going on after an interruption, and the best fit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import typer.main
+from sklearn.metrics import f1_score
+from support.history import write_history
+
+from edge_runtime.bundle.load import load_bundle
+from edge_runtime.bundle.metadata import Hold
+from edge_runtime.errors import InputError, TrainingError, UsageError
+from trainer.cli import app
+from trainer.cli.pairs import parse_hold
+from trainer.data import Columns, Split, TrainingData, read_training_data
+from trainer.fit import Settings, fit
+from trainer.sweep import SweepPlan, SweepResults, Tried, Watcher, run_sweep
+from trainer.sweep.objective import HeldOutF1, InjectedFaults, choose_objective
+from trainer.sweep.results import options_of
+from trainer.sweep.space import HOLDS, MODELS, SPACE, Candidate, candidate, starts
+from trainer.tracking import NoTracker, Tracker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CLOSED = ("linear", "pca")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_history(tmp_path_factory.mktemp("history"), train=1600, val=1600, test=800)
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> TrainingData:
+    return read_training_data(folder, Columns())
+
+
+def unlabelled(data: TrainingData) -> TrainingData:
+    val = data.val
+    return replace(data, val=Split(val.path, val.times, val.machines, val.values, None, None))
+
+
+def untracked(_name: str, *, parent: str | None = None, again: str | None = None) -> NoTracker:
+    assert parent is again is None
+    return NoTracker()
+
+
+def sweep(data: TrainingData, output: Path, *, watcher: Watcher | None = None, **plan: Any) -> SweepResults:
+    wanted = SweepPlan(**{"output": output, "models": CLOSED, "plots": False, **plan})
+    return run_sweep(data, wanted, untracked, watcher or Watcher())
+
+
+def found(results: SweepResults) -> list[tuple[Any, ...]]:
+    return [(trial.number, trial.figure, trial.parameters) for trial in results.tried]
+
+
+def interrupt_after(number: int) -> Callable[[Tried, Tried | None], None]:
+    def on_trial(trial: Tried, _best: Tried | None) -> None:
+        if trial.number == number:
+            raise KeyboardInterrupt
+
+    return on_trial
+
+
+def test_the_held_out_f1_takes_its_threshold_from_the_blocks_between(data: TrainingData) -> None:
+    objective = HeldOutF1.of(data.val)
+    assert objective is not None
+    judged, split = objective.held_out, objective.split
+    assert 0.4 < judged.mean() < 0.6
+    for machine in ("press-1", "press-2"):
+        own = judged[split.machines == machine]
+        assert (np.diff(split.times[split.machines == machine]) > 0).all()
+        assert 4 <= np.abs(np.diff(own.astype(int))).sum() <= 20  # blocks of time, not single rows
+    detector = fit(data, Settings(model="linear")).detector
+    scores = detector.score_table(split.values, split.times, split.machines)
+    threshold = np.percentile(scores[~judged & ~objective.labels].astype(float), 97)
+    wanted = f1_score(objective.labels[judged], scores[judged] > threshold)
+    way = Candidate(Settings(), percentile=97, hold=Hold())
+    assert objective.figure(detector, way) == pytest.approx(wanted)
+    assert objective.figure(detector, replace(way, percentile=50.0)) < wanted
+
+
+def test_without_labels_faults_are_put_into_validation(data: TrainingData) -> None:
+    objective = choose_objective(unlabelled(data), "auto")
+    assert isinstance(objective, InjectedFaults)
+    share = objective.labels.mean()
+    assert 0.2 < share < 0.4
+    way = Candidate(Settings())
+    good = objective.figure(fit(data, Settings(model="linear")).detector, way)
+    blind = objective.figure(fit(data, Settings(model="linear", whiten=False, average=0.02)).detector, way)
+    assert 2 * share < good <= 1
+    assert blind < good
+    labelled = choose_objective(data, "faults")
+    assert isinstance(labelled, InjectedFaults)
+    assert data.val.labels is not None
+    assert len(labelled.split) == (~data.val.labels).sum()
+    with pytest.raises(TrainingError, match="both halves of validation need labelled anomalies"):
+        choose_objective(unlabelled(data), "f1")
+
+
+def test_a_sweep_ends_with_the_best_trained_as_a_normal_fit(data: TrainingData, tmp_path: Path) -> None:
+    results = sweep(data, tmp_path / "sweep", trials=12)
+    assert [trial.number for trial in results.tried] == list(range(1, 13))
+    best = results.best
+    assert best is not None
+    assert best.figure == max(trial.figure or 0 for trial in results.tried)
+    # It began with the recipes, so it is no worse than these.
+    assert [trial.parameters for trial in results.tried[:2]] == starts(CLOSED, calibrated=True)
+    assert results.fit is not None
+    threshold = load_bundle(tmp_path / "sweep" / "best" / "bundle.onnx").metadata.threshold
+    assert threshold.quantile == pytest.approx(best.parameters["percentile"] / 100)
+    assert threshold.hold == HOLDS[best.parameters["hold"]]
+
+    written = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
+    assert written["best"]["number"] == best.number
+    assert len(written["trials"]) == 12
+    assert written["fit"]["digest"] == results.fit.digest
+    assert written["fit"]["test"]["f1"] == results.fit.test.metrics["f1"]
+    assert sum(written["importance"]["all"].values()) == pytest.approx(1, abs=0.01)
+    lines = results.table().splitlines()
+    assert lines[0].startswith("The best 10 of 12 trials, by F1 in every other block of validation")
+    assert [line.split()[0] for line in lines[2:12]] == [str(trial.number) for trial in results.ranked[:10]]
+
+
+def test_an_interrupted_sweep_goes_on_as_if_it_had_not_been(data: TrainingData, tmp_path: Path) -> None:
+    whole = sweep(data, tmp_path / "whole", trials=13)
+    plan = SweepPlan(output=tmp_path / "parts", models=CLOSED, plots=False, trials=13)
+
+    def broken_off(name: str, *, parent: str | None = None, again: str | None = None) -> NoTracker:
+        if name == "trial 1":
+            raise KeyboardInterrupt
+        return untracked(name, parent=parent, again=again)
+
+    broken = run_sweep(data, plan, broken_off, Watcher())
+    assert (broken.interrupted, broken.tried, broken.fit, broken.best) == (True, (), None, None)
+    assert broken.table() == "No trial has a figure, of 0."
+    plan = replace(plan, resume=True)
+    broken = run_sweep(data, plan, untracked, Watcher(on_trial=interrupt_after(11)))
+    assert (broken.interrupted, found(broken)) == (True, found(whole)[:11])
+    assert json.loads((tmp_path / "parts" / "sweep.json").read_text())["interrupted"] is True
+    ended = run_sweep(data, plan, untracked, Watcher())
+    assert not ended.interrupted
+    assert found(ended) == found(whole)
+    assert ended.fit is not None
+    assert whole.fit is not None
+    assert ended.fit.digest == whole.fit.digest
+
+
+def test_the_test_split_decides_nothing(data: TrainingData, tmp_path: Path) -> None:
+    test = data.test
+    others = replace(data, test=replace(test, values=test.values[::-1] * 2, labels=None))
+    ours, theirs = (sweep(which, tmp_path / name, trials=3) for name, which in (("a", data), ("b", others)))
+    assert found(ours) == found(theirs)
+
+
+def test_a_sweep_is_gone_on_with_under_the_same_terms_alone(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no sweep to go on with; leave out --resume"):
+        sweep(data, tmp_path, resume=True)
+    sweep(data, tmp_path, trials=1)
+    with pytest.raises(UsageError, match="there is a sweep already; go on with it by --resume"):
+        sweep(data, tmp_path)
+    with pytest.raises(UsageError, match="begun with another seed .0, now 1."):
+        sweep(data, tmp_path, resume=True, settings=Settings(seed=1))
+    with pytest.raises(UsageError, match="begun with another models"):
+        sweep(data, tmp_path, resume=True, models=("linear",))
+    with pytest.raises(UsageError, match="begun with another objective"):
+        sweep(data, tmp_path, resume=True, goal="faults")
+    (tmp_path / "trials.db").write_bytes(b"nothing of the kind" * 100)
+    with pytest.raises(InputError, match="not the trials of a sweep"):
+        sweep(data, tmp_path, resume=True)
+
+
+def test_a_trial_that_fails_does_not_end_the_sweep(data: TrainingData, tmp_path: Path) -> None:
+    hopeless = Settings(learning_rate=1e30, epochs=1)
+    said: list[str] = []
+    watcher = Watcher(on_trial=lambda trial, best: said.append(trial.line(2, best)))
+    results = sweep(
+        data,
+        tmp_path / "a",
+        trials=2,
+        models=("autoencoder", "linear"),
+        settings=hopeless,
+        watcher=watcher,
+    )
+    assert [trial.figure is None for trial in results.tried] == [True, False]
+    assert "the loss is not finite" in said[0]
+    assert "best" in said[1]
+    assert results.best == results.tried[1]
+    assert "of 2 trials, 1 of which failed" in results.table()
+    with pytest.raises(TrainingError, match="none of 1 trials could be trained"):
+        sweep(data, tmp_path / "b", trials=1, models=("autoencoder",), settings=hopeless)
+
+
+def test_no_trial_is_begun_when_the_time_is_over(data: TrainingData, tmp_path: Path) -> None:
+    ticks = count(step=40.0)
+    results = sweep(data, tmp_path, trials=9, timeout=130.0, watcher=Watcher(clock=lambda: next(ticks)))
+    assert len(results.tried) == 2  # begun at 40 and at 120
+    assert results.fit is not None
+
+
+def test_what_is_tried_can_be_trained_by_the_fit_command() -> None:
+    fit_command = typer.main.get_command(app).commands["fit"]  # type: ignore[attr-defined]
+    options = {option for each in fit_command.params for option in each.opts + each.secondary_opts}
+    for point in starts(MODELS, calibrated=True):
+        words = options_of(point)
+        assert {word for word in words if word.startswith("--")} <= options
+        assert words[:2] == ["--model", point["model"]]
+        for dimension in SPACE:
+            if dimension.options and dimension.name in point:
+                assert point[dimension.name] in dimension.options
+    assert {text: parse_hold(text) for text in HOLDS} == HOLDS
+    way = candidate({"model": "autoencoder", "widths": "9,2,9", "average": None}, Settings(epochs=3))
+    assert way.settings == Settings(epochs=3, widths=(9, 2, 9))
+
+
+@pytest.mark.parametrize("wrong", [{"trials": 0}, {"timeout": 0.0}, {"models": ("pca", "pca")}])
+def test_a_plan_checks_itself(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        SweepPlan(output=tmp_path, **wrong)
+
+
+def test_each_trial_is_a_run_under_the_sweeps_own(data: TrainingData, tmp_path: Path) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+
+    def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker:
+        return Tracker(uri, "sweeps", name, parent=parent, again=again)
+
+    plan = SweepPlan(output=tmp_path / "sweep", models=CLOSED, trials=2, plots=False)
+    watcher = Watcher(on_trial=interrupt_after(1))
+    assert run_sweep(data, plan, track, watcher).interrupted
+    results = run_sweep(data, replace(plan, resume=True, register="pump"), track, Watcher())
+
+    client = MlflowClient(uri, uri)
+    runs = client.search_runs([client.get_experiment_by_name("sweeps").experiment_id])
+    named = {run.info.run_name: run for run in runs}
+    assert set(named) == {"sweep", "trial 1", "trial 2", "best"}
+    parent = named.pop("sweep")
+    assert {run.data.tags["mlflow.parentRunId"] for run in named.values()} == {parent.info.run_id}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    figures = [named[f"trial {n}"].data.metrics["held_out_f1"] for n in (1, 2)]
+    assert figures == [trial.figure for trial in results.tried]
+    assert parent.data.metrics == {"held_out_f1": max(figures), "trials": 2}
+    assert named["trial 2"].data.params["model"] == "pca"
+    assert client.get_model_version("pump", "1").run_id == named["best"].info.run_id
+
+
+def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None:
+    words = [Path(sys.executable).parent / "edge-train", "sweep", "--data", folder, "-o", tmp_path / "s"]
+    with subprocess.Popen(
+        [*words, "--model", "linear", "--no-mlflow", "--trials", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stderr is not None
+        line = program.stderr.readline()
+        assert line.startswith("trial   1 of 100000  0."), line + program.stderr.read()
+        program.send_signal(signal.SIGINT)
+        printed, errors = program.communicate(timeout=60)
+    assert program.returncode == 130, errors
+    assert "Traceback" not in errors
+    done = len(json.loads((tmp_path / "s" / "sweep.json").read_text())["trials"])
+    assert f"of {done} trials, by F1 in every other block" in printed
+    assert (
+        f"Interrupted after {done} trials: --resume goes on to 100000, --resume --trials {done} " in printed
+    )
+    assert not (tmp_path / "s" / "best").exists()
