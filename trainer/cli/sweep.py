@@ -53,9 +53,9 @@ def sweep(  # noqa: PLR0913 - one parameter an option
     goal: Annotated[
         GoalChoice,
         typer.Option(
-            help="f1: of the verdict in every other block of labelled validation, with the threshold of the "
-            "blocks between. faults: average precision on normal validation rows with faults put into them. "
-            "auto: f1 where there are labels enough."
+            help="f1: of the verdict on labelled validation, each half of its blocks of time with the "
+            "threshold of the other. faults: average precision on normal validation rows with faults put "
+            "into them. auto: f1 where there are labels enough."
         ),
     ] = GoalChoice.AUTO,
     model: Annotated[

@@ -1,9 +1,9 @@
 """What a sweep makes as large as it can, from train and validation alone.
 
 Losses of differently scaled rows cannot be compared, verdicts and rankings can. Where validation is labelled
-that is the F1 of the verdict in every other block of time, with the threshold of the blocks between. Where it
-is not, faults are put into normal validation rows, and it is the average precision of the scores: the mean
-precision over all recalls.
+that is the F1 of the verdict: validation is cut into blocks of time, every other block is judged with the
+threshold of the blocks between, and these with the threshold of those. Where it is not, faults are put into
+normal validation rows, and it is the average precision of the scores: the mean precision over all recalls.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ class Objective(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HeldOutF1:
-    """F1 of the verdict in every other block of validation, its threshold from the blocks between.
+    """F1 of the verdict, each half of the blocks of time judged with the threshold of the other.
 
     Attributes:
         split: Finite rows, by machine and time.
         labels: [rows] whether the row is anomalous.
-        held_out: [rows] whether the row is in a block that is judged.
+        odd: [rows] which half the row is in.
     """
 
     split: Split
     labels: NDArray[np.bool_]
-    held_out: NDArray[np.bool_]
+    odd: NDArray[np.bool_]
     name: str = "held_out_f1"
-    what: str = "F1 in every other block of validation, with the threshold of the blocks between"
+    what: str = "F1 on validation, each half of its blocks of time with the threshold of the other"
     calibrated: bool = True
 
     @staticmethod
@@ -86,26 +86,27 @@ class HeldOutF1:
         length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / LEAST_BLOCKS))
         if 0 < length < HOUR_NS:
             blocks, _ = time_blocks(split.times, split.machines, length)
-        held_out: NDArray[np.bool_] = blocks % 2 == 1
-        for half in (held_out, ~held_out):
+        odd: NDArray[np.bool_] = blocks % 2 == 1
+        for half in (odd, ~odd):
             if not labels[half].any() or labels[half].all():
                 return None
-        return HeldOutF1(split, labels, held_out)
+        return HeldOutF1(split, labels, odd)
 
     def figure(self, detector: Detector, candidate: Candidate) -> float:
-        """F1 on the held-out blocks."""
-        split, judged = self.split, self.held_out
+        """F1 over the rows of both halves."""
+        split = self.split
         scores = detector.score_table(split.values, split.times, split.machines)
-        threshold = calibrate(
-            "percentile",
-            scores[~judged],
-            self.labels[~judged],
-            percentile=candidate.percentile,
-            hold=candidate.hold,
-        )
-        flagged = verdicts(scores, threshold, split.times, split.machines)[judged]
-        truth = self.labels[judged]
-        return float(2 * (flagged & truth).sum() / (flagged.sum() + truth.sum()))
+        flagged = np.zeros(len(scores), np.bool_)
+        for judged in (self.odd, ~self.odd):
+            threshold = calibrate(
+                "percentile",
+                scores[~judged],
+                self.labels[~judged],
+                percentile=candidate.percentile,
+                hold=candidate.hold,
+            )
+            flagged[judged] = verdicts(scores, threshold, split.times, split.machines)[judged]
+        return float(2 * (flagged & self.labels).sum() / (flagged.sum() + self.labels.sum()))
 
 
 @dataclass(frozen=True, slots=True)
