@@ -181,7 +181,7 @@ def test_a_sweep_is_gone_on_with_under_the_same_terms_alone(data: TrainingData, 
     with pytest.raises(UsageError, match="begun with another objective"):
         sweep(data, tmp_path, resume=True, goal="faults")
     (tmp_path / "trials.db").write_bytes(b"nothing of the kind" * 100)
-    with pytest.raises(InputError, match="not the trials of a sweep"):
+    with pytest.raises(InputError, match="cannot be used as the trials of a sweep"):
         sweep(data, tmp_path, resume=True)
 
 

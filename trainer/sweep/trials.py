@@ -198,7 +198,7 @@ def _open(path: Path) -> optuna.Study:
         )
     except (SQLAlchemyError, RuntimeError) as error:
         raise InputError(
-            f"not the trials of a sweep ({str(error).splitlines()[0][:200]})",
+            f"cannot be used as the trials of a sweep ({str(error).splitlines()[0][:200]})",
             where=str(path),
             mend="begin anew in another folder with -o",
         ) from None
