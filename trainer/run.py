@@ -54,6 +54,7 @@ class Plan:
         cadence_seconds: Time between two rows of one machine; None for what the data says.
         revision: Of the code, as `git_revision` finds it.
         plots: Whether to draw.
+        champion: Whether the registered version becomes the model's champion.
         register: Name under which to register the bundle's run; None for no registration.
     """
 
@@ -73,6 +74,7 @@ class Plan:
     revision: str | None = None
     plots: bool = True
     register: str | None = None
+    champion: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
@@ -273,4 +275,4 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     tracker.log_file(results.bundle)
     tracker.log_file(plan.output / "metrics.json")
     if plan.register is not None:
-        tracker.register(plan.register)
+        tracker.register(plan.register, champion=plan.champion)

@@ -280,6 +280,9 @@ def fit(  # noqa: PLR0913 - one parameter an option
     register: Annotated[
         str | None, typer.Option(help="Register the model under this name with MLflow.", show_default=False)
     ] = None,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="With --register: make this version the champion.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
@@ -297,6 +300,8 @@ def fit(  # noqa: PLR0913 - one parameter an option
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
+    if champion and register is None:
+        raise UsageError("goes with --register", where="--champion")
     ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
     chosen = {
         "scaler": scaler and scaler.value,
@@ -360,6 +365,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         cadence_seconds=cadence,
         revision=git_revision(),
         register=register,
+        champion=champion,
     )
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.tracking.client import answering, make_client
 from trainer.tracking.names import Source, Store
-from trainer.tracking.run import CHECKPOINT
+from trainer.tracking.run import CHAMPION, CHECKPOINT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CHAMPION", "FetchedRun", "Promoted", "fetch_checkpoint", "promote"]
+__all__ = ["FetchedRun", "Promoted", "fetch_checkpoint", "promote"]
 
-CHAMPION = "champion"
 UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
 
 

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["CHECKPOINT", "NoTracker", "Tracker"]
+__all__ = ["CHAMPION", "CHECKPOINT", "NoTracker", "Tracker"]
 
 CHECKPOINT = "checkpoint"
+CHAMPION = "champion"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 5.0
 # Of one request to the store.
@@ -57,7 +58,7 @@ class NoTracker:
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Nothing."""
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:  # noqa: ARG002 - as the tracker
+    def register(self, name: str, *, champion: bool = False) -> str:  # noqa: ARG002 - as the tracker
         """Nothing can be registered.
 
         Raises:
@@ -165,12 +166,12 @@ class Tracker:
         with answering(self._store):
             self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:
+    def register(self, name: str, *, champion: bool = False) -> str:
         """Makes the run the newest version of a registered model, made when it is not there.
 
         Args:
             name: The model's.
-            artifact_path: What of the run's artifacts the version stands for.
+            champion: Whether it gets the alias `champion`.
 
         Returns:
             The version's number, from "1".
@@ -183,8 +184,10 @@ class Tracker:
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact_path}"
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{CHECKPOINT}"
             version = self._client.create_model_version(name, source, run_id=self.run_id)
+            if champion:
+                self._client.set_registered_model_alias(name, CHAMPION, version.version)
         return str(version.version)
 
     def _experiment_id(self) -> str:
