@@ -12,6 +12,7 @@ from trainer.cli.prepare import prepare
 from trainer.cli.promote import promote
 from trainer.cli.report import report
 from trainer.cli.simulate import simulate
+from trainer.cli.sweep import sweep
 
 __all__ = ["app", "main"]
 
@@ -40,7 +41,7 @@ def _root(
     """Prepare sensor history, train a detector, export it as one bundle."""
 
 
-for command in (simulate, prepare, fit, compare, report, promote):
+for command in (simulate, prepare, fit, sweep, compare, report, promote):
     app.command()(command)
 
 
