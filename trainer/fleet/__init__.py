@@ -1,0 +1,9 @@
+"""Fleets: a network for each of hundreds of machines, trained at once.
+
+stack.py      the networks as one, with their gradients
+optimizer.py  AdamW and averaged weights over them
+batches.py    what each is shown
+training.py   the epochs
+machines.py   the tables, machine by machine
+run.py        from tables to one bundle a machine
+"""
