@@ -8,6 +8,7 @@ from edge_runtime.cli.guard import run_app
 from edge_runtime.version import __version__
 from trainer.cli.compare import compare
 from trainer.cli.fit import fit
+from trainer.cli.fleet import fleet
 from trainer.cli.prepare import prepare
 from trainer.cli.report import report
 from trainer.cli.simulate import simulate
@@ -39,7 +40,7 @@ def _root(
     """Prepare sensor history, train a detector, export it as one bundle."""
 
 
-for command in (simulate, prepare, fit, compare, report):
+for command in (simulate, prepare, fit, fleet, compare, report):
     app.command()(command)
 
 

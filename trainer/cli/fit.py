@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["fit"]
+__all__ = ["fit", "need_torch"]
 
 MLFLOW = "MLflow"
 COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
@@ -298,7 +298,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
-    _need_torch()
+    need_torch()
 
     from trainer.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
@@ -348,7 +348,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     """Says which extra is missing before anything is read."""
     from edge_runtime.errors import MissingExtraError  # noqa: PLC0415
 

@@ -82,10 +82,14 @@ class NetworkStack:
         for number in reversed(range(len(layers))):
             value, (weight_slot, bias_slot) = self._values[number], slots[number]
             torch.sum(gradient, 1, keepdim=True, out=bias_slot)
-            if _narrow_first(weight_slot):
-                torch.bmm(value.transpose(1, 2), gradient, out=weight_slot)
+            # Into memory of its own first: a product cannot be written into parts of the rows all at once.
+            product = self._products[number][:count]
+            if self._sizes[number] <= self._sizes[number + 1]:
+                torch.bmm(value.transpose(1, 2), gradient, out=product)
             else:
-                torch.bmm(gradient.transpose(1, 2), value, out=weight_slot.transpose(1, 2))
+                torch.bmm(gradient.transpose(1, 2), value, out=product)
+                product = product.transpose(1, 2)
+            weight_slot.copy_(product)
             if number:
                 before = self._before[number - 1][:count]
                 torch.bmm(gradient, layers[number][0].transpose(1, 2), out=before)
@@ -111,6 +115,9 @@ class NetworkStack:
         shape = (len(self.weights), self._batch_size)
         self._outputs = [self.weights.new_empty((*shape, size)) for size in self._sizes[1:]]
         self._before = [self.weights.new_empty((*shape, size)) for size in self._sizes[1:-1]]
+        self._products = [
+            self.weights.new_empty((len(self.weights), *sorted(pair))) for pair in pairwise(self._sizes)
+        ]
         self._values = [self.weights] * len(self._sizes)
         self._known: dict[tuple[int, int], list[Layer]] = {}
 
@@ -134,10 +141,6 @@ class NetworkStack:
             at += outputs
         self._known[flat.data_ptr(), count] = layers
         return layers
-
-
-def _narrow_first(weight: torch.Tensor) -> bool:
-    return weight.stride(2) == 1 and weight.shape[1] <= weight.shape[2]
 
 
 def _sizes(architecture: Architecture) -> tuple[int, ...]:
