@@ -116,7 +116,7 @@ def fit(
         return finished(network, data, settings, scaler, features, history, batch_size, covariance)
 
 
-def finished(  # noqa: PLR0913
+def finished(
     network: Network,
     data: TrainingData,
     settings: Settings,

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,11 +46,16 @@ def provenance(
         time_stop=str(stop),
         machines=tuple(str(machine) for machine in np.unique(train.machines)),
         seed=seed,
-        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), **_versions()},
         git_revision=revision,
         mlflow_run_id=None,
         created=None,
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def data_digest(paths: Sequence[Path]) -> str:

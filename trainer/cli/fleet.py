@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trainer.cli.fit import DeviceChoice, RecipeChoice, ThresholdChoice, need_torch
+
+if TYPE_CHECKING:
+    from trainer.fleet.results import LeftOut
 
 __all__ = ["fleet"]
 
@@ -51,7 +54,8 @@ def fleet(  # noqa: PLR0913 - one parameter an option
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
     patience: Annotated[
-        int, typer.Option(help="Epochs without a gain of 0.2 % in a machine's validation loss before it stops.")
+        int,
+        typer.Option(help="Epochs without a gain of 0.2 % in a machine's validation loss before it stops."),
     ] = 10,
     device: Annotated[
         DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
@@ -106,7 +110,7 @@ def fleet(  # noqa: PLR0913 - one parameter an option
     from trainer.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
-    from trainer.fleet.run import LeftOut, run_fleet  # noqa: PLC0415
+    from trainer.fleet.run import run_fleet  # noqa: PLC0415
     from trainer.provenance import git_revision  # noqa: PLC0415
     from trainer.recipes import RECIPES  # noqa: PLC0415
     from trainer.run import Plan  # noqa: PLC0415

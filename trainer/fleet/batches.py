@@ -36,8 +36,8 @@ class StackBatches:
     """Batches of the rows of many networks, step by step.
 
     A step reaches as far into the stack as there is a network that still has rows, so those with the most are
-    best put first. Order and noise depend on the seed, the epoch and, the order, the number of rows: not on who else
-    is in the stack.
+    best put first. Order and noise depend on the seed, the epoch and, the order, the number of rows, but not
+    on who else is in the stack.
 
     Args:
         rows: [rows, inputs] scaled of each network.

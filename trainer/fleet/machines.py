@@ -14,6 +14,7 @@ from edge_runtime.errors import TrainingError
 from trainer.data import Split
 from trainer.dataset import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
 from trainer.fit import shown_rows
+from trainer.fleet.results import FLEET_FILE
 from trainer.fleet.training import Shown
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Machine", "by_machine", "folder_name", "made_ready"]
 
-RESERVED = {"fleet.json"}
 LONGEST = 100
 
 
@@ -88,7 +88,7 @@ def made_ready(name: str, data: TrainingData, settings: Settings) -> Machine:
 def folder_name(machine: str) -> str:
     """A name for a machine's folder: its own where that is safe, else like it with a part of its digest."""
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", machine)[:LONGEST].lstrip(".-")
-    if safe == machine and safe and safe not in RESERVED:
+    if safe == machine and safe and safe != FLEET_FILE:
         return safe
     return f"{safe or 'machine'}-{hashlib.sha256(machine.encode()).hexdigest()[:8]}"
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from trainer.models.base import Architecture
 from trainer.models.autoencoder import SensorAutoencoder
 
 if TYPE_CHECKING:
+    from trainer.models.base import Architecture
+
     Layer = tuple[torch.Tensor, torch.Tensor]
 
 __all__ = ["NetworkStack"]

@@ -14,12 +14,12 @@ from edge_runtime.errors import TrainingError
 from trainer.fleet.batches import StackBatches
 from trainer.fleet.optimizer import StackOptimizer
 from trainer.fleet.stack import NetworkStack
-from trainer.models.autoencoder import SensorAutoencoder
 from trainer.training import LEAST_GAIN, Epoch, input_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trainer.models.autoencoder import SensorAutoencoder
     from trainer.settings import Settings
 
 __all__ = ["Shown", "Trained", "train_stack"]
@@ -57,8 +57,8 @@ class _Course:
 
     place: int
     rate: float
+    best: torch.Tensor
     best_loss: float = math.inf
-    best: torch.Tensor | None = None
     gained_loss: float = math.inf
     gained_number: int = 0
     stalled: int = 0
@@ -111,9 +111,9 @@ def train_stack(
         For each machine its network, or why there is none.
     """
     order = sorted(range(len(shown)), key=lambda i: -len(shown[i].train))
-    courses = [_Course(place, settings.learning_rate) for place in order]
-    finished: list[_Course] = []
     stack = NetworkStack(start, len(shown), batch_size, device)
+    courses = [_Course(place, settings.learning_rate, stack.weights[0]) for place in order]
+    finished: list[_Course] = []
     optimizer = StackOptimizer(stack, settings.learning_rate)
     sensors = start.architecture.sensors
     noise = input_noise(start, settings).to(device)
@@ -125,10 +125,14 @@ def train_stack(
 
     for number in range(1, settings.epochs + 1):
         started = time.monotonic()
-        train_losses = _pass(stack, optimizer, train, train.shuffled(generators, seed), _noise_seed(seed, number))
+        train_losses = _pass(
+            stack, optimizer, train, train.shuffled(generators, seed), _noise_seed(seed, number)
+        )
         val_losses = _validate(stack, optimizer, val, _noise_seed(seed, 0))
         seconds = (time.monotonic() - started) / len(courses)
-        for i, (course, losses) in enumerate(zip(courses, zip(train_losses, val_losses, strict=True), strict=True)):
+        for i, (course, losses) in enumerate(
+            zip(courses, zip(train_losses, val_losses, strict=True), strict=True)
+        ):
             if not math.isfinite(sum(losses)):
                 course.error = TrainingError(
                     f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
@@ -153,7 +157,9 @@ def train_stack(
 
     results: dict[int, Trained | TrainingError] = {}
     for course in (*finished, *courses):
-        results[course.place] = course.error or Trained(stack.network(course.best.cpu()), tuple(course.history))
+        results[course.place] = course.error or Trained(
+            stack.network(course.best.cpu()), tuple(course.history)
+        )
     return [results[place] for place in range(len(shown))]
 
 
@@ -179,7 +185,7 @@ def _pass(
 def _validate(
     stack: NetworkStack, optimizer: StackOptimizer, batches: StackBatches, noise_seed: int
 ) -> list[float]:
-    """Mean squared error of each network's validation rows with its averaged weights, the same noise each time."""
+    """Of each network's averaged weights on its validation rows, with the same noise on them each time."""
     totals = torch.zeros(len(stack), dtype=torch.float64, device=stack.weights.device)
     for batch in batches.steps(batches.ordered(), noise_seed):
         off = stack.forward(batch.shown, optimizer.averages).sub_(batch.wanted).mul_(batch.real)
