@@ -75,7 +75,7 @@ def test_together_is_as_alone(machines: list[Machine], settings: Settings) -> No
     for machine, network in zip(machines, together, strict=True):
         (alone,) = networks([machine], settings)
         assert np.array_equal(scores(machine, network), scores(machine, alone)), machine.name
-    firsts = [network.layers[0].weight for network in together]
+    firsts = [next(network.parameters()) for network in together]
     assert not torch.equal(firsts[0], firsts[1])
 
 
