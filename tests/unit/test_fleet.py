@@ -82,7 +82,7 @@ def test_together_is_as_alone(machines: list[Machine], settings: Settings) -> No
 def test_neither_order_nor_threads_matter(
     machines: list[Machine], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.fleet.pool.STACKED", {"cpu": 2})
+    monkeypatch.setattr("trainer.fleet.pool.MOST_STACKED", {"cpu": 2})
     there = networks(machines, settings)
     back = networks(machines[::-1], settings, threads=3)[::-1]
     for ours, theirs in zip(there, back, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch.optim.adamw import adamw
 
 from trainer.training import AVERAGING, CLIP_NORM
 
@@ -24,52 +25,70 @@ class StackOptimizer:
     """What `train_network` does after a gradient: clips it, takes a step, averages the weights.
 
     AdamW (Loshchilov and Hutter, 2019, "Decoupled weight decay regularization") works number by number, so
-    on a stack it does to each network what it would do to that one alone.
+    it takes the networks of one learning rate at once, each a tensor with a number of steps of its own.
 
     Args:
         stack: The networks.
         learning_rate: The first, of each.
 
     Attributes:
-        rates: [networks] learning rates.
+        rates: Of each network, its learning rate.
         averages: [networks, parameters] averaged weights.
     """
 
     def __init__(self, stack: NetworkStack, learning_rate: float) -> None:
         self._stack = stack
-        weights = stack.weights
-        self.rates = torch.full((len(stack),), learning_rate, dtype=torch.float64, device=weights.device)
-        self.averages = weights.clone()
-        self._steps = torch.zeros(len(stack), dtype=torch.float64, device=weights.device)
-        self._first, self._second = torch.zeros_like(weights), torch.zeros_like(weights)
-        self._scratch = torch.empty_like(weights)
+        self.rates = [learning_rate] * len(stack)
+        self.averages = stack.weights.clone()
+        self._steps = torch.zeros(len(stack), device=stack.weights.device)
+        self._moments = [torch.zeros_like(stack.weights) for _ in BETAS]
+        self._split()
 
     def keep(self, networks: torch.Tensor) -> None:
         """Leaves only these, in this order; the stack has done so before."""
-        self.rates, self._steps = self.rates[networks], self._steps[networks]
-        self.averages = self.averages[networks]
-        self._first, self._second = self._first[networks], self._second[networks]
-        self._scratch = torch.empty_like(self._first)
+        self.rates = [self.rates[i] for i in networks.tolist()]
+        self.averages, self._steps = self.averages[networks], self._steps[networks]
+        self._moments = [moment[networks] for moment in self._moments]
+        self._split()
 
-    def step(self, gradients: torch.Tensor) -> None:
-        """A step of the first networks by their gradients, [some networks, parameters], which it changes."""
-        count = len(gradients)
+    def step(self, count: int) -> None:
+        """A step of the first networks by the stack's gradients, which it changes.
+
+        Args:
+            count: How many of the networks.
+        """
+        gradients = self._stack.gradients[:count]
         norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
         gradients.mul_((CLIP_NORM / (norms + CLIP_EPSILON)).clamp_(max=1.0))
 
-        done, rates = self._steps[:count, None], self.rates[:count, None]
-        step_sizes = rates / (1 - BETAS[0] ** (done + 1))
-        roots = (1 - BETAS[1] ** (done + 1)).sqrt()
         # Far in the first steps, so that the start is soon forgotten.
+        done = self._steps[:count, None]
         towards = 1 - torch.clamp((1 + done) / (10 + done), max=AVERAGING)
         towards[done == 0] = 1.0
-        self._steps[:count] += 1
 
-        weights = self._stack.weights[:count]
-        first, second, scratch = (part[:count] for part in (self._first, self._second, self._scratch))
-        first.lerp_(gradients, 1 - BETAS[0])
-        second.mul_(BETAS[1]).addcmul_(gradients, gradients, value=1 - BETAS[1])
-        torch.sqrt(second, out=scratch).div_(roots.float()).add_(EPSILON)
-        torch.div(first, scratch, out=scratch).mul_(step_sizes.float())
-        weights.mul_((1 - rates * DECAY).float()).sub_(scratch)
-        self.averages[:count].lerp_(weights, towards.float())
+        rates = self.rates[:count]
+        for rate in set(rates):
+            mine = [i for i, other in enumerate(rates) if other == rate]
+            weights, slopes, first, second, steps = ([part[i] for i in mine] for part in self._parts)
+            adamw(
+                weights,
+                slopes,
+                first,
+                second,
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                lr=rate,
+                weight_decay=DECAY,
+                eps=EPSILON,
+                maximize=False,
+            )
+        self.averages[:count].lerp_(self._stack.weights[:count], towards)
+
+    def _split(self) -> None:
+        """Each network's own weights, gradients, moments and number of steps, as views."""
+        parts = (self._stack.weights, self._stack.gradients, *self._moments, self._steps)
+        self._parts = [list(part.unbind()) for part in parts]

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["refuse_other_models", "train_fleet", "worker_threads"]
 
-# Networks of a stack. On a CPU what they all compute in a step is to stay in its caches; a GPU has room.
-STACKED = {"cpu": 32, "cuda": 1024}
+# Networks of a stack, and rows that they are shown at a time. On a CPU what they compute in a step is to stay
+# in its caches, and yet be long beside the calls that it takes; a GPU has room.
+MOST_STACKED = {"cpu": 32, "cuda": 1024}
+MOST_ROWS = {"cpu": 4096, "cuda": 262_144}
 
 
 def train_fleet(
@@ -76,7 +78,7 @@ def train_fleet(
                     found[i].append(one)
 
         with worker_threads(1 if device == "cuda" else threads) as pool:
-            for done in [pool.submit(train, stack) for stack in _stacks(machines, STACKED[device])]:
+            for done in [pool.submit(train, stack) for stack in _stacks(machines, device)]:
                 done.result()
     return [
         next((one for one in members if isinstance(one, TrainingError)), None)
@@ -105,7 +107,7 @@ def worker_threads(count: int | None) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, initializer=lambda: torch.set_num_threads(THREADS))
 
 
-def _stacks(machines: Sequence[Machine], most: int) -> list[list[int]]:
+def _stacks(machines: Sequence[Machine], device: str) -> list[list[int]]:
     """Machines that are trained together: of one batch size, and of about as many steps."""
     stacks = []
 
@@ -113,7 +115,7 @@ def _stacks(machines: Sequence[Machine], most: int) -> list[list[int]]:
         return machines[i].batch_size
 
     order = sorted(range(len(machines)), key=lambda i: (batch_size(i), len(machines[i].shown.train)))
-    for _, same in groupby(order, batch_size):
-        group = list(same)
+    for rows, same in groupby(order, batch_size):
+        group, most = list(same), max(1, min(MOST_STACKED[device], MOST_ROWS[device] // rows))
         stacks += [group[i : i + most] for i in range(0, len(group), most)]
     return stacks[::-1]  # the longest first

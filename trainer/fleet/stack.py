@@ -92,7 +92,7 @@ class NetworkStack:
                 product = product.transpose(1, 2)
             weight_slot.copy_(product)
             if number:
-                before = self._before[number - 1][:count]
+                before = self._before[self._sizes[number], number % 2][:count]
                 torch.bmm(gradient, layers[number][0].transpose(1, 2), out=before)
                 # Through ReLU, in place: nothing where it let nothing through.
                 torch.ops.aten.threshold_backward.grad_input(before, value, 0, grad_input=before)
@@ -115,7 +115,11 @@ class NetworkStack:
         self.gradients = torch.zeros_like(self.weights)
         shape = (len(self.weights), self._batch_size)
         self._outputs = [self.weights.new_empty((*shape, size)) for size in self._sizes[1:]]
-        self._before = [self.weights.new_empty((*shape, size)) for size in self._sizes[1:-1]]
+        # What one layer was given is used up once the layer before it has been given its own.
+        self._before = {
+            (size, number % 2): self.weights.new_empty((*shape, size))
+            for number, size in enumerate(self._sizes[1:-1], 1)
+        }
         self._products = [
             self.weights.new_empty((len(self.weights), *sorted(pair))) for pair in pairwise(self._sizes)
         ]

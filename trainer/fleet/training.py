@@ -153,7 +153,7 @@ def train_stack(
             optimizer.keep(kept)
             train.keep(going)
             val.keep(going)
-        optimizer.rates = torch.tensor([c.rate for c in courses], dtype=torch.float64, device=device)
+        optimizer.rates = [course.rate for course in courses]
 
     results: dict[int, Trained | TrainingError] = {}
     for course in (*finished, *courses):
@@ -177,7 +177,8 @@ def _pass(
         off = stack.forward(batch.shown).sub_(batch.wanted).mul_(batch.real)
         totals[: len(off)] += off.square().sum((1, 2))
         # Of the mean over the rows that there are.
-        optimizer.step(stack.backward(off.mul_((2 / (batch.rows * off.shape[2])).view(-1, 1, 1))))
+        stack.backward(off.mul_((2 / (batch.rows * off.shape[2])).view(-1, 1, 1)))
+        optimizer.step(len(off))
     return (totals / (batches.counts * batch.wanted.shape[2])).tolist()
 
 
