@@ -21,8 +21,8 @@ __all__ = ["NetworkStack"]
 class NetworkStack:
     """Autoencoders of one architecture, side by side, with one start.
 
-    A product over the stack gives each network the very bits that it would get alone. The gradient is written
-    out: there are few operations, and none of them needs new memory.
+    A product over the stack is one of each network's own matrices, so each gets what it would get alone, but
+    for rounding. The gradient is written out: there are few operations, and none of them needs new memory.
 
     Args:
         start: What every network is at first.

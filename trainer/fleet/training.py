@@ -95,7 +95,7 @@ def train_stack(
 ) -> list[Trained | TrainingError]:
     """Trains a network for each of some machines, as `train_network` trains one.
 
-    What comes out for a machine is, to the bit on a CPU, what would come out for it alone.
+    What comes out for a machine is what would come out for it alone, but for rounding.
 
     Args:
         start: What each is at first.
