@@ -102,7 +102,7 @@ def refuse_other_models(settings: Settings) -> None:
 
 
 def worker_threads(count: int | None) -> ThreadPoolExecutor:
-    """They do not wait for one another, and each computes alone, so what comes out is the same, however many."""
+    """None waits for another, and each computes alone, so that their number does not decide what comes out."""
     count = count or len(os.sched_getaffinity(0))
     return ThreadPoolExecutor(count, initializer=lambda: torch.set_num_threads(THREADS))
 
