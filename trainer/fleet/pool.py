@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from trainer.fleet.training import Trained, train_stack
 from trainer.models.autoencoder import SensorAutoencoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from trainer.fleet.machines import Machine
     from trainer.settings import Settings
@@ -101,10 +102,18 @@ def refuse_other_models(settings: Settings) -> None:
         )
 
 
-def worker_threads(count: int | None) -> ThreadPoolExecutor:
-    """Each computes alone, so what comes out is the same, however many there are."""
+@contextmanager
+def worker_threads(count: int | None) -> Iterator[ThreadPoolExecutor]:
+    """Threads that do not wait for one another; what has not begun when an error ends them is not begun.
+
+    Each computes by itself, so that their number does not decide what comes out.
+    """
     count = count or len(os.sched_getaffinity(0))
-    return ThreadPoolExecutor(count, initializer=lambda: torch.set_num_threads(THREADS))
+    pool = ThreadPoolExecutor(count, initializer=lambda: torch.set_num_threads(THREADS))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _stacks(machines: Sequence[Machine], device: str) -> list[list[int]]:
