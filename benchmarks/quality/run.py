@@ -14,6 +14,7 @@ from pathlib import Path
 
 from alarms import measure_alarms
 from attribution import measure_attribution
+from hydraulic import measure_hydraulic
 from simulated import measure_simulated
 from skab import measure_skab
 
@@ -21,7 +22,12 @@ from edge_runtime.errors import EdgeDetectError
 from trainer.fit import Settings
 from trainer.recipes import RECIPES
 
-MEASURES = {"simulated": measure_simulated, "attribution": measure_attribution, "skab": measure_skab}
+MEASURES = {
+    "simulated": measure_simulated,
+    "attribution": measure_attribution,
+    "skab": measure_skab,
+    "hydraulic": measure_hydraulic,
+}
 # Where it is not the measure's own.
 FOLDERS = {"attribution": "simulated"}
 ALARMS = "alarms"
@@ -35,7 +41,7 @@ def main() -> int:
         "--data",
         type=Path,
         default=os.environ.get("EDGE_DETECT_DATA"),
-        help="the folder with simulated/ and skab/",
+        help="the folder with simulated/, skab/ and hydraulic/",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="training seeds")
     parser.add_argument(
