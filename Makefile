@@ -34,6 +34,15 @@ bench: $(READY) ## How fast scoring is on this machine.
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on --benchmark-warmup-iterations=1000
 	$(BIN)/edge-detect bench
 
+RUNS := 5000000
+.PHONY: fuzz
+fuzz: $(READY) ## Broken and hostile bundles, RUNS of them, against the gate and the loader; what they teach is kept.
+	mkdir -p $(BUILD)/fuzz
+	for target in gate loader; do \
+	  $(BIN)/python tests/fuzz/run.py $$target tests/fuzz/corpus/$$target -runs=$(RUNS) -max_len=12000 \
+	    -artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 || exit 1; \
+	done
+
 .PHONY: quality
 quality: $(READY) ## What is found on the data below DATA, a folder: make quality DATA=DIR [NAME=simulated].
 	$(BIN)/python benchmarks/quality/run.py $(NAME) --data $(DATA)

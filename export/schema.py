@@ -15,7 +15,8 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle.metadata import FORMAT_VERSION, Metadata
+from edge_runtime.bundle.document import MAY_BE_ABSENT
+from edge_runtime.bundle.metadata import FORMAT_VERSION, LONGEST_DEBOUNCE, Metadata
 
 __all__ = ["SCHEMA_FILE", "metadata_schema"]
 
@@ -33,6 +34,8 @@ FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Hold", "fall"): {"exclusiveMinimum": 0},
     ("Hold", "cap"): {"exclusiveMinimum": 0},
     ("Hold", "level"): {"minimum": 0},
+    ("Debounce", "k"): {"minimum": 1},
+    ("Debounce", "n"): {"minimum": 1, "maximum": LONGEST_DEBOUNCE},
     ("Golden", "readings"): {"minItems": 1},
     ("Golden", "scores"): {"minItems": 1},
     ("Golden", "relative_tolerance"): {"minimum": 0, "maximum": 0.01},
@@ -61,7 +64,7 @@ def _object(kind: type[Any]) -> dict[str, Any]:
     found = {
         "type": "object",
         "properties": properties,
-        "required": sorted(properties),
+        "required": sorted(f.name for f in dataclasses.fields(kind) if MAY_BE_ABSENT not in f.metadata),
         "additionalProperties": False,
     }
     summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]

@@ -9,8 +9,8 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Threshold
 from edge_runtime.errors import TrainingError
-from trainer.budget import threshold_for_budget
 from trainer.calibrate import calibrate, limits, verdicts
+from trainer.debounce import ValidationScores, choose_debounce
 from trainer.evaluate import evaluate
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Hold
+    from edge_runtime.bundle.metadata import Debounce, Hold
     from trainer.budget import AlarmBudget, BudgetThreshold
     from trainer.calibrate import ThresholdMethod
     from trainer.data import Split
@@ -100,23 +100,28 @@ def keep_budget(
     *,
     hold: Hold,
     seed: int,
+    debounce: Debounce | None = None,
     per_machine: bool = False,
 ) -> tuple[Threshold, BudgetThreshold]:
-    """The threshold that keeps a false-alarm budget, from the normal rows of validation."""
+    """The threshold that keeps a false-alarm budget, and the debounce it does so with, from validation.
+
+    The debounce is chosen too, unless one is given.
+    """
     rows = np.flatnonzero(val.finite)
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
-    normal = val.normal[rows]
-    scores, times, machines = scores[normal], val.times[rows][normal], val.machines[rows][normal]
-    found = threshold_for_budget(scores, times, machines, budget, seed=seed)
-    threshold = Threshold(found.value, "false_alarms", None, str(budget), found.rows, hold)
+    scored = ValidationScores(scores, val.times[rows], val.machines[rows], val.normal[rows])
+    asked = debounce
+    debounce, found = choose_debounce(scored, budget, hold, seed=seed, wanted=asked)
+    threshold = Threshold(
+        found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
+    )
     if per_machine:
-
-        def choose(chosen: NDArray[np.bool_]) -> float:
-            return threshold_for_budget(
-                scores[chosen], times[chosen], machines[chosen], budget, seed=seed
-            ).value
-
-        own = _own_thresholds(machines, np.ones(len(machines), np.bool_), choose)
+        held_out = scored if debounce is None or asked is not None else scored.halves()[1]
+        own = _own_thresholds(
+            held_out.machines,
+            held_out.normal,
+            lambda chosen: held_out.part(chosen).budget_threshold(debounce, budget, seed=seed).value,
+        )
         threshold = replace(threshold, per_machine=own)
     return threshold, found
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.events import ALARM_JOIN_NS, observed_seconds
+from trainer.blocks import time_blocks
+from trainer.events import ALARM_JOIN_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +29,6 @@ FORM = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(hour|day|week|month|year)")
 # Levels to try, as quantiles of the scores, the highest first.
 LEVELS = (0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9)
 LEAST_PEAKS = 50
-BLOCK_NS = 3_600 * 1_000_000_000
 DRAWS = 500
 # A resampled rate that is lower than the budget by more than this says no more than that.
 MOST_OFF = 20.0
@@ -102,16 +102,19 @@ def threshold_for_budget(
     machines: NDArray[np.str_],
     budget: AlarmBudget,
     *,
+    disturbed: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> BudgetThreshold:
     """The lowest threshold that keeps the budget, by the fitted tail.
 
     Args:
-        scores: [rows] of normal rows that nothing was trained on, all finite, in any order.
+        scores: [rows] that nothing was trained on, all finite, in any order.
         times: [rows] ns.
         machines: [rows] machine ids.
         budget: How many alarms of one machine are allowed. Rows above the threshold that lie no further than
             a minute apart are one alarm.
+        disturbed: [rows] whether an alarm at the row would be about an event: they are no time observed, and
+            an alarm that touches one is none of the budget's. None where every row is normal.
         seed: Of the resampling.
 
     Raises:
@@ -120,15 +123,19 @@ def threshold_for_budget(
     order = np.lexsort((times, machines))
     ranked: NDArray[np.float64] = scores[order].astype(np.float64)
     times, machines = times[order], machines[order]
-    blocks, seconds = _blocks(times, machines)
+    clear = np.ones(len(order), np.bool_) if disturbed is None else ~disturbed[order]
+    blocks, seconds = time_blocks(times, machines)
+    if len(order):
+        seconds *= np.bincount(blocks, weights=clear) / np.bincount(blocks)
     days = seconds.sum() / 86_400
-    for level in np.quantile(ranked, LEVELS) if len(ranked) else ():
-        peaks, of_block = _peaks(ranked, times, machines, blocks, float(level))
+    for level in np.quantile(ranked[clear], LEVELS) if clear.any() else ():
+        peaks, of_block = _peaks(ranked, times, machines, clear, float(level))
+        of_block = blocks[of_block]
         if len(peaks) >= LEAST_PEAKS and len(peaks) / days > budget.per_day:
             break
     else:
         raise TrainingError(
-            f"{len(scores):,} normal validation rows are too few for a budget of {budget}",
+            f"{clear.sum():,} normal validation rows are too few for a budget of {budget}",
             where="--false-alarms",
             mend="take a longer history, or use --threshold percentile",
         )
@@ -136,41 +143,27 @@ def threshold_for_budget(
     value = float(level + _excess(len(peaks) / days / budget.per_day, shape, scale))
     low, high = _interval(peaks - level, of_block, seconds, value - level, budget, seed)
     return BudgetThreshold(
-        value, len(scores), len(peaks), float(days), low, high, bool(budget.per_day * days < 1)
+        value, int(clear.sum()), len(peaks), float(days), low, high, bool(budget.per_day * days < 1)
     )
-
-
-def _blocks(
-    times: NDArray[np.int64], machines: NDArray[np.str_]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Each row's block, an hour of a machine, and the seconds that each block stands for."""
-    hours = times // BLOCK_NS
-    new = np.append(True, (hours[1:] != hours[:-1]) | (machines[1:] != machines[:-1]))
-    blocks = np.cumsum(new) - 1
-    starts = np.flatnonzero(new)
-    rows = np.diff(np.append(starts, len(times)))
-    # A row stands for the usual step of its machine, so that a hole in the data counts for nothing.
-    seconds = np.zeros(len(starts))
-    for machine in np.unique(machines):
-        own = machines[starts] == machine
-        seconds[own] = rows[own] * observed_seconds(times[machines == machine]) / rows[own].sum()
-    return blocks, seconds
 
 
 def _peaks(
     scores: NDArray[np.float64],
     times: NDArray[np.int64],
     machines: NDArray[np.str_],
-    blocks: NDArray[np.intp],
+    clear: NDArray[np.bool_],
     level: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The peak of each cluster above the level, and the block in which it began."""
+    """The peak of each cluster above the level that touches no disturbed row, and the row where it began."""
     above = np.flatnonzero(scores > level)
     if not len(above):
         return np.empty(0), np.empty(0, np.intp)
     apart = (np.diff(times[above]) > ALARM_JOIN_NS) | (machines[above][1:] != machines[above][:-1])
     starts = np.append(0, np.flatnonzero(apart) + 1)
-    return np.maximum.reduceat(scores[above], starts), blocks[above[starts]]
+    first, last = above[starts], above[np.append(starts[1:], len(above)) - 1]
+    before = np.append(0, np.cumsum(~clear))
+    own = before[last + 1] == before[first]
+    return np.maximum.reduceat(scores[above], starts)[own], first[own]
 
 
 def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Threshold
 from edge_runtime.errors import TrainingError, UsageError
+from edge_runtime.scoring.debounce import Debouncer
 from edge_runtime.scoring.hold import HoldCounter
 
 if TYPE_CHECKING:
@@ -67,11 +68,15 @@ def verdicts(
     times: NDArray[np.int64],
     machines: NDArray[np.str_],
 ) -> NDArray[np.bool_]:
-    """[rows] which are anomalous, by threshold and hold as the gateway applies them; rows in any order."""
+    """[rows] which are anomalous, by threshold, debounce and hold as the gateway applies them.
+
+    Rows in any order.
+    """
     order = np.lexsort((times, machines))
     above = scores > limits(threshold, machines)
     flagged = np.empty(len(scores), np.bool_)
-    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], above[order])
+    passed = Debouncer(threshold.debounce).apply(machines[order], above[order])
+    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], passed)
     return flagged
 
 

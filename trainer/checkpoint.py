@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.averaging import ResidualAverage
 from trainer.detector import Detector
@@ -131,7 +131,7 @@ class Checkpoint:
             network = build(Architecture.from_dict(_read(folder / "model.json")))
             network.load_state_dict(load_file(folder / "model.safetensors"))
             network.eval()
-            training, threshold = _read(folder / "training.json"), _read(folder / "threshold.json")
+            training = _read(folder / "training.json")
             provenance = training["provenance"]
             return Checkpoint(
                 network=network,
@@ -151,7 +151,7 @@ class Checkpoint:
                     )
                     for s in training["sensors"]
                 ),
-                threshold=Threshold(**{**threshold, "hold": Hold(**threshold["hold"])}),
+                threshold=_threshold(_read(folder / "threshold.json")),
                 cadence_seconds=float(training["cadence_seconds"]),
                 metrics=Metrics(**training["metrics"]),
                 provenance=Provenance(**{**provenance, "machines": tuple(provenance["machines"])}),
@@ -172,6 +172,12 @@ class Checkpoint:
 
 def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _threshold(document: dict[str, Any]) -> Threshold:
+    debounce = document.get("debounce")
+    parts = {"hold": Hold(**document["hold"]), "debounce": debounce and Debounce(**debounce)}
+    return Threshold(**{**document, **parts})
 
 
 def _optional(path: Path, from_dict: Callable[[dict[str, Any]], Part]) -> Part | None:

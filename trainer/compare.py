@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
 from trainer.assess import assess
 from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluate import evaluate
+from trainer.provenance import data_digest
+from trainer.rows import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +21,9 @@ if TYPE_CHECKING:
     from trainer.checkpoint import Checkpoint
     from trainer.data import TrainingData
     from trainer.evaluate import Evaluation
+    from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["compare", "comparison_cells", "comparison_table"]
+__all__ = ["compare", "comparison_cells", "comparison_table", "record", "write_figures"]
 
 FIGURES = {
     "F1": "f1",
@@ -25,6 +31,7 @@ FIGURES = {
     "recall": "recall",
     "ROC AUC": "roc_auc",
     "avg prec": "average_precision",
+    "VUS-PR": "vus_pr",
 }
 
 
@@ -75,20 +82,71 @@ def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[s
     for name, evaluation in found.items():
         figures = evaluation.metrics()
         cells = [f"{figures[key]:.3f}" if key in figures else "-" for key in FIGURES.values()]
+        cells.insert(1, evaluation.interval("f1") or "-")
         events = evaluation.events
-        if events is not None:
-            cells += [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
+        cells += (
+            ["-", "-"]
+            if events is None
+            else [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
+        )
         rows[name] = cells
-    return [*FIGURES, "events", "false a day"], rows
+    first, *others = FIGURES
+    return [first, "90 % interval", *others, "events", "false a day"], rows
 
 
 def comparison_table(found: Mapping[str, Evaluation]) -> str:
     """For people: one line a method."""
     columns, rows = comparison_cells(found)
-    width = max(len("method"), *map(len, found))
-    lines = [f"{'method':<{width}}" + "".join(f"{name:>11}" for name in columns)]
-    lines += [f"{name:<{width}}" + "".join(f"{cell:>11}" for cell in cells) for name, cells in rows.items()]
-    return "\n".join(lines)
+    table = [columns, *rows.values()]
+    widths = [max(map(len, cells)) + 2 for cells in zip(*table, strict=True)]
+    names = ["method", *rows]
+    width = max(map(len, names))
+    return "\n".join(
+        f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
+        for name, cells in zip(names, table, strict=True)
+    )
+
+
+def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:
+    """Writes every figure of every method as JSON, whole or not at all."""
+    figures = {name: evaluation.to_dict() for name, evaluation in found.items()}
+    with replacing(path) as stream:
+        stream.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+
+
+def record(
+    found: Mapping[str, Evaluation], tracker: Tracker | NoTracker, *, data: TrainingData, percentile: float
+) -> None:
+    """Puts a comparison into a tracker's run: METHOD.FIGURE as metrics, the table and the JSON as artifacts.
+
+    Args:
+        found: As `compare` gave it.
+        tracker: Whose run it goes into.
+        data: What was compared on.
+        percentile: Of the simple detectors' thresholds.
+    """
+    tracker.log_params(
+        {
+            "data_digest": data_digest([split.path for split in (data.train, data.val, data.test)]),
+            "sensors": ",".join(data.sensors),
+            "methods": ",".join(found),
+            "percentile": percentile,
+            "test_rows": len(data.test),
+        }
+    )
+    tracker.log_metrics(
+        {
+            f"{name}.{figure}": value
+            for name, evaluation in found.items()
+            for figure, value in evaluation.metrics().items()
+        }
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        table, figures = Path(folder) / "comparison.txt", Path(folder) / "comparison.json"
+        table.write_text(comparison_table(found) + "\n", encoding="utf-8")
+        write_figures(found, figures)
+        tracker.log_file(table)
+        tracker.log_file(figures)
 
 
 def _baselines(data: TrainingData, quantile: float, on_method: Callable[[str], None]) -> Iterator[Baseline]:

@@ -24,6 +24,7 @@ __all__ = [
     "first_flags",
     "match_events",
     "observed_seconds",
+    "series_starts",
     "stretches",
 ]
 
@@ -207,6 +208,17 @@ def false_alarms(
         alarms = _runs(machine, rows_times[index], rows_flags[index], None, join_ns)
         found += [a for a in alarms if not ((starts <= a.stop) & (stops >= a.start)).any()]
     return found
+
+
+def series_starts(
+    times: NDArray[np.int64], machines: NDArray[np.str_]
+) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """The rows' order by machine and time, and where in it a machine begins or goes on after a hole."""
+    orders = [index for _, index in _by_machine(times, machines)]
+    new = [np.append(True, np.diff(times[index]) > HOLE_STEPS * _step(times[index])) for index in orders]
+    if not orders:
+        return np.empty(0, np.intp), np.empty(0, np.bool_)
+    return np.concatenate(orders), np.concatenate(new)
 
 
 def _by_machine(

@@ -63,8 +63,15 @@ RECIPES = {
         settings={"model": "linear", "scaler": "standard", "average": 0.1, "smooth": 1},
     ),
     "autoregression": Recipe(
-        what="each sensor from the others and the last 5 rows, in closed form",
-        settings={"model": "linear", "scaler": "standard", "window": 5},
+        what="each sensor from the others and the last 3 rows, residuals averaged: small changes that last",
+        settings={
+            "model": "linear",
+            "scaler": "standard",
+            "window": 4,
+            "average": 0.1,
+            "smooth": 20,
+            "cap": False,
+        },
     ),
     "pca": Recipe(
         what="principal components, T² and Q, in closed form",

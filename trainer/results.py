@@ -158,6 +158,8 @@ class Results:
             facts["to expect"] = (
                 f"{low:.0f} to {high:.0f} of them, 9 times of 10 (from {days:.1f} machine-days{far})"
             )
+        if self.threshold.debounce is not None:
+            facts["debounce"] = f"{self.threshold.debounce} rows above the threshold make one that counts"
         if self.threshold.per_machine:
             own = self.threshold.per_machine.values()
             facts["of machines"] = (

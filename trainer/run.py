@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge_runtime.bundle.metadata import Hold
+    from edge_runtime.bundle.metadata import Debounce, Hold, Provenance
     from trainer.budget import AlarmBudget
     from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "find_exporter", "run_fit"]
+__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_unknown", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -45,6 +45,7 @@ class Plan:
         percentile: For the threshold by percentile.
         margin: What the percentile is multiplied with.
         hold: The verdict's.
+        debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
         recipe: Name of the recipe that the settings began with, for the record.
@@ -53,6 +54,7 @@ class Plan:
         cadence_seconds: Time between two rows of one machine; None for what the data says.
         revision: Of the code, as `git_revision` finds it.
         plots: Whether to draw.
+        champion: Whether the registered version becomes the model's champion.
         register: Name under which to register the bundle's run; None for no registration.
     """
 
@@ -62,6 +64,7 @@ class Plan:
     percentile: float = DEFAULT_PERCENTILE
     margin: float = 1.0
     hold: Hold = DEFAULT_HOLD
+    debounce: Debounce | None = None
     per_machine: bool = False
     budget: AlarmBudget | None = None
     recipe: str = "best"
@@ -71,6 +74,7 @@ class Plan:
     revision: str | None = None
     plots: bool = True
     register: str | None = None
+    champion: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
@@ -105,10 +109,10 @@ def run_fit(
         TrainingError: The data does not allow it.
         ExportError: The network cannot be exported.
     """
-    _known(plan.units, data, "--unit")
-    _known(plan.physical_ranges, data, "--physical-range")
+    refuse_unknown(plan.units, data, "--unit")
+    refuse_unknown(plan.physical_ranges, data, "--physical-range")
     export = find_exporter()
-    _make(plan.output / "plots")
+    make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
 
     def epoch_done(epoch: Epoch) -> None:
@@ -117,6 +121,31 @@ def run_fit(
         on_epoch(epoch)
 
     fitted = fit(data, plan.settings, epoch_done)
+    origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
+    results = replace(conclude(data, plan, fitted, export, origin), run_id=tracker.run_id)
+    results.write(plan.output / "metrics.json")
+    if plan.plots:
+        results.draw(plan.output / "plots", data, fitted.detector)
+    _track(tracker, results, plan, fitted)
+    return results
+
+
+def conclude(
+    data: TrainingData, plan: Plan, fitted: Fitted, export: Callable[[Path, Path], str], origin: Provenance
+) -> Results:
+    """Chooses the threshold, tests, and writes checkpoint and bundle.
+
+    Args:
+        data: As for `run_fit`.
+        plan: What to make of it.
+        fitted: The trained detector.
+        export: As `find_exporter` found it.
+        origin: Where it comes from.
+
+    Raises:
+        TrainingError: There is no such threshold.
+        ExportError: The network cannot be exported.
+    """
     detector = fitted.detector
     kept = None
     if plan.budget is None:
@@ -136,6 +165,7 @@ def run_fit(
             plan.budget,
             hold=plan.hold,
             seed=plan.settings.seed,
+            debounce=plan.debounce,
             per_machine=plan.per_machine,
         )
     validation = assess(data.val, detector, threshold)
@@ -153,13 +183,13 @@ def run_fit(
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
         metrics=Metrics(validation.metrics, test.metrics),
-        provenance=provenance(data, seed=plan.settings.seed, revision=plan.revision),
+        provenance=origin,
         golden=golden_rows(data.val),
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
 
-    results = Results(
+    return Results(
         output=plan.output,
         bundle=bundle,
         digest=digest,
@@ -170,15 +200,10 @@ def run_fit(
         batch_size=fitted.batch_size,
         parameters=fitted.network.parameter_count,
         seed=plan.settings.seed,
-        run_id=tracker.run_id,
+        run_id=None,
         budget=kept,
         latent_deviation=fitted.latent_deviation,
     )
-    results.write(plan.output / "metrics.json")
-    if plan.plots:
-        results.draw(plan.output / "plots", data, detector)
-    _track(tracker, results, plan, fitted)
-    return results
 
 
 def find_exporter() -> Callable[[Path, Path], str]:
@@ -237,7 +262,12 @@ def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
     )
 
 
-def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+    """Refuses an option for what is no sensor.
+
+    Raises:
+        UsageError: Such is named.
+    """
     for name in named:
         if name not in data.sensors:
             raise UsageError(
@@ -245,7 +275,12 @@ def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None
             )
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Makes a folder where it is missing.
+
+    Raises:
+        UsageError: It cannot be made.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -270,4 +305,4 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     tracker.log_file(results.bundle)
     tracker.log_file(plan.output / "metrics.json")
     if plan.register is not None:
-        tracker.register(plan.register)
+        tracker.register(plan.register, champion=plan.champion)

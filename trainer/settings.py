@@ -53,6 +53,8 @@ class Settings:
             to undo it keeps a network with a wide bottleneck from learning to copy.
         whiten: Whether residuals are weighed by their covariance in normal rows.
         smooth: Rows over which the score is smoothed; 1 for none.
+        cap: Whether what one row may add to the smoothed score is bounded, by what normal rows reach: then a
+            spike is over at once. Without it, what lasts is held for as long as the smoothing goes back.
         average: Weight of the newest row in the residuals' moving average; None for no average.
 
     Raises:
@@ -80,6 +82,7 @@ class Settings:
     noise: float = 0.15
     whiten: bool = True
     smooth: int = 11
+    cap: bool = True
     average: float | None = None
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ __all__ = ["ScoreSmoothing"]
 
 # Of the normal training rows' scores, so that a single row cannot hold the mean above any threshold.
 CAP_QUANTILE = 0.998
+NO_CAP = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,10 @@ class ScoreSmoothing:
     cap: float
 
     @staticmethod
-    def fit(rows: int, scores: NDArray[np.floating[Any]]) -> ScoreSmoothing:
-        """A smoothing over so many rows; the cap is taken from normal rows' own scores, [rows]."""
+    def fit(rows: int, scores: NDArray[np.floating[Any]], *, capped: bool = True) -> ScoreSmoothing:
+        """A smoothing over so many rows; its cap, if any, is taken from normal rows' own scores, [rows]."""
+        if not capped:
+            return ScoreSmoothing(rows, NO_CAP)
         return ScoreSmoothing(rows, float(np.float32(np.quantile(scores.astype(np.float64), CAP_QUANTILE))))
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from alarms import measure_alarms
 from attribution import measure_attribution
+from costs import measure_costs
 from hydraulic import measure_hydraulic
 from simulated import measure_simulated
 from skab import measure_skab
@@ -27,9 +28,10 @@ MEASURES = {
     "attribution": measure_attribution,
     "skab": measure_skab,
     "hydraulic": measure_hydraulic,
+    "costs": measure_costs,
 }
 # Where it is not the measure's own.
-FOLDERS = {"attribution": "simulated"}
+FOLDERS = {"attribution": "simulated", "costs": "simulated"}
 ALARMS = "alarms"
 
 

@@ -18,11 +18,14 @@ from typing import Any, TypeVar
 
 from edge_runtime.errors import BundleFormatError
 
-__all__ = ["parse", "read_as", "shown"]
+__all__ = ["MAY_BE_ABSENT", "parse", "read_as", "shown"]
 
 # Of a whole number, either way; and of a value that an error shows, in characters.
 MOST = 2**63 - 1
 MOST_SHOWN = 40
+
+# In a field's metadata: a document may leave it out, which says the same as the field's default.
+MAY_BE_ABSENT = "may be absent"
 
 T = TypeVar("T")
 
@@ -112,18 +115,22 @@ def _reader(hint: Any) -> Reader:
 
 
 def _object_reader(kind: Any) -> Reader:
-    hints = typing.get_type_hints(kind)
-    readers = {f.name: _reader(hints[f.name]) for f in sorted(dataclasses.fields(kind), key=lambda f: f.name)}
+    hints, fields = typing.get_type_hints(kind), dataclasses.fields(kind)
+    readers = {f.name: _reader(hints[f.name]) for f in sorted(fields, key=lambda f: f.name)}
+    may_be_absent = {f.name for f in fields if MAY_BE_ABSENT in f.metadata}
 
     def read(value: Any) -> Any:
         if not isinstance(value, dict):
             raise _wrong("an object", value)
         if value.keys() != readers.keys():
-            for name in sorted(readers.keys() - value.keys()):
+            for name in sorted(readers.keys() - value.keys() - may_be_absent):
                 raise _MisreadError("a field is missing", name)
-            raise _MisreadError("an unknown field", _name(min(value.keys() - readers.keys())))
+            if unknown := value.keys() - readers.keys():
+                raise _MisreadError("an unknown field", _name(min(unknown)))
         read: dict[str, Any] = {}
         for name, reader in readers.items():
+            if name not in value:
+                continue
             try:
                 read[name] = reader(value[name])
             except _MisreadError as error:

@@ -1,7 +1,8 @@
 """What a bundle says of itself: the JSON document in `metadata_props["edge_detect"]`.
 
 The dataclasses below are the schema of format version 1. Reading is strict: a missing field, an unknown
-one or one of a wrong type is a `BundleFormatError` that names it by its path, such as `sensors[2].unit`.
+one or one of a wrong type is a `BundleFormatError` that names it by its path, such as `sensors[2].unit`. The
+one field that may be absent, `threshold.debounce`, is marked as such.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import json
 import math
 from dataclasses import dataclass, field
 
-from edge_runtime.bundle.document import parse, read_as, shown
+from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
 from edge_runtime.errors import BundleFormatError
 
 __all__ = [
     "FORMAT_VERSION",
     "METADATA_KEY",
+    "Debounce",
     "Golden",
     "Hold",
     "Limits",
@@ -33,6 +35,7 @@ FORMAT_VERSION = 1
 METADATA_KEY = "edge_detect"
 
 Range = tuple[float, float]
+LONGEST_DEBOUNCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,27 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Debounce:
+    """How many of a machine's last rows must be above the threshold for its newest row to count as above.
+
+    At least `k` of its last `n` scored rows, the newest among them; rows before its first are not above.
+    """
+
+    k: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.n <= LONGEST_DEBOUNCE:
+            raise BundleFormatError(
+                f"a debounce needs 1 <= k <= n <= {LONGEST_DEBOUNCE}, not {self.k} of {self.n}",
+                where="metadata: threshold.debounce",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.k} of {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
 class Threshold:
     """Above which score a row counts as anomalous.
 
@@ -112,6 +136,7 @@ class Threshold:
         rows: Number of rows that it was chosen on.
         hold: The verdict's adaptive hold.
         per_machine: Machine id to the score that replaces `value` for that machine.
+        debounce: How many rows must be above it, before the hold; None for 1 of 1.
     """
 
     value: float
@@ -121,6 +146,7 @@ class Threshold:
     rows: int
     hold: Hold = field(default_factory=Hold)
     per_machine: dict[str, float] = field(default_factory=dict)
+    debounce: Debounce | None = field(default=None, metadata={MAY_BE_ABSENT: True})
 
     def __post_init__(self) -> None:
         for where, value in [
@@ -235,7 +261,10 @@ class Metadata:
 
     def to_json(self) -> str:
         """The document as it stands in the bundle: sorted keys, ASCII, no NaN."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, allow_nan=False, separators=(",", ":"))
+        document = dataclasses.asdict(self)
+        if self.threshold.debounce is None:
+            del document["threshold"]["debounce"]
+        return json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str | bytes) -> Metadata:

@@ -135,6 +135,7 @@ def _model(bundle: Bundle) -> Rows:
         ("cadence", f"{metadata.cadence_seconds:g} s"),
         ("threshold", f"{threshold.value:.6g}  ({chosen})"),
         *sorted(overrides),
+        ("debounce", "none" if threshold.debounce is None else f"{threshold.debounce} rows above"),
         ("hold", f"rise {hold.rise:g}, fall {hold.fall:g}, cap {hold.cap:g}, level {hold.level:g}"),
         ("p99 latency", "not declared" if limits.p99_latency_us is None else f"{limits.p99_latency_us:g} µs"),
         ("memory", "not declared" if limits.memory_mb is None else f"{limits.memory_mb:g} MB"),

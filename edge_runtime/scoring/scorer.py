@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_runtime.errors import SensorMismatchError
 from edge_runtime.records import Reason, Results, Scores, Verdict
+from edge_runtime.scoring.debounce import Debouncer
 from edge_runtime.scoring.hold import HoldCounter
 from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
 from edge_runtime.scoring.memory import Memory
@@ -28,8 +29,8 @@ LARGEST = np.finfo(np.float32).max
 class Scorer:
     """Scores readings with a bundle.
 
-    It keeps, for each machine, the counter of the bundle's hold and the state of a model with memory, so one
-    feed needs one scorer.
+    It keeps, for each machine, the last rows of the bundle's debounce, the counter of its hold and the state
+    of a model with memory, so one feed needs one scorer.
 
     Args:
         bundle: As `load_bundle` returned it.
@@ -42,6 +43,7 @@ class Scorer:
         self._sensors = len(bundle.metadata.sensors)
         self._threshold = threshold.value
         self._per_machine = threshold.per_machine
+        self._debounce = Debouncer(threshold.debounce)
         self._hold = HoldCounter(threshold.hold)
         start = initial_state(bundle.metadata.model)
         self._memory = None if start is None else Memory(bundle.session, start)
@@ -57,8 +59,8 @@ class Scorer:
         """Scores a block; rows of several machines may be mixed, each machine's in time order.
 
         A row that is not scorable, has a reading that is not finite, or has readings so far off that its
-        score is not finite, is unknown: NaN score, errors and expected. It moves neither its machine's hold
-        nor its state.
+        score is not finite, is unknown: NaN score, errors and expected. It moves neither its machine's
+        debounce and hold nor its state.
 
         Args:
             readings: [rows, sensors] in the bundle's order of sensors, raw units.
@@ -99,12 +101,14 @@ class Scorer:
         Kept under their names, the newest of each, they let a later process go on as if it were this one.
         """
         memory = {} if self._memory is None else self._memory.changes()
-        return {"bundle": self.bundle.digest, "hold": self._hold.state(), **memory}
+        counters = {"debounce": self._debounce.state(), "hold": self._hold.state()}
+        return {"bundle": self.bundle.digest, **counters, **memory}
 
     def restore(self, states: Mapping[str, Any]) -> None:
         """Goes on from what `changes` gave; what another bundle left means nothing to this one."""
         if states.get("bundle") != self.bundle.digest:
             return
+        self._debounce.restore(states.get("debounce", {}))
         self._hold.restore(states["hold"])
         if self._memory is not None:
             self._memory.restore(states)
@@ -138,11 +142,15 @@ class Scorer:
             severity = np.minimum(exact / threshold, LARGEST).astype(np.float32)
         above = exact > threshold
         if usable.all():
-            verdicts = self._hold.apply(readings.machines, above).astype(np.int8)
+            verdicts = self._verdicts(readings.machines, above)
         else:
             verdicts = np.full(len(readings), Verdict.UNKNOWN, np.int8)
-            verdicts[usable] = self._hold.apply(readings.machines[usable], above[usable])
+            verdicts[usable] = self._verdicts(readings.machines[usable], above[usable])
         return Results(readings, scores, severity, verdicts, reasons)
+
+    def _verdicts(self, machines: NDArray[np.str_], above: NDArray[np.bool_]) -> NDArray[np.int8]:
+        """Of rows with a score: first the debounce, then the hold."""
+        return self._hold.apply(machines, self._debounce.apply(machines, above)).astype(np.int8)
 
     def _thresholds(self, machines: NDArray[np.str_]) -> NDArray[np.float64]:
         """Each row's threshold; of no dimension when they are all the same."""

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from support.bundles import make_bundle
 
 from edge_runtime import load_bundle
-from edge_runtime.bundle.metadata import Metadata
+from edge_runtime.bundle.metadata import Debounce, Metadata
 from edge_runtime.errors import BundleFormatError
 from export.schema import SCHEMA_FILE, metadata_schema
 
@@ -51,7 +51,10 @@ def test_every_field_is_described() -> None:
     walk(metadata_schema(), "")
 
 
-@pytest.mark.parametrize("options", [{}, {"smooth": 5}, {"shown": {"period": 60.0}}, {"model": "pca"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"smooth": 5}, {"shown": {"period": 60.0}}, {"model": "pca"}, {"debounce": Debounce(2, 3)}],
+)
 def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
     metadata = load_bundle(make_bundle(tmp_path, **options)).metadata
     validator.validate(json.loads(metadata.to_json()))
@@ -75,6 +78,8 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "threshold of 0": lambda d: d["threshold"].update(value=0),
     "own threshold below 0": lambda d: d["threshold"]["per_machine"].update(x=-1),
     "hold that never rises": lambda d: d["threshold"]["hold"].update(rise=0),
+    "debounce of no row": lambda d: d["threshold"].update(debounce={"k": 0, "n": 3}),
+    "debounce without a length": lambda d: d["threshold"].update(debounce={"k": 1}),
     "another version": lambda d: d.update(format_version=2),
     "list for an object": lambda d: d.update(metrics=[]),
     "text in a list of numbers": lambda d: d["golden"].update(scores=["1"]),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edge_runtime.bundle.metadata import Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from trainer.averaging import ResidualAverage
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
@@ -63,6 +63,7 @@ def make_checkpoint(
     scaler: ScalerKind = "minmax",
     quantile: float = 0.99,
     hold: Hold | None = None,
+    debounce: Debounce | None = None,
     per_machine: Mapping[str, float] | None = None,
     golden: NDArray[np.float32] | None = None,
     train: int = 0,
@@ -83,6 +84,7 @@ def make_checkpoint(
         scaler: Its kind.
         quantile: The threshold is this quantile of the normal rows' scores.
         hold: The verdict's hold.
+        debounce: The verdict's debounce.
         per_machine: Thresholds of single machines.
         golden: The self-test's rows; 32 normal ones by default.
         whiten: Whether residuals are whitened.
@@ -136,6 +138,7 @@ def make_checkpoint(
             rows=len(rows),
             hold=hold or Hold(),
             per_machine=dict(per_machine or {}),
+            debounce=debounce,
         ),
         cadence_seconds=1.0,
         metrics=Metrics(validation={"f1": 0.95}, test={"f1": 0.94, "roc_auc": 0.99}),

@@ -85,3 +85,22 @@ def test_budgets_are_read_and_written() -> None:
     for text in ("", "1", "1/fortnight", "0/day", "-1/day", "often"):
         with pytest.raises(UsageError, match="is no budget"):
             AlarmBudget.parse(text)
+
+
+def test_alarms_about_events_are_none_of_the_budgets() -> None:
+    values, times, machines = scores(8, 2)
+    clean = threshold_for_budget(values, times, machines, AlarmBudget.parse("1/day"))
+    event = (np.arange(len(values)) // 600) % 12 == 5
+    # Its first half minute is not labelled, and its score is as high.
+    disturbed = event & (np.arange(len(values)) % 600 >= 30)
+    with_events = values + 20.0 * event
+    found = threshold_for_budget(
+        with_events, times, machines, AlarmBudget.parse("1/day"), disturbed=disturbed
+    )
+    assert found.value == pytest.approx(clean.value, rel=0.15)
+    assert found.rows == (~disturbed).sum()
+    assert found.machine_days == pytest.approx(2 * (~disturbed).mean(), rel=0.01)
+    labelled_alone = threshold_for_budget(
+        with_events[~disturbed], times[~disturbed], machines[~disturbed], AlarmBudget.parse("1/day")
+    )
+    assert labelled_alone.value > 3 * clean.value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,11 @@ from support.commands import assert_one_clear_line
 from edge_runtime.errors import TrainingError
 from trainer.baselines import FITTED
 from trainer.checkpoint import Checkpoint
-from trainer.compare import compare, comparison_table
+from trainer.compare import compare, comparison_table, record
 from trainer.data import Columns, read_training_data
+from trainer.tracking import Tracker
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from support.commands import Command
 
 NAMES = tuple(sensor[0] for sensor in SENSORS)
@@ -48,7 +48,11 @@ def test_every_method_is_there_and_finds_what_is_far_off(folder: Path) -> None:
     assert found["always anomaly"].precision == pytest.approx(0.1)
     for name in ("ours", "largest z-score", "Mahalanobis distance"):
         assert found[name].roc_auc == pytest.approx(1, abs=0.02)
-    assert len(comparison_table(found).splitlines()) == 1 + len(found)
+    table = comparison_table(found)
+    assert len(table.splitlines()) == 1 + len(found)
+    assert "VUS-PR" in table
+    low, high = found["ours"].intervals["f1"]
+    assert f"{low:.3f} to {high:.3f}" in table
 
 
 def test_without_labels_there_is_nothing_to_compare(folder: Path) -> None:
@@ -61,9 +65,32 @@ def test_without_labels_there_is_nothing_to_compare(folder: Path) -> None:
 def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, command: Command) -> None:
     make_checkpoint(folder / "fit" / "checkpoint", train=100)
     fit, output = folder / "fit", folder / "c.json"
-    done = command("edge-train", "compare", "--data", folder, "--fit", fit, "-o", output)
+    done = command("edge-train", "compare", "--data", folder, "--fit", fit, "-o", output, "--no-mlflow")
     assert done.returncode == 0, done.stderr
     assert b"Isolation Forest" in done.stdout
     assert json.loads(output.read_text())["fit"]["recall"] > 0.9
-    done = command("edge-train", "compare", "--data", folder, "--percentile", "0")
+    done = command("edge-train", "compare", "--data", folder, "--percentile", "0", "--no-mlflow")
     assert_one_clear_line(done, 2, "--percentile", "between 0 and 100")
+
+
+def test_a_comparison_is_a_run_of_its_own_with_its_table(folder: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    data = read_training_data(folder, Columns(sensors=NAMES))
+    found = compare(data, {}, 0.99)
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    with Tracker(store, "trials", "compare") as tracker:
+        record(found, tracker, data=data, percentile=99.0)
+    assert tracker.run_id is not None
+    client = MlflowClient(store, store)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["percentile"] == "99.0"
+    assert run.data.params["data_digest"].startswith("sha256:")
+    assert run.data.metrics["Mahalanobis distance.f1"] == pytest.approx(found["Mahalanobis distance"].f1)
+    assert run.data.metrics["PCA T².vus_pr"] == pytest.approx(found["PCA T²"].vus_pr)
+    assert run.data.metrics["always anomaly.recall"] == 1
+    names = {artifact.path for artifact in client.list_artifacts(tracker.run_id)}
+    assert names == {"comparison.txt", "comparison.json"}
+    table = client.download_artifacts(tracker.run_id, "comparison.txt", str(tmp_path))
+    assert Path(table).read_text(encoding="utf-8") == comparison_table(found) + "\n"

@@ -32,7 +32,7 @@ MEMORIES: dict[str, dict[str, Any]] = {
     "both": {"smooth": SMOOTH, "average": AVERAGE, "train": 100},
     "window": {"shown": {"window": 4}},
     "convolutional": {"model": "convolutional"},
-    "autoregression": {"model": "linear", "shown": {"window": 5}},
+    "autoregression": {"model": "linear", "shown": {"window": 5}, "average": AVERAGE},
     "everything": {"smooth": SMOOTH, "average": AVERAGE, "shown": EVERYTHING},
     "ensemble": {"members": 3, "model": "variational", "smooth": SMOOTH, "shown": {"rolling": 10}},
 }
@@ -42,7 +42,7 @@ STATE_ROWS = {
     "both": SMOOTH - 1 + 6,
     "window": 3 + 1,
     "convolutional": 8 + 1,
-    "autoregression": 4 + 1,
+    "autoregression": 4 + 1 + 6,
     "everything": 5 + 1 + 6 + SMOOTH - 1,
     "ensemble": 9 + 1 + SMOOTH - 1,
 }

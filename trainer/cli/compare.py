@@ -7,6 +7,12 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+    Experiment,
+    Mlflow,
+    TrackingUri,
+)
+
 __all__ = ["compare"]
 
 
@@ -27,17 +33,19 @@ def compare(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the figures to this JSON file too.")
     ] = None,
+    mlflow: Mlflow = True,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "edge-detect",
 ) -> None:
     """Compare detectors with simple ones on the test rows: limits, z-scores, PCA, Mahalanobis, forest."""
-    import json  # noqa: PLC0415
     import sys  # noqa: PLC0415
 
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.checkpoint import Checkpoint  # noqa: PLC0415
     from trainer.compare import compare as compare_all  # noqa: PLC0415
-    from trainer.compare import comparison_table  # noqa: PLC0415
+    from trainer.compare import comparison_table, record, write_figures  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.rows import replacing  # noqa: PLC0415
+    from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
 
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
@@ -54,11 +62,11 @@ def compare(
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{name} …")
 
-    found = compare_all(table, checkpoints, percentile / 100, say)
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")
-    typer.echo(comparison_table(found))
-    if output is not None:
-        figures = {name: evaluation.to_dict() for name, evaluation in found.items()}
-        with replacing(output) as stream:
-            stream.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+    with Tracker(tracking_uri, experiment, "compare") if mlflow else NoTracker() as tracker:
+        found = compare_all(table, checkpoints, percentile / 100, say)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\033[K")
+        typer.echo(comparison_table(found))
+        if output is not None:
+            write_figures(found, output)
+        record(found, tracker, data=table, percentile=percentile)

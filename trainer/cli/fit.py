@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["fit"]
+from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+    Experiment,
+    Mlflow,
+    TrackingUri,
+)
+
+__all__ = ["fit", "need_torch"]
 
 MLFLOW = "MLflow"
 COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
@@ -197,6 +203,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
             help="Rows over which the score is smoothed; 1 for none. [best: 11]", show_default=False
         ),
     ] = None,
+    cap: Annotated[
+        bool | None,
+        typer.Option(
+            "--cap/--no-cap",
+            help="Bound what one row may add to the smoothed score. [best: yes]",
+            show_default=False,
+        ),
+    ] = None,
     average: Annotated[
         float | None,
         typer.Option(
@@ -219,6 +233,14 @@ def fit(  # noqa: PLR0913 - one parameter an option
         str | None,
         typer.Option(
             help="Instead of --threshold: how often a machine may cry wolf, such as 1/day or 1/week.",
+            show_default=False,
+        ),
+    ] = None,
+    debounce: Annotated[
+        str | None,
+        typer.Option(
+            help="With --false-alarms: K,N flags a row when K of the last N are above the threshold. "
+            "[default: what is best on labelled validation, else 1,1]",
             show_default=False,
         ),
     ] = None,
@@ -251,20 +273,16 @@ def fit(  # noqa: PLR0913 - one parameter an option
             help="Seconds between two rows of a machine. [default: as in the data]", show_default=False
         ),
     ] = None,
-    mlflow: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Record the run with MLflow.")] = True,
-    tracking_uri: Annotated[
-        str | None,
-        typer.Option(
-            envvar="MLFLOW_TRACKING_URI",
-            help="MLflow server or store. [default: SQLite file]",
-            show_default=False,
-        ),
-    ] = None,
-    experiment: Annotated[str, typer.Option(help="MLflow experiment.")] = "edge-detect",
+    mlflow: Mlflow = True,
+    tracking_uri: TrackingUri = None,
+    experiment: Experiment = "edge-detect",
     run_name: Annotated[str | None, typer.Option(help="MLflow run name.", show_default=False)] = None,
     register: Annotated[
         str | None, typer.Option(help="Register the model under this name with MLflow.", show_default=False)
     ] = None,
+    champion: Annotated[
+        bool, typer.Option("--champion", help="With --register: make this version the champion.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
@@ -272,10 +290,18 @@ def fit(  # noqa: PLR0913 - one parameter an option
 
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.cli.losses import show_losses  # noqa: PLC0415
-    from trainer.cli.pairs import parse_hold, parse_ranges, parse_sizes, parse_units  # noqa: PLC0415
+    from trainer.cli.pairs import (  # noqa: PLC0415
+        parse_debounce,
+        parse_hold,
+        parse_ranges,
+        parse_sizes,
+        parse_units,
+    )
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
+    if champion and register is None:
+        raise UsageError("goes with --register", where="--champion")
     ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
     chosen = {
         "scaler": scaler and scaler.value,
@@ -293,12 +319,16 @@ def fit(  # noqa: PLR0913 - one parameter an option
         "noise": noise,
         "whiten": whiten,
         "smooth": smooth,
+        "cap": cap,
         "average": average,
     }
+    if debounce is not None and false_alarms is None:
+        raise UsageError("goes with --false-alarms", where="--debounce")
+    given_debounce = None if debounce is None else parse_debounce(debounce)
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
-    _need_torch()
+    need_torch()
 
     from trainer.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
@@ -326,6 +356,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,
         hold=how.hold if given_hold is None else given_hold,
+        debounce=given_debounce,
         per_machine=per_machine,
         recipe=named_recipe,
         budget=budget,
@@ -334,6 +365,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         cadence_seconds=cadence,
         revision=git_revision(),
         register=register,
+        champion=champion,
     )
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
@@ -348,7 +380,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     """Says which extra is missing before anything is read."""
     from edge_runtime.errors import MissingExtraError  # noqa: PLC0415
 

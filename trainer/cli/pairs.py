@@ -5,13 +5,28 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.metadata import Hold
+from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.errors import BundleFormatError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["parse_hold", "parse_ranges", "parse_sizes", "parse_units"]
+__all__ = ["parse_debounce", "parse_hold", "parse_ranges", "parse_sizes", "parse_units"]
+
+
+def parse_debounce(text: str) -> Debounce:
+    """The debounce of a verdict from a text such as "2,3".
+
+    Raises:
+        UsageError: It is not two whole numbers that make sense.
+    """
+    try:
+        k, n = (int(part) for part in text.split(","))
+        return Debounce(k, n)
+    except (ValueError, BundleFormatError):
+        raise UsageError(
+            f"'{text}' is no debounce", where="--debounce", mend="write K,N as in 2,3, with K of N at most N"
+        ) from None
 
 
 def parse_hold(text: str) -> Hold:

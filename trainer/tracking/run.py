@@ -1,42 +1,31 @@
-"""Training runs in MLflow: recorded, registered and fetched again. The only file that imports mlflow."""
+"""One training run in MLflow, and the run that is recorded nowhere."""
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 import time
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import EdgeDetectError, MissingExtraError, TrainingError, UsageError
-from trainer.tracking_names import Source, Store
+from edge_runtime.errors import TrainingError, UsageError
+from trainer.tracking.client import answering, make_client
+from trainer.tracking.names import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["FetchedRun", "NoTracker", "Tracker", "fetch_checkpoint"]
+__all__ = ["CHAMPION", "CHECKPOINT", "NoTracker", "Tracker"]
 
 CHECKPOINT = "checkpoint"
+CHAMPION = "champion"
+PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 5.0
 # Of one request to the store.
 MAX_BATCH = 1000
 MAX_PARAMS = 100
 MAX_TEXT = 5000
-UNKNOWN = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"}
-QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    # A server that does not answer is told of within a minute, not within MLflow's quarter of an hour.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-}
 
 
 class NoTracker:
@@ -69,7 +58,7 @@ class NoTracker:
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Nothing."""
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:  # noqa: ARG002 - as the tracker
+    def register(self, name: str, *, champion: bool = False) -> str:  # noqa: ARG002 - as the tracker
         """Nothing can be registered.
 
         Raises:
@@ -85,6 +74,7 @@ class Tracker:
         tracking_uri: A server or store; None for MLFLOW_TRACKING_URI, else mlflow.db in the current folder.
         experiment: Made when it is not there.
         run_name: None for one of MLflow's.
+        parent: The run that this one is shown under; None for none.
         clock: Monotonic seconds.
 
     Raises:
@@ -98,11 +88,13 @@ class Tracker:
         experiment: str,
         run_name: str | None,
         *,
+        parent: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = Store.named(tracking_uri)
         self._experiment = experiment
         self._run_name = run_name
+        self._parent = parent
         self._clock = clock
         self._client: Any = None
         self._pending: list[Any] = []
@@ -111,9 +103,10 @@ class Tracker:
         self.run_id: str | None = None
 
     def __enter__(self) -> Tracker:  # noqa: PYI034 - final in effect
-        self._client = _client(self._store)
-        with _answering(self._store):
-            run = self._client.create_run(self._experiment_id(), run_name=self._run_name)
+        self._client = make_client(self._store)
+        with answering(self._store):
+            tags = {} if self._parent is None else {PARENT: self._parent}
+            run = self._client.create_run(self._experiment_id(), run_name=self._run_name, tags=tags)
             self.run_id = run.info.run_id
         self._flushed = self._clock()
         return self
@@ -123,7 +116,7 @@ class Tracker:
     ) -> None:
         if kind is None:
             self._flush()
-            with _answering(self._store):
+            with answering(self._store):
                 self._client.set_terminated(self.run_id, "FINISHED")
             return
         # What ended the run is what the user must hear of, not that its end could not be told.
@@ -137,7 +130,7 @@ class Tracker:
         from mlflow.entities import Param  # noqa: PLC0415
 
         listed = [Param(key, str(value)[:MAX_TEXT]) for key, value in params.items()]
-        with _answering(self._store):
+        with answering(self._store):
             for start in range(0, len(listed), MAX_PARAMS):
                 self._client.log_batch(self.run_id, params=listed[start : start + MAX_PARAMS])
 
@@ -160,39 +153,41 @@ class Tracker:
 
     def set_tag(self, key: str, value: str) -> None:
         """Records a word on the run."""
-        with _answering(self._store):
+        with answering(self._store):
             self._client.set_tag(self.run_id, key, value[:MAX_TEXT])
 
     def log_folder(self, path: Path, artifact_path: str) -> None:
         """Keeps what a folder holds, under this path of the run's artifacts."""
-        with _answering(self._store):
+        with answering(self._store):
             self._client.log_artifacts(self.run_id, str(path), artifact_path)
 
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Keeps a file, in this folder of the run's artifacts or among the first."""
-        with _answering(self._store):
+        with answering(self._store):
             self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(self, name: str, artifact_path: str = CHECKPOINT) -> str:
+    def register(self, name: str, *, champion: bool = False) -> str:
         """Makes the run the newest version of a registered model, made when it is not there.
 
         Args:
             name: The model's.
-            artifact_path: What of the run's artifacts the version stands for.
+            champion: Whether it gets the alias `champion`.
 
         Returns:
             The version's number, from "1".
         """
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
 
-        with _answering(self._store):
+        with answering(self._store):
             try:
                 self._client.create_registered_model(name)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
-            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{artifact_path}"
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{CHECKPOINT}"
             version = self._client.create_model_version(name, source, run_id=self.run_id)
+            if champion:
+                self._client.set_registered_model_alias(name, CHAMPION, version.version)
         return str(version.version)
 
     def _experiment_id(self) -> str:
@@ -229,117 +224,8 @@ class Tracker:
         ]
 
     def _flush(self) -> None:
-        with _answering(self._store):
+        with answering(self._store):
             while self._pending:
                 self._client.log_batch(self.run_id, metrics=self._pending[:MAX_BATCH])
                 del self._pending[:MAX_BATCH]
         self._flushed = self._clock()
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedRun:
-    """A run's checkpoint on this disk.
-
-    Attributes:
-        folder: What `Checkpoint.save` wrote.
-        run_id: The MLflow run.
-        created: When the run started, ISO 8601 UTC.
-    """
-
-    folder: Path
-    run_id: str
-    created: str
-
-
-def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> FetchedRun:
-    """Brings a run's checkpoint here.
-
-    Args:
-        source: A run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS, or a registered model's name for
-            its newest version.
-        tracking_uri: As for `Tracker`.
-        into: A folder to write into.
-
-    Raises:
-        UsageError: The source names nothing.
-        TrainingError: The run holds no checkpoint, or the store does not answer.
-    """
-    wanted, store = Source.parse(source), Store.named(tracking_uri)
-    if store.database is not None and not store.database.is_file():
-        # MLflow would make an empty one.
-        raise UsageError(
-            f"no MLflow run is kept here, so not '{source}'",
-            where=store.shown,
-            mend="name the store with --tracking-uri",
-        )
-    client = _client(store)
-    with _answering(store):
-        run = _run(client, wanted, store)
-        run_id = str(run.info.run_id)
-        if not client.list_artifacts(run_id, CHECKPOINT):
-            raise TrainingError(
-                f"run {run_id} holds no checkpoint", where=source, mend="name a run of 'edge-train fit'"
-            )
-        folder = into / CHECKPOINT
-        client.download_artifacts(run_id, CHECKPOINT, str(into))
-    created = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
-    return FetchedRun(folder, run_id, created.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-
-
-def _run(client: Any, wanted: Source, store: Store) -> Any:
-    """The run that is meant."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-    try:
-        if wanted.run_id is not None:
-            return client.get_run(wanted.run_id)
-        if wanted.alias is not None:
-            version = client.get_model_version_by_alias(wanted.model, wanted.alias)
-        elif wanted.version is not None:
-            version = client.get_model_version(wanted.model, wanted.version)
-        else:
-            client.get_registered_model(wanted.model)
-            versions = client.search_model_versions(f"name = '{wanted.model}'")
-            version = max(versions, key=lambda found: int(found.version), default=None)
-        if version is not None and version.run_id:
-            return client.get_run(version.run_id)
-    except MlflowException as error:
-        if error.error_code not in UNKNOWN:
-            raise
-    raise UsageError(
-        "MLflow knows no such run or model version",
-        where=f"{wanted.text} in {store.shown}",
-        mend="look it up with 'mlflow ui', or name another store with --tracking-uri",
-    )
-
-
-def _client(store: Store) -> Any:
-    """MLflow's client, which says nothing of itself to anybody."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-    for name in ("alembic", "sqlalchemy", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        from mlflow import MlflowClient  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtraError("recording runs with MLflow", "workstation") from None
-    with _answering(store):
-        return MlflowClient(store.uri, store.uri)
-
-
-@contextmanager
-def _answering(store: Store) -> Iterator[None]:
-    """Turns what MLflow raises into this project's errors."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-    try:
-        yield
-    except EdgeDetectError:
-        raise
-    except MlflowException as error:
-        reason = str(error).splitlines()[0].replace(store.uri, store.shown)
-        raise TrainingError(
-            f"MLflow failed ({reason[:300]})",
-            where=store.shown,
-            mend="see that it is running and let you in, or train with --no-mlflow",
-        ) from None

@@ -1,0 +1,81 @@
+"""The model registry: a fit that registers, a champion, and its export by name; on a real SQLite store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.commands import assert_one_clear_line
+from support.history import write_history
+
+from edge_runtime import load_bundle
+from trainer.data import Columns, read_training_data
+from trainer.fit import Settings
+from trainer.run import Plan, run_fit
+from trainer.tracking import Tracker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.commands import Command
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A store with two versions of `pump`, of which the first is the champion."""
+    folder = tmp_path_factory.mktemp("registry")
+    data = read_training_data(write_history(folder / "data", train=400, val=200, test=200), Columns())
+    uri = f"sqlite:///{folder}/mlflow.db"
+    for version, components in (("1", 1), ("2", 2)):
+        plan = Plan(
+            output=folder / version,
+            settings=Settings(model="pca", components=components, smooth=1),
+            plots=False,
+            register="pump",
+            champion=version == "1",
+        )
+        with Tracker(uri, "edge-detect", None) as tracker:
+            run_fit(data, plan, tracker)
+    return uri
+
+
+def exported(command: Command, source: str, path: Path, store: str) -> int:
+    """The components of the model that is exported."""
+    done = command("edge-export", source, "-o", path, "--tracking-uri", store)
+    assert done.returncode == 0, done.stderr
+    bundle = load_bundle(path)
+    assert bundle.metadata.provenance.mlflow_run_id is not None
+    return len(bundle.metadata.sensors)
+
+
+def test_the_champion_is_exported_by_name_and_another_can_be_promoted(
+    tmp_path: Path, command: Command, store: str
+) -> None:
+    first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
+    assert exported(command, "models:/pump@champion", first, store) == 4
+    done = command("edge-train", "promote", "pump", "--tracking-uri", store)
+    assert done.returncode == 0, done.stderr
+    assert b"version 2 of pump is champion, in the place of version 1" in done.stdout
+    exported(command, "models:/pump@champion", second, store)
+    runs = [load_bundle(path).metadata.provenance.mlflow_run_id for path in (first, second)]
+    assert runs[0] != runs[1]
+    back = command("edge-train", "promote", "pump", "--version", "1", "--tracking-uri", store)
+    assert b"in the place of version 2" in back.stdout
+
+
+@pytest.mark.parametrize("words", [("motor",), ("pump", "--version", "9")])
+def test_what_is_not_there_cannot_be_promoted(words: tuple[str, ...], command: Command, store: str) -> None:
+    assert_one_clear_line(
+        command("edge-train", "promote", *words, "--tracking-uri", store), 2, "MLflow knows no such"
+    )
+
+
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, command: Command) -> None:
+    done = command("edge-train", "promote", "pump", "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
+    assert_one_clear_line(done, 2, "no MLflow run is kept here")
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_champion_has_to_be_registered(tmp_path: Path, command: Command) -> None:
+    done = command("edge-train", "fit", "--data", tmp_path, "--champion")
+    assert_one_clear_line(done, 2, "--champion", "goes with --register")

@@ -1,0 +1,28 @@
+"""`edge-train promote`: which version of a registered model is the champion."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trainer.cli.tracking_options import TrackingUri  # noqa: TC001 - typer evaluates the annotations
+
+__all__ = ["promote"]
+
+
+def promote(
+    name: Annotated[str, typer.Argument(help="The registered model.")],
+    *,
+    version: Annotated[
+        str | None, typer.Option(help="Its version. [default: the newest]", show_default=False)
+    ] = None,
+    tracking_uri: TrackingUri = None,
+) -> None:
+    """Make a version of a registered model its champion: models:/NAME@champion for edge-export."""
+    from trainer.tracking import promote as give_alias  # noqa: PLC0415
+
+    found = give_alias(name, version, tracking_uri)
+    before = "" if found.before in {None, found.version} else f", in the place of version {found.before}"
+    typer.echo(f"version {found.version} of {name} is champion{before}")
+    typer.echo(f"edge-export models:/{name}@champion -o {name}.onnx")
