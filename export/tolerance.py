@@ -154,6 +154,7 @@ def _linear(
     value: torch.Tensor, variance: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A product and by how much, squared, it may be off: what came in, and its own sum's roundings."""
-    terms = (value * value) @ (weight * weight) + bias * bias
+    squares, rounded = weight * weight, len(weight) * EPSILON**2
+    variance = (variance + rounded * value * value) @ squares
     value = value @ weight + bias
-    return value, variance @ (weight * weight) + len(weight) * EPSILON**2 * (terms + value * value)
+    return value, variance + rounded * (bias * bias + value * value)

@@ -29,6 +29,7 @@ __all__ = [
     "create_dataloaders",
     "fit_scaler",
     "fitting_batch_size",
+    "normal_rows",
 ]
 
 SMALLEST_BATCH = 256
@@ -157,7 +158,7 @@ def fit_scaler(kind: ScalerKind, train: Split) -> SensorScaler:
     Raises:
         TrainingError: There are too few such rows.
     """
-    return SensorScaler.fit(kind, train.values[_normal(train, MIN_TRAIN_ROWS)])
+    return SensorScaler.fit(kind, train.values[normal_rows(train, MIN_TRAIN_ROWS)])
 
 
 def create_dataloaders(
@@ -208,8 +209,8 @@ def create_dataloaders(
         return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     return Loaders(
-        loader(data.train, _normal(data.train, MIN_TRAIN_ROWS), batch_size, generator),
-        loader(data.val, _normal(data.val, MIN_VAL_ROWS), whole, None),
+        loader(data.train, normal_rows(data.train, MIN_TRAIN_ROWS), batch_size, generator),
+        loader(data.val, normal_rows(data.val, MIN_VAL_ROWS), whole, None),
         loader(data.test, data.test.finite, whole, None),
     )
 
@@ -226,8 +227,12 @@ def _as_it_is(batch: torch.Tensor) -> torch.Tensor:
     return batch
 
 
-def _normal(split: Split, at_least: int) -> NDArray[np.bool_]:
-    """[rows] which are normal, as there have to be some."""
+def normal_rows(split: Split, at_least: int) -> NDArray[np.bool_]:
+    """[rows] which are normal, as there have to be some.
+
+    Raises:
+        TrainingError: There are too few.
+    """
     rows = split.normal
     if not split.finite.any():
         raise TrainingError(

@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from trainer.models.base import Network
     from trainer.scaler import SensorScaler
 
-__all__ = ["Epoch", "Fitted", "ModelKind", "Settings", "fit"]
+__all__ = [
+    "Epoch",
+    "Fitted",
+    "ModelKind",
+    "Settings",
+    "finished",
+    "fit",
+    "pick_device",
+    "reproducible",
+    "shown_rows",
+]
 
 # The layers are too small to gain much from more, on a busy machine threads that wait for one another lose a
 # hundredfold, and sums come out the same whatever the number of cores.
@@ -98,26 +108,54 @@ def fit(
         TrainingError: Too few normal rows, or the loss is not finite.
     """
     batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
-    with _reproducible(settings.seed):
+    with reproducible(settings.seed):
         scaler = fit_scaler(settings.scaler, data.train)
         shown = settings.features(len(data.sensors))
         features = None if shown.is_plain else shown
         network, history, covariance = _network(data, settings, scaler, features, batch_size, on_epoch)
-        average = None if settings.average is None else ResidualAverage(settings.average)
-        rows = data.train.normal
-        normal = data.train.values[rows], data.train.times[rows], data.train.machines[rows]
-        bare = Detector(network, scaler, None, None, average, features)
-        whitening = smoothing = None
-        if settings.whiten and covariance is not None and average is None:
-            whitening = ResidualWhitening.of(np.zeros(len(data.sensors)), covariance)
-        elif settings.whiten:
-            whitening = ResidualWhitening.fit(bare.residuals(*normal))
-        if settings.smooth > 1:
-            own = Detector(network, scaler, whitening, None, average, features)
-            smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal), capped=settings.cap)
-        deviation = None
-        if isinstance(network, VariationalAutoencoder):
-            deviation = _latent_deviation(network, data, scaler, features)
+        return finished(network, data, settings, scaler, features, history, batch_size, covariance)
+
+
+def finished(
+    network: Network,
+    data: TrainingData,
+    settings: Settings,
+    scaler: SensorScaler,
+    features: InputFeatures | None,
+    history: tuple[Epoch, ...],
+    batch_size: int,
+    covariance: NDArray[np.float64] | None = None,
+) -> Fitted:
+    """A trained network with what weighs, averages and smooths its residuals.
+
+    Args:
+        network: Trained.
+        data: The splits; the test split is not looked at.
+        settings: How it was trained.
+        scaler: Its input's.
+        features: What it is shown; None for the scaled row alone.
+        history: Every epoch.
+        batch_size: Rows of a training step.
+        covariance: Of its residuals, where its kind knows that.
+
+    Raises:
+        TrainingError: Nothing moves in the residuals.
+    """
+    average = None if settings.average is None else ResidualAverage(settings.average)
+    rows = data.train.normal
+    normal = data.train.values[rows], data.train.times[rows], data.train.machines[rows]
+    bare = Detector(network, scaler, None, None, average, features)
+    whitening = smoothing = None
+    if settings.whiten and covariance is not None and average is None:
+        whitening = ResidualWhitening.of(np.zeros(len(data.sensors)), covariance)
+    elif settings.whiten:
+        whitening = ResidualWhitening.fit(bare.residuals(*normal))
+    if settings.smooth > 1:
+        own = Detector(network, scaler, whitening, None, average, features)
+        smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal), capped=settings.cap)
+    deviation = None
+    if isinstance(network, VariationalAutoencoder):
+        deviation = _latent_deviation(network, data, scaler, features)
     return Fitted(network, scaler, whitening, smoothing, average, features, history, batch_size, deviation)
 
 
@@ -135,9 +173,9 @@ def _network(
         pca, covariance = PcaModel.fitted(scaler.transform(data.train.normal_values), settings.components)
         return pca, (), covariance
     if settings.model == "linear":
-        shown = _shown(data.train, scaler, features)
+        shown = shown_rows(data.train, scaler, features)
         return LinearModel.fitted(shown, sensors), (), None
-    device = _device(settings.device)
+    device = pick_device(settings.device)
     members: list[Network] = []
     history: tuple[Epoch, ...] = ()
     for member in range(settings.members):
@@ -168,8 +206,12 @@ def _network(
     return (members[0] if settings.members == 1 else Ensemble(members).eval()), history, None
 
 
-def _device(wanted: Device) -> str:
-    """What PyTorch calls it."""
+def pick_device(wanted: Device) -> str:
+    """What PyTorch calls it.
+
+    Raises:
+        UsageError: It is not there.
+    """
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise UsageError(
@@ -190,7 +232,7 @@ def _untrained(settings: Settings, sensors: int, inputs: int | None) -> Network:
     return SensorAutoencoder(sensors, settings.widths, inputs)
 
 
-def _shown(split: Split, scaler: SensorScaler, features: InputFeatures | None) -> NDArray[np.float32]:
+def shown_rows(split: Split, scaler: SensorScaler, features: InputFeatures | None) -> NDArray[np.float32]:
     """[rows, columns] of the normal rows of a split."""
     rows = split.normal
     if features is None:
@@ -215,12 +257,12 @@ def _latent_deviation(
     scaler: SensorScaler,
     features: InputFeatures | None,
 ) -> tuple[float, ...]:
-    shown = torch.from_numpy(_shown(data.val, scaler, features))
+    shown = torch.from_numpy(shown_rows(data.val, scaler, features))
     return tuple(network.deviations(shown).mean(0).tolist())
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """Fixed seed, threads and algorithms; the process gets its own back at the end."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     with torch.random.fork_rng():

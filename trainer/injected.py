@@ -1,7 +1,7 @@
 """Faults of single sensors, put into normal rows: to compare detectors where nobody has labelled any.
 
 One sensor at a time is broken for a minute of rows, again and again: shifted by some of its own standard
-deviations, ramping away, oscillating, noisy, stuck at its last reading or dead.
+deviations, ramping away, oscillating, noisy or dead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ FAULTS: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[n
     "ramp to 6 sd": lambda rows, random: rows + 6 * ALONG * random.choice([-1, 1]),
     "oscillation of 4 sd": lambda rows, _random: rows + 4 * np.sin(2 * np.pi * ALONG * 4),
     "noise of 4 sd": lambda rows, random: rows + random.normal(0, 4, LENGTH),
-    "stuck": lambda rows, _random: np.full_like(rows, rows[0]),
     "dead (0)": lambda rows, _random: np.full_like(rows, np.nan),
 }
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,27 +27,35 @@ PACKAGES = ("edge-detect", "numpy", "torch")
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def provenance(data: TrainingData, *, seed: int, revision: str | None) -> Provenance:
+def provenance(
+    data: TrainingData, *, seed: int, revision: str | None, digest: str | None = None
+) -> Provenance:
     """Everything but creation time and run id, which would make equal runs differ.
 
     Args:
         data: The splits.
         seed: Of the training.
         revision: As `git_revision` finds it.
+        digest: Of the data, where it is known already.
     """
     train = data.train
     start, stop = iso_times(np.array([train.times.min(), train.times.max()]))
     return Provenance(
-        data_digest=data_digest([split.path for split in (data.train, data.val, data.test)]),
+        data_digest=digest or data_digest([split.path for split in (data.train, data.val, data.test)]),
         time_start=str(start),
         time_stop=str(stop),
         machines=tuple(str(machine) for machine in np.unique(train.machines)),
         seed=seed,
-        versions={"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        versions={"python": platform.python_version(), **_versions()},
         git_revision=revision,
         mlflow_run_id=None,
         created=None,
     )
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in PACKAGES}
 
 
 def data_digest(paths: Sequence[Path]) -> str:

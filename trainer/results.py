@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
     from trainer.fit import Epoch
-    from trainer.tracking import Registered
 
 __all__ = ["Results", "how_chosen"]
 
@@ -54,7 +53,6 @@ class Results:
         run_id: The MLflow run; None where nothing was tracked.
         budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
         latent_deviation: How uncertain a variational bottleneck is, [bottleneck]; None of another.
-        registered: What the run has become in the model registry; None where it has not.
     """
 
     output: Path
@@ -70,7 +68,6 @@ class Results:
     run_id: str | None
     budget: BudgetThreshold | None = None
     latent_deviation: tuple[float, ...] | None = None
-    registered: Registered | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -172,8 +169,6 @@ class Results:
             facts["uncertainty"] = ", ".join(f"{part:.2f}" for part in self.latent_deviation) + (
                 " (standard deviations of the bottleneck; 1 says nothing)"
             )
-        if self.registered is not None:
-            facts["registered"] = str(self.registered)
         skipped = self.validation.not_scored + self.test.not_scored
         if skipped:
             facts["rows left out"] = f"{skipped:,} of validation and test, with readings missing"

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from edge_runtime.bundle.metadata import Debounce, Hold
+    from edge_runtime.bundle.metadata import Debounce, Hold, Provenance
     from trainer.budget import AlarmBudget
     from trainer.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "find_exporter", "make_folder", "run_fit"]
+__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_unknown", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -54,8 +54,8 @@ class Plan:
         cadence_seconds: Time between two rows of one machine; None for what the data says.
         revision: Of the code, as `git_revision` finds it.
         plots: Whether to draw.
+        champion: Whether the registered version becomes the model's champion.
         register: Name under which to register the bundle's run; None for no registration.
-        champion: Whether the registered version gets the alias `champion`.
     """
 
     output: Path
@@ -109,8 +109,8 @@ def run_fit(
         TrainingError: The data does not allow it.
         ExportError: The network cannot be exported.
     """
-    _known(plan.units, data, "--unit")
-    _known(plan.physical_ranges, data, "--physical-range")
+    refuse_unknown(plan.units, data, "--unit")
+    refuse_unknown(plan.physical_ranges, data, "--physical-range")
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
@@ -121,6 +121,31 @@ def run_fit(
         on_epoch(epoch)
 
     fitted = fit(data, plan.settings, epoch_done)
+    origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
+    results = replace(conclude(data, plan, fitted, export, origin), run_id=tracker.run_id)
+    results.write(plan.output / "metrics.json")
+    if plan.plots:
+        results.draw(plan.output / "plots", data, fitted.detector)
+    _track(tracker, results, plan, fitted)
+    return results
+
+
+def conclude(
+    data: TrainingData, plan: Plan, fitted: Fitted, export: Callable[[Path, Path], str], origin: Provenance
+) -> Results:
+    """Chooses the threshold, tests, and writes checkpoint and bundle.
+
+    Args:
+        data: As for `run_fit`.
+        plan: What to make of it.
+        fitted: The trained detector.
+        export: As `find_exporter` found it.
+        origin: Where it comes from.
+
+    Raises:
+        TrainingError: There is no such threshold.
+        ExportError: The network cannot be exported.
+    """
     detector = fitted.detector
     kept = None
     if plan.budget is None:
@@ -158,13 +183,13 @@ def run_fit(
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
         metrics=Metrics(validation.metrics, test.metrics),
-        provenance=provenance(data, seed=plan.settings.seed, revision=plan.revision),
+        provenance=origin,
         golden=golden_rows(data.val),
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
 
-    results = Results(
+    return Results(
         output=plan.output,
         bundle=bundle,
         digest=digest,
@@ -175,17 +200,10 @@ def run_fit(
         batch_size=fitted.batch_size,
         parameters=fitted.network.parameter_count,
         seed=plan.settings.seed,
-        run_id=tracker.run_id,
+        run_id=None,
         budget=kept,
         latent_deviation=fitted.latent_deviation,
     )
-    results.write(plan.output / "metrics.json")
-    if plan.plots:
-        results.draw(plan.output / "plots", data, detector)
-    _track(tracker, results, plan, fitted)
-    if plan.register is None:
-        return results
-    return replace(results, registered=tracker.register(plan.register, champion=plan.champion))
 
 
 def find_exporter() -> Callable[[Path, Path], str]:
@@ -244,7 +262,12 @@ def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
     )
 
 
-def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+    """Refuses an option for what is no sensor.
+
+    Raises:
+        UsageError: Such is named.
+    """
     for name in named:
         if name not in data.sensors:
             raise UsageError(
@@ -253,7 +276,7 @@ def _known(named: Mapping[str, object], data: TrainingData, option: str) -> None
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder and those above it.
+    """Makes a folder where it is missing.
 
     Raises:
         UsageError: It cannot be made.
@@ -281,3 +304,5 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
         tracker.log_folder(plan.output / "plots", "plots")
     tracker.log_file(results.bundle)
     tracker.log_file(plan.output / "metrics.json")
+    if plan.register is not None:
+        tracker.register(plan.register, champion=plan.champion)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
-__all__ = ["Epoch", "train_network"]
+__all__ = ["Epoch", "input_noise", "train_network"]
 
 CLIP_NORM = 1.0
 # A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
@@ -66,7 +66,7 @@ def train_network(
         TrainingError: The loss is not finite.
     """
     device = next(network.parameters()).device
-    noise, sensors = _noise(network, settings).to(device), network.architecture.sensors
+    noise, sensors = input_noise(network, settings).to(device), network.architecture.sensors
 
     def wanted(batch: torch.Tensor) -> torch.Tensor:
         """The scaled readings of each batch's, or window's, newest row."""
@@ -138,7 +138,7 @@ def _loss(
     return total / count
 
 
-def _noise(network: Network, settings: Settings) -> torch.Tensor:
+def input_noise(network: Network, settings: Settings) -> torch.Tensor:
     """[inputs] standard deviations: what is of the time alone is shown as it is."""
     architecture = network.architecture
     noise = torch.full((architecture.inputs or architecture.sensors,), settings.noise)

@@ -6,12 +6,16 @@ are scored one after another in the order of the rig's time, as a gateway would,
 each cycle to the next, whatever that was. "valve" and "pump" are cycles where that alone is faulty.
 
 The load repeats every minute. The recipe for that is shown the phase, each second by its own combination of
-harmonics, and the row before; it was chosen among some thirty variants by these very figures.
+harmonics, and the row before; it was chosen by these very figures. What the choice is worth is told by
+crossing it: of all recipes of a grid, the one that is best at two of the accumulator's four pressures is
+measured at the other two, and the other way round. "crossed" chooses for each split by itself, "crossed, one
+for both" by both splits together.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,6 +49,12 @@ CYCLE = Settings(
     average=0.5,
     smooth=1,
 )
+GRID = tuple(
+    replace(CYCLE, window=window, harmonics=harmonics, average=average)
+    for window, harmonics, average in product(
+        (1, 2, 3), (25, 28, 29, 30), (None, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +65,13 @@ class Rig:
         values: [cycles * 60, sensors] raw units.
         normal: Numbers of the normal cycles.
         faulty: Fault to the numbers of its cycles; "all" of all.
+        accumulator: [cycles] its pressure, bar.
     """
 
     values: NDArray[np.float32]
     normal: NDArray[np.intp]
     faulty: dict[str, NDArray[np.intp]]
+    accumulator: NDArray[np.int64]
 
     def rows(self, cycles: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of these cycles, in their order."""
@@ -87,16 +99,23 @@ def measure_hydraulic(
             "phase and row before": [CYCLE],
             "plain": [Settings(seed=each.seed, **RECIPES["plain"].settings) for each in settings],
             "best": settings,
+            "autoencoder and phase": [
+                replace(CYCLE, model="autoencoder", window=1, average=None, seed=each.seed)
+                for each in settings
+            ],
         }
         for method, several in methods.items():
-            runs = [_aucs(rig, tested, _scores(rig, train, each)) for each in several]
+            runs = [_aucs(rig, tested, _means(_scores(rig, train, each))) for each in several]
             found[f"{method}, {name}"] = summary(runs)
             say(f"hydraulic: {method}, split {name}")
         rows = rig.values[rig.rows(train)]  # noqa: PD011 - no frame
         for kind in (SumZ, IsolationForest):
             simple = kind.fit(rows, rows, 0.99)
-            found[f"{kind.name}, {name}"] = summary([_aucs(rig, tested, simple.score(rig.values))])
-    return found
+            found[f"{kind.name}, {name}"] = summary([_aucs(rig, tested, _means(simple.score(rig.values)))])
+        whole = rig.values.reshape(-1, ROWS * len(SENSORS))  # noqa: PD011 - no frame
+        forest = IsolationForest.fit(whole[train], whole[train], 0.99)
+        found[f"{forest.name} of cycles, {name}"] = summary([_aucs(rig, tested, forest.score(whole))])
+    return found | _crossed(rig, say)
 
 
 def read_rig(folder: Path) -> Rig:
@@ -124,7 +143,7 @@ def read_rig(folder: Path) -> Rig:
         return np.flatnonzero(others & ~healthy[part])
 
     faulty = {"all": np.flatnonzero(~normal), "valve": alone("valve"), "pump": alone("pump")}
-    return Rig(values, np.flatnonzero(normal), faulty)
+    return Rig(values, np.flatnonzero(normal), faulty, cycles["accumulator"].to_numpy())
 
 
 def _splits(rig: Rig) -> dict[str, NDArray[np.intp]]:
@@ -154,10 +173,53 @@ def _scores(rig: Rig, train: NDArray[np.intp], settings: Settings) -> NDArray[np
     return scores
 
 
-def _aucs(rig: Rig, tested: NDArray[np.intp], scores: NDArray[np.floating]) -> dict[str, float]:
-    cycles = scores.astype(np.float64).reshape(-1, ROWS).mean(1)
+def _means(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """[cycles] of [rows]."""
+    means: NDArray[np.float64] = scores.astype(np.float64).reshape(-1, ROWS).mean(1)
+    return means
+
+
+def _aucs(
+    rig: Rig,
+    tested: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    among: NDArray[np.bool_] | None = None,
+) -> dict[str, float]:
+    """Fault to AUC of [cycles] scores; of cycles among some, if they are given."""
+    counted = np.ones(len(scores), np.bool_) if among is None else among
+    good = scores[tested[counted[tested]]]
     found = {}
     for fault, faulty in rig.faulty.items():
-        truth = np.repeat([0, 1], [len(tested), len(faulty)])
-        found[fault] = float(roc_auc_score(truth, np.concatenate([cycles[tested], cycles[faulty]])))
+        bad = scores[faulty[counted[faulty]]]
+        truth = np.repeat([0, 1], [len(good), len(bad)])
+        found[fault] = float(roc_auc_score(truth, np.concatenate([good, bad])))
     return found
+
+
+def _crossed(rig: Rig, say: Callable[[str], None]) -> dict[str, dict[str, dict[str, float]]]:
+    """The grid's recipes, each half of the pressures with the one that is best on the other half."""
+    half = np.isin(rig.accumulator, np.unique(rig.accumulator)[::2])
+    ways = ((half, ~half), (~half, half))
+    # Split, way, recipe: figures where it is chosen, and where it is tested.
+    figures: dict[str, list[list[tuple[dict[str, float], dict[str, float]]]]] = {}
+    for name, train in _splits(rig).items():
+        tested = np.setdiff1d(rig.normal, train)
+        scores = [_means(_scores(rig, train, each)) for each in GRID]
+        figures[name] = [
+            [(_aucs(rig, tested, one, chosen), _aucs(rig, tested, one, left)) for one in scores]
+            for chosen, left in ways
+        ]
+        say(f"hydraulic: {len(GRID)} recipes, split {name}")
+
+    def worth(name: str, way: int) -> NDArray[np.float64]:
+        """[recipes] mean AUC where it is chosen."""
+        return np.array([np.mean(list(chosen.values())) for chosen, _ in figures[name][way]])
+
+    def halves(name: str, choices: list[NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+        parts = [figures[name][way][int(choice.argmax())][1] for way, choice in enumerate(choices)]
+        return summary([{fault: float(np.mean([part[fault] for part in parts])) for fault in parts[0]}])
+
+    each = range(len(ways))
+    joint = [np.sum([worth(name, way) for name in figures], axis=0) for way in each]
+    found = {f"crossed, {name}": halves(name, [worth(name, way) for way in each]) for name in figures}
+    return found | {f"crossed, one for both, {name}": halves(name, joint) for name in figures}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from alarms import measure_alarms
 from attribution import measure_attribution
+from costs import measure_costs
 from hydraulic import measure_hydraulic
 from simulated import measure_simulated
 from skab import measure_skab
@@ -27,9 +28,10 @@ MEASURES = {
     "attribution": measure_attribution,
     "skab": measure_skab,
     "hydraulic": measure_hydraulic,
+    "costs": measure_costs,
 }
 # Where it is not the measure's own.
-FOLDERS = {"attribution": "simulated"}
+FOLDERS = {"attribution": "simulated", "costs": "simulated"}
 ALARMS = "alarms"
 
 
@@ -87,10 +89,11 @@ def _table(name: str, found: dict[str, dict[str, dict[str, float]]]) -> str:
     """One line a method or severity: mean, and standard deviation over training seeds."""
     figures = list(next(iter(found.values())))
     widths = [max(len(figure) + 2, 15) for figure in figures]
-    lines = ["", f"{name:<22}" + "".join(f"{f:>{w}}" for f, w in zip(figures, widths, strict=True))]
+    left = max(22, *(len(row) + 2 for row in found))
+    lines = ["", f"{name:<{left}}" + "".join(f"{f:>{w}}" for f, w in zip(figures, widths, strict=True))]
     for row, values in found.items():
         cells = [f"{values[f]['mean']:.3f} ± {values[f]['sd']:.3f}" for f in figures]
-        lines.append(f"{row:<22}" + "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)))
+        lines.append(f"{row:<{left}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, widths, strict=True)))
     return "\n".join(lines)
 
 

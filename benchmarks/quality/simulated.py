@@ -8,6 +8,7 @@ an F1 of 1. The grey F1 leaves out the rows before each labelled drift that belo
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,5 +96,14 @@ def read_simulated(folder: Path, severity: str) -> list[TrainingData]:
             parts = {"train": folder / "train.csv.gz", "val": folder / "val.csv.gz", "test": file}
             for name, path in parts.items():
                 (Path(scratch) / f"{name}.csv.gz").symlink_to(path.resolve())
-            found.append(read_training_data(Path(scratch), Columns()))
+            data = read_training_data(Path(scratch), Columns())
+        # The links are gone: what is read again is read where it lies.
+        found.append(
+            replace(
+                data,
+                train=replace(data.train, path=parts["train"]),
+                val=replace(data.val, path=parts["val"]),
+                test=replace(data.test, path=file),
+            )
+        )
     return found

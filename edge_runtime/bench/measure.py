@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.bench.environment import Environment
 from edge_runtime.bench.fresh import FreshStart, measure_fresh_start
 from edge_runtime.bench.latency import Latency, Rounds, measure_in_turns
-from edge_runtime.bench.rows import make_rows
+from edge_runtime.bench.rows import make_rows, raw_call
 from edge_runtime.bundle.load import load_bundle
-from edge_runtime.scoring.inference import OUTPUTS, OUTPUTS_AND_STATE, initial_state
 from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -102,12 +101,10 @@ def _contest(bundle: Bundle, size: int, rounds: Rounds) -> tuple[Latency, Latenc
     count = max(1, DISTINCT_ROWS // size)
     rows = make_rows(bundle.metadata, count * size)
     blocks = [rows.take(slice(i * size, (i + 1) * size)) for i in range(count)]
-    start = initial_state(bundle.metadata.model)
-    state, outputs = ({}, OUTPUTS) if start is None else ({"state": start}, OUTPUTS_AND_STATE)
-    inputs = [{"readings": block.values, **state} for block in blocks]
+    calls = [raw_call(bundle.metadata.model, block) for block in blocks]
     scorer, session = Scorer(bundle), bundle.session
     ours, raw = measure_in_turns(
-        [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(outputs, inputs[i % count])], rounds
+        [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(*calls[i % count])], rounds
     )
     return ours, raw
 

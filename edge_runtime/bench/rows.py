@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.records import Readings
+from edge_runtime.scoring.inference import OUTPUTS, OUTPUTS_AND_STATE, initial_state, seconds_of_day
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.metadata import Metadata
+    from edge_runtime.bundle.metadata import Metadata, Model
 
-__all__ = ["make_rows"]
+__all__ = ["make_rows", "raw_call"]
 
 SEED = 0
 
@@ -22,3 +23,14 @@ def make_rows(metadata: Metadata, rows: int) -> Readings:
     values = np.random.default_rng(SEED).uniform(low, high, (rows, len(low))).astype(np.float32)
     times = np.arange(rows, dtype=np.int64) * int(metadata.cadence_seconds * 1e9)
     return Readings(np.full(rows, "machine-1"), times, values)
+
+
+def raw_call(model: Model, rows: Readings) -> tuple[list[str], dict[str, Any]]:
+    """Outputs and inputs of `session.run` for these rows, a model with memory at its start."""
+    inputs: dict[str, Any] = {"readings": rows.values}
+    if model.time_of_day:
+        inputs["time_of_day"] = seconds_of_day(rows.times)
+    state = initial_state(model)
+    if state is None:
+        return OUTPUTS, inputs
+    return OUTPUTS_AND_STATE, {**inputs, "state": state}

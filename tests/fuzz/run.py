@@ -12,7 +12,6 @@ kept.
 
 from __future__ import annotations
 
-import atexit
 import re
 import shutil
 import sys
@@ -66,6 +65,8 @@ def try_once(data: bytes, name: str) -> str:
     """In the place of a `Trial`."""
     if name not in tried and len(tried) < MOST_TRIED:
         tried.add(name)
+        # libFuzzer ends the process without a word to Python, so this is said each time.
+        sys.stderr.write(f"tried {len(tried)} accepted files in ONNX Runtime\n")
         try:
             run_trial(data, LIMITS)
         except SelfTestError as error:
@@ -115,7 +116,6 @@ def main() -> None:
         seeds(Path(scratch))
         options = [sys.argv[0], *sys.argv[3:], str(corpus), scratch]
         atheris.Setup(options, work, custom_mutator=mutate)
-        atexit.register(lambda: sys.stderr.write(f"{len(tried)} accepted files tried in ONNX Runtime\n"))
         atheris.Fuzz()
 
 

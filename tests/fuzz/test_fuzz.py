@@ -30,5 +30,5 @@ def test_nothing_that_is_read_ends_in_another_error_than_the_projects_own(
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"Done {runs} runs" in done.stderr
     if target == "loader":
-        tried = int(done.stderr.rpartition(" accepted files tried")[0].split()[-1])
-        assert tried > 5  # of files that ONNX Runtime sees, some are left
+        # Of what the gate lets through, ONNX Runtime has seen some, in a child that did not crash.
+        assert done.stderr.count(" accepted files in ONNX Runtime") > 5

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -25,9 +25,6 @@ from edge_runtime.bench.rows import make_rows
 from edge_runtime.cli import app
 from edge_runtime.errors import EdgeDetectError, UsageError
 from edge_runtime.version import __version__
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +185,25 @@ def test_the_command_prints_json_and_writes_the_same_file(bundle: Path, tmp_path
         json.loads(result.stdout)
     )
     assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
+
+
+def test_a_bundle_that_asks_for_the_time_of_day_is_measured_too(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path, shown={"period": 60.0, "window": 2})
+    result = CliRunner().invoke(app, ["bench", str(path), "--seconds", "0.2", "--rows", "50"])
+    assert result.exit_code == 0, result.output
+
+
+def test_what_make_bench_runs_runs() -> None:
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--benchmark-disable", "-p", "no:cacheprovider", "benchmarks"],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert " passed" in done.stdout
 
 
 def test_the_command_prints_a_table_of_the_default_bundle() -> None:

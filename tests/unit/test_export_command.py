@@ -54,7 +54,7 @@ def test_a_source_that_is_no_folder_exits_2_with_one_line(
     assert run(monkeypatch, source, "-o", "b.onnx") == 2
     assert capsys.readouterr().err == (
         f"edge-export: {source}: no such folder; "
-        "name a checkpoint folder, an MLflow run, models:/NAME/VERSION or models:/NAME@champion\n"
+        "name a checkpoint folder, an MLflow run or models:/NAME/VERSION\n"
     )
     assert not (tmp_path / "b.onnx").exists()
 

@@ -8,6 +8,7 @@ from edge_runtime.cli.guard import run_app
 from edge_runtime.version import __version__
 from trainer.cli.compare import compare
 from trainer.cli.fit import fit
+from trainer.cli.fleet import fleet
 from trainer.cli.prepare import prepare
 from trainer.cli.promote import promote
 from trainer.cli.report import report
@@ -41,7 +42,7 @@ def _root(
     """Prepare sensor history, train a detector, export it as one bundle."""
 
 
-for command in (simulate, prepare, fit, sweep, compare, report, promote):
+for command in (simulate, prepare, fit, fleet, sweep, compare, report, promote):
     app.command()(command)
 
 

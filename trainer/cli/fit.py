@@ -14,7 +14,7 @@ from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the 
     TrackingUri,
 )
 
-__all__ = ["fit"]
+__all__ = ["fit", "need_torch"]
 
 MLFLOW = "MLflow"
 COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
@@ -281,7 +281,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         str | None, typer.Option(help="Register the model under this name with MLflow.", show_default=False)
     ] = None,
     champion: Annotated[
-        bool, typer.Option("--champion", help="Give the registered version the alias 'champion'.")
+        bool, typer.Option("--champion", help="With --register: make this version the champion.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -301,7 +301,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
     if champion and register is None:
-        raise UsageError("goes with --register NAME", where="--champion")
+        raise UsageError("goes with --register", where="--champion")
     ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
     chosen = {
         "scaler": scaler and scaler.value,
@@ -328,7 +328,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
-    _need_torch()
+    need_torch()
 
     from trainer.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
@@ -380,7 +380,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
     """Says which extra is missing before anything is read."""
     from edge_runtime.errors import MissingExtraError  # noqa: PLC0415
 

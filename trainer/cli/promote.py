@@ -1,4 +1,4 @@
-"""`edge-train promote`: one version of a registered model becomes the champion."""
+"""`edge-train promote`: which version of a registered model is the champion."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ __all__ = ["promote"]
 
 
 def promote(
-    name: Annotated[str, typer.Argument(help="Name of the registered model.")],
+    name: Annotated[str, typer.Argument(help="The registered model.")],
     *,
     version: Annotated[
-        int | None, typer.Option(min=1, help="Which version. [default: the newest]", show_default=False)
+        str | None, typer.Option(help="Its version. [default: the newest]", show_default=False)
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Give the alias 'champion' to a registered model's version, for 'edge-export models:/NAME@champion'."""
-    from trainer.tracking import promote as promote_version  # noqa: PLC0415 - imports mlflow, which takes seconds
+    """Make a version of a registered model its champion: models:/NAME@champion for edge-export."""
+    from trainer.tracking import promote as give_alias  # noqa: PLC0415
 
-    typer.echo(promote_version(name, None if version is None else str(version), tracking_uri))
+    found = give_alias(name, version, tracking_uri)
+    before = "" if found.before in {None, found.version} else f", in the place of version {found.before}"
+    typer.echo(f"version {found.version} of {name} is champion{before}")
+    typer.echo(f"edge-export models:/{name}@champion -o {name}.onnx")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.cli.fit import DeviceChoice, ModelChoice
+from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
     Experiment,
     Mlflow,
@@ -118,10 +118,9 @@ def sweep(  # noqa: PLR0913 - one parameter an option
     seconds = None if timeout is None else parse_duration(timeout) / 1e9
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+    need_torch()
     try:
         import optuna  # noqa: F401, PLC0415
-        import pandas  # noqa: F401, ICN001, PLC0415
-        import torch  # noqa: F401, PLC0415
     except ImportError:
         raise MissingExtraError("a sweep", "workstation") from None
 

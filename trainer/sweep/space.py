@@ -70,6 +70,7 @@ SPACE = (
     Dimension("window", (1, 4, 10), models=("linear",)),
     Dimension("whiten", (True, False)),
     Dimension("smooth", (1, 5, 11, 21, 41)),
+    Dimension("cap", (True, False)),
     Dimension("average", (None, 0.05, 0.1, 0.2, 0.4)),
     # What ranks rows does not depend on these two, so they are chosen only where verdicts are compared.
     Dimension("percentile", low=98.5, high=99.95, step=0.05),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.tracking.models import FetchedRun, fetch_checkpoint, promote
-from trainer.tracking.registry import Registered
+from trainer.tracking.models import FetchedRun, Promoted, fetch_checkpoint, promote
 from trainer.tracking.run import NoTracker, Tracker
 
-__all__ = ["FetchedRun", "NoTracker", "Registered", "Tracker", "fetch_checkpoint", "promote"]
+__all__ = ["FetchedRun", "NoTracker", "Promoted", "Tracker", "fetch_checkpoint", "promote"]

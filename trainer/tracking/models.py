@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.tracking.client import UNKNOWN, answering, make_client
-from trainer.tracking.names import CHECKPOINT, Source, Store
-from trainer.tracking.registry import Registered, set_champion
+from trainer.tracking.names import Source, Store
+from trainer.tracking.run import CHAMPION, CHECKPOINT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["FetchedRun", "fetch_checkpoint", "promote"]
+__all__ = ["FetchedRun", "Promoted", "fetch_checkpoint", "promote"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,20 @@ def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> Fetch
     return FetchedRun(folder, run_id, created.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
-def promote(name: str, version: str | None, tracking_uri: str | None) -> Registered:
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A version that has the alias now.
+
+    Attributes:
+        version: Its number.
+        before: The number of the one that had it; None where none had.
+    """
+
+    version: str
+    before: str | None
+
+
+def promote(name: str, version: str | None, tracking_uri: str | None) -> Promoted:
     """Gives the alias `champion` to a version of a registered model.
 
     Args:
@@ -77,11 +90,20 @@ def promote(name: str, version: str | None, tracking_uri: str | None) -> Registe
         raise UsageError("not the name of a registered model", where=repr(name), mend="give the name alone")
     store = _existing(tracking_uri, name)
     client = make_client(store)
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after it has been made quiet
+
     with answering(store):
         found = _version(client, wanted)
         if found is None:
             raise _unknown(wanted.text, store)
-        return set_champion(client, name, str(found.version))
+        try:
+            before = str(client.get_model_version_by_alias(name, CHAMPION).version)
+        except MlflowException as error:
+            if error.error_code not in UNKNOWN:
+                raise
+            before = None
+        client.set_registered_model_alias(name, CHAMPION, found.version)
+    return Promoted(str(found.version), before)
 
 
 def _existing(tracking_uri: str | None, wanted: str) -> Store:

@@ -10,10 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from edge_runtime.errors import UsageError
 
-__all__ = ["CHECKPOINT", "Source", "Store"]
+__all__ = ["Source", "Store"]
 
-# Of a run's artifacts, what a registered version stands for.
-CHECKPOINT = "checkpoint"
 SQLITE = "sqlite:///"
 DEFAULT_URI = f"{SQLITE}mlflow.db"
 RUN_ID = re.compile(r"[0-9a-f]{32}")

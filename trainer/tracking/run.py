@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.tracking.client import UNKNOWN, answering, make_client
-from trainer.tracking.names import CHECKPOINT, Store
-from trainer.tracking.registry import Registered, register_run, set_champion
+from trainer.tracking.names import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["NoTracker", "Tracker"]
+__all__ = ["CHAMPION", "CHECKPOINT", "NoTracker", "Tracker"]
 
+CHECKPOINT = "checkpoint"
+CHAMPION = "champion"
 PARENT = "mlflow.parentRunId"
 FLUSH_SECONDS = 5.0
 # Of one request to the store.
@@ -57,7 +58,7 @@ class NoTracker:
     def log_file(self, path: Path, artifact_path: str | None = None) -> None:
         """Nothing."""
 
-    def register(self, name: str, *, champion: bool = False) -> Registered:  # noqa: ARG002 - as the tracker
+    def register(self, name: str, *, champion: bool = False) -> str:  # noqa: ARG002 - as the tracker
         """Nothing can be registered.
 
         Raises:
@@ -166,16 +167,29 @@ class Tracker:
         with answering(self._store):
             self._client.log_artifact(self.run_id, str(path), artifact_path)
 
-    def register(self, name: str, *, champion: bool = False) -> Registered:
-        """Makes the run's checkpoint the newest version of a registered model, made when it is not there.
+    def register(self, name: str, *, champion: bool = False) -> str:
+        """Makes the run the newest version of a registered model, made when it is not there.
 
         Args:
             name: The model's.
-            champion: Whether the version gets the alias `champion`.
+            champion: Whether it gets the alias `champion`.
+
+        Returns:
+            The version's number, from "1".
         """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
         with answering(self._store):
-            made = register_run(self._client, name, str(self.run_id), CHECKPOINT)
-            return set_champion(self._client, name, made.version) if champion else made
+            try:
+                self._client.create_registered_model(name)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            source = f"{self._client.get_run(self.run_id).info.artifact_uri}/{CHECKPOINT}"
+            version = self._client.create_model_version(name, source, run_id=self.run_id)
+            if champion:
+                self._client.set_registered_model_alias(name, CHAMPION, version.version)
+        return str(version.version)
 
     def _reopened(self) -> str | None:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
