@@ -117,7 +117,7 @@ class Results:
             plot_curves(folder / "curves.png", scores, labels)
         index = _stretch(test)
         readings = test.values[index]
-        score, _, expected = detector.score(readings)
+        score, _, expected = detector.score(readings, times=test.times[index])
         plot_stretch(
             folder / "stretch.png",
             test.times[index],

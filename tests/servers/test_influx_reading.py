@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from influxd import Influxd
+from support.logins import until_known
 
 from edge_runtime.errors import SinkUnavailableError, SourceError, SourceUnavailableError, UsageError
 from edge_runtime.influxdb import (
@@ -133,7 +134,7 @@ def test_with_logins_the_right_password_reads_and_a_wrong_one_is_refused(tmp_pat
             "POST", "/query", {"q": "CREATE USER admin WITH PASSWORD 's3cret, really' WITH ALL PRIVILEGES"}
         ):
             pass
-        client = InfluxClient(admin)
+        client = until_known(InfluxClient(admin))
         with client.request("POST", "/query", {"q": "CREATE DATABASE plant"}):
             pass
         put(client, 3)

@@ -129,8 +129,8 @@ def test_the_state_survives_a_restart(path: Path, series: NDArray[np.float32]) -
     for start in range(0, 70, 10):
         first.score(block(series[start : start + 10], first=start))
         kept |= json.loads(json.dumps(first.changes()))
-    assert set(kept) == {"bundle", "hold", "memory.press"}
-    assert set(first.changes()) == {"bundle", "hold"}
+    assert set(kept) == {"bundle", "hold", "debounce", "memory.press"}
+    assert set(first.changes()) == {"bundle", "hold", "debounce"}
     second = Scorer(load_bundle(path))
     second.restore(kept)
     rest = second.score(block(series[70:], first=70)).scores.score

@@ -43,7 +43,7 @@ def test_their_sizes_are_those_of_the_design() -> None:
 def test_the_variational_one_draws_in_training_alone(scaled: NDArray[np.float32]) -> None:
     network, rows = VariationalAutoencoder(4), torch.from_numpy(scaled[:50])
     torch.testing.assert_close(network(rows), network(rows), rtol=0, atol=0)
-    losses = {float(network.loss(rows, rows)) for _ in range(5)}
+    losses = {float(network.loss(rows, rows).detach()) for _ in range(5)}
     assert len(losses) == 5
     deviations = network.deviations(rows)
     assert deviations.shape == (50, 4)

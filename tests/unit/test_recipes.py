@@ -69,6 +69,24 @@ def test_a_gateway_judges_as_training_did(recipe: str, data: TrainingData, tmp_p
     assert (found.verdicts.astype(bool) == wanted).all() or close.any()
 
 
+def test_a_phase_goes_all_the_way_from_options_to_plots_report_and_gateway(
+    folder: Path, tmp_path: Path, command: Command
+) -> None:
+    options = ("--model", "linear", "--window", 2, "--period", 60, "--harmonics", 5, "--average", 0.5)
+    done = command("edge-train", "fit", "--data", folder, "-o", tmp_path / "fit", *options, "--no-mlflow")
+    assert done.returncode == 0, done.stderr
+    page = tmp_path / "page.html"
+    report = command("edge-train", "report", "--data", folder, "--fit", tmp_path / "fit", "-o", page)
+    assert report.returncode == 0, report.stderr
+    assert page.stat().st_size > 10_000
+    bundle = tmp_path / "fit" / "bundle.onnx"
+    assert load_bundle(bundle).metadata.model.time_of_day
+    scored = command(
+        "edge-detect", "score", folder / "test.csv", "-o", tmp_path / "s.csv", "--bundle", bundle
+    )
+    assert scored.returncode == 0, scored.stderr
+
+
 def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, command: Command) -> None:
     folder = write_history(tmp_path / "history", val=8000)
     done = command(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError
-from trainer.calibrate import verdicts
+from trainer.calibrate import limits, verdicts
 from trainer.events import SLACK_NS, Stretch, stretches
 
 if TYPE_CHECKING:
@@ -100,14 +100,9 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
             mend="check the sensors' columns",
         )
     times, machines, values = split.times[order], split.machines[order], split.values[order]
-    cuts = np.flatnonzero(machines[1:] != machines[:-1]) + 1
-    parts = [detector.score(rows) for rows in np.split(values, cuts)]
-    scores, errors, expected = (np.concatenate(column) for column in zip(*parts, strict=True))
+    scores, errors, expected = detector.score_rows(values, times, machines)
     labels = None if split.labels is None else split.labels[order]
     kinds = None if split.kinds is None else split.kinds[order]
-    limits = np.full(len(order), threshold.value)
-    for machine, value in threshold.per_machine.items():
-        limits[machines == machine] = value
     return Scored(
         times,
         machines,
@@ -115,7 +110,7 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
         scores,
         errors,
         expected,
-        np.nan_to_num(scores / limits, nan=0.0, posinf=MOST),
+        np.nan_to_num(scores / limits(threshold, machines), nan=0.0, posinf=MOST),
         verdicts(scores, threshold, times, machines),
         labels,
         () if labels is None else tuple(stretches(times, machines, labels, kinds)),
