@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from support.history import write_history
 from edge_runtime.bundle.load import load_bundle
 from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from trainer.cli import app
+from trainer.cli import app, main
 from trainer.cli.pairs import parse_hold
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Settings, fit
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CLOSED = ("linear", "pca")
+SHORT = ("--epochs", "1", "--seed", "3", "--sensor", "power", "--sensor", "pressure")
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +262,26 @@ def test_each_trial_is_a_run_under_the_sweeps_own(data: TrainingData, tmp_path: 
     assert parent.data.metrics == {"held_out_f1": max(figures), "trials": 2}
     assert named["trial 2"].data.params["model"] == "pca"
     assert client.get_model_version("pump", "1").run_id == named["best"].info.run_id
+
+
+def test_the_command_says_how_to_train_the_best_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["edge-train", *words])
+        with pytest.raises(SystemExit) as done:
+            main()
+        printed = capsys.readouterr()
+        assert done.value.code == 0, printed.err
+        return printed.out
+
+    common = ("--no-mlflow", "-o", str(tmp_path / "sweep"))
+    out = run("sweep", "--data", str(folder), "--model", "autoencoder", "--trials", "1", *common, *SHORT)
+    (again,) = (line for line in out.splitlines() if line.startswith("the best again: "))
+    words = shlex.split(again.removeprefix("the best again: edge-train "))
+    run(*words, "--no-mlflow", "-o", str(tmp_path / "again"))
+    digests = [load_bundle(tmp_path / way / "bundle.onnx").digest for way in ("sweep/best", "again")]
+    assert digests[0] == digests[1]
 
 
 def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None:
