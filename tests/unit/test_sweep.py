@@ -176,11 +176,11 @@ def test_a_sweep_is_gone_on_with_under_the_same_terms_alone(data: TrainingData, 
     sweep(data, tmp_path, trials=1)
     with pytest.raises(UsageError, match="there is a sweep already; go on with it by --resume"):
         sweep(data, tmp_path)
-    with pytest.raises(UsageError, match="begun with another seed .0, now 1."):
+    with pytest.raises(UsageError, match="begun with seed 0, not 1; go on with"):
         sweep(data, tmp_path, resume=True, settings=Settings(seed=1))
-    with pytest.raises(UsageError, match="begun with another models"):
+    with pytest.raises(UsageError, match="begun with models linear,pca, not linear"):
         sweep(data, tmp_path, resume=True, models=("linear",))
-    with pytest.raises(UsageError, match="begun with another objective"):
+    with pytest.raises(UsageError, match="begun with objective held_out_f1, not injected"):
         sweep(data, tmp_path, resume=True, goal="faults")
     (tmp_path / "trials.db").write_bytes(b"nothing of the kind" * 100)
     with pytest.raises(InputError, match="cannot be used as the trials of a sweep"):

@@ -168,7 +168,7 @@ class Trials:
         for name, value in terms.items():
             if before.get(name) != value:
                 raise UsageError(
-                    f"the sweep was begun with another {name} ({before.get(name)}, now {value})",
+                    f"the sweep was begun with {name} {before.get(name)}, not {value}",
                     where=str(folder),
                     mend="go on with the options and data it was begun with, or name another folder with -o",
                 )
