@@ -12,12 +12,17 @@ from trainer.cli.tracking_options import Experiment, Mlflow, TrackingUri  # noqa
 if TYPE_CHECKING:
     from trainer.sweep_results import Trial
 
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+    SensorColumns,
+)
+
 __all__ = ["sweep"]
 
 
 def sweep(  # noqa: PLR0913 - one parameter an option
     *,
-    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder of the sweep, and of the best fit in best/.")
     ] = Path("build/sweep"),
@@ -28,12 +33,7 @@ def sweep(  # noqa: PLR0913 - one parameter an option
     epochs: Annotated[int, typer.Option(help="Of a trial, at most; the best is then trained for 100.")] = 40,
     seed: Annotated[int, typer.Option(help="Of the search and of every training.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in this folder.")] = False,
-    sensor: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
-        ),
-    ] = None,
+    sensor: SensorColumns = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
