@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+)
 from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
     Experiment,
     Mlflow,
@@ -18,7 +21,7 @@ __all__ = ["compare"]
 
 def compare(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    data: Data,
     fit: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of a fit, or its checkpoint; may be repeated.", show_default=False),

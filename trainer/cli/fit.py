@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+    LabelColumn,
+    MachineColumn,
+    SensorColumns,
+    TimeColumn,
+)
 from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
     Experiment,
     Mlflow,
@@ -68,32 +75,14 @@ class ThresholdChoice(StrEnum):
 
 def fit(  # noqa: PLR0913 - one parameter an option
     *,
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder with train, val and test as .csv, .csv.gz or .parquet, as 'prepare' writes it."
-        ),
-    ],
+    data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the bundle, checkpoint, metrics and plots.")
     ] = Path("build/fit"),
-    sensor: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
-        ),
-    ] = None,
-    time_column: Annotated[
-        str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
-    ] = None,
-    machine_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
-    ] = None,
+    sensor: SensorColumns = None,
+    time_column: TimeColumn = None,
+    machine_column: MachineColumn = None,
+    label_column: LabelColumn = None,
     recipe: Annotated[
         RecipeChoice | None,
         typer.Option(

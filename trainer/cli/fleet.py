@@ -12,36 +12,27 @@ from trainer.cli.fit import DeviceChoice, RecipeChoice, ThresholdChoice, need_to
 if TYPE_CHECKING:
     from trainer.fleet.results import LeftOut
 
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+    LabelColumn,
+    MachineColumn,
+    SensorColumns,
+    TimeColumn,
+)
+
 __all__ = ["fleet"]
 
 
 def fleet(  # noqa: PLR0913 - one parameter an option
     *,
-    data: Annotated[
-        Path,
-        typer.Option(
-            help="Folder with train, val and test as .csv, .csv.gz or .parquet, as 'prepare' writes it."
-        ),
-    ],
+    data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for fleet.json and a folder for each machine.")
     ] = Path("build/fleet"),
-    sensor: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
-        ),
-    ] = None,
-    time_column: Annotated[
-        str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
-    ] = None,
-    machine_column: Annotated[
-        str | None, typer.Option(help="Column of the machine ids. [default: machine_id]", show_default=False)
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
-    ] = None,
+    sensor: SensorColumns = None,
+    time_column: TimeColumn = None,
+    machine_column: MachineColumn = None,
+    label_column: LabelColumn = None,
     recipe: Annotated[
         RecipeChoice, typer.Option(help="How to train, by name; one of an autoencoder's.")
     ] = RecipeChoice.BEST,

@@ -7,28 +7,27 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+    LabelColumn,
+    MachineColumn,
+    TimeColumn,
+)
+
 __all__ = ["report"]
 
 
 def report(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    data: Data,
     fit: Annotated[Path, typer.Option(help="Folder of a fit, or its checkpoint.")],
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The page. [default: report.html in --fit]", show_default=False),
     ] = None,
-    time_column: Annotated[
-        str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
-    ] = None,
-    machine_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
-    ] = None,
+    time_column: TimeColumn = None,
+    machine_column: MachineColumn = None,
+    label_column: LabelColumn = None,
 ) -> None:
     """Write one HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys  # noqa: PLC0415

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
+from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+    Data,
+    LabelColumn,
+    MachineColumn,
+    SensorColumns,
+    TimeColumn,
+)
 from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
     Experiment,
     Mlflow,
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
     from trainer.fit import Epoch
     from trainer.sweep import SweepResults, Tried, Watcher
     from trainer.tracking import NoTracker, Tracker
+
 
 __all__ = ["sweep"]
 
@@ -38,7 +46,7 @@ class GoalChoice(StrEnum):
 
 def sweep(  # noqa: PLR0913 - one parameter an option
     *,
-    data: Annotated[Path, typer.Option(help="Folder with train, val and test, as 'prepare' writes it.")],
+    data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the trials, sweep.json and the best fit.")
     ] = Path("build/sweep"),
@@ -78,23 +86,10 @@ def sweep(  # noqa: PLR0913 - one parameter an option
         DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
     ] = DeviceChoice.AUTO,
     seed: Annotated[int, typer.Option(help="Decides what is tried, and every training's choices.")] = 0,
-    sensor: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
-        ),
-    ] = None,
-    time_column: Annotated[
-        str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
-    ] = None,
-    machine_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
-    ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
-    ] = None,
+    sensor: SensorColumns = None,
+    time_column: TimeColumn = None,
+    machine_column: MachineColumn = None,
+    label_column: LabelColumn = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
