@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,6 +25,7 @@ from trainer.tracking import NoTracker, Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 CLOSED = ("linear", "pca")
 # Tests that run in the background of a shell pass on that Ctrl-C is to be ignored.
