@@ -34,6 +34,10 @@ bench: $(READY) ## How fast scoring is on this machine.
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on --benchmark-warmup-iterations=1000
 	$(BIN)/edge-detect bench
 
+.PHONY: conformance
+conformance: $(READY) ## Every kind of bundle through other ONNX runtimes: OpenVINO, tract, Node, the oldest and the newest.
+	$(BIN)/python tests/conformance/run.py
+
 RUNS := 5000000
 .PHONY: fuzz
 fuzz: $(READY) ## Broken and hostile bundles, RUNS of them, against the gate and the loader; what they teach is kept.
