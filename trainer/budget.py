@@ -17,7 +17,7 @@ import numpy as np
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.blocks import time_blocks
-from trainer.events import ALARM_JOIN_NS
+from trainer.stretches import ALARM_JOIN_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

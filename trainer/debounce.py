@@ -17,7 +17,7 @@ from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
 from edge_runtime.errors import TrainingError
 from trainer.budget import threshold_for_budget
 from trainer.calibrate import verdicts
-from trainer.events import SLACK_NS
+from trainer.stretches import SLACK_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

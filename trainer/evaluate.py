@@ -8,9 +8,10 @@ import numpy as np
 
 from edge_runtime.errors import TrainingError
 from trainer.evaluation import Evaluation
-from trainer.events import false_alarms, match_events, stretches
+from trainer.events import false_alarms, match_events
 from trainer.intervals import block_intervals
 from trainer.ranking import ranking
+from trainer.stretches import stretches
 from trainer.vus import volume_under_surface
 
 if TYPE_CHECKING:

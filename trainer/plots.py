@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import MissingExtraError
-from trainer.events import stretches
 from trainer.rows import replacing
+from trainer.stretches import stretches
 
 try:
     # A bare figure draws with Agg and needs neither a display nor pyplot's global state.

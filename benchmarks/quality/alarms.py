@@ -17,7 +17,7 @@ from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.simulation import Simulator
 from trainer.budget import DAYS, AlarmBudget
 from trainer.debounce import ValidationScores, choose_debounce, kth_largest
-from trainer.events import ALARM_JOIN_NS, stretches
+from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,9 +18,9 @@ from tables import summary
 from edge_runtime.errors import InputError
 from trainer.assess import assess, choose_threshold
 from trainer.data import Columns, Split, TrainingData, read_training_data
-from trainer.events import stretches
 from trainer.fit import Settings, fit
 from trainer.recipes import DEFAULT_HOLD
+from trainer.stretches import stretches
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,8 @@ from picture import draw
 from trainer.baselines import FixedLimits, Mahalanobis
 from trainer.data import Columns, read_training_data
 from trainer.evaluate import evaluate
-from trainer.events import Stretch, match_events
+from trainer.events import match_events
+from trainer.stretches import Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

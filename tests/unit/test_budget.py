@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.budget import AlarmBudget, threshold_for_budget
-from trainer.events import ALARM_JOIN_NS, stretches
+from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

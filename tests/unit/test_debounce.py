@@ -18,7 +18,7 @@ from trainer.budget import AlarmBudget
 from trainer.calibrate import verdicts
 from trainer.checkpoint import Checkpoint
 from trainer.debounce import ValidationScores, choose_debounce, kth_largest
-from trainer.events import ALARM_JOIN_NS, stretches
+from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,6 @@ from edge_runtime.errors import InputError, TrainingError, UsageError
 from trainer.assess import assess
 from trainer.cli import app
 from trainer.data import Columns, Split, TrainingData, read_training_data
-from trainer.events import ALARM_JOIN_NS, stretches
 from trainer.fit import Settings
 from trainer.report import Run, build_page
 from trainer.report.alarm_rate import NormalRows, foretold
@@ -30,6 +29,7 @@ from trainer.report.scored import score_split
 from trainer.report.timeline import peaks
 from trainer.report.verdict import verdict_html
 from trainer.run import Plan, run_fit
+from trainer.stretches import ALARM_JOIN_NS, stretches
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:

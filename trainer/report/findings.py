@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.events import ALARM_JOIN_NS, Stretch, false_alarms, first_flags, stretches
+from trainer.events import false_alarms, first_flags
+from trainer.stretches import ALARM_JOIN_NS, Stretch, stretches
 
 if TYPE_CHECKING:
     from trainer.report.scored import Scored

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_runtime.errors import TrainingError
 from trainer.calibrate import limits, verdicts
-from trainer.events import SLACK_NS, Stretch, stretches
+from trainer.stretches import SLACK_NS, Stretch, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
