@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.detector import TINY
-from trainer.features import LEAST_VARIANCE
+from trainer.detector.features import LEAST_VARIANCE
 
 if TYPE_CHECKING:
     from export.builder import Builder, State
-    from trainer.averaging import ResidualAverage
-    from trainer.features import InputFeatures
-    from trainer.smoothing import ScoreSmoothing
+    from trainer.detector.averaging import ResidualAverage
+    from trainer.detector.features import InputFeatures
+    from trainer.detector.smoothing import ScoreSmoothing
 
 __all__ = ["write_average", "write_features", "write_history", "write_smoothing"]
 
@@ -32,7 +32,7 @@ def write_history(graph: Builder, state: State, scaled: str, sensors: int) -> st
 
 
 def write_features(graph: Builder, features: InputFeatures, series: str) -> str:
-    """The columns that the network is shown: `trainer.features`, node for node."""
+    """The columns that the network is shown: `trainer.detector.features`, node for node."""
     history = features.history
 
     def before(name: str, rows: int) -> str:

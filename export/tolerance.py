@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 from edge_runtime.scoring.inference import seconds_of_day
-from trainer.features import LEAST_VARIANCE
+from trainer.detector.features import LEAST_VARIANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.detector import Detector
-    from trainer.features import InputFeatures
+    from trainer.detector.features import InputFeatures
 
 __all__ = ["EPSILON", "RELATIVE_TOLERANCE", "Tolerance"]
 

@@ -23,14 +23,14 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
-from trainer.averaging import ResidualAverage
 from trainer.detector import Detector
-from trainer.features import InputFeatures
+from trainer.detector.averaging import ResidualAverage
+from trainer.detector.features import InputFeatures
+from trainer.detector.scaler import SensorScaler
+from trainer.detector.smoothing import ScoreSmoothing
+from trainer.detector.whitening import ResidualWhitening
 from trainer.golden import GoldenRows
 from trainer.models.base import Architecture, build
-from trainer.scaler import SensorScaler
-from trainer.smoothing import ScoreSmoothing
-from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

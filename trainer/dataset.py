@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from edge_runtime.errors import TrainingError
 from edge_runtime.scoring.inference import seconds_of_day
-from trainer.scaler import ScalerKind, SensorScaler
+from trainer.detector.scaler import ScalerKind, SensorScaler
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.data import Split, TrainingData
-    from trainer.features import InputFeatures
+    from trainer.detector.features import InputFeatures
 
 __all__ = [
     "Loaders",

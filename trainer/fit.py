@@ -11,9 +11,11 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import UsageError
-from trainer.averaging import ResidualAverage
 from trainer.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
 from trainer.detector import BLOCK, Detector
+from trainer.detector.averaging import ResidualAverage
+from trainer.detector.smoothing import ScoreSmoothing
+from trainer.detector.whitening import ResidualWhitening
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.models.convolutional import ConvolutionalAutoencoder
 from trainer.models.ensemble import Ensemble
@@ -21,9 +23,7 @@ from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.models.variational import VariationalAutoencoder
 from trainer.settings import Device, ModelKind, Settings
-from trainer.smoothing import ScoreSmoothing
 from trainer.training import Epoch, train_network
-from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.data import Split, TrainingData
-    from trainer.features import InputFeatures
+    from trainer.detector.features import InputFeatures
+    from trainer.detector.scaler import SensorScaler
     from trainer.models.base import Network
-    from trainer.scaler import SensorScaler
 
 __all__ = [
     "Epoch",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Threshold
-    from trainer.assess import Assessment
-    from trainer.budget import BudgetThreshold
+    from trainer.calibration.assess import Assessment
+    from trainer.calibration.budget import BudgetThreshold
     from trainer.data import Split, TrainingData
     from trainer.detector import Detector
     from trainer.fit import Epoch

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Metrics, Sensor
 from edge_runtime.errors import MissingExtraError, UsageError
-from trainer.assess import assess, choose_threshold, keep_budget
+from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.bundle.metadata import Debounce, Hold, Provenance
-    from trainer.budget import AlarmBudget
-    from trainer.calibrate import ThresholdMethod
+    from trainer.calibration.budget import AlarmBudget
+    from trainer.calibration.calibrate import ThresholdMethod
     from trainer.data import TrainingData
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker

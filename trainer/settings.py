@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from edge_runtime.errors import UsageError
-from trainer.features import InputFeatures
+from trainer.detector.features import InputFeatures
 from trainer.models.autoencoder import DEFAULT_WIDTHS
 from trainer.models.convolutional import DEFAULT_KERNELS
 from trainer.models.variational import DEFAULT_BETA
 
 if TYPE_CHECKING:
-    from trainer.scaler import ScalerKind
+    from trainer.detector.scaler import ScalerKind
 
 __all__ = ["ModelKind", "Settings"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from edge_runtime import Readings, Scorer, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.simulation import Simulator
-from trainer.budget import DAYS, AlarmBudget
-from trainer.debounce import ValidationScores, choose_debounce, kth_largest
+from trainer.calibration.budget import DAYS, AlarmBudget
+from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
 from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:

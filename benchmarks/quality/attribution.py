@@ -13,8 +13,8 @@ import numpy as np
 from simulated import read_simulated
 from tables import summary
 
-from trainer.assess import choose_threshold
-from trainer.calibrate import verdicts
+from trainer.calibration.assess import choose_threshold
+from trainer.calibration.calibrate import verdicts
 from trainer.fit import Settings, fit
 from trainer.injected import FAULTS, LENGTH, inject
 from trainer.recipes import DEFAULT_HOLD

@@ -24,8 +24,8 @@ from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
 from edge_runtime.errors import InputError
-from trainer.baselines import IsolationForest, SumZ
 from trainer.data import Split
+from trainer.evaluation.baselines import IsolationForest, SumZ
 from trainer.fit import Settings, fit
 from trainer.recipes import RECIPES
 

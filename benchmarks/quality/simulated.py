@@ -16,7 +16,7 @@ import numpy as np
 from tables import summary
 
 from edge_runtime.errors import InputError
-from trainer.assess import assess, choose_threshold
+from trainer.calibration.assess import assess, choose_threshold
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Settings, fit
 from trainer.recipes import DEFAULT_HOLD

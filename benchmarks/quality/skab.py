@@ -21,8 +21,8 @@ from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
 from edge_runtime.errors import InputError
-from trainer.baselines import FITTED
-from trainer.calibrate import percentile_threshold, verdicts
+from trainer.calibration.calibrate import percentile_threshold, verdicts
+from trainer.evaluation.baselines import FITTED
 from trainer.fit import Settings, fit
 from trainer.recipes import DEFAULT_HOLD, RECIPES
 

@@ -23,14 +23,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from edge_runtime.simulation import SENSORS, Simulator
-from trainer.assess import assess, choose_threshold
+from trainer.calibration.assess import assess, choose_threshold
 from trainer.data import Columns, TrainingData, read_training_data
 from trainer.detector import Detector
+from trainer.detector.scaler import SensorScaler
 from trainer.fit import Settings, fit
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.recipes import RECIPES
 from trainer.rows import LabelledRows, RowWriter
-from trainer.scaler import SensorScaler
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from picture import draw
 
-from trainer.baselines import FixedLimits, Mahalanobis
 from trainer.data import Columns, read_training_data
-from trainer.evaluate import evaluate
-from trainer.events import match_events
+from trainer.evaluation.baselines import FixedLimits, Mahalanobis
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.events import match_events
 from trainer.stretches import Stretch
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from trainer.baselines import Baseline
     from trainer.data import TrainingData
+    from trainer.evaluation.baselines import Baseline
 
 __all__ = ["write_report"]
 

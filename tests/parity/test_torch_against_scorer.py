@@ -15,7 +15,7 @@ from trainer.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.scaler import ScalerKind
+    from trainer.detector.scaler import ScalerKind
 
 ROWS = 100_000
 PRESSURE_IN_PASCAL = (("pressure", "Pa", 101_325.0, 50.0, None), ("vibration", "mm/s", 0.5, 0.05, None))

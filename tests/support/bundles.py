@@ -8,19 +8,19 @@ import numpy as np
 import torch
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
-from trainer.averaging import ResidualAverage
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
-from trainer.features import InputFeatures
+from trainer.detector.averaging import ResidualAverage
+from trainer.detector.features import InputFeatures
+from trainer.detector.scaler import ScalerKind, SensorScaler
+from trainer.detector.smoothing import ScoreSmoothing
+from trainer.detector.whitening import ResidualWhitening
 from trainer.golden import GoldenRows
 from trainer.models.autoencoder import DEFAULT_WIDTHS
 from trainer.models.base import Architecture, Network, build
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
-from trainer.scaler import ScalerKind, SensorScaler
 from trainer.settings import ModelKind, Settings
-from trainer.smoothing import ScoreSmoothing
-from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from sklearn.ensemble import IsolationForest as Forest
 from sklearn.preprocessing import StandardScaler
 
 from edge_runtime.errors import TrainingError
-from trainer.baselines import (
+from trainer.evaluation.baselines import (
     FITTED,
     AlwaysAnomaly,
     FixedLimits,

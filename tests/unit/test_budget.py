@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.budget import AlarmBudget, threshold_for_budget
+from trainer.calibration.budget import AlarmBudget, threshold_for_budget
 from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score
 from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.scoring.hold import HoldCounter
-from trainer.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
+from trainer.calibration.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

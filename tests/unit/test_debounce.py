@@ -14,10 +14,10 @@ from edge_runtime import Readings, Scorer, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold, Metadata, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from edge_runtime.scoring.debounce import Debouncer
-from trainer.budget import AlarmBudget
-from trainer.calibrate import verdicts
+from trainer.calibration.budget import AlarmBudget
+from trainer.calibration.calibrate import verdicts
+from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
 from trainer.checkpoint import Checkpoint
-from trainer.debounce import ValidationScores, choose_debounce, kth_largest
 from trainer.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:

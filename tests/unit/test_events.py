@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TrainingError
-from trainer.events import Delays, false_alarms, match_events
+from trainer.evaluation.events import Delays, false_alarms, match_events
 from trainer.stretches import Stretch, observed_seconds, series_starts, stretches
 
 if TYPE_CHECKING:

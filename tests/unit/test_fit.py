@@ -16,7 +16,7 @@ from support.history import machine_rows, write_history
 import trainer.run
 from edge_runtime import Readings, Scorer, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.calibrate import verdicts
+from trainer.calibration.calibrate import verdicts
 from trainer.checkpoint import Checkpoint
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Epoch, Settings, fit

@@ -14,7 +14,7 @@ from support.history import machine_rows
 
 from edge_runtime import Readings, Scorer, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.calibrate import verdicts
+from trainer.calibration.calibrate import verdicts
 from trainer.data import Columns, read_training_data
 from trainer.detector import Detector
 from trainer.fit import Settings, fit

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from trainer.blocks import HOUR_NS, time_blocks
-from trainer.evaluate import evaluate
-from trainer.intervals import FIGURES, block_intervals
+from trainer.evaluation.blocks import HOUR_NS, time_blocks
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.intervals import FIGURES, block_intervals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.evaluate import Evaluation
+    from trainer.evaluation.evaluate import Evaluation
 
 SECOND = 1_000_000_000
 

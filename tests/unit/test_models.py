@@ -11,6 +11,8 @@ from sklearn.decomposition import PCA
 from support.bundles import normal_rows
 
 from edge_runtime.errors import TrainingError, UsageError
+from trainer.detector.scaler import SensorScaler
+from trainer.detector.whitening import ResidualWhitening
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.models.base import Architecture, build
 from trainer.models.convolutional import ConvolutionalAutoencoder
@@ -18,9 +20,7 @@ from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.models.variational import VariationalAutoencoder
-from trainer.scaler import SensorScaler
 from trainer.settings import Settings
-from trainer.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import pytest
 from support.history import write_history
 
 from edge_runtime import Readings, Scorer, load_bundle
-from trainer.calibrate import verdicts
+from trainer.calibration.calibrate import verdicts
 from trainer.checkpoint import Checkpoint
 from trainer.cli.fit import ModelChoice, RecipeChoice
 from trainer.data import Columns, TrainingData, read_training_data

@@ -18,7 +18,7 @@ from support.history import write_history
 from typer.testing import CliRunner
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from trainer.assess import assess
+from trainer.calibration.assess import assess
 from trainer.cli import app
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Settings

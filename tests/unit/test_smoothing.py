@@ -12,7 +12,7 @@ from edge_runtime.errors import GateError, TrainingError
 from export.graph import build_model
 from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
-from trainer.smoothing import ScoreSmoothing
+from trainer.detector.smoothing import ScoreSmoothing
 
 if TYPE_CHECKING:
     from pathlib import Path

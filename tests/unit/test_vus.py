@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from trainer.vus import range_auc, volume_under_surface
+from trainer.evaluation.vus import range_auc, volume_under_surface
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

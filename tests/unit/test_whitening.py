@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TrainingError
-from trainer.whitening import ResidualWhitening
+from trainer.detector.whitening import ResidualWhitening
 
 
 def residuals(rows: int = 5000) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -45,9 +45,9 @@ def compare(
 
     from edge_runtime.errors import UsageError  # noqa: PLC0415
     from trainer.checkpoint import Checkpoint  # noqa: PLC0415
-    from trainer.compare import compare as compare_all  # noqa: PLC0415
-    from trainer.compare import comparison_table, record, write_figures  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
+    from trainer.evaluation.compare import compare as compare_all  # noqa: PLC0415
+    from trainer.evaluation.compare import comparison_table, record, write_figures  # noqa: PLC0415
     from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
 
     if not 0 < percentile < 100:  # noqa: PLR2004

@@ -319,7 +319,7 @@ def fit(  # noqa: PLR0913 - one parameter an option
         raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
     need_torch()
 
-    from trainer.budget import AlarmBudget  # noqa: PLC0415
+    from trainer.calibration.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
     from trainer.provenance import git_revision  # noqa: PLC0415

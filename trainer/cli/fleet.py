@@ -98,7 +98,7 @@ def fleet(  # noqa: PLR0913 - one parameter an option
 
     from contextlib import nullcontext  # noqa: PLC0415
 
-    from trainer.budget import AlarmBudget  # noqa: PLC0415
+    from trainer.calibration.budget import AlarmBudget  # noqa: PLC0415
     from trainer.data import Columns, read_training_data  # noqa: PLC0415
     from trainer.fit import Settings  # noqa: PLC0415
     from trainer.fleet.run import run_fleet  # noqa: PLC0415

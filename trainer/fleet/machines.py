@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.data import TrainingData
-    from trainer.features import InputFeatures
-    from trainer.scaler import SensorScaler
+    from trainer.detector.features import InputFeatures
+    from trainer.detector.scaler import SensorScaler
     from trainer.settings import Settings
 
 __all__ = ["Machine", "by_machine", "folder_name", "made_ready"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError
-from trainer.budget import DAYS, AlarmBudget, BudgetThreshold, threshold_for_budget
+from trainer.calibration.budget import DAYS, AlarmBudget, BudgetThreshold, threshold_for_budget
 from trainer.stretches import ALARM_JOIN_NS, observed_seconds
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.events import false_alarms, first_flags
+from trainer.evaluation.events import false_alarms, first_flags
 from trainer.stretches import ALARM_JOIN_NS, Stretch, stretches
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.version import __version__
-from trainer.assess import assess
-from trainer.compare import compare
+from trainer.calibration.assess import assess
+from trainer.evaluation.compare import compare
 from trainer.plots import curves_figure, scores_figure
 from trainer.report.alarm_rate import NormalRows, foretold
 from trainer.report.figures import (
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Sensor
     from trainer.data import TrainingData
-    from trainer.evaluate import Evaluation
+    from trainer.evaluation.evaluate import Evaluation
     from trainer.report.findings import Finding
     from trainer.report.run import Run
 

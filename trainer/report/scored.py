@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError
-from trainer.calibrate import limits, verdicts
+from trainer.calibration.calibrate import limits, verdicts
 from trainer.stretches import SLACK_NS, Stretch, stretches
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.compare import comparison_cells
+from trainer.evaluation.compare import comparison_cells
 from trainer.rows import iso_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_runtime.bundle.metadata import Sensor
-    from trainer.evaluate import Evaluation
+    from trainer.evaluation.evaluate import Evaluation
     from trainer.report.alarm_rate import Foretold, NormalRows
     from trainer.report.findings import Finding
     from trainer.report.scored import Scored

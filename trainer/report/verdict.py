@@ -10,7 +10,7 @@ from trainer.report.tables import facts, kinds_table, tiles
 from trainer.results import how_chosen
 
 if TYPE_CHECKING:
-    from trainer.assess import Assessment
+    from trainer.calibration.assess import Assessment
     from trainer.data import TrainingData
     from trainer.report.run import Run
 

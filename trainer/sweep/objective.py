@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 
 from edge_runtime.errors import TrainingError
-from trainer.blocks import HOUR_NS, time_blocks
-from trainer.calibrate import calibrate, verdicts
+from trainer.calibration.calibrate import calibrate, verdicts
+from trainer.evaluation.blocks import HOUR_NS, time_blocks
+from trainer.evaluation.ranking import ranking
 from trainer.injected import inject
-from trainer.ranking import ranking
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -15,14 +15,14 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
 from edge_runtime.errors import TrainingError
-from trainer.budget import threshold_for_budget
-from trainer.calibrate import verdicts
+from trainer.calibration.budget import threshold_for_budget
+from trainer.calibration.calibrate import verdicts
 from trainer.stretches import SLACK_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.budget import AlarmBudget, BudgetThreshold
+    from trainer.calibration.budget import AlarmBudget, BudgetThreshold
 
 __all__ = ["ValidationScores", "choose_debounce", "kth_largest"]
 

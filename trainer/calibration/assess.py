@@ -9,9 +9,9 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Threshold
 from edge_runtime.errors import TrainingError
-from trainer.calibrate import calibrate, limits, verdicts
-from trainer.debounce import ValidationScores, choose_debounce
-from trainer.evaluate import evaluate
+from trainer.calibration.calibrate import calibrate, limits, verdicts
+from trainer.calibration.debounce import ValidationScores, choose_debounce
+from trainer.evaluation.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Debounce, Hold
-    from trainer.budget import AlarmBudget, BudgetThreshold
-    from trainer.calibrate import ThresholdMethod
+    from trainer.calibration.budget import AlarmBudget, BudgetThreshold
+    from trainer.calibration.calibrate import ThresholdMethod
     from trainer.data import Split
     from trainer.detector import Detector
-    from trainer.evaluate import Evaluation
+    from trainer.evaluation.evaluate import Evaluation
 
 __all__ = ["Assessment", "assess", "choose_threshold", "keep_budget"]
 
@@ -69,7 +69,7 @@ def choose_threshold(
     margin: float = 1.0,
     per_machine: bool = False,
 ) -> Threshold:
-    """The threshold by one of `trainer.calibrate`'s methods, from the finite rows of validation."""
+    """The threshold by one of the methods, from the finite rows of validation."""
     rows = np.lexsort((val.times, val.machines))
     rows = rows[val.finite[rows]]
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])

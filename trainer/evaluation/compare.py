@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
-from trainer.assess import assess
-from trainer.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
-from trainer.evaluate import evaluate
+from trainer.calibration.assess import assess
+from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
+from trainer.evaluation.evaluate import evaluate
 from trainer.provenance import data_digest
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trainer.baselines import Baseline
     from trainer.checkpoint import Checkpoint
     from trainer.data import TrainingData
-    from trainer.evaluate import Evaluation
+    from trainer.evaluation.baselines import Baseline
+    from trainer.evaluation.evaluate import Evaluation
     from trainer.tracking import NoTracker, Tracker
 
 __all__ = ["compare", "comparison_cells", "comparison_table", "record", "write_figures"]

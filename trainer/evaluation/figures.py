@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainer.events import EventReport
+    from trainer.evaluation.events import EventReport
 
 __all__ = ["Evaluation"]
 
@@ -39,7 +39,7 @@ class Evaluation:
         accuracy: Part of all rows called rightly.
         roc_auc: Area under the ROC curve of the scores; None unless both classes are there.
         average_precision: Of the scores, at every threshold; None unless both classes are there.
-        vus_pr: Volume under the precision-recall surface (`trainer.vus`); None unless both classes are there.
+        vus_pr: Volume under the precision-recall surface; None unless both classes are there.
         vus_roc: Volume under the ROC surface; None unless both classes are there.
         tn: Normal rows that were not flagged.
         fp: Normal rows that were flagged.
@@ -47,7 +47,7 @@ class Evaluation:
         tp: Anomalous rows that were flagged.
         recall_by_kind: Recall on the rows of each kind of anomaly.
         events: Runs of anomalous rows against runs of flagged rows; None without labels.
-        intervals: Figure to the ends of its 90 % interval, see `trainer.intervals`.
+        intervals: Figure to the ends of its 90 % interval, see `trainer.evaluation.intervals`.
     """
 
     rows: int

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.ranking import ranked, score_levels
+from trainer.evaluation.ranking import ranked, score_levels
 from trainer.stretches import series_starts
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.blocks import HOUR_NS, time_blocks
-from trainer.ranking import ranked, score_levels
+from trainer.evaluation.blocks import HOUR_NS, time_blocks
+from trainer.evaluation.ranking import ranked, score_levels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

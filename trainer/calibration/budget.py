@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.blocks import time_blocks
+from trainer.evaluation.blocks import time_blocks
 from trainer.stretches import ALARM_JOIN_NS
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from edge_runtime.scoring.inference import seconds_of_day
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.averaging import ResidualAverage
-    from trainer.features import InputFeatures
+    from trainer.detector.averaging import ResidualAverage
+    from trainer.detector.features import InputFeatures
+    from trainer.detector.scaler import SensorScaler
+    from trainer.detector.smoothing import ScoreSmoothing
+    from trainer.detector.whitening import ResidualWhitening
     from trainer.models.base import Network
-    from trainer.scaler import SensorScaler
-    from trainer.smoothing import ScoreSmoothing
-    from trainer.whitening import ResidualWhitening
 
 __all__ = ["TINY", "Detector"]
 

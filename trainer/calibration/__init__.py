@@ -1,0 +1,1 @@
+"""When a row is anomalous: thresholds, budgets of false alarms, debounce; chosen on validation alone."""

@@ -1,0 +1,1 @@
+"""How good a detector is, on labelled rows and events, and beside simple ones."""
