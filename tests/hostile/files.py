@@ -65,7 +65,7 @@ def _other_kinds(good: bytes) -> Iterator[Entry]:
     yield "ones", b"\xff" * 5000, NO_ONNX
     yield "a CSV", b"time,temperature\n2026-01-01,20\n" * 50, NO_ONNX
     yield "a ZIP archive", b"PK\x03\x04" + good, NO_ONNX
-    yield "a compressed bundle", gzip.compress(good), NO_ONNX
+    yield "a compressed bundle", gzip.compress(good, mtime=0), NO_ONNX
     yield "a pickle", pickle.dumps({"weights": [1.0] * 100}), NO_ONNX
     yield "JSON", b'{"format_version":1}', NO_ONNX
 
