@@ -30,7 +30,8 @@ from trainer.detector.scaler import SensorScaler
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.golden import GoldenRows
-from trainer.models.base import Architecture, build
+from trainer.models.base import Architecture
+from trainer.models.build import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from trainer.dataset import Loaders
-    from trainer.fit import Settings
     from trainer.models.base import Network
+    from trainer.settings import Settings
 
     Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 

@@ -17,7 +17,8 @@ from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.golden import GoldenRows
 from trainer.models.autoencoder import DEFAULT_WIDTHS
-from trainer.models.base import Architecture, Network, build
+from trainer.models.base import Architecture, Network
+from trainer.models.build import build
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.settings import ModelKind, Settings

@@ -14,7 +14,8 @@ from edge_runtime.errors import TrainingError, UsageError
 from trainer.detector.scaler import SensorScaler
 from trainer.detector.whitening import ResidualWhitening
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.models.base import Architecture, build
+from trainer.models.base import Architecture
+from trainer.models.build import build
 from trainer.models.convolutional import ConvolutionalAutoencoder
 from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel

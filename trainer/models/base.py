@@ -12,7 +12,7 @@ from edge_runtime.errors import TrainingError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Architecture", "Network", "build"]
+__all__ = ["Architecture", "Network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,36 +88,3 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         """Number of trained weights."""
         return sum(p.numel() for p in self.parameters())
-
-
-def build(architecture: Architecture) -> Network:
-    """A freshly initialised network of this architecture.
-
-    Raises:
-        TrainingError: Its kind is not known.
-    """
-    from trainer.models.autoencoder import SensorAutoencoder  # noqa: PLC0415
-    from trainer.models.convolutional import ConvolutionalAutoencoder  # noqa: PLC0415
-    from trainer.models.ensemble import Ensemble  # noqa: PLC0415
-    from trainer.models.linear import LinearModel  # noqa: PLC0415
-    from trainer.models.pca import PcaModel  # noqa: PLC0415
-    from trainer.models.variational import VariationalAutoencoder  # noqa: PLC0415
-
-    kinds: dict[str, Any] = {
-        kind.kind: kind
-        for kind in (
-            SensorAutoencoder,
-            VariationalAutoencoder,
-            ConvolutionalAutoencoder,
-            LinearModel,
-            PcaModel,
-        )
-    }
-    if architecture.kind not in kinds:
-        raise TrainingError(
-            f"no model of kind '{architecture.kind}'", mend=f"choose one of {', '.join(sorted(kinds))}"
-        )
-    if architecture.members > 1:
-        return Ensemble.of(architecture)
-    made: Network = kinds[architecture.kind].of(architecture)
-    return made

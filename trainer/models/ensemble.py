@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from trainer.models.base import Architecture, Network, build
+from trainer.models.base import Architecture, Network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,18 +30,6 @@ class Ensemble(Network):
         )
         self.history = members[0].history
         self.members = nn.ModuleList(members)
-
-    @classmethod
-    def of(cls, architecture: Architecture) -> Self:
-        """One of this architecture, freshly initialised."""
-        one = Architecture(
-            architecture.kind,
-            architecture.sensors,
-            architecture.widths,
-            architecture.inputs,
-            architecture.kernels,
-        )
-        return cls([build(one) for _ in range(architecture.members)])
 
     @property
     def chains(self) -> list[nn.Sequential]:
