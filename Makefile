@@ -43,7 +43,7 @@ RUNS := 5000000
 fuzz: $(READY) ## Broken and hostile bundles, RUNS of them, against the gate and the loader; what they teach is kept.
 	mkdir -p $(BUILD)/fuzz
 	for target in gate loader; do \
-	  $(BIN)/python tests/fuzz/run.py $$target tests/fuzz/corpus/$$target -runs=$(RUNS) -max_len=12000 \
+	  $(BIN)/python tests/fuzz/run.py $$target tests/fuzz/corpus/$$target -runs=$(RUNS) -max_len=16000 \
 	    -artifact_prefix=$(BUILD)/fuzz/ -print_final_stats=1 || exit 1; \
 	done
 

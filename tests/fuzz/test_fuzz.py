@@ -20,7 +20,7 @@ def test_nothing_that_is_read_ends_in_another_error_than_the_projects_own(
     done = subprocess.run(
         [
             *(sys.executable, str(HERE / "run.py"), target, str(tmp_path / "corpus")),
-            *(f"-runs={runs}", "-seed=1", "-max_len=12000", f"-artifact_prefix={tmp_path}/"),
+            *(f"-runs={runs}", "-seed=1", "-max_len=16000", f"-artifact_prefix={tmp_path}/"),
         ],
         capture_output=True,
         text=True,
@@ -30,5 +30,6 @@ def test_nothing_that_is_read_ends_in_another_error_than_the_projects_own(
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"Done {runs} runs" in done.stderr
     if target == "loader":
-        # Of what the gate lets through, ONNX Runtime has seen some, in a child that did not crash.
-        assert done.stderr.count(" accepted files in ONNX Runtime") > 5
+        # ONNX Runtime has seen the four good bundles at least, in children that did not crash. How many of the
+        # changed ones get as far differs with the bundles' weights, which differ with the machine.
+        assert done.stderr.count(" accepted files in ONNX Runtime") >= 4
