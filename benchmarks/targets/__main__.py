@@ -1,0 +1,51 @@
+"""Measures what docs/performance.md lists, each figure as a ratio within one run; a table and JSON.
+
+python -m benchmarks.targets [--quick] [NAME ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import as_table
+from benchmarks.workloads import BUILD
+from edge_runtime.bench.environment import Environment
+
+if TYPE_CHECKING:
+    from benchmarks.figures import Figure
+
+NAMES = ("rows",)
+
+
+def main() -> int:
+    """Measures and prints; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; without one, all")
+    parser.add_argument("--quick", action="store_true", help="shorter, and less certain")
+    parser.add_argument("--output", type=Path, default=BUILD / "targets.json")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(NAMES):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    figures: list[Figure] = []
+    for name in options.names or NAMES:
+        sys.stderr.write(f"{name} …\n")
+        found = list(importlib.import_module(f"benchmarks.targets.{name}").measure(quick=options.quick))
+        figures += found
+        sys.stdout.write(as_table(found))
+        sys.stdout.flush()
+    document = {"environment": asdict(Environment.here()), "figures": [f.as_json() for f in figures]}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
