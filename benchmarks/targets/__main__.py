@@ -20,7 +20,7 @@ from edge_runtime.bench.environment import Environment
 if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
-NAMES = ("rows",)
+NAMES = ("rows", "start", "live")
 
 
 def main() -> int:

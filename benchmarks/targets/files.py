@@ -1,0 +1,126 @@
+"""`edge-detect score` on a Parquet file beside `session.run` on the same rows in memory; memory over a CSV."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.figures import Figure, paired
+from benchmarks.floor import plain_call
+from benchmarks.targets.processes import edge_detect, environment, memory_mb, tree
+from benchmarks.workloads import (
+    BATCH,
+    BUILD,
+    FILE_MACHINES,
+    FILE_ROWS,
+    MANY_FILE_ROWS,
+    ROUNDS,
+    csv_text,
+    load,
+    plant,
+)
+from edge_runtime.simulation import SENSORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edge_runtime.records import Readings
+
+__all__ = ["measure"]
+
+POLL_S = 0.02
+
+
+def measure(*, quick: bool) -> Iterator[Figure]:
+    """Parquet: one worker and two. CSV: the peak of memory over ten times as many rows."""
+    yield from _parquet(FILE_ROWS if quick else MANY_FILE_ROWS)
+    yield _csv(FILE_ROWS // 10 if quick else FILE_ROWS)
+
+
+def _parquet(rows: int) -> Iterator[Figure]:
+    readings = plant(rows, machines=FILE_MACHINES)
+    path, output = BUILD / f"{rows}.parquet", BUILD / f"{rows}-scored.parquet"
+    _write_parquet(path, readings)
+    raw: list[float] = []
+    found: dict[int, list[float]] = {1: [], 2: []}
+    for _ in range(ROUNDS):
+        raw.append(rows / _raw_seconds(readings))
+        for workers, rates in found.items():
+            command = edge_detect("score", path, "--output", output, "--workers", workers)
+            rates.append(rows / _seconds(command))
+    target = f"score on a Parquet file of {rows:,} rows, start and writing included"
+    for (workers, rates), least in zip(found.items(), (0.5, 0.9), strict=True):
+        what = f"{workers} worker{'s' * (workers > 1)}"
+        yield paired(target, what, "session.run in memory", "rows/s", rates, raw, at_least=least)
+
+
+def _write_parquet(path: Path, readings: Readings) -> None:
+    import pyarrow  # noqa: PLC0415 - an extra
+    from pyarrow import parquet  # noqa: PLC0415
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "time": pyarrow.array(readings.times, pyarrow.timestamp("ns", "UTC")),
+        "machine_id": pyarrow.array(readings.machines).dictionary_encode(),
+        **{name: pyarrow.array(readings.values[:, i]) for i, name in enumerate(SENSORS)},
+    }
+    parquet.write_table(pyarrow.table(columns), path)
+
+
+def _raw_seconds(readings: Readings) -> float:
+    """`session.run` over all rows in blocks, one after another, as if they were of one machine."""
+    call = plain_call(
+        load("default"), [readings.take(slice(i, i + BATCH)) for i in range(0, len(readings), BATCH)]
+    )
+    started = time.perf_counter()
+    for i in range(-(-len(readings) // BATCH)):
+        call(i)
+    return time.perf_counter() - started
+
+
+def _seconds(command: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True, env=environment())
+    return time.perf_counter() - started
+
+
+def _csv(rows: int) -> Figure:
+    peaks: list[list[float]] = []
+    for count in (rows, 10 * rows):
+        path = BUILD / f"{count}.csv"
+        _write_csv(path, count)
+        command = edge_detect("score", path, "--output", BUILD / f"{count}-scored.csv")
+        peaks.append([_peak_mb(command) for _ in range(ROUNDS if count == rows else 1)])
+        path.unlink()
+    few, many = peaks
+    target = "peak memory of score on a CSV, all its processes"
+    what = f"{10 * rows:,} rows"
+    median = float(np.median(few))
+    return Figure(target, what, f"{rows:,}", "MB", many[0], median, many[0] / median, at_most=1.05)
+
+
+def _write_csv(path: Path, rows: int) -> None:
+    """In blocks, for all of it would take gigabytes here."""
+    readings = plant(rows, machines=FILE_MACHINES)
+    with path.open("wb") as stream:
+        for start in range(0, rows, 100_000):
+            stream.write(csv_text(readings.take(slice(start, start + 100_000)), header=start == 0))
+
+
+def _peak_mb(command: list[str]) -> float:
+    """The sum of the peaks of a command's processes."""
+    peaks: dict[int, float] = {}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+    ) as process:
+        while process.poll() is None:
+            for pid in tree(process.pid):
+                peaks[pid] = max(peaks.get(pid, 0.0), memory_mb(pid, "VmHWM"))
+            time.sleep(POLL_S)
+    if process.returncode:
+        raise RuntimeError(f"{command!r} failed with {process.returncode}")
+    return sum(peaks.values())
