@@ -27,9 +27,19 @@ __all__ = [
     "BATCH_SIZES",
     "BUILD",
     "BUNDLES",
+    "DATABASE_MACHINES",
+    "DATABASE_ROWS",
     "DISTINCT_ROWS",
+    "FEW_STREAM_ROWS",
+    "FILE_MACHINES",
     "FILE_ROWS",
+    "FLEETS",
+    "MANY_FILE_ROWS",
+    "QUICK_ROUNDS",
+    "ROOT",
     "ROUNDS",
+    "STREAM_MACHINES",
+    "STREAM_ROWS",
     "bundle_path",
     "csv_text",
     "line_protocol",
@@ -46,10 +56,18 @@ BATCH = 4096
 BATCH_SIZES = (1, 16, 256, BATCH)
 # One row at a time is taken out of so many.
 DISTINCT_ROWS = 256
-# A benchmark over a file, without another word.
-FILE_ROWS = 1_000_000
+# A file that is scored: of so many rows, or of so many more, of machines in turns.
+FILE_ROWS, MANY_FILE_ROWS = 1_000_000, 10_000_000
+FILE_MACHINES = 8
+# A stream as fast as it goes: for us, and for a script that takes its time; of machines in turns.
+STREAM_ROWS, FEW_STREAM_ROWS = 1_000_000, 100_000
+STREAM_MACHINES = 10
+DATABASE_ROWS = 400_000
+DATABASE_MACHINES = 4
+# Machines at a row a second each.
+FLEETS = (1, 10, 100, 1000)
 # Medians are of so many rounds, each with all contestants in it.
-ROUNDS = 5
+ROUNDS, QUICK_ROUNDS = 5, 3
 START_NS = 20_000 * 86_400 * 10**9
 SECOND = 10**9
 DAY = 86_400

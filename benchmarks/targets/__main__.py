@@ -20,7 +20,7 @@ from edge_runtime.bench.environment import Environment
 if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
-NAMES = ("rows", "start", "live")
+NAMES = ("rows", "stream", "influx", "files", "start", "live", "growth", "size")
 
 
 def main() -> int:

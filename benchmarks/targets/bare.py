@@ -1,9 +1,9 @@
-"""The script that somebody would write in an afternoon: line protocol in, a JSON line a row out, ONNX Runtime.
+"""The script that somebody would write in an afternoon: line protocol in, a JSON line a row out.
 
     python bare.py BUNDLE THRESHOLD < rows
 
-It knows nothing of this project, checks nothing, and scores one row after another; what it prints says as much
-of a row as `edge-detect run` does. Run by the benchmarks, in a process of its own.
+It knows nothing of this project, checks nothing, and scores one row after another with ONNX Runtime; what it
+prints says as much of a row as `edge-detect run` does. The benchmarks run it in a process of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`edge-detect score` on a Parquet file beside `session.run` on the same rows in memory; memory over a CSV."""
+"""`edge-detect score` on a Parquet file beside `session.run` on the same rows; its memory over a CSV."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from benchmarks.figures import Figure, paired
+from benchmarks.figures import paired
 from benchmarks.floor import plain_call
-from benchmarks.targets.processes import edge_detect, environment, memory_mb, tree
+from benchmarks.targets.processes import edge_detect, environment, memory_mb, session
 from benchmarks.workloads import (
     BATCH,
     BUILD,
     FILE_MACHINES,
     FILE_ROWS,
     MANY_FILE_ROWS,
+    QUICK_ROUNDS,
     ROUNDS,
     csv_text,
     load,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from benchmarks.figures import Figure
     from edge_runtime.records import Readings
 
 __all__ = ["measure"]
@@ -37,17 +37,18 @@ POLL_S = 0.02
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Parquet: one worker and two. CSV: the peak of memory over ten times as many rows."""
-    yield from _parquet(FILE_ROWS if quick else MANY_FILE_ROWS)
-    yield _csv(FILE_ROWS // 10 if quick else FILE_ROWS)
+    rounds = QUICK_ROUNDS if quick else ROUNDS
+    yield from _parquet(FILE_ROWS if quick else MANY_FILE_ROWS, rounds)
+    yield _csv(FILE_ROWS // 10 if quick else FILE_ROWS, rounds)
 
 
-def _parquet(rows: int) -> Iterator[Figure]:
+def _parquet(rows: int, rounds: int) -> Iterator[Figure]:
     readings = plant(rows, machines=FILE_MACHINES)
     path, output = BUILD / f"{rows}.parquet", BUILD / f"{rows}-scored.parquet"
     _write_parquet(path, readings)
     raw: list[float] = []
     found: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         raw.append(rows / _raw_seconds(readings))
         for workers, rates in found.items():
             command = edge_detect("score", path, "--output", output, "--workers", workers)
@@ -59,16 +60,16 @@ def _parquet(rows: int) -> Iterator[Figure]:
 
 
 def _write_parquet(path: Path, readings: Readings) -> None:
-    import pyarrow  # noqa: PLC0415 - an extra
+    import pyarrow as pa  # noqa: PLC0415 - an extra
     from pyarrow import parquet  # noqa: PLC0415
 
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
-        "time": pyarrow.array(readings.times, pyarrow.timestamp("ns", "UTC")),
-        "machine_id": pyarrow.array(readings.machines).dictionary_encode(),
-        **{name: pyarrow.array(readings.values[:, i]) for i, name in enumerate(SENSORS)},
+        "time": pa.array(readings.times, pa.timestamp("ns", "UTC")),
+        "machine_id": pa.array(readings.machines).dictionary_encode(),
+        **{name: pa.array(readings.values[:, i]) for i, name in enumerate(SENSORS)},
     }
-    parquet.write_table(pyarrow.table(columns), path)
+    parquet.write_table(pa.table(columns), path)
 
 
 def _raw_seconds(readings: Readings) -> float:
@@ -88,19 +89,18 @@ def _seconds(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def _csv(rows: int) -> Figure:
-    peaks: list[list[float]] = []
-    for count in (rows, 10 * rows):
-        path = BUILD / f"{count}.csv"
+def _csv(rows: int, rounds: int) -> Figure:
+    files = [BUILD / f"{count}.csv" for count in (10 * rows, rows)]
+    for path, count in zip(files, (10 * rows, rows), strict=True):
         _write_csv(path, count)
-        command = edge_detect("score", path, "--output", BUILD / f"{count}-scored.csv")
-        peaks.append([_peak_mb(command) for _ in range(ROUNDS if count == rows else 1)])
+    peaks: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for path, found in zip(files, peaks, strict=True):
+            found.append(_peak_mb(edge_detect("score", path, "--output", BUILD / "scored.csv")))
+    for path in files:
         path.unlink()
-    few, many = peaks
     target = "peak memory of score on a CSV, all its processes"
-    what = f"{10 * rows:,} rows"
-    median = float(np.median(few))
-    return Figure(target, what, f"{rows:,}", "MB", many[0], median, many[0] / median, at_most=1.05)
+    return paired(target, f"{10 * rows:,} rows", f"{rows:,}", "MB", *peaks, at_most=1.05)
 
 
 def _write_csv(path: Path, rows: int) -> None:
@@ -115,10 +115,14 @@ def _peak_mb(command: list[str]) -> float:
     """The sum of the peaks of a command's processes."""
     peaks: dict[int, float] = {}
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+        start_new_session=True,
     ) as process:
         while process.poll() is None:
-            for pid in tree(process.pid):
+            for pid in session(process.pid):
                 peaks[pid] = max(peaks.get(pid, 0.0), memory_mb(pid, "VmHWM"))
             time.sleep(POLL_S)
     if process.returncode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ TICK_S = 1.0
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Fleets of 1 to 1,000 machines side by side, once for each bundle."""
     for name in BUNDLES:
-        yield from _growth(name, seconds=2 if quick else 6)
+        yield from _growth(name, seconds=1 if quick else 6)
 
 
 def _growth(name: str, *, seconds: int) -> Iterator[Figure]:
@@ -40,7 +41,7 @@ def _growth(name: str, *, seconds: int) -> Iterator[Figure]:
             time.sleep(max(0.0, begin + (tick + 1) * TICK_S - time.monotonic()))
         marks.append([child.cpu_ns() for child in fleet])
     each = [
-        [(after[i] - before[i]) / 1e3 / (seconds * machines) for before, after in zip(marks, marks[1:], strict=False)]
+        [(after[i] - before[i]) / 1e3 / (seconds * machines) for before, after in pairwise(marks)]
         for i, machines in enumerate(FLEETS)
     ]
     target = f"processor time a row at one row a second and machine, {name} bundle"
@@ -52,6 +53,4 @@ def _growth(name: str, *, seconds: int) -> Iterator[Figure]:
 
 def _ticks(machines: int, ticks: int) -> list[bytes]:
     readings = plant(machines * ticks, machines=machines)
-    return [
-        line_protocol(readings.take(slice(i * machines, (i + 1) * machines))) for i in range(ticks)
-    ]
+    return [line_protocol(readings.take(slice(i * machines, (i + 1) * machines))) for i in range(ticks)]

@@ -1,8 +1,8 @@
 """Rows one by one at a given rate: from standard input to a verdict, and what that costs the processor.
 
-Open loop: a row is sent when its time has come, whatever became of the one before, and the clock of a row runs
-from the moment it is written into the pipe. `edge-detect run` and the bare script live side by side and get
-the same rows, half a period apart.
+Open loop: a row is sent when its time has come, whatever became of the one before; its clock runs from the
+moment it is written into the pipe. `edge-detect run` and the bare script live side by side and get the same
+rows, half a period apart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """p99 and p99.9 at 100 rows a second, processor time at 10 and 100."""
     with children(edge_detect("run", "--source", "stdin"), bare("default")) as pair:
         _send(pair, WARM_UP_ROWS, RATE)
-        seconds = 4 if quick else 30
+        seconds = 2 if quick else 30
         found = [_measured(pair, seconds * RATE, RATE) for _ in range(ROUNDS)]
         yield from _latency(found)
         yield from _cpu(found, RATE)
@@ -86,9 +86,10 @@ def _latency(found: Sequence[Round]) -> Iterator[Figure]:
         ours, theirs = ([float(np.quantile(one[0][who], quantile)) for one in found] for who in range(2))
         yield paired(target, f"run, {name}", "bare script", "ms", ours, theirs, at_most=most)
     # So few rows are above it that only all rounds together know it.
-    ours, theirs = (np.concatenate([one[0][who] for one in found]) for who in range(2))
-    ours_tail, theirs_tail = float(np.quantile(ours, 0.999)), float(np.quantile(theirs, 0.999))
-    yield Figure(target, "run, p99.9", "", "ms", ours_tail, theirs_tail, at_most=5.0, rounds=len(found))
+    tail, other = (
+        float(np.quantile(np.concatenate([one[0][who] for one in found]), 0.999)) for who in range(2)
+    )
+    yield Figure(target, "run, p99.9", "", "ms", tail, other, at_most=5.0, rounds=len(found))
 
 
 def _cpu(found: Sequence[Round], rate: int) -> Iterator[Figure]:

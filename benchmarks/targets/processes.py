@@ -7,7 +7,7 @@ import select
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from benchmarks.workloads import ROOT, bundle_path, load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Child", "bare", "children", "edge_detect", "environment"]
+__all__ = ["Child", "bare", "children", "edge_detect", "environment", "memory_mb", "session"]
 
 WITHIN_S = 60.0
 BARE = Path(__file__).with_name("bare.py")
@@ -43,7 +43,11 @@ class Child:
 
     def __init__(self, command: list[str]) -> None:
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -96,13 +100,23 @@ def memory_mb(pid: int, name: str) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) * 1024 / 1e6
 
 
+def session(leader: int) -> list[int]:
+    """The processes of a session that one was started with."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(ValueError, ProcessLookupError):
+            if os.getsid(int(entry.name)) == leader:
+                found.append(int(entry.name))
+    return found
+
+
 @contextmanager
 def children(*commands: list[str]) -> Iterator[list[Child]]:
     """Processes that live as long as the block."""
     started: list[Child] = []
     try:
         for command in commands:
-            started.append(Child(command))  # noqa: PERF401 - those that started are stopped, whatever the next does
+            started.append(Child(command))  # noqa: PERF401 - the next may fail
         yield started
     finally:
         for child in started:

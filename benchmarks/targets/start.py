@@ -43,7 +43,8 @@ def _run(command: list[str], stdin: bytes) -> float:
 
 
 def _memory(lines: bytes) -> Iterator[Figure]:
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for _ in range(ROUNDS):
         with children(edge_detect("run", "--source", "stdin"), bare("default")) as (edge, script):
             for child, found in ((edge, ours), (script, theirs)):

@@ -1,4 +1,4 @@
-"""Line protocol on standard input to JSON lines on standard output, as fast as it goes, beside the bare script.
+"""Line protocol on standard input to JSON lines, as fast as it goes, beside the bare script.
 
 Rows a second from the first block of answers to the last, so that the start is not in it.
 """
@@ -8,11 +8,21 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, paired
 from benchmarks.targets.processes import bare, edge_detect, environment
-from benchmarks.workloads import BUILD, ROUNDS, line_protocol, plant
+from benchmarks.workloads import (
+    BUILD,
+    FEW_STREAM_ROWS,
+    QUICK_ROUNDS,
+    ROUNDS,
+    STREAM_MACHINES,
+    STREAM_ROWS,
+    line_protocol,
+    plant,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,26 +30,26 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-MACHINES = 10
 LEAST_PER_S = 200_000
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Rows a second of ten machines."""
-    many, few = _file(200_000 if quick else 1_000_000), _file(20_000 if quick else 100_000)
+    shorter = 5 if quick else 1
+    many, few = _file(STREAM_ROWS // shorter), _file(FEW_STREAM_ROWS // shorter)
     ours, theirs = [], []
-    for _ in range(ROUNDS):
+    for _ in range(QUICK_ROUNDS if quick else ROUNDS):
         ours.append(_rows_per_second(edge_detect("run", "--source", "stdin"), many))
         theirs.append(_rows_per_second(bare("default"), few))
     target = "line protocol on stdin to JSON lines"
     yield paired(target, "run", "bare script", "rows/s", ours, theirs, at_least=10)
-    yield Figure(target, "run", "", "rows/s", sorted(ours)[len(ours) // 2], at_least=LEAST_PER_S, rounds=ROUNDS)
+    yield Figure(target, "run", "", "rows/s", median(ours), at_least=LEAST_PER_S, rounds=len(ours))
 
 
 def _file(rows: int) -> Path:
     path = BUILD / f"{rows}.lp"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(line_protocol(plant(rows, machines=MACHINES)))
+    path.write_bytes(line_protocol(plant(rows, machines=STREAM_MACHINES)))
     return path
 
 
