@@ -1,0 +1,33 @@
+"""MLflow's pyfunc in this process, over its ONNX flavour."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+NAME = "MLflow pyfunc"
+
+
+def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
+    """The bundle as an MLflow model, once, as `mlflow.onnx.log_model` would leave it."""
+    import mlflow.onnx  # noqa: PLC0415 - takes seconds, which `load` need not pay twice
+    import onnx  # noqa: PLC0415
+
+    if (folder / "mlflow").exists():
+        return
+    model = onnx.load(folder / "bundle.onnx")
+    mlflow.onnx.save_model(model, folder / "mlflow", input_example=rows[:2], pip_requirements=[])
+
+
+def load(folder: Path) -> Callable[[NDArray[np.float32]], object]:
+    """By name, as from a registry."""
+    import mlflow.pyfunc  # noqa: PLC0415
+
+    model = mlflow.pyfunc.load_model(str(folder / "mlflow"))
+    return model.predict  # type: ignore[no-any-return]
