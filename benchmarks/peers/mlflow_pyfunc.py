@@ -22,7 +22,14 @@ def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
     if (folder / "mlflow").exists():
         return
     model = onnx.load(folder / "bundle.onnx")
-    mlflow.onnx.save_model(model, folder / "mlflow", input_example=rows[:2], pip_requirements=[])
+    one_thread = {"intra_op_num_threads": 1, "inter_op_num_threads": 1, "execution_mode": "sequential"}
+    mlflow.onnx.save_model(
+        model,
+        folder / "mlflow",
+        input_example=rows[:2],
+        pip_requirements=[],
+        onnx_session_options=one_thread,
+    )
 
 
 def load(folder: Path) -> Callable[[NDArray[np.float32]], object]:
