@@ -293,6 +293,17 @@ class Results:
     def __len__(self) -> int:
         return len(self.readings)
 
+    def take(self, rows: slice) -> Results:
+        """These rows, which share the arrays."""
+        scores = self.scores
+        return Results(
+            self.readings.take(rows),
+            Scores(scores.score[rows], scores.errors[rows], scores.expected[rows]),
+            self.severity[rows],
+            self.verdicts[rows],
+            self.reasons[rows],
+        )
+
     @staticmethod
     def joined(blocks: Sequence[Results]) -> Results:
         """Blocks, at least one, one after the other."""
