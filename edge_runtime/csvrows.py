@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
+import re
+import zlib
 from dataclasses import dataclass
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from typing import IO, TYPE_CHECKING
-
-import numpy as np
 
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
 from edge_runtime.records import Readings
-from edge_runtime.timeparse import parse_time
+from edge_runtime.text.cells import Place, as_float32, codes, floats, times
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
-__all__ = ["Columns", "CsvBlock", "Layout", "open_text", "parse_rows", "read_blocks", "read_layout"]
+__all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "open_rows", "read_blocks", "read_layout"]
 
 BLOCK_ROWS = 4096
 GZIP_MAGIC = b"\x1f\x8b"
-NOTHING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Columns:
     default_machine: str = "machine"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layout:
     """Where these columns are in one CSV."""
 
@@ -55,6 +54,20 @@ class Layout:
     machine: int | None
     sensors: tuple[int, ...]
     where: str
+
+    @cached_property
+    def read(self) -> tuple[int, ...]:
+        """The places of the columns that are read, in their order."""
+        machine = () if self.machine is None else (self.machine,)
+        return tuple(sorted({self.time, *machine, *self.sensors}))
+
+    @cached_property
+    def pattern(self) -> re.Pattern[bytes]:
+        """Matches a line without quotes, and gives the cells that are read."""
+        delimiter = re.escape(self.delimiter)
+        cell = f"[^{delimiter}\r\n]*"
+        cells = (f"({cell})" if at in self.read else cell for at in range(self.width))
+        return re.compile(f"^{delimiter.join(cells)}\r?$".encode(), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +80,11 @@ class CsvBlock:
     """
 
     readings: Readings
-    times: tuple[str, ...]
+    times: tuple[bytes, ...]
 
 
-def open_text(path: Path) -> IO[str]:
-    """A text file for reading, out of gzip when it is in it.
+def open_rows(path: Path) -> IO[bytes]:
+    """A file for reading line by line, out of gzip when it is in it.
 
     Raises:
         UsageError: There is no such file, or it cannot be read.
@@ -79,16 +92,12 @@ def open_text(path: Path) -> IO[str]:
     try:
         with path.open("rb") as probe:
             zipped = probe.read(2) == GZIP_MAGIC
-        stream: IO[str] = (  # the caller's to close
-            gzip.open(path, "rt", encoding="utf-8-sig", newline="")  # noqa: SIM115
-            if zipped
-            else path.open("r", encoding="utf-8-sig", newline="")
-        )
+        # The caller's to close.
+        return gzip.open(path, "rb") if zipped else path.open("rb")  # type: ignore[return-value]
     except OSError as error:
         raise UsageError(
             f"cannot read it ({error.strerror})", where=str(path), mend="name a CSV file"
         ) from None
-    return stream
 
 
 def read_layout(header: str, columns: Columns, where: str) -> Layout:
@@ -122,7 +131,7 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
     )
 
 
-def read_blocks(stream: IO[str], columns: Columns, where: str) -> Iterator[CsvBlock]:
+def read_blocks(stream: IO[bytes], columns: Columns, where: str) -> Iterator[CsvBlock]:
     """A whole CSV, a few thousand rows at a time.
 
     Raises:
@@ -130,102 +139,104 @@ def read_blocks(stream: IO[str], columns: Columns, where: str) -> Iterator[CsvBl
         SensorMismatchError: A sensor's column is missing.
     """
     try:
-        layout = read_layout(stream.readline(), columns, where)
-        reader = csv.reader(stream, delimiter=layout.delimiter)
-        while True:
-            first = reader.line_num + 2
-            rows = [row for row in islice(reader, BLOCK_ROWS) if row]
-            if not rows:
+        header = stream.readline().removeprefix(codecs.BOM_UTF8).decode()
+        layout = read_layout(header, columns, where)
+        line = 2
+        while lines := list(islice(stream, BLOCK_ROWS)):
+            text = b"".join(lines)
+            if b'"' in text:
+                # A cell in quotes may hold delimiters and line ends: from here on, cell by cell.
+                yield from _read_quoted(chain(lines, stream), layout, line)
                 return
-            yield parse_rows(rows, layout, first)
-    except (UnicodeDecodeError, gzip.BadGzipFile, EOFError, csv.Error) as error:
+            block = _parse_lines(text, layout, line)
+            if block is not None:
+                yield block
+            line += len(lines)
+    except (UnicodeDecodeError, zlib.error, gzip.BadGzipFile, EOFError, csv.Error) as error:
         raise InputError(f"not a CSV in UTF-8 ({error})", where=where) from None
 
 
-def parse_rows(rows: Sequence[Sequence[str]], layout: Layout, first_line: int) -> CsvBlock:
-    """Rows of cells to readings.
+def _read_quoted(lines: Iterable[bytes], layout: Layout, first_line: int) -> Iterator[CsvBlock]:
+    reader = csv.reader((line.decode() for line in lines), delimiter=layout.delimiter)
+    while True:
+        first = first_line + reader.line_num
+        rows = list(islice(reader, BLOCK_ROWS))
+        if not rows:
+            return
+        block = _parse_cells([[cell.encode() for cell in row] for row in rows], layout, first)
+        if block is not None:
+            yield block
+
+
+class CsvLines:
+    """Reads blocks of lines of a CSV whose header was read; no cell has a line end in it.
 
     Args:
-        rows: The cells.
         layout: Where the columns are.
-        first_line: Number of the first row's line, for errors.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
+        """Whole lines to readings; none is left out.
+
+        Raises:
+            InputError: A row is ragged or a cell cannot be read; the line is named.
+        """
+        block = _parse_lines(text, self._layout, first_line)
+        return block.readings if block else Readings.empty(len(self._layout.sensors)), {}
+
+
+def _parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None:
+    """Whole lines to readings; None when they are all empty.
+
+    Args:
+        text: The lines, each with its end, but for the last one.
+        layout: Where the columns are.
+        first_line: Number of the first line, for errors.
 
     Raises:
         InputError: A row is ragged or a cell cannot be read; the line is named.
     """
-    for i, row in enumerate(rows):
-        if len(row) != layout.width:
+    lines = text.count(b"\n") + (not text.endswith(b"\n"))
+    if b'"' not in text:
+        found = layout.pattern.findall(text)
+        if len(found) == lines:
+            return _block(tuple(zip(*found, strict=True)), layout, first_line)
+    try:
+        rows = list(csv.reader(text.decode().splitlines(), delimiter=layout.delimiter, strict=True))
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(
+            f"not a CSV in UTF-8 ({error})", where=f"{layout.where}, line {first_line}"
+        ) from None
+    return _parse_cells([[cell.encode() for cell in row] for row in rows], layout, first_line)
+
+
+def _parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int) -> CsvBlock | None:
+    """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
+    for number, row in enumerate(rows):
+        if row and len(row) != layout.width:
             raise InputError(
                 f"{len(row)} cells where the header has {layout.width}",
-                where=f"{layout.where}, line {first_line + i}",
+                where=f"{layout.where}, line {first_line + number}",
             )
-    cells = list(zip(*rows, strict=True))
-    where = f"{layout.where}, line"
-    times = cells[layout.time]
-    if layout.machine is None:
-        machines = np.full(len(rows), layout.columns.default_machine)
-    else:
-        machines = np.asarray(
-            [cell.strip() or layout.columns.default_machine for cell in cells[layout.machine]], np.str_
-        )
-    values = [
-        _numbers(cells[at], name, where, first_line)
-        for at, name in zip(layout.sensors, layout.columns.sensors, strict=True)
-    ]
-    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite, and the row unknown
-        block = np.stack(values, axis=1).astype(np.float32)
-    return CsvBlock(Readings(machines, parse_times(times, where, first_line), block), times)
+    whole = [row for row in rows if row]
+    if not whole:
+        return None
+    cells = list(zip(*whole, strict=True))
+    return _block(tuple(cells[at] for at in layout.read), layout, first_line)
 
 
-def _numbers(cells: Sequence[str], name: str, where: str, first_line: int) -> NDArray[np.float64]:
-    try:
-        return np.asarray(list(map(float, cells)), np.float64)
-    except ValueError:
-        return np.asarray(
-            [_number(cell, name, where, first_line + i) for i, cell in enumerate(cells)], np.float64
-        )
-
-
-def _number(cell: str, name: str, where: str, line: int) -> float:
-    if cell.strip().lower() in NOTHING:
-        return float("nan")
-    try:
-        return float(cell)
-    except ValueError:
-        raise InputError(
-            f"'{cell[:40]}' in column '{name}' is not a number", where=f"{where} {line}"
-        ) from None
-
-
-def parse_times(cells: Sequence[str], where: str, first_line: int) -> NDArray[np.int64]:
-    """Times as RFC 3339 (UTC when they name no zone) or as an epoch in s, ms, us or ns.
-
-    Raises:
-        InputError: One cannot be read; the line is named.
-    """
-    # Text without a zone but Z is what numpy reads by itself, a hundred times faster.
-    if cells and cells[0][-1:] in ("Z", "z") and _plain(cells):
-        try:
-            return np.asarray([cell[:-1] for cell in cells], "datetime64[ns]").astype(np.int64)
-        except ValueError:
-            pass
-    return np.asarray([_time(cell, where, first_line + i) for i, cell in enumerate(cells)], np.int64)
-
-
-def _plain(cells: Iterable[str]) -> bool:
-    return all(len(cell) >= 20 and cell[-1] in "Zz" for cell in cells)  # noqa: PLR2004 - as 2026-01-31T08:00:00Z
-
-
-def _time(cell: str, where: str, line: int) -> int:
-    text = cell.strip()
-    whole, dot, fraction = text.partition(".")
-    try:
-        if text[:1].isdigit():
-            if dot and whole.isdigit() and fraction.isdigit():  # an epoch with a fraction of a second
-                return parse_time(whole, 0) + int(fraction[:9].ljust(9, "0"))
-            return parse_time(text, 0)
-    except UsageError:
-        pass
-    raise InputError(
-        f"'{cell[:40]}' is not a time", where=f"{where} {line}", mend="write 2026-01-31T08:00:00Z"
-    ) from None
+def _block(cells: tuple[tuple[bytes, ...], ...], layout: Layout, first_line: int) -> CsvBlock:
+    """The columns of `layout.read` to readings."""
+    by_place = dict(zip(layout.read, cells, strict=True))
+    place = Place(layout.where, first_line)
+    written = by_place[layout.time]
+    names: tuple[str, ...] = (layout.columns.default_machine,)
+    of_row = None
+    if layout.machine is not None:
+        names, of_row = codes(by_place[layout.machine], layout.columns.default_machine, place)
+    sensors = zip(layout.sensors, layout.columns.sensors, strict=True)
+    values = as_float32([floats(by_place[at], name, place) for at, name in sensors])
+    return CsvBlock(Readings.coded(names, of_row, times(written, place), values), written)

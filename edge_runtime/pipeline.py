@@ -8,14 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from edge_runtime.accounts import Accounts
 from edge_runtime.bundle.selftest import replay
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
 from edge_runtime.quality import QualityCheck
-from edge_runtime.records import Readings, Reason, Results, Scores
+from edge_runtime.records import Reason, Results
 from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.load import Bundle
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
+    from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Batch, Source
 
@@ -211,9 +210,10 @@ class Pipeline:
         pending, self._pending = self._pending, _Pending()
         if self._ledger is None or not pending.rows:
             return
-        results = _joined([block for block in pending.results if len(block)])
+        blocks = [block for block in pending.results if len(block)]
         payloads = {}
-        if results is not None:
+        if blocks:
+            results = Results.joined(blocks)
             payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
         states = {"quality": self._quality.state(), **self._scorer.changes()}
         backoff, away = Backoff(), False
@@ -240,23 +240,3 @@ class Pipeline:
                 for sender in self._senders:
                     sender.wake()
                 return
-
-
-def _joined(blocks: list[Results]) -> Results | None:
-    if len(blocks) <= 1:
-        return blocks[0] if blocks else None
-    return Results(
-        Readings(
-            np.concatenate([b.readings.machines for b in blocks]),
-            np.concatenate([b.readings.times for b in blocks]),
-            np.concatenate([b.readings.values for b in blocks]),
-        ),
-        Scores(
-            np.concatenate([b.scores.score for b in blocks]),
-            np.concatenate([b.scores.errors for b in blocks]),
-            np.concatenate([b.scores.expected for b in blocks]),
-        ),
-        np.concatenate([b.severity for b in blocks]),
-        np.concatenate([b.verdicts for b in blocks]),
-        np.concatenate([b.reasons for b in blocks]),
-    )

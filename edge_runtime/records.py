@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["Readings", "Reason", "Results", "Scores", "Verdict"]
+__all__ = ["Groups", "Readings", "Reason", "Results", "Scores", "Verdict"]
 
 
 class Verdict(IntEnum):
@@ -43,42 +45,181 @@ class Reason(IntEnum):
         return "" if self is Reason.NONE else self.name.lower().replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
 class Readings:
-    """A block of raw readings, in the order in which they are to be scored.
+    """A block of raw readings, in the order in which they are to be scored; not to be changed once made.
 
-    Attributes:
+    Machine ids are kept as a dictionary of names and a code a row, so that no row costs a string.
+
+    Args:
         machines: [rows] machine ids, a numpy unicode array.
         times: [rows] int64 nanoseconds since the epoch, UTC.
         values: [rows, sensors] float32 in raw units; NaN where a reading is missing.
     """
 
-    machines: NDArray[np.str_]
-    times: NDArray[np.int64]
-    values: NDArray[np.float32]
+    __slots__ = ("_codes", "_groups", "_machines", "_names", "times", "values")
+    _names: tuple[str, ...]
+    _codes: NDArray[np.integer[Any]] | None
+    _machines: NDArray[np.str_] | None
+    _groups: Groups | None
 
-    def __post_init__(self) -> None:
-        rows = len(self.times)
-        if self.machines.shape != (rows,) or self.values.ndim != 2 or self.values.shape[0] != rows:  # noqa: PLR2004
+    def __init__(
+        self, machines: NDArray[np.str_], times: NDArray[np.int64], values: NDArray[np.float32]
+    ) -> None:
+        rows = len(times)
+        if machines.shape != (rows,) or values.ndim != 2 or values.shape[0] != rows:  # noqa: PLR2004
             raise ValueError(
-                f"shapes do not fit: machines {self.machines.shape}, times {self.times.shape}, "
-                f"values {self.values.shape}"
+                f"shapes do not fit: machines {machines.shape}, times {times.shape}, values {values.shape}"
             )
+        self.times, self.values = times, values
+        self._machines, self._names, self._codes, self._groups = machines, (), None, None
+
+    @classmethod
+    def coded(
+        cls,
+        names: tuple[str, ...],
+        codes: NDArray[np.integer[Any]] | None,
+        times: NDArray[np.int64],
+        values: NDArray[np.float32],
+    ) -> Readings:
+        """The same with machine ids as codes.
+
+        Args:
+            names: Machine ids, each once; not all need to be in use.
+            codes: [rows] places in `names`; None when every row is of the first.
+            times: As above.
+            values: As above.
+        """
+        self = cls.__new__(cls)
+        self.times, self.values = times, values
+        self._machines, self._names, self._codes, self._groups = None, names, codes, None
+        return self
 
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def machines(self) -> NDArray[np.str_]:
+        """[rows] machine ids, a numpy unicode array."""
+        if self._machines is None:
+            names = np.asarray(self._names, np.str_)
+            self._machines = names[np.zeros(len(self), np.intp) if self._codes is None else self._codes]
+        return self._machines
+
+    @property
+    def machine(self) -> str:
+        """The first row's machine id."""
+        if self._names:
+            return self._names[0 if self._codes is None else self._codes[0]]
+        return str(self.machines[0])
+
+    @property
+    def dictionary(self) -> tuple[tuple[str, ...], NDArray[np.integer[Any]]]:
+        """Machine ids, each once, and each row's place among them; some may be of no row."""
+        if not self._names and len(self):
+            names, self._codes = np.unique(self.machines, return_inverse=True)
+            self._names = tuple(names.tolist())
+        return self._names, np.zeros(len(self), np.intp) if self._codes is None else self._codes
+
+    @property
+    def groups(self) -> Groups:
+        """The rows machine by machine."""
+        if self._groups is None:
+            self._groups = self._group()
+        return self._groups
+
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Readings:
         """The rows that a numpy index, mask or slice selects."""
-        return Readings(self.machines[index], self.times[index], self.values[index])
+        times, values = self.times[index], self.values[index]
+        if self._names:
+            codes = None if self._codes is None else self._codes[index]
+            return Readings.coded(self._names, codes, times, values)
+        return Readings(self.machines[index], times, values)
 
     @staticmethod
     def empty(sensors: int) -> Readings:
         """A block without rows."""
         return Readings(np.empty(0, np.str_), np.empty(0, np.int64), np.empty((0, sensors), np.float32))
 
+    @staticmethod
+    def joined(blocks: Sequence[Readings]) -> Readings:
+        """Blocks, at least one, one after the other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        names: dict[str, int] = {}
+        codes = []
+        for block in blocks:
+            known, of_row = block.dictionary
+            places = np.array([names.setdefault(name, len(names)) for name in known], np.intp)
+            codes.append(places[of_row])
+        return Readings.coded(
+            tuple(names),
+            np.concatenate(codes),
+            np.concatenate([block.times for block in blocks]),
+            np.concatenate([block.values for block in blocks]),
+        )
+
+    def _group(self) -> Groups:
+        rows = len(self)
+        if not rows:
+            return Groups((), None, (0,))
+        if not self._names:
+            machines = self.machines
+            if rows == 1 or (machines == machines[0]).all():
+                self._names = (str(machines[0]),)
+        if self._names and self._codes is None:
+            return Groups(self._names[:1], None, (0, rows))
+        names, codes = self.dictionary
+        steps = np.flatnonzero(codes[1:] != codes[:-1])
+        if not len(steps):
+            return Groups((names[int(codes[0])],), None, (0, rows))
+        order = np.argsort(codes, kind="stable")
+        ordered = codes[order]
+        starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
+        return Groups(
+            tuple(names[code] for code in ordered[starts].tolist()), order, (*starts.tolist(), rows)
+        )
+
 
 @dataclass(frozen=True, slots=True)
+class Groups:
+    """The rows of a block machine by machine.
+
+    Attributes:
+        names: The machines.
+        order: [rows] the rows' numbers, machine by machine, each machine's in their own order; None when
+            they are all of one.
+        bounds: Where in that order each machine's rows begin, and the end of the last one's.
+    """
+
+    names: tuple[str, ...]
+    order: NDArray[np.intp] | None
+    bounds: tuple[int, ...]
+
+    @staticmethod
+    def of(machines: NDArray[np.str_]) -> Groups:
+        """The groups of [rows] machine ids."""
+        rows = len(machines)
+        return Readings(machines, np.empty(rows, np.int64), np.empty((rows, 0), np.float32)).groups
+
+    def __iter__(self) -> Iterator[tuple[str, slice]]:
+        """Each machine and where its rows are in the order."""
+        return ((name, slice(*self.bounds[i : i + 2])) for i, name in enumerate(self.names))
+
+    def gather(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """A column in this order."""
+        return rows if self.order is None else rows[self.order]
+
+    def scatter(self, ordered: NDArray[Any]) -> NDArray[Any]:
+        """A column in this order, back in the block's own."""
+        if self.order is None:
+            return ordered
+        rows = np.empty_like(ordered)
+        rows[self.order] = ordered
+        return rows
+
+
+# These two are made once a row on the hot path: frozen ones would take three times as long.
+@dataclass(slots=True, eq=False)
 class Scores:
     """What the model made of a block of rows.
 
@@ -93,23 +234,45 @@ class Scores:
     expected: NDArray[np.float32]
 
     @staticmethod
-    def unknown(rows: int, sensors: int) -> Scores:
-        """A block of which nothing is known: NaN all over."""
+    def empty(rows: int, sensors: int) -> Scores:
+        """Room for a block's scores."""
         return Scores(
-            np.full(rows, np.nan, np.float32),
-            np.full((rows, sensors), np.nan, np.float32),
-            np.full((rows, sensors), np.nan, np.float32),
+            np.empty(rows, np.float32),
+            np.empty((rows, sensors), np.float32),
+            np.empty((rows, sensors), np.float32),
         )
 
-    def put(self, rows: NDArray[np.bool_] | slice, part: Scores) -> None:
+    @staticmethod
+    def unknown(rows: int, sensors: int) -> Scores:
+        """A block of which nothing is known: NaN all over."""
+        scores = Scores.empty(rows, sensors)
+        scores.forget(slice(None))
+        return scores
+
+    def forget(self, rows: NDArray[np.bool_] | slice) -> None:
+        """Makes these rows NaN, in place."""
+        self.score[rows] = self.errors[rows] = self.expected[rows] = np.nan
+
+    def put(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice, part: Scores) -> None:
         """Writes a part into these rows, in place."""
         self.score[rows], self.errors[rows], self.expected[rows] = part.score, part.errors, part.expected
+
+    @staticmethod
+    def joined(blocks: Sequence[Scores]) -> Scores:
+        """Blocks, at least one, one after the other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return Scores(
+            np.concatenate([block.score for block in blocks]),
+            np.concatenate([block.errors for block in blocks]),
+            np.concatenate([block.expected for block in blocks]),
+        )
 
     def __len__(self) -> int:
         return len(self.score)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Results:
     """A block of readings with everything that was found about them: what sinks receive.
 
@@ -129,3 +292,27 @@ class Results:
 
     def __len__(self) -> int:
         return len(self.readings)
+
+    def take(self, rows: slice) -> Results:
+        """These rows, which share the arrays."""
+        scores = self.scores
+        return Results(
+            self.readings.take(rows),
+            Scores(scores.score[rows], scores.errors[rows], scores.expected[rows]),
+            self.severity[rows],
+            self.verdicts[rows],
+            self.reasons[rows],
+        )
+
+    @staticmethod
+    def joined(blocks: Sequence[Results]) -> Results:
+        """Blocks, at least one, one after the other."""
+        if len(blocks) == 1:
+            return blocks[0]
+        return Results(
+            Readings.joined([block.readings for block in blocks]),
+            Scores.joined([block.scores for block in blocks]),
+            np.concatenate([block.severity for block in blocks]),
+            np.concatenate([block.verdicts for block in blocks]),
+            np.concatenate([block.reasons for block in blocks]),
+        )

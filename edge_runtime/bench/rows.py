@@ -15,14 +15,22 @@ if TYPE_CHECKING:
 __all__ = ["make_rows", "raw_call"]
 
 SEED = 0
+FAULT_EVERY = 500
+FAULT_ROWS = 10
 
 
 def make_rows(metadata: Metadata, rows: int) -> Readings:
-    """Consecutive readings of one machine, each sensor spread evenly over its training range."""
+    """Consecutive readings of one machine: the bundle's golden rows over and over, now and then a fault.
+
+    In each `FAULT_EVERY` rows, the last `FAULT_ROWS` have every sensor anywhere in its training range.
+    """
+    golden = np.asarray(metadata.golden.readings, np.float32)
+    values = golden[np.arange(rows) % len(golden)]
     low, high = np.array([sensor.training_range for sensor in metadata.sensors], np.float64).T
-    values = np.random.default_rng(SEED).uniform(low, high, (rows, len(low))).astype(np.float32)
+    faulty = np.flatnonzero(np.arange(rows) % FAULT_EVERY >= FAULT_EVERY - FAULT_ROWS)
+    values[faulty] = np.random.default_rng(SEED).uniform(low, high, (len(faulty), len(low)))
     times = np.arange(rows, dtype=np.int64) * int(metadata.cadence_seconds * 1e9)
-    return Readings(np.full(rows, "machine-1"), times, values)
+    return Readings.coded(("machine-1",), None, times, values)
 
 
 def raw_call(model: Model, rows: Readings) -> tuple[list[str], dict[str, Any]]:

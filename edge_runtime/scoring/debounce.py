@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Debounce
+    from edge_runtime.records import Groups
 
 __all__ = ["Debouncer"]
 
@@ -25,31 +26,38 @@ class Debouncer:
 
     def __init__(self, debounce: Debounce | None) -> None:
         self._k, self._n = (1, 1) if debounce is None else (debounce.k, debounce.n)
-        # The n - 1 rows before the next one, oldest first.
+        # The n - 1 rows before the next one, oldest first, of the machines that have one above among them.
         self._last: dict[str, NDArray[np.bool_]] = {}
 
-    def apply(self, machines: NDArray[np.str_], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows count as above.
 
         Args:
-            machines: [rows] machine ids; a machine's rows in time order.
+            groups: The rows by machine, each machine's in time order.
             above: [rows] whether the score is above the threshold.
         """
-        if self._n == 1 or not len(above):
+        if self._n == 1 or not (self._last or above.any()):
             return above
-        if (machines == machines[0]).all():
-            return self._one(str(machines[0]), above)
-        passed = np.empty_like(above)
-        names, of_row = np.unique(machines, return_inverse=True)
-        for i, name in enumerate(names):
-            rows = of_row == i
-            passed[rows] = self._one(str(name), above[rows])
-        return passed
+        ordered = groups.gather(above)
+        passed = np.empty_like(ordered)
+        for machine, rows in groups:
+            passed[rows] = self._one(machine, ordered[rows])
+        return groups.scatter(passed)
+
+    def one_row(self, machine: str, above: bool) -> bool:  # noqa: FBT001
+        """The same for one row of one machine."""
+        if self._n == 1 or not (above or self._last):
+            return above
+        return bool(self._one(machine, np.array([above]))[0])
 
     def _one(self, machine: str, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         last = self._last.get(machine)
         rows = np.concatenate([np.zeros(self._n - 1, np.bool_) if last is None else last, above])
-        self._last[machine] = rows[len(above) :]
+        last = rows[len(above) :]
+        if last.any():
+            self._last[machine] = last
+        else:
+            self._last.pop(machine, None)
         counts = np.cumsum(np.append(0, rows))
         passed: NDArray[np.bool_] = counts[self._n :] - counts[: -self._n] >= self._k
         return passed
@@ -63,5 +71,5 @@ class Debouncer:
         self._last = {
             machine: np.array([letter == "1" for letter in rows], np.bool_)
             for machine, rows in state.items()
-            if len(rows) == self._n - 1
+            if len(rows) == self._n - 1 and "1" in rows
         }

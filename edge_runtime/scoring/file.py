@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.accounts import Accounts
-from edge_runtime.csvrows import open_text, read_blocks
+from edge_runtime.csvrows import open_rows, read_blocks
 from edge_runtime.errors import UsageError
 from edge_runtime.quality import QualityCheck
 from edge_runtime.records import Reason, Verdict
@@ -76,7 +76,8 @@ def _rows(block: CsvBlock, results: Results, *, with_expected: bool) -> Iterator
     numbers = [scores.errors, *([scores.expected] if with_expected else [])]
     columns = [_text(column) for part in numbers for column in part.T]
     machines = block.readings.machines.tolist()
-    first = (block.times, machines, _text(scores.score), _text(results.severity), verdicts, reasons)
+    times = [cell.decode() for cell in block.times]
+    first = (times, machines, _text(scores.score), _text(results.severity), verdicts, reasons)
     return zip(*first, *columns, strict=True)
 
 
@@ -86,11 +87,11 @@ def _text(column: Any) -> list[str]:
 
 
 @contextmanager
-def _input(path: Path) -> Iterator[IO[str]]:
+def _input(path: Path) -> Iterator[IO[bytes]]:
     if path == STANDARD:
-        yield sys.stdin
+        yield sys.stdin.buffer
         return
-    with open_text(path) as stream:
+    with open_rows(path) as stream:
         yield stream
 
 

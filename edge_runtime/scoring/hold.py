@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Hold
+    from edge_runtime.records import Groups
 
 __all__ = ["HoldCounter"]
 
@@ -28,43 +28,71 @@ class HoldCounter:
         # Then one row below leaves the level, whatever came before.
         self._holds_nothing = hold.cap - hold.fall <= hold.level
 
-    def apply(self, machines: NDArray[np.str_], above: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows are anomalous.
 
         Args:
-            machines: [rows] machine ids; a machine's rows in time order.
+            groups: The rows by machine, each machine's in time order.
             above: [rows] whether the score is above the threshold.
         """
-        if self._holds_nothing or not len(above):
+        if self._holds_nothing or not (self._counters or above.any()):
             return above
-        if (machines == machines[0]).all():
-            return self._one(str(machines[0]), above)
-        held = np.empty_like(above)
-        names, of_row = np.unique(machines, return_inverse=True)
-        for i, name in enumerate(names):
-            rows = of_row == i
-            held[rows] = self._one(str(name), above[rows])
-        return held
+        ordered = groups.gather(above)
+        held = ordered.copy()
+        for machine, rows in groups:
+            self._one(machine, ordered[rows], held[rows])
+        return groups.scatter(held)
 
-    def _one(self, machine: str, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        rise, fall, cap = self._hold.rise, self._hold.fall, self._hold.cap
-        counts = list(
-            accumulate(
-                above.tolist(),
-                lambda count, is_above: min(cap, count + rise) if is_above else max(0.0, count - fall),
-                initial=self._counters.get(machine, 0.0),
-            )
-        )
-        self._counters[machine] = counts[-1]
-        held: NDArray[np.bool_] = above | (np.asarray(counts[1:]) > self._hold.level)
-        return held
+    def one_row(self, machine: str, above: bool) -> bool:  # noqa: FBT001
+        """The same for one row of one machine."""
+        if self._holds_nothing or not (above or self._counters):
+            return above
+        hold, count = self._hold, self._counters.get(machine, 0.0)
+        count = min(hold.cap, count + hold.rise) if above else max(0.0, count - hold.fall)
+        self._keep(machine, count)
+        return above or count > hold.level
+
+    def _one(self, machine: str, above: NDArray[np.bool_], held: NDArray[np.bool_]) -> None:
+        """Stretch by stretch of rows that are alike; within one, only as long as the counter moves."""
+        rise, fall, cap, level = self._hold.rise, self._hold.fall, self._hold.cap, self._hold.level
+        count = self._counters.get(machine, 0.0)
+        is_above = bool(above[0])
+        row = 0
+        for stop in (*np.flatnonzero(above[1:] != above[:-1]).tolist(), len(above) - 1):
+            # The last of the stretch is row number `stop`.
+            if is_above:
+                while row <= stop and count < cap:
+                    count += rise
+                    row += 1
+                count = min(count, cap)
+            elif count > 0:
+                start = until = row
+                while row <= stop and count > 0:
+                    count -= fall
+                    row += 1
+                    if count > level:
+                        until = row
+                if count < 0:
+                    count = 0.0
+                if until > start:
+                    held[start:until] = True
+            row = stop + 1
+            is_above = not is_above
+        self._keep(machine, count)
+
+    def _keep(self, machine: str, count: float) -> None:
+        """A counter at 0 is that of a machine never seen."""
+        if count:
+            self._counters[machine] = count
+        else:
+            self._counters.pop(machine, None)
 
     def state(self) -> dict[str, float]:
-        """Machine id to its counter, JSON-ready; empty for a hold that holds nothing."""
+        """Machine id to its counter where that is above 0, JSON-ready."""
         return dict(self._counters)
 
     def restore(self, state: dict[str, float]) -> None:
         """Goes on from what `state` gave; counters are brought within 0 and the cap."""
-        self._counters = {
-            machine: min(self._hold.cap, max(0.0, float(count))) for machine, count in state.items()
-        }
+        self._counters = {}
+        for machine, count in state.items():
+            self._keep(machine, min(self._hold.cap, max(0.0, float(count))))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import SensorMismatchError
 from edge_runtime.records import Reason, Results, Scores, Verdict
+from edge_runtime.scoring.binding import OneRow
 from edge_runtime.scoring.debounce import Debouncer
 from edge_runtime.scoring.hold import HoldCounter
-from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
+from edge_runtime.scoring.inference import calls, infer, initial_state, seconds_of_day
 from edge_runtime.scoring.memory import Memory
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Scorer"]
 
-LARGEST = np.finfo(np.float32).max
+LARGEST = float(np.finfo(np.float32).max)
+# What one row's results are made of; read-only, for all such rows share them.
+NOTHING = np.zeros(1, np.float32)
+NO_REASON = np.full(1, Reason.NONE, np.int8)
+VERDICTS = {False: np.full(1, Verdict.NORMAL, np.int8), True: np.full(1, Verdict.ANOMALY, np.int8)}
+for shared in (NO_REASON, *VERDICTS.values()):
+    shared.flags.writeable = False
 
 
 class Scorer:
@@ -38,16 +46,17 @@ class Scorer:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        threshold = bundle.metadata.threshold
+        threshold, model = bundle.metadata.threshold, bundle.metadata.model
         self._session = bundle.session
         self._sensors = len(bundle.metadata.sensors)
         self._threshold = threshold.value
         self._per_machine = threshold.per_machine
         self._debounce = Debouncer(threshold.debounce)
         self._hold = HoldCounter(threshold.hold)
-        start = initial_state(bundle.metadata.model)
-        self._memory = None if start is None else Memory(bundle.session, start)
-        self._asks_for_time = bundle.metadata.model.time_of_day
+        start = initial_state(model)
+        self._asks_for_time = model.time_of_day
+        self._one_row = OneRow(bundle.session, self._sensors, start, asks_for_time=model.time_of_day)
+        self._memory = None if start is None else Memory(bundle.session, start, self._one_row)
 
     def score(
         self,
@@ -77,10 +86,15 @@ class Scorer:
                 where=self.bundle.name,
                 mend=f"give {', '.join(self.bundle.metadata.sensor_names)}, in this order",
             )
-        rows = len(readings)
-        why = np.zeros(rows, np.int8)
-        usable: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(values), axis=1)
-        if not usable.all():
+        if len(readings) == 1 and (scorable is None or scorable[0]):
+            found = self._score_row(readings)
+            if found is not None:
+                return found
+        why = np.zeros(len(readings), np.int8)
+        finite = np.isfinite(values)
+        usable = np.ones(len(readings), np.bool_)
+        if not finite.all():
+            usable = np.logical_and.reduce(finite, axis=1)
             why[~usable] = np.where(np.isnan(values[~usable]).any(1), Reason.MISSING, Reason.NOT_FINITE)
         if scorable is not None:
             if reasons is not None:
@@ -91,8 +105,7 @@ class Scorer:
         if overflown.any():
             why[overflown] = Reason.NOT_FINITE
             usable &= ~overflown
-            for output in (scores.score, scores.errors, scores.expected):
-                output[overflown] = np.nan
+            scores.forget(overflown)
         return self._judge(readings, scores, usable, why)
 
     def changes(self) -> dict[str, Any]:
@@ -113,22 +126,46 @@ class Scorer:
         if self._memory is not None:
             self._memory.restore(states)
 
-    def _infer(
-        self, machines: NDArray[np.str_], values: NDArray[np.float32], times: NDArray[np.int64]
-    ) -> Scores:
-        seconds = seconds_of_day(times) if self._asks_for_time else None
+    def _score_row(self, readings: Readings) -> Results | None:
+        """One row without an array that is not in its results; None when it is not an everyday one."""
+        values = readings.values
+        if not isfinite(sum(values[0].tolist())):
+            return None
+        seconds = seconds_of_day(readings.times) if self._asks_for_time else None
+        machine = readings.machine
         if self._memory is None:
-            return infer(self._session, values, None, seconds)[0]
-        return self._memory.score(machines, values, seconds)
+            score = self._one_row.run(values, seconds)
+        else:
+            score = self._memory.run_row(machine, values, seconds)
+        if not isfinite(score):
+            return None
+        threshold = self._per_machine.get(machine, self._threshold) if self._per_machine else self._threshold
+        above = self._debounce.one_row(machine, score > threshold)
+        severity = NOTHING.copy()
+        severity[0] = min(score / threshold, LARGEST)
+        verdict = VERDICTS[self._hold.one_row(machine, above)]
+        return Results(readings, self._one_row.scores(), severity, verdict, NO_REASON)
+
+    def _infer(self, readings: Readings) -> Scores:
+        """The graph's outputs for rows that are all usable."""
+        values = readings.values
+        seconds = seconds_of_day(readings.times) if self._asks_for_time else None
+        if self._memory is not None:
+            return self._memory.score(readings.groups, values, seconds)
+        return Scores.joined(
+            [
+                infer(self._session, values[part], None, None if seconds is None else seconds[part])[0]
+                for part in calls(slice(0, len(values)))
+            ]
+        )
 
     def _run(self, readings: Readings, usable: NDArray[np.bool_]) -> Scores:
-        """The graph's outputs, NaN for the rows that are not usable: one call for all that are."""
-        values = readings.values
-        if len(values) and usable.all():
-            return self._infer(readings.machines, values, readings.times)
-        scores = Scores.unknown(*values.shape)
+        """The graph's outputs, NaN for the rows that are not usable."""
+        if len(readings) and usable.all():
+            return self._infer(readings)
+        scores = Scores.unknown(*readings.values.shape)
         if usable.any():
-            scores.put(usable, self._infer(readings.machines[usable], values[usable], readings.times[usable]))
+            scores.put(usable, self._infer(readings.take(usable)))
         return scores
 
     def _judge(
@@ -137,25 +174,26 @@ class Scorer:
         # The threshold is a float64, the score a float32: compared as float64, so that no rounding of the
         # threshold moves a row across it.
         exact = scores.score.astype(np.float64)
-        threshold = self._thresholds(readings.machines)
+        threshold = self._thresholds(readings)
         with np.errstate(over="ignore"):
             severity = np.minimum(exact / threshold, LARGEST).astype(np.float32)
         above = exact > threshold
         if usable.all():
-            verdicts = self._verdicts(readings.machines, above)
+            verdicts = self._verdicts(readings, above)
         else:
             verdicts = np.full(len(readings), Verdict.UNKNOWN, np.int8)
-            verdicts[usable] = self._verdicts(readings.machines[usable], above[usable])
+            verdicts[usable] = self._verdicts(readings.take(usable), above[usable])
         return Results(readings, scores, severity, verdicts, reasons)
 
-    def _verdicts(self, machines: NDArray[np.str_], above: NDArray[np.bool_]) -> NDArray[np.int8]:
+    def _verdicts(self, readings: Readings, above: NDArray[np.bool_]) -> NDArray[np.int8]:
         """Of rows with a score: first the debounce, then the hold."""
-        return self._hold.apply(machines, self._debounce.apply(machines, above)).astype(np.int8)
+        groups = readings.groups
+        return self._hold.apply(groups, self._debounce.apply(groups, above)).astype(np.int8)
 
-    def _thresholds(self, machines: NDArray[np.str_]) -> NDArray[np.float64]:
+    def _thresholds(self, readings: Readings) -> NDArray[np.float64]:
         """Each row's threshold; of no dimension when they are all the same."""
         if not self._per_machine:
             return np.asarray(self._threshold, np.float64)
-        names, of_row = np.unique(machines, return_inverse=True)
-        by_name = [self._per_machine.get(str(name), self._threshold) for name in names]
-        return np.asarray(by_name, np.float64)[of_row]
+        names, codes = readings.dictionary
+        by_name = np.asarray([self._per_machine.get(name, self._threshold) for name in names], np.float64)
+        return by_name.take(codes)

@@ -10,7 +10,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from edge_runtime.csvrows import open_text, read_blocks
+from edge_runtime.csvrows import open_rows, read_blocks
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.sources.base import Batch
 
@@ -46,7 +46,7 @@ class CsvSource:
         Raises:
             UsageError: It cannot.
         """
-        open_text(self._path).close()
+        open_rows(self._path).close()
 
     def close(self) -> None:
         """Ends `batches` at its next block."""
@@ -62,7 +62,7 @@ class CsvSource:
         head = self._head()
         done = 0 if checkpoint is None else self._rows_done(checkpoint, head)
         rows = 0
-        with open_text(self._path) as stream:
+        with open_rows(self._path) as stream:
             for block in read_blocks(stream, self._columns, str(self._path)):
                 if self._closed:
                     return

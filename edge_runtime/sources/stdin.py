@@ -1,24 +1,23 @@
-"""Readings from standard input: CSV with a header, or JSON lines; the first line tells which.
+"""Readings from standard input: CSV with a header, JSON lines or line protocol; the first line tells which.
 
 Delivery: at most once; a pipe cannot go back. A line that cannot be read is skipped and counted, because a
-stream has to live. A row is handed on as soon as it is there.
+stream has to live. What is there is handed on at once: a row alone, or a backlog as one block.
 """
 
 from __future__ import annotations
 
-import csv
-import json
+import codecs
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from edge_runtime.csvrows import Columns, Layout, parse_rows, parse_times, read_layout
+from edge_runtime.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.errors import InputError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch
+from edge_runtime.text.jsonrows import JsonRows
+from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ READ_BYTES = 1 << 18
 LONGEST_LINE = 1 << 20
 IDLE_S = 0.5
 WHERE = "standard input"
+UNREADABLE = "unreadable line"
 
 
 class StdinSource:
@@ -48,8 +48,7 @@ class StdinSource:
         self._columns = columns
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         self._report = report or (lambda _: None)
-        self._layout: Layout | None = None
-        self._json = False
+        self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
         self._wake_read, self._wake_write = os.pipe()
 
@@ -75,96 +74,65 @@ class StdinSource:
                 yield Batch(Readings.empty(len(self._columns.sensors)), None, {})
                 continue
             data = os.read(self._descriptor, READ_BYTES)
-            lines, rest = _cut(rest + data, ended=not data)
-            if lines:
-                yield self._batch(lines)
+            text, rest = _cut(rest + data, ended=not data)
+            if text:
+                yield self._batch(text)
             if not data:
-                if self._layout is None and not self._json:
-                    raise InputError("it is empty", where=WHERE, mend="give CSV with a header, or JSON lines")
+                if self._parser is None:
+                    raise InputError(
+                        "it is empty", where=WHERE, mend="give CSV with a header, JSON lines or line protocol"
+                    )
                 return
 
-    def _batch(self, lines: list[str]) -> Batch:
-        if self._layout is None and not self._json:
-            first = lines[0].lstrip("\ufeff").lstrip()
-            self._json = first.startswith("{")
-            if not self._json:
-                self._layout = read_layout(first, self._columns, WHERE)
-                self._line = 1
-                lines = lines[1:]
+    def _batch(self, text: bytes) -> Batch:
+        if self._parser is None:
+            text = self._begin(text)
         first_line = self._line + 1
-        self._line += len(lines)
+        self._line += text.count(b"\n")
         try:
-            return Batch(self._parse(lines, first_line), None, {})
+            return self._parse(text, first_line)
         except InputError:
-            return self._one_by_one(lines, first_line)
+            return self._one_by_one(text, first_line)
 
-    def _one_by_one(self, lines: list[str], first_line: int) -> Batch:
+    def _begin(self, text: bytes) -> bytes:
+        """Finds out what the stream is; returns what is left to read."""
+        text = text.removeprefix(codecs.BOM_UTF8)
+        first, _, left = text.partition(b"\n")
+        if first.lstrip().startswith(b"{"):
+            self._parser = JsonRows(self._columns, WHERE)
+        elif is_line_protocol(first):
+            self._parser = LineProtocol(self._columns, WHERE)
+        else:
+            header = first.decode("utf-8", "replace")
+            self._parser = CsvLines(read_layout(header, self._columns, WHERE))
+            self._line = 1
+            return left
+        return text
+
+    def _parse(self, text: bytes, first_line: int) -> Batch:
+        if self._parser is None or not text:
+            return Batch(Readings.empty(len(self._columns.sensors)), None, {})
+        readings, skipped = self._parser.parse(text, first_line)
+        return Batch(readings, None, skipped)
+
+    def _one_by_one(self, text: bytes, first_line: int) -> Batch:
         """The good lines among bad ones."""
         good, bad = [], 0
-        for i, line in enumerate(lines):
+        for i, line in enumerate(text.splitlines(keepends=True)):
             try:
-                good.append(self._parse([line], first_line + i))
+                good.append(self._parse(line, first_line + i))
             except InputError as error:
                 bad += 1
                 self._report(str(error))
-        blocks = [block for block in good if len(block)]
-        skipped = {"unreadable line": bad} if bad else {}
-        if not blocks:
-            return Batch(Readings.empty(len(self._columns.sensors)), None, skipped)
-        return Batch(
-            Readings(
-                np.concatenate([block.machines for block in blocks]),
-                np.concatenate([block.times for block in blocks]),
-                np.concatenate([block.values for block in blocks]),
-            ),
-            None,
-            skipped,
-        )
-
-    def _parse(self, lines: list[str], first_line: int) -> Readings:
-        if self._layout is None:
-            return self._parse_json([line for line in lines if line.strip()], first_line)
-        try:
-            rows = [row for row in csv.reader(lines, delimiter=self._layout.delimiter, strict=True) if row]
-        except csv.Error as error:
-            raise InputError(str(error), where=f"{WHERE}, line {first_line}") from None
-        if not rows:
-            return Readings.empty(len(self._columns.sensors))
-        return parse_rows(rows, self._layout, first_line).readings
-
-    def _parse_json(self, lines: list[str], first_line: int) -> Readings:
-        columns = self._columns
-        rows: list[list[float]] = []
-        machines, times = [], []
-        for i, line in enumerate(lines):
-            where = f"{WHERE}, line {first_line + i}"
-            try:
-                document = json.loads(line)
-                times.append(str(document[columns.time]))
-                rows.append([_number(document.get(sensor)) for sensor in columns.sensors])
-                machines.append(str(document.get(columns.machine) or columns.default_machine))
-            except KeyError:
-                raise InputError(f"no '{columns.time}'", where=where) from None
-            except (ValueError, TypeError, AttributeError, RecursionError) as error:
-                raise InputError(f"not a JSON object with numbers ({error})", where=where) from None
-        if not rows:
-            return Readings.empty(len(columns.sensors))
-        with np.errstate(over="ignore"):
-            values = np.asarray(rows, np.float64).astype(np.float32)
-        return Readings(
-            np.asarray(machines, np.str_), parse_times(times, f"{WHERE}, line", first_line), values
-        )
+        skipped = {UNREADABLE: bad} if bad else {}
+        for batch in good:
+            for reason, number in batch.skipped.items():
+                skipped[reason] = skipped.get(reason, 0) + number
+        blocks = [batch.readings for batch in good] or [Readings.empty(len(self._columns.sensors))]
+        return Batch(Readings.joined(blocks), None, skipped)
 
 
-def _number(value: Any) -> float:
-    if value is None:
-        return float("nan")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is not a number")
-    return float(value)
-
-
-def _cut(data: bytes, *, ended: bool) -> tuple[list[str], bytes]:
+def _cut(data: bytes, *, ended: bool) -> tuple[bytes, bytes]:
     """Whole lines, and what is left of the last; a line without an end is cut where it gets too long."""
     stop = len(data) if ended or len(data) > LONGEST_LINE else data.rfind(b"\n") + 1
-    return data[:stop].decode("utf-8", "replace").splitlines(), data[stop:]
+    return data[:stop], data[stop:]

@@ -11,6 +11,7 @@ from sklearn.metrics import f1_score
 
 from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError, UsageError
+from edge_runtime.records import Groups
 from edge_runtime.scoring.hold import HoldCounter
 from trainer.calibration.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
 
@@ -122,6 +123,6 @@ def test_verdicts_are_those_of_the_gateway_whatever_the_order_of_the_rows() -> N
     for machine in ("a", "b"):
         rows = machines == machine
         above = scores[rows] > (3.0 if machine == "b" else threshold.value)
-        wanted[rows] = HoldCounter(threshold.hold).apply(machines[rows], above)
+        wanted[rows] = HoldCounter(threshold.hold).apply(Groups.of(machines[rows]), above)
     found = verdicts(scores[shuffled], threshold, times[shuffled], machines[shuffled])
     np.testing.assert_array_equal(found, wanted[shuffled])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_runtime.csvrows import BLOCK_ROWS, Columns, open_text, read_blocks
+from edge_runtime.csvrows import BLOCK_ROWS, Columns, open_rows, read_blocks
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
 from edge_runtime.records import Readings
 
@@ -21,7 +21,7 @@ T0 = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 
 
 def read(text: str, columns: Columns = COLUMNS) -> Readings:
-    blocks = [block.readings for block in read_blocks(io.StringIO(text), columns, "in.csv")]
+    blocks = [block.readings for block in read_blocks(io.BytesIO(text.encode()), columns, "in.csv")]
     return Readings(
         np.concatenate([b.machines for b in blocks]),
         np.concatenate([b.times for b in blocks]),
@@ -67,10 +67,10 @@ def test_an_empty_cell_is_a_missing_reading_and_no_machine_column_is_one_machine
 def test_blocks_are_bounded_and_whole() -> None:
     rows = 2 * BLOCK_ROWS + 5
     text = "time,a,b\n" + "".join(f"{1767225600 + i},{i},{i}\n" for i in range(rows))
-    blocks = list(read_blocks(io.StringIO(text), COLUMNS, "in.csv"))
+    blocks = list(read_blocks(io.BytesIO(text.encode()), COLUMNS, "in.csv"))
     assert [len(block.readings) for block in blocks] == [BLOCK_ROWS, BLOCK_ROWS, 5]
     assert blocks[2].readings.values[-1].tolist() == [rows - 1, rows - 1]
-    assert blocks[2].times[-1] == str(1767225600 + rows - 1)
+    assert blocks[2].times[-1] == b"%d" % (1767225600 + rows - 1)
 
 
 @pytest.mark.parametrize(
@@ -96,17 +96,17 @@ def test_what_cannot_be_read_is_named_with_its_line(text: str, kind: type[Except
 
 def test_gzip_is_seen_by_its_content_and_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_bytes(gzip.compress(b"time,a,b\n1767225600,1,2\n"))
-    with open_text(tmp_path / "in.csv") as stream:
+    with open_rows(tmp_path / "in.csv") as stream:
         assert len(list(read_blocks(stream, COLUMNS, "in.csv"))) == 1
     with pytest.raises(UsageError, match="No such file"):
-        open_text(tmp_path / "nothing.csv")
+        open_rows(tmp_path / "nothing.csv")
 
 
 def test_what_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "in.csv").write_bytes(b"time,a,b\n\xff\xfe\x00,1,2\n")
-    with open_text(tmp_path / "in.csv") as stream, pytest.raises(InputError, match="not a CSV in UTF-8"):
+    (tmp_path / "in.csv").write_bytes(b"time,machine_id,a,b\n1767225600,\xff\xfe\x00,1,2\n")
+    with open_rows(tmp_path / "in.csv") as stream, pytest.raises(InputError, match="line 2.*not UTF-8"):
         list(read_blocks(stream, COLUMNS, "in.csv"))
     broken = gzip.compress(b"time,a,b\n" + b"1767225600,1,2\n" * 1000)[:-20]
     (tmp_path / "in.csv").write_bytes(broken)
-    with open_text(tmp_path / "in.csv") as stream, pytest.raises(InputError, match="not a CSV"):
+    with open_rows(tmp_path / "in.csv") as stream, pytest.raises(InputError, match="not a CSV"):
         list(read_blocks(stream, COLUMNS, "in.csv"))

@@ -13,6 +13,7 @@ from support.bundles import make_bundle, make_checkpoint, normal_rows
 from edge_runtime import Readings, Scorer, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold, Metadata, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
+from edge_runtime.records import Groups
 from edge_runtime.scoring.debounce import Debouncer
 from trainer.calibration.budget import AlarmBudget
 from trainer.calibration.calibrate import verdicts
@@ -45,7 +46,7 @@ def test_blocks_of_any_size_and_mix_equal_the_definition(debounce: Debounce) -> 
     debouncer, found, start = Debouncer(debounce), [], 0
     while start < len(above):
         stop = start + int(random.integers(1, 12))
-        found += debouncer.apply(machines[start:stop], above[start:stop]).tolist()
+        found += debouncer.apply(Groups.of(machines[start:stop]), above[start:stop]).tolist()
         start = stop
     assert found == wanted.tolist()
     assert 0 < sum(found) < len(found)
@@ -54,11 +55,13 @@ def test_blocks_of_any_size_and_mix_equal_the_definition(debounce: Debounce) -> 
 def test_the_state_goes_on_in_another_process() -> None:
     random = np.random.default_rng(2)
     machines, above = random.choice(["a", "b"], 200), random.random(200) < 0.5
-    whole = Debouncer(Debounce(3, 5)).apply(machines, above)
+    whole = Debouncer(Debounce(3, 5)).apply(Groups.of(machines), above)
     first, second = Debouncer(Debounce(3, 5)), Debouncer(Debounce(3, 5))
-    head = first.apply(machines[:77], above[:77])
+    head = first.apply(Groups.of(machines[:77]), above[:77])
     second.restore(json.loads(json.dumps(first.state())))
-    assert np.concatenate([head, second.apply(machines[77:], above[77:])]).tolist() == whole.tolist()
+    assert (
+        np.concatenate([head, second.apply(Groups.of(machines[77:]), above[77:])]).tolist() == whole.tolist()
+    )
     other = Debouncer(Debounce(2, 3))
     other.restore(first.state())
     assert other.state() == {}
@@ -67,7 +70,7 @@ def test_the_state_goes_on_in_another_process() -> None:
 def test_without_one_every_row_passes_as_it_is_and_nothing_is_kept() -> None:
     above = np.array([True, False])
     debouncer = Debouncer(None)
-    assert debouncer.apply(np.array(["a", "a"]), above) is above
+    assert debouncer.apply(Groups.of(np.array(["a", "a"])), above) is above
     assert debouncer.state() == {}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import BundleFormatError
+from edge_runtime.records import Groups
 from edge_runtime.scoring.hold import HoldCounter
 
 HOLDS = [
@@ -46,7 +47,7 @@ def test_blocks_of_any_size_and_mix_equal_the_definition(hold: Hold) -> None:
     start = 0
     while start < len(above):
         stop = start + int(random.integers(1, 40))
-        found += counter.apply(machines[start:stop], above[start:stop]).tolist()
+        found += counter.apply(Groups.of(machines[start:stop]), above[start:stop]).tolist()
         start = stop
     assert found == wanted
     assert 0 < sum(wanted) < len(wanted)
@@ -56,30 +57,32 @@ def test_a_long_run_is_held_through_a_dip_and_a_short_one_is_let_go() -> None:
     counter = HoldCounter(Hold(rise=1, fall=1, cap=4, level=2))
     above = np.array([1, 1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 0, 0, 0], bool)
     held = [1, 1, 0, 0, 1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
-    assert counter.apply(np.full(14, "m"), above).tolist() == [bool(row) for row in held]
+    assert counter.apply(Groups.of(np.full(14, "m")), above).tolist() == [bool(row) for row in held]
 
 
 def test_the_state_goes_on_in_another_process() -> None:
     hold = Hold(rise=1, fall=0.5, cap=4, level=2)
     random = np.random.default_rng(5)
     machines, above = random.choice(["a", "b"], 200), random.random(200) < 0.5
-    whole = HoldCounter(hold).apply(machines, above)
+    whole = HoldCounter(hold).apply(Groups.of(machines), above)
     first, second = HoldCounter(hold), HoldCounter(hold)
-    head = first.apply(machines[:77], above[:77])
+    head = first.apply(Groups.of(machines[:77]), above[:77])
     second.restore(json.loads(json.dumps(first.state())))
-    assert np.concatenate([head, second.apply(machines[77:], above[77:])]).tolist() == whole.tolist()
+    assert (
+        np.concatenate([head, second.apply(Groups.of(machines[77:]), above[77:])]).tolist() == whole.tolist()
+    )
 
 
 def test_restored_counters_stay_within_the_hold() -> None:
     counter = HoldCounter(Hold(rise=1, fall=1, cap=3, level=2))
     counter.restore({"a": 99.0, "b": -5.0})
-    assert counter.state() == {"a": 3.0, "b": 0.0}
+    assert counter.state() == {"a": 3.0}
 
 
 def test_a_hold_that_holds_nothing_keeps_no_state() -> None:
     counter = HoldCounter(Hold())
     above = np.array([True, False])
-    assert counter.apply(np.array(["a", "a"]), above) is above
+    assert counter.apply(Groups.of(np.array(["a", "a"])), above) is above
     assert counter.state() == {}
 
 

@@ -181,7 +181,7 @@ def test_mixed_machines_hold_apart(tmp_path: Path) -> None:
     rows = np.array([off, normal, off, normal, normal, normal], np.float32)
     results = scorer.score(block(rows, ["a", "b", "a", "b", "a", "b"]))
     assert results.verdicts.tolist() == [1, 0, 1, 0, 1, 0]
-    assert scorer.changes()["hold"] == {"a": 1.0, "b": 0.0}
+    assert scorer.changes()["hold"] == {"a": 1.0}
 
 
 def test_what_another_bundle_left_is_not_gone_on_with(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Threshold
 from edge_runtime.errors import TrainingError, UsageError
+from edge_runtime.records import Groups
 from edge_runtime.scoring.debounce import Debouncer
 from edge_runtime.scoring.hold import HoldCounter
 
@@ -75,8 +76,9 @@ def verdicts(
     order = np.lexsort((times, machines))
     above = scores > limits(threshold, machines)
     flagged = np.empty(len(scores), np.bool_)
-    passed = Debouncer(threshold.debounce).apply(machines[order], above[order])
-    flagged[order] = HoldCounter(threshold.hold).apply(machines[order], passed)
+    groups = Groups.of(machines[order])
+    passed = Debouncer(threshold.debounce).apply(groups, above[order])
+    flagged[order] = HoldCounter(threshold.hold).apply(groups, passed)
     return flagged
 
 

@@ -1,0 +1,1 @@
+"""Numbers, times and names as text, and back: whole columns at once."""

@@ -1,0 +1,120 @@
+"""float32 as the shortest decimals that give the very float32 back: one by one, or thousands at once.
+
+numpy's `str` finds them one by one (Dragon4). Columns are tried with 6 significant digits, then with 7, 8 and
+9 where that does not give the number back: 10^d is exact as a float64 for every d in use, and so is the
+number of d decimals, so that a reader makes their quotient of the text. Both ways give the same text.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["WORDS", "decimal_words", "decimals"]
+
+# One number: sign, 8 digits, point, 12 decimals, as words of four bytes, with NUL where there is none.
+WORDS = 7
+# Beyond these, a number may be written with an exponent.
+SMALLEST, LARGEST = 1e-4, 1e6
+MOST_DECIMALS = 12
+FIRST_DIGITS = 6
+TENS = 10.0 ** np.arange(-4, 7)
+POWERS = 10.0 ** np.arange(MOST_DECIMALS + 1)
+GROUP = 10_000
+
+
+def _table(text: Callable[[int], bytes]) -> NDArray[np.uint32]:
+    """A word for each four digits."""
+    return np.frombuffer(b"".join(text(number) for number in range(GROUP)), np.uint32)
+
+
+def _word(text: bytes) -> int:
+    return int(np.frombuffer(text.ljust(4, b"\0"), np.uint32)[0])
+
+
+FULL = _table(lambda number: b"%04d" % number)
+# Before the point: without zeros in front; after it: without zeros at the end. The second half of the joined
+# tables is for a group with nothing but zeros on its outer side.
+LEADING = _table(lambda number: (b"%d" % number if number else b"").rjust(4, b"\0"))
+LAST_WHOLE = np.concatenate([FULL, _table(lambda number: (b"%d" % number).rjust(4, b"\0"))])
+TRAILING = _table(lambda number: (b"%04d" % number).rstrip(b"0").ljust(4, b"\0"))
+MIDDLE = np.concatenate([FULL, TRAILING])
+FIRST_DECIMALS = np.concatenate(
+    [FULL, _table(lambda number: ((b"%04d" % number).rstrip(b"0") or b"0").ljust(4, b"\0"))]
+)
+MINUS, POINT = _word(b"-"), _word(b".")
+
+
+def decimals(numbers: NDArray[np.float32], missing: str = "") -> list[str]:
+    """[n] numbers one by one; for a few, the faster way.
+
+    Args:
+        numbers: [n] float32.
+        missing: What is written where a number is not finite.
+    """
+    return [str(number) if isfinite(number) else missing for number in numbers]
+
+
+def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np.uint32]:
+    """The same for [n] numbers: [n, WORDS] words of text and NULs.
+
+    Args:
+        numbers: [n] float32.
+        missing: What is written where a number is not finite, at most 28 letters.
+    """
+    words = np.empty((len(numbers), WORDS), np.uint32)
+    size = np.abs(numbers)
+    exact = size.astype(np.float64)
+    # Zero, too, and what is not a number.
+    odd = ~((exact > SMALLEST) & (exact < LARGEST))
+    if any_odd := bool(odd.any()):
+        exact[odd] = 1.0
+        size = exact.astype(np.float32)
+    whole, places = _digits(exact, size)
+    power = POWERS[places]
+    before = np.floor(whole / power)
+    after = (whole - before * power) * POWERS[MOST_DECIMALS - places]
+    high, low = _split(before, GROUP)
+    first, rest = _split(after, GROUP**2)
+    second, third = _split(rest, GROUP)
+    words[:, 0] = np.where(numbers < 0, MINUS, 0)
+    words[:, 1] = LEADING[high.astype(np.intp)]
+    words[:, 2] = LAST_WHOLE[(low + GROUP * (high == 0)).astype(np.intp)]
+    words[:, 3] = POINT
+    words[:, 4] = FIRST_DECIMALS[(first + GROUP * (rest == 0)).astype(np.intp)]
+    words[:, 5] = MIDDLE[(second + GROUP * (third == 0)).astype(np.intp)]
+    words[:, 6] = TRAILING[third.astype(np.intp)]
+    if any_odd:
+        texts = [text.encode().ljust(4 * WORDS, b"\0") for text in decimals(numbers[odd], missing)]
+        words[odd] = np.frombuffer(b"".join(texts), np.uint32).reshape(-1, WORDS)
+    return words
+
+
+def _digits(
+    exact: NDArray[np.float64], size: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Each number times a power of ten, whole, and that power."""
+    places = np.maximum(FIRST_DIGITS + 4 - np.searchsorted(TENS, exact, side="right"), 0)
+    power = POWERS[places]
+    whole = np.rint(exact * power)
+    wrong = np.flatnonzero(((whole / power).astype(np.float32) != size) & (places < MOST_DECIMALS))
+    while len(wrong):
+        more = places[wrong] + 1
+        power = POWERS[more]
+        better = np.rint(exact[wrong] * power)
+        places[wrong], whole[wrong] = more, better
+        wrong = wrong[((better / power).astype(np.float32) != size[wrong]) & (more < MOST_DECIMALS)]
+    return whole, places
+
+
+def _split(numbers: NDArray[np.float64], unit: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
+    """Whole numbers by a unit, and what is left."""
+    found = np.floor(numbers / unit)
+    return found, numbers - found * unit

@@ -1,0 +1,98 @@
+"""JSON lines to readings: one object a line, with a time, a machine's id and a number for each sensor."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import InputError
+from edge_runtime.records import Readings
+from edge_runtime.text.cells import Place, as_float32, codes, times
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.csvrows import Columns
+
+__all__ = ["JsonRows"]
+
+NUMBERS = {float, int, type(None)}
+
+
+class JsonRows:
+    """Reads blocks of lines.
+
+    Args:
+        columns: Which keys to read.
+        where: What the lines are of, for errors.
+        now: Nanoseconds since the epoch for an object that has no time; None where each must have one.
+    """
+
+    def __init__(self, columns: Columns, where: str, now: Callable[[], int] | None = None) -> None:
+        self._columns = columns
+        self._where = where
+        self._now = now
+
+    def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
+        """Whole lines to readings; none is left out.
+
+        Raises:
+            InputError: A line cannot be read; it is named.
+        """
+        place = Place(self._where, first_line)
+        documents = []
+        for number, line in enumerate(text.split(b"\n")):
+            if line and not line.isspace():
+                try:
+                    documents.append(json.loads(line))
+                except (ValueError, RecursionError) as error:
+                    raise InputError(f"not a JSON object ({error})", where=place.row(number)) from None
+        return self.readings(documents, place), {}
+
+    def readings(self, documents: Sequence[Any], place: Place) -> Readings:
+        """Objects to readings.
+
+        Raises:
+            InputError: One is no object, or a value is none of a reading; the first line is named.
+        """
+        columns = self._columns
+        if set(map(type, documents)) - {dict}:
+            raise InputError("not a JSON object", where=place.row(0))
+        if not documents:
+            return Readings.empty(len(columns.sensors))
+        numbers = [
+            self._numbers([one.get(name) for one in documents], name, place) for name in columns.sensors
+        ]
+        machines = [one.get(columns.machine) for one in documents]
+        names, of_row = codes(
+            [b"" if name is None else str(name).encode("utf-8", "replace") for name in machines],
+            columns.default_machine,
+            place,
+        )
+        written = [one.get(columns.time) for one in documents]
+        if None in written:
+            if self._now is None:
+                raise InputError(f"no '{columns.time}'", where=place.row(written.index(None)))
+            moment = self._now()
+            written = [moment if one is None else one for one in written]
+        moments = times([str(one).encode("utf-8", "replace") for one in written], place)
+        return Readings.coded(names, of_row, moments, as_float32(numbers))
+
+    @staticmethod
+    def _numbers(column: list[Any], name: str, place: Place) -> Any:
+        if set(map(type, column)) - NUMBERS:
+            row = next(row for row, value in enumerate(column) if type(value) not in NUMBERS)
+            raise InputError(f"'{name}' is {column[row]!r:.40}, not a number", where=place.row(row))
+        try:
+            return np.asarray(column, np.float64)
+        except OverflowError:  # an integer of hundreds of digits
+            return np.asarray([np.nan if value is None else _finite(value) for value in column])
+
+
+def _finite(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,186 @@
+"""InfluxDB's line protocol to readings, as Telegraf and others write it.
+
+Lines of a stream are mostly alike: the keys of the first one make a pattern, with which a whole block is read
+at once. What the pattern does not fit is read line by line, with all that the format allows.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import InputError
+from edge_runtime.records import Readings
+from edge_runtime.text.cells import Place, as_float32, codes, floats, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.csvrows import Columns
+
+__all__ = ["LineProtocol", "is_line_protocol"]
+
+
+# A letter after a backslash is itself; text in quotes holds everything.
+TEXT = rb'"(?:\\.|[^\\"])*"'
+LINE = re.compile(rb"((?:\\.|[^\\ ])+) +((?:" + TEXT + rb'|\\.|[^\\ "])+)(?: +(-?\d{1,19}))? *\r?', re.DOTALL)
+PARTS = re.compile(rb"(?:\\.|[^\\,])+", re.DOTALL)
+PAIR = re.compile(rb"((?:\\.|[^\\=])+)=(.*)", re.DOTALL)
+FIELD = re.compile(rb"((?:\\.|[^\\,=])+)=(" + TEXT + rb'|[^,"]+)(?:,|$)', re.DOTALL)
+ESCAPE = re.compile(rb"\\([,= \"\\])")
+NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
+FIRST_LINE = re.compile(rb"(?:\\.|[^\\ {\"])+ (?:\\.|[^\\ ,=])+=", re.DOTALL)
+# What a value without escapes and quotes may be.
+PLAIN = rb'[^ ,="\\\r\n]*'
+OTHER = "other measurement"
+# Groups of the pattern that are no fields, and cannot be taken for one.
+TAG, TIME = b"\n tag", b"\n time"
+
+
+def is_line_protocol(line: bytes) -> bool:
+    """Whether a stream that begins with this line is line protocol."""
+    return FIRST_LINE.match(line) is not None
+
+
+class LineProtocol:
+    """Reads blocks of lines, of any measurement.
+
+    Args:
+        columns: Which fields to read, and the machine's tag.
+        where: What the lines are of, for errors.
+        now: Nanoseconds since the epoch, which a line without a time gets.
+    """
+
+    def __init__(self, columns: Columns, where: str, now: Callable[[], int] = time.time_ns) -> None:
+        self._columns = columns
+        self._where = where
+        self._now = now
+        self._pattern: re.Pattern[bytes] | None = None
+        # What the pattern's groups are: a field's name, TAG or TIME.
+        self._groups: list[bytes] = []
+        self._sensors = [sensor.encode() for sensor in columns.sensors]
+        self._tag = columns.machine.encode()
+
+    def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
+        """Whole lines to readings, and how many lines were left out, by reason.
+
+        A line with none of the bundle's sensors is of another measurement, and left out.
+
+        Raises:
+            InputError: A line cannot be read; it is named.
+        """
+        place = Place(self._where, first_line)
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        for _ in range(2):
+            found: list[Any] = self._pattern.findall(text) if self._pattern else []
+            if len(found) == lines:
+                return self._block(found, place), {}
+            self._learn(text.partition(b"\n")[0])
+        return self._one_by_one(text, place)
+
+    def _learn(self, line: bytes) -> None:
+        """Makes the pattern out of a line's keys; none where it has quotes or escapes, or no sensor."""
+        self._pattern, self._groups = None, []
+        whole = LINE.fullmatch(line)
+        if whole is None or b"\\" in line or b'"' in line:
+            return
+        measurement, *tags = whole[1].split(b",")
+        fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
+        if not set(fields) & set(self._sensors):
+            return
+        keys = [tag.partition(b"=")[0] for tag in tags]
+        head = [re.escape(measurement), *(self._part(key, self._tag, TAG, PLAIN) for key in keys)]
+        body = [self._part(key, key if key in self._sensors else None, key, NUMBER.pattern) for key in fields]
+        end = b""
+        if whole[3]:
+            end = rb" (-?\d{1,19})"
+            self._groups.append(TIME)
+        self._pattern = re.compile(
+            b"^" + b",".join(head) + b" " + b",".join(body) + end + rb"\r?$", re.MULTILINE
+        )
+
+    def _part(self, key: bytes, wanted: bytes | None, group: bytes, value: bytes) -> bytes:
+        """One pair in the pattern, its value as a group where it is wanted."""
+        if key != wanted:
+            return re.escape(key) + b"=" + PLAIN
+        self._groups.append(group)
+        return re.escape(key) + b"=" + (b"(" + value + b")" if value == PLAIN else value)
+
+    def _block(self, found: list[Any], place: Place) -> Readings:
+        """What the pattern gave to readings."""
+        columns = dict(zip(self._groups, zip(*found, strict=True), strict=True))
+        rows = len(found)
+        if len(self._groups) == 1:
+            columns = {self._groups[0]: tuple(found)}
+        nothing = np.full(rows, np.nan)
+        numbers = [
+            floats(columns[key], name, place) if key in columns else nothing
+            for key, name in zip(self._sensors, self._columns.sensors, strict=True)
+        ]
+        names: tuple[str, ...] = (self._columns.default_machine,)
+        of_row = None
+        if TAG in columns:
+            names, of_row = codes(columns[TAG], self._columns.default_machine, place)
+        return Readings.coded(names, of_row, self._times(columns.get(TIME), rows, place), as_float32(numbers))
+
+    def _times(self, cells: Sequence[bytes] | None, rows: int, place: Place) -> NDArray[np.int64]:
+        if cells is None:
+            return np.full(rows, self._now(), np.int64)
+        try:
+            return np.fromiter(map(int, cells), np.int64, rows)
+        except OverflowError:
+            raise InputError("a time is beyond int64 nanoseconds", where=place.row(0)) from None
+
+    def _one_by_one(self, text: bytes, place: Place) -> tuple[Readings, dict[str, int]]:
+        """Lines as the format allows them."""
+        rows, skipped = [], 0
+        for number, line in enumerate(text.split(b"\n")):
+            if line.strip() and not line.startswith(b"#"):
+                row = self._row(line, place, number)
+                if row is None:
+                    skipped += 1
+                else:
+                    rows.append(row)
+        if not rows:
+            return Readings.empty(len(self._sensors)), {OTHER: skipped} if skipped else {}
+        tags, moments, values = zip(*rows, strict=True)
+        names, of_row = codes(tags, self._columns.default_machine, place)
+        columns = [np.asarray(column, np.float64) for column in zip(*values, strict=True)]
+        readings = Readings.coded(names, of_row, self._times(moments, len(rows), place), as_float32(columns))
+        return readings, {OTHER: skipped} if skipped else {}
+
+    def _row(self, line: bytes, place: Place, number: int) -> tuple[bytes, bytes, list[float]] | None:
+        """Machine id, time and values of one line; None when it is of another measurement."""
+        whole = LINE.fullmatch(line)
+        if whole is None:
+            raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
+        tags = [PAIR.fullmatch(part) for part in PARTS.findall(whole[1])[1:]]
+        machine = [
+            ESCAPE.sub(rb"\1", tag[2]) for tag in tags if tag and ESCAPE.sub(rb"\1", tag[1]) == self._tag
+        ]
+        fields = {}
+        stop = 0
+        for field in FIELD.finditer(whole[2]):
+            if field.start() != stop:
+                break
+            stop = field.end()
+            fields[ESCAPE.sub(rb"\1", field[1])] = field[2]
+        if stop != len(whole[2]) or None in tags:
+            raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
+        if not fields.keys() & set(self._sensors):
+            return None
+        values = []
+        for key, name in zip(self._sensors, self._columns.sensors, strict=True):
+            try:
+                found = NUMBER.fullmatch(fields[key]) if key in fields else None
+                values.append(float(found[1] if found else fields.get(key, b"nan")))
+            except ValueError:
+                raise InputError(
+                    f"field '{name}' holds '{shown(fields[key])}', not a number", where=place.row(number)
+                ) from None
+        return (machine or [b""])[-1], whole[3] or str(self._now()).encode(), values
