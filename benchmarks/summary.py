@@ -69,24 +69,13 @@ def as_picture(document: dict[str, Any], path: Path) -> None:
     for figure in document["peers"]:
         groups.setdefault(figure["target"], []).append(figure)
     wanted = [figure for figure in document["targets"] if figure["reached"] is not None]
-    shape = [[*groups][i : i + 2] for i in range(0, len(groups), 2)]
-    height = 2.4 * len(shape) + 0.3 * len(wanted) + 1.2
-    figure, axes = plt.subplots(
-        len(shape) + 1,
-        2,
-        figsize=(13, height),
-        gridspec_kw={"height_ratios": [2.4] * len(shape) + [0.3 * len(wanted) + 0.6]},
-        layout="constrained",
-    )
-    for row, names in zip(axes, shape, strict=False):
-        for panel, name in zip(row, names, strict=False):
-            _peers(panel, name, groups[name])
-        for panel in row[len(names) :]:
-            panel.remove()
-    grid = axes[-1][0].get_gridspec()
-    for panel in axes[-1]:
-        panel.remove()
-    _targets(figure.add_subplot(grid[-1, :]), wanted)
+    rows = -(-len(groups) // 2)
+    heights = [2.5 * rows, 0.25 * len(wanted) + 0.8]
+    figure = plt.figure(figsize=(13, sum(heights) + 0.4), layout="constrained")
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights)[:, 0]
+    for i, (name, found) in enumerate(groups.items()):
+        _peers(above.add_subplot(rows, 2, i + 1), name, found)
+    _targets(below.add_subplot(), wanted)
     where = document["environment"]
     figure.suptitle(
         f"edge-detect {where['edge_detect']}, {where['cpu']}, {where['cpus']} CPUs, load {where['load']}"

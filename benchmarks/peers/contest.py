@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Figure
 
-__all__ = ["Missing", "contest", "make_ready"]
+__all__ = ["Contestant", "Missing", "contest", "make_ready", "title"]
 
 FOLDER = BUILD / "peers"
 SLICE_S = 0.05
@@ -166,10 +166,10 @@ def _in_turns(
 def _beside(target: str, unit: str, found: dict[str, list[float]]) -> Iterator[Figure]:
     (_, ours), *others = found.items()
     for name, theirs in others:
-        yield paired(target, "edge-detect", _title(name), unit, ours, theirs)
+        yield paired(target, "edge-detect", title(name), unit, ours, theirs)
 
 
-def _title(name: str) -> str:
+def title(name: str) -> str:
     """What its file calls it, which is not imported here."""
     text = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     return next(line.split('"')[1] for line in text.splitlines() if line.startswith("NAME = "))
