@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.proved import state_folder
-from edge_runtime.bundle.trial import Trial, TrialLimits
 from edge_runtime.csvrows import Columns
 from edge_runtime.errors import UsageError
 
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge_runtime.bundle.load import Bundle
+    from edge_runtime.bundle.trial import Trial
     from edge_runtime.config import Settings
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.influxdb.settings import InfluxSettings
@@ -80,6 +79,8 @@ def make_ledger(settings: Settings) -> Ledger:
     Raises:
         LedgerError: It cannot be used.
     """
+    import hashlib  # noqa: PLC0415
+
     from edge_runtime.delivery.ledger import Ledger  # noqa: PLC0415
 
     source = _identity(settings)
@@ -98,6 +99,8 @@ def make_trial(settings: Settings) -> Trial | None:
     part = settings.run
     if part.bundle is None:
         return None
+    from edge_runtime.bundle.trial import Trial, TrialLimits  # noqa: PLC0415 - not for the default bundle
+
     limits = TrialLimits(part.trial_seconds, part.trial_memory_mb)
     return Trial(limits=limits, state=None if part.state is None else part.state.parent)
 

@@ -17,7 +17,6 @@ Secrets are never in it: they come from the environment or from files that only 
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 import types
 import typing
 from dataclasses import dataclass, field
@@ -193,6 +192,8 @@ def load_settings(path: Path | None, options: Mapping[str, Mapping[str, Any]]) -
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415 - only where there is a file
+
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,13 @@ from edge_runtime.bundle.gate import Graph, check_graph
 from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.outline import Outline, read_outline
 from edge_runtime.bundle.selftest import SelfTest, replay
-from edge_runtime.bundle.trial import Trial
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
 from edge_runtime.scoring.session import make_session
-from edge_runtime.signing.beside import read_signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.bundle.trial import Trial
     from edge_runtime.signing.trust import Approval, Trust
 
 __all__ = ["STEPS", "Bundle", "Step", "load_bundle", "load_bytes", "read_bundle"]
@@ -98,6 +96,8 @@ def load_bundle(
     """
     name, data = read_bundle(path)
     if trial is None and path is not None:
+        from edge_runtime.bundle.trial import Trial  # noqa: PLC0415 - not for the default bundle
+
         trial = Trial()
     signed = None if path is None else Path(path)
     return load_bytes(data, name, on_step=on_step, trust=trust, signed=signed, trial=trial)
@@ -111,7 +111,7 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
         BundleError: It is larger than any bundle.
     """
     if path is None:
-        return DEFAULT, resources.files("edge_runtime").joinpath("data", DEFAULT).read_bytes()
+        return DEFAULT, (Path(__file__).parents[1] / "data" / DEFAULT).read_bytes()
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -158,7 +158,11 @@ def load_bytes(
 
     with _named(name):
         passed("size", f"{len(data):,} bytes")
-        approval = trust.check(data, read_signature(signed)) if trust else None
+        approval = None
+        if trust:
+            from edge_runtime.signing.beside import read_signature  # noqa: PLC0415 - not without trusted keys
+
+            approval = trust.check(data, read_signature(signed))
         passed("signature", approval.finding if approval else "not asked for: no trusted keys")
         outline = read_outline(data)
         passed("outline", f"ONNX, opset {outline.opset}, IR {outline.ir_version}")

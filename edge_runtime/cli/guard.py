@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -11,11 +12,13 @@ from edge_runtime.errors import EdgeDetectError
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["run_app"]
+__all__ = ["imported", "run_app"]
 
 
 def run_app(app: typer.Typer, name: str) -> None:
     """Runs a Typer app; expected errors become one line on standard error and their exit code."""
+    # What is imported stays for good, and looking for garbage in it takes 10 ms: see `imported`.
+    gc.disable()
     try:
         app(prog_name=name)
     except EdgeDetectError as error:
@@ -25,3 +28,9 @@ def run_app(app: typer.Typer, name: str) -> None:
         # The reader of our output went away, as `head` does: nothing more can be written there.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def imported() -> None:
+    """A long-running command has what it needs: from here on, garbage is collected, but not among that."""
+    gc.freeze()
+    gc.enable()

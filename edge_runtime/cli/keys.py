@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 __all__ = ["keys", "signed_rows"]
 
 keys = typer.Typer(
-    help="Make and show signing keys; sign a bundle. Needs the extra 'signing'.", no_args_is_help=True
+    help="Make and show signing keys; sign a bundle. Needs the extra 'signing'.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 

@@ -147,7 +147,7 @@ def _run(settings: Settings) -> None:
         make_trust,
     )
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
-    from edge_runtime.delivery.sender import Sender  # noqa: PLC0415
+    from edge_runtime.cli.guard import imported  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
     trust = make_trust(settings, updates=True)
@@ -164,7 +164,11 @@ def _run(settings: Settings) -> None:
             sink.check()
         needs_ledger = bool(durable) or settings.run.source == "influx"
         ledger = stack.enter_context(_closing(make_ledger(settings))) if needs_ledger else None
-        senders = [Sender(sink, ledger, report) for sink in durable] if ledger else []
+        senders = []
+        if ledger:
+            from edge_runtime.delivery.sender import Sender  # noqa: PLC0415 - not without a ledger
+
+            senders = [Sender(sink, ledger, report) for sink in durable]
         pipeline = Pipeline(
             source,
             bundle,
@@ -176,6 +180,7 @@ def _run(settings: Settings) -> None:
             most_rows=settings.run.rows,
         )
         _stop_on_signals(pipeline)
+        imported()
         try:
             with view or ExitStack():
                 pipeline.run()

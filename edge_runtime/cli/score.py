@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_settings
+from edge_runtime.cli.guard import imported
+from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_of
 
 __all__ = ["score"]
 
@@ -32,12 +33,12 @@ def score(
     """Score a CSV: time, machine, score, severity, verdict, reason, and each sensor's error, row by row."""
     import sys  # noqa: PLC0415
 
-    from edge_runtime.assembly import make_trust  # noqa: PLC0415
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.csvrows import Columns  # noqa: PLC0415
     from edge_runtime.scoring.file import score_csv  # noqa: PLC0415
 
-    loaded = load_bundle(bundle, trust=make_trust(trust_settings(None, trusted_key, target)))
+    loaded = load_bundle(bundle, trust=trust_of(trusted_key, target))
+    imported()
     for warning in loaded.approval.warnings if loaded.approval else ():
         sys.stderr.write(f"edge-detect: {loaded.name}: {warning}\n")
     columns = Columns(loaded.metadata.sensor_names, time_column, machine_column)

@@ -9,8 +9,9 @@ import typer
 
 if TYPE_CHECKING:
     from edge_runtime.config import Settings
+    from edge_runtime.signing.trust import Trust
 
-__all__ = ["Config", "Target", "TrustedKeys", "trust_settings"]
+__all__ = ["Config", "Target", "TrustedKeys", "trust_of", "trust_settings"]
 
 TrustedKeys = Annotated[
     list[str] | None,
@@ -42,3 +43,16 @@ def trust_settings(config: Path | None, keys: list[str] | None, target: str | No
     from edge_runtime.config import load_settings  # noqa: PLC0415
 
     return load_settings(config, {"trust": {"keys": keys, "target": target}})
+
+
+def trust_of(keys: list[str] | None, target: str | None) -> Trust | None:
+    """Who must have signed a bundle, where there is no configuration; None when nobody was named.
+
+    Raises:
+        UsageError: A key is none.
+    """
+    if not keys and target is None:
+        return None
+    from edge_runtime.assembly import make_trust  # noqa: PLC0415
+
+    return make_trust(trust_settings(None, keys, target))

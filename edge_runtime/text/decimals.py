@@ -7,13 +7,14 @@ number of d decimals, so that a reader makes their quotient of the text. Both wa
 
 from __future__ import annotations
 
+from functools import cache
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -30,26 +31,46 @@ POWERS = 10.0 ** np.arange(MOST_DECIMALS + 1)
 GROUP = 10_000
 
 
-def _table(text: Callable[[int], bytes]) -> NDArray[np.uint32]:
-    """A word for each four digits."""
-    return np.frombuffer(b"".join(text(number) for number in range(GROUP)), np.uint32)
+class _Tables(NamedTuple):
+    """A word for each four digits: [GROUP], or [2 GROUP] with a second half for zeros only on the far side.
+
+    Attributes:
+        leading: Before the point, the first group: without zeros in front.
+        whole: The last one before the point: never empty.
+        first: The first one after the point: never empty.
+        middle: After the point: without zeros at the end where nothing follows.
+        trailing: The last one: without zeros at the end.
+    """
+
+    leading: NDArray[np.uint32]
+    whole: NDArray[np.uint32]
+    first: NDArray[np.uint32]
+    middle: NDArray[np.uint32]
+    trailing: NDArray[np.uint32]
 
 
-def _word(text: bytes) -> int:
-    return int(np.frombuffer(text.ljust(4, b"\0"), np.uint32)[0])
+@cache
+def _tables() -> _Tables:
+    """Made when first used, for it takes 10 ms."""
+    digits = [b"%04d" % number for number in range(GROUP)]
+    in_front = [digit.lstrip(b"0") for digit in digits]
+    at_end = [digit.rstrip(b"0") for digit in digits]
+    full, leading = _words(digits), _words([digit.rjust(4, b"\0") for digit in in_front])
+    trailing = _words(at_end)
+    return _Tables(
+        leading,
+        np.concatenate([full, _words([(digit or b"0").rjust(4, b"\0") for digit in in_front])]),
+        np.concatenate([full, _words([digit or b"0" for digit in at_end])]),
+        np.concatenate([full, trailing]),
+        trailing,
+    )
 
 
-FULL = _table(lambda number: b"%04d" % number)
-# Before the point: without zeros in front; after it: without zeros at the end. The second half of the joined
-# tables is for a group with nothing but zeros on its outer side.
-LEADING = _table(lambda number: (b"%d" % number if number else b"").rjust(4, b"\0"))
-LAST_WHOLE = np.concatenate([FULL, _table(lambda number: (b"%d" % number).rjust(4, b"\0"))])
-TRAILING = _table(lambda number: (b"%04d" % number).rstrip(b"0").ljust(4, b"\0"))
-MIDDLE = np.concatenate([FULL, TRAILING])
-FIRST_DECIMALS = np.concatenate(
-    [FULL, _table(lambda number: ((b"%04d" % number).rstrip(b"0") or b"0").ljust(4, b"\0"))]
-)
-MINUS, POINT = _word(b"-"), _word(b".")
+def _words(texts: Sequence[bytes]) -> NDArray[np.uint32]:
+    return np.frombuffer(b"".join([text.ljust(4, b"\0") for text in texts]), np.uint32)
+
+
+MINUS, POINT = _words([b"-", b"."]).tolist()
 
 
 def decimals(numbers: NDArray[np.float32], missing: str = "") -> list[str]:
@@ -69,6 +90,7 @@ def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np
         numbers: [n] float32.
         missing: What is written where a number is not finite, at most 28 letters.
     """
+    tables = _tables()
     words = np.empty((len(numbers), WORDS), np.uint32)
     size = np.abs(numbers)
     exact = size.astype(np.float64)
@@ -85,12 +107,12 @@ def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np
     first, rest = _split(after, GROUP**2)
     second, third = _split(rest, GROUP)
     words[:, 0] = np.where(numbers < 0, MINUS, 0)
-    words[:, 1] = LEADING[high.astype(np.intp)]
-    words[:, 2] = LAST_WHOLE[(low + GROUP * (high == 0)).astype(np.intp)]
+    words[:, 1] = tables.leading[high.astype(np.intp)]
+    words[:, 2] = tables.whole[(low + GROUP * (high == 0)).astype(np.intp)]
     words[:, 3] = POINT
-    words[:, 4] = FIRST_DECIMALS[(first + GROUP * (rest == 0)).astype(np.intp)]
-    words[:, 5] = MIDDLE[(second + GROUP * (third == 0)).astype(np.intp)]
-    words[:, 6] = TRAILING[third.astype(np.intp)]
+    words[:, 4] = tables.first[(first + GROUP * (rest == 0)).astype(np.intp)]
+    words[:, 5] = tables.middle[(second + GROUP * (third == 0)).astype(np.intp)]
+    words[:, 6] = tables.trailing[third.astype(np.intp)]
     if any_odd:
         texts = [text.encode().ljust(4 * WORDS, b"\0") for text in decimals(numbers[odd], missing)]
         words[odd] = np.frombuffer(b"".join(texts), np.uint32).reshape(-1, WORDS)

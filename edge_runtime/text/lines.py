@@ -6,6 +6,7 @@ shorter; dropping the NULs at the end gives the text. Both ways give the same li
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -84,11 +85,12 @@ class _ManyLines:
         seconds, nanoseconds = np.divmod(times, SECOND_NS)
         days, of_day = np.divmod(seconds, DAY_S)
         minutes, second = np.divmod(of_day, 60)
+        clock, clock_seconds = _clock()
         known, code = np.unique(days, return_inverse=True)
         parts = [
             _words([f"{day}T" for day in known.astype("datetime64[D]").astype(str).tolist()])[code],
-            CLOCK[minutes],
-            SECONDS[second],
+            clock[minutes],
+            clock_seconds[second],
         ]
         if nanoseconds.any():
             written = np.unique(nanoseconds, return_inverse=True)
@@ -116,5 +118,8 @@ def _words(texts: Sequence[str]) -> NDArray[np.uint32]:
     )
 
 
-CLOCK = _words([f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(DAY_S // 60)])
-SECONDS = _words([f"{second:02d}" for second in range(60)])
+@cache
+def _clock() -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """The day's minutes and a minute's seconds; made when first used."""
+    minutes = _words([f"{minute // 60:02d}:{minute % 60:02d}:" for minute in range(DAY_S // 60)])
+    return minutes, _words([f"{second:02d}" for second in range(60)])

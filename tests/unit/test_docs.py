@@ -78,11 +78,12 @@ def test_every_option_in_a_command_exists(page: Path) -> None:
             if not words or words[0] not in PROGRAMS:
                 continue
             click_command = typer.main.get_command(PROGRAMS[words[0]])
-            while (subcommands := getattr(click_command, "commands", None)) and len(words) > 1:
+            while hasattr(click_command, "get_command") and len(words) > 1:
                 if words[1].startswith("-"):
                     break
-                assert words[1] in subcommands, command
-                click_command = subcommands[words.pop(1)]
+                found = click_command.get_command(None, words.pop(1))
+                assert found is not None, command
+                click_command = found
             known = {
                 option
                 for parameter in click_command.params

@@ -1,0 +1,113 @@
+"""Line protocol to readings: by a pattern where lines are alike, else with all that the format allows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_runtime.csvrows import Columns
+from edge_runtime.errors import InputError
+from edge_runtime.influxdb import encode_lines
+from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
+
+COLUMNS = Columns(("a", "b"))
+NOW = 1_800_000_000_000_000_000
+
+
+def reader(columns: Columns = COLUMNS) -> LineProtocol:
+    return LineProtocol(columns, "stdin", lambda: NOW)
+
+
+def read(text: str, columns: Columns = COLUMNS) -> tuple[list[tuple[str, int, list[float]]], dict[str, int]]:
+    readings, skipped = reader(columns).parse(text.encode(), 1)
+    rows = zip(readings.machines.tolist(), readings.times.tolist(), readings.values.tolist(), strict=True)
+    return list(rows), skipped
+
+
+def test_what_our_own_writer_writes_is_read_back() -> None:
+    values = np.random.default_rng(0).normal(50, 3, (500, 2)).astype(np.float32)
+    machines = np.array([f"press {i % 3}, left=right" for i in range(500)])
+    times = 10**18 + np.arange(500)
+    fields = {"b": values[:, 1], "a": values[:, 0]}
+    text = encode_lines("s", times, tags={"machine_id": machines}, fields=fields)
+    readings, _ = reader().parse(text, 1)
+    np.testing.assert_array_equal(readings.values, values)
+    np.testing.assert_array_equal(readings.times, times)
+    assert readings.machines.tolist() == machines.tolist()
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ("m,machine_id=p a=1,b=2 5", ("p", 5, [1.0, 2.0])),
+        ("m,x=y,machine_id=p,z=w c=9,b=2i,d=t,a=1u 5", ("p", 5, [1.0, 2.0])),
+        ('m,machine_id=p a=-1e3,b=.5,text="a, b=7 \\" c" 5', ("p", 5, [-1000.0, 0.5])),
+        ("m a=1,b=2 -5", ("machine", -5, [1.0, 2.0])),
+        ("m,machine_id=p\\ 1\\,2\\=3 a=1,b=2 5", ("p 1,2=3", 5, [1.0, 2.0])),
+        ("m\\ n,machine_id=p a=1,b=2", ("p", NOW, [1.0, 2.0])),
+        ("m,machine_id=p   a=1,b=2   5  \r", ("p", 5, [1.0, 2.0])),
+    ],
+)
+def test_a_line_alone_and_among_others_gives_the_same_row(
+    line: str, row: tuple[str, int, list[float]]
+) -> None:
+    other = "m,machine_id=q a=3,b=4 6"
+    assert read(line) == ([row], {})
+    assert read(f"{line}\n{line}\n") == ([row, row], {})
+    around = ("q", 6, [3.0, 4.0])
+    assert read(f"{other}\n{line}\n# a comment\n\n{other}\n")[0] == [around, row, around]
+
+
+def test_a_line_without_a_sensor_is_left_out_and_one_without_some_lacks_them() -> None:
+    rows, skipped = read("cpu,host=h load=1 5\nm,machine_id=p b=2 6\ncpu,host=h load=2 7\n")
+    assert skipped == {"other measurement": 2}
+    assert rows[0][:2] == ("p", 6)
+    assert np.isnan(rows[0][2][0])
+    assert rows[0][2][1] == 2.0
+
+
+def test_a_stream_that_changes_its_layout_is_read_on() -> None:
+    parser = reader()
+    first = parser.parse(b"m,machine_id=p a=1,b=2 5\n" * 3, 1)[0]
+    second = parser.parse(b"n,machine_id=p,x=1 b=2,a=1 6\n" * 3, 4)[0]
+    np.testing.assert_array_equal(first.values, second.values)
+
+
+def test_one_sensor_without_tags_and_times_is_read() -> None:
+    rows, _ = read("m a=1\nm a=2\n", Columns(("a",)))
+    assert rows == [("machine", NOW, [1.0]), ("machine", NOW, [2.0])]
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("garbage", "'garbage' is not line protocol"),
+        ("m,machine_id=p a=one,b=2 5", "field 'a' holds 'one', not a number"),
+        ("m,machine_id=p a=true,b=2 5", "field 'a' holds 'true', not a number"),
+        ('m,machine_id=p a="1",b=2 5', "field 'a' holds"),
+        ("m,machine_id=p a=1.2.3,b=2 5", "not a number"),
+        ("m,machine_id=p a=,b=2 5", "not line protocol"),
+        ("m,machine_id a=1,b=2 5", "not line protocol"),
+        ("m,machine_id=p a=1,b=2 9999999999999999999", "beyond int64"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_line(line: str, words: str) -> None:
+    for text in (f"m,machine_id=p a=1,b=2 4\n{line}\n", f"{line}\n{line}\n"):
+        with pytest.raises(InputError, match=f"stdin, line [12].*{words}"):
+            read(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b"sensors,machine_id=p a=1 5", True),
+        (b"sensors a=1", True),
+        (b"s\\ p,a=b c=1", True),
+        (b'{"time": "a b=c"}', False),
+        (b"time,machine_id,a,b", False),
+        (b"time;a (mm/s) = x;b", False),
+        (b"", False),
+    ],
+)
+def test_it_is_told_by_its_first_line(line: bytes, found: bool) -> None:  # noqa: FBT001
+    assert is_line_protocol(line) is found
