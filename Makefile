@@ -37,9 +37,11 @@ bench: $(READY) $(READY_PEERS) ## How fast it is here, beside ONNX Runtime alone
 	mkdir -p $(BENCH)
 	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-json=$(BENCH)/pytest.json \
 	  --benchmark-warmup=on $(if $(QUICK),--benchmark-max-time=0.1,--benchmark-warmup-iterations=1000)
-	$(BIN)/python -m benchmarks.targets $(if $(QUICK),--quick)
-	$(BIN)/python -m benchmarks.peers $(if $(QUICK),--quick)
-	$(BIN)/python -m benchmarks.summary --output $(BUILD)/bench.json --picture $(BUILD)/bench.png
+	failed=0; \
+	$(BIN)/python -m benchmarks.targets $(if $(QUICK),--quick) || failed=1; \
+	$(BIN)/python -m benchmarks.peers $(if $(QUICK),--quick) || failed=1; \
+	$(BIN)/python -m benchmarks.summary --output $(BUILD)/bench.json --picture $(BUILD)/bench.png || failed=1; \
+	exit $$failed
 
 .PHONY: conformance
 conformance: $(READY) ## Every kind of bundle through other ONNX runtimes: OpenVINO, tract, Node, the oldest and the newest.

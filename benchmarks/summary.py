@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def as_document(folder: Path) -> dict[str, Any]:
-    """Environment, targets, peers, what is missing, and medians of the pytest-benchmark suites in seconds."""
+    """Environment, targets, peers, what is missing and why, and the suites' medians in seconds."""
     targets, peers, suites = (
         json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("targets", "peers", "pytest")
@@ -51,7 +51,7 @@ def as_document(folder: Path) -> dict[str, Any]:
         "environment": targets["environment"],
         "targets": targets["figures"],
         "peers": peers["figures"],
-        "missing": peers["missing"],
+        "missing": targets["failed"] | peers["missing"],
         "suites": {
             f"{each['group']}: {each['name']}": each["stats"]["median"] for each in suites["benchmarks"]
         },

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Self
@@ -122,44 +122,51 @@ def contest(names: Sequence[str], missing: dict[str, str], *, quick: bool) -> It
     rounds = QUICK_ROUNDS if quick else ROUNDS
     starts: dict[str, list[float]] = {name: [] for name in names}
     memory: dict[str, list[float]] = {name: [] for name in names}
-    for _ in range(1 if quick else rounds):
+    # Those that then take turns are started once more.
+    for _ in range(0 if quick else rounds - 1):
+        for name in [name for name in names if name not in missing]:
+            sys.stderr.write(f"{name}: started\n")
+            with suppress(Missing), Contestant(name) as one:
+                starts[name].append(one.start_ms)
+                memory[name].append(one.memory_mb)
+    with ExitStack() as stack:
+        contestants: dict[str, Contestant] = {}
         for name in [name for name in names if name not in missing]:
             sys.stderr.write(f"{name}: started\n")
             try:
-                with Contestant(name) as one:
-                    starts[name].append(one.start_ms)
-                    memory[name].append(one.memory_mb)
+                one = contestants[name] = stack.enter_context(Contestant(name))
             except Missing as error:
                 missing[name] = str(error)
-    for name in missing:
-        starts.pop(name, None)
-        memory.pop(name, None)
-    rows, batches = _in_turns(list(starts), rounds, slices=2 if quick else 10)
+                continue
+            starts[name].append(one.start_ms)
+            memory[name].append(one.memory_mb)
+        rows, batches = _in_turns(contestants, rounds, slices=2 if quick else 10)
     yield from _beside("one row, p50", "µs", {name: [t / 1e3 for t in each] for name, each in rows.items()})
     rates = {name: [BATCH / t * 1e9 for t in each] for name, each in batches.items()}
     yield from _beside(f"batches of {BATCH:,} rows", "rows/s", rates)
-    yield from _beside("import, load and first score in a fresh process", "ms", starts)
-    yield from _beside("resident memory after it", "MB", memory)
+    for target, unit, each in (
+        ("import, load and first score in a fresh process", "ms", starts),
+        ("resident memory after it", "MB", memory),
+    ):
+        yield from _beside(target, unit, {name: each[name] for name in rows})
 
 
 def _in_turns(
-    names: Sequence[str], rounds: int, slices: int
+    contestants: dict[str, Contestant], rounds: int, slices: int
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Each round's median of a call, in nanoseconds: with one row, and with a batch."""
     found: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
-    with ExitStack() as stack:
-        contestants = {name: stack.enter_context(Contestant(name)) for name in names}
-        for size, medians in zip((1, BATCH), found, strict=True):
-            sys.stderr.write(f"{size} rows a call, in turns\n")
-            for contestant in contestants.values():
-                contestant.slice(size)  # warms up
-            for _ in range(rounds):
-                calls: dict[str, list[int]] = {name: [] for name in names}
-                for _ in range(slices):
-                    for name, contestant in contestants.items():
-                        calls[name] += contestant.slice(size)
-                for name in names:
-                    medians.setdefault(name, []).append(median(calls[name]))
+    for size, medians in zip((1, BATCH), found, strict=True):
+        sys.stderr.write(f"{size} rows a call, in turns\n")
+        for contestant in contestants.values():
+            contestant.slice(size)  # warms up
+        for _ in range(rounds):
+            calls: dict[str, list[int]] = {name: [] for name in contestants}
+            for _ in range(slices):
+                for name, contestant in contestants.items():
+                    calls[name] += contestant.slice(size)
+            for name, each in calls.items():
+                medians.setdefault(name, []).append(median(each))
     return found
 
 

@@ -16,11 +16,11 @@ NAME = "MLflow pyfunc"
 
 def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
     """The bundle as an MLflow model, once, as `mlflow.onnx.log_model` would leave it."""
-    import mlflow.onnx  # noqa: PLC0415 - takes seconds, which `load` need not pay twice
-    import onnx  # noqa: PLC0415
-
     if (folder / "mlflow").exists():
         return
+    import mlflow.onnx  # noqa: PLC0415 - takes seconds, of which `load` should only pay its own
+    import onnx  # noqa: PLC0415
+
     model = onnx.load(folder / "bundle.onnx")
     one_thread = {"intra_op_num_threads": 1, "inter_op_num_threads": 1, "execution_mode": "sequential"}
     mlflow.onnx.save_model(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -35,16 +36,27 @@ def main() -> int:
     if unknown := set(options.names) - set(NAMES):
         parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     figures: list[Figure] = []
+    failed: dict[str, str] = {}
     for name in options.names or NAMES:
         sys.stderr.write(f"{name} …\n")
-        found = list(importlib.import_module(f"benchmarks.targets.{name}").measure(quick=options.quick))
+        found: list[Figure] = []
+        try:
+            for figure in importlib.import_module(f"benchmarks.targets.{name}").measure(quick=options.quick):
+                found.append(figure)  # noqa: PERF402 - those before a failure count
+        except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+            failed[name] = str(error)
         figures += found
         sys.stdout.write(as_table(found))
+        sys.stdout.write(f"failed: {failed[name]}\n" if name in failed else "")
         sys.stdout.flush()
-    document = {"environment": asdict(Environment.here()), "figures": [f.as_json() for f in figures]}
+    document = {
+        "environment": asdict(Environment.here()),
+        "figures": [figure.as_json() for figure in figures],
+        "failed": failed,
+    }
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

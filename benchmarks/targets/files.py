@@ -85,7 +85,9 @@ def _raw_seconds(readings: Readings) -> float:
 
 def _seconds(command: list[str]) -> float:
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env=environment())
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
     return time.perf_counter() - started
 
 
@@ -126,5 +128,5 @@ def _peak_mb(command: list[str]) -> float:
                 peaks[pid] = max(peaks.get(pid, 0.0), memory_mb(pid, "VmHWM"))
             time.sleep(POLL_S)
     if process.returncode:
-        raise RuntimeError(f"{command!r} failed with {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}")
     return sum(peaks.values())

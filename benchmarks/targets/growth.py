@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import Figure, paired
 from benchmarks.targets.processes import children, edge_detect
-from benchmarks.workloads import BUNDLES, FLEETS, ROUNDS, bundle_path, line_protocol, plant
+from benchmarks.workloads import BUNDLES, FLEETS, QUICK_ROUNDS, ROUNDS, bundle_path, line_protocol, plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,11 @@ TICK_S = 1.0
 def measure(*, quick: bool) -> Iterator[Figure]:
     """Fleets of 1 to 1,000 machines side by side, once for each bundle."""
     for name in BUNDLES:
-        yield from _growth(name, seconds=1 if quick else 6)
+        yield from _growth(name, 1 if quick else 6, QUICK_ROUNDS if quick else ROUNDS)
 
 
-def _growth(name: str, *, seconds: int) -> Iterator[Figure]:
-    ticks = seconds * ROUNDS
+def _growth(name: str, seconds: int, rounds: int) -> Iterator[Figure]:
+    ticks = seconds * rounds
     lines = [_ticks(machines, ticks + 2) for machines in FLEETS]
     options = () if name == "default" else ("--bundle", bundle_path(name))
     with children(*[edge_detect("run", "--source", "stdin", *options) for _ in FLEETS]) as fleet:
@@ -45,7 +45,7 @@ def _growth(name: str, *, seconds: int) -> Iterator[Figure]:
         for i, machines in enumerate(FLEETS)
     ]
     target = f"processor time a row at one row a second and machine, {name} bundle"
-    yield Figure(target, f"{FLEETS[0]} machine", "", "µs", median(each[0]), rounds=ROUNDS)
+    yield Figure(target, f"{FLEETS[0]} machine", "", "µs", median(each[0]), rounds=rounds)
     for i in range(1, len(FLEETS)):
         what, against = f"{FLEETS[i]:,} machines", f"{FLEETS[i - 1]:,}"
         yield paired(target, what, against, "µs", each[i], each[i - 1], at_most=1.0)

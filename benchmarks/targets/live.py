@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.figures import Figure, paired
 from benchmarks.targets.processes import Child, bare, children, edge_detect
-from benchmarks.workloads import ROUNDS, line_protocol, plant
+from benchmarks.workloads import QUICK_ROUNDS, ROUNDS, line_protocol, plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,13 +30,14 @@ WARM_UP_ROWS = 100
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """p99 and p99.9 at 100 rows a second, processor time at 10 and 100."""
+    rounds = QUICK_ROUNDS if quick else ROUNDS
     with children(edge_detect("run", "--source", "stdin"), bare("default")) as pair:
         _send(pair, WARM_UP_ROWS, RATE)
         seconds = 2 if quick else 30
-        found = [_measured(pair, seconds * RATE, RATE) for _ in range(ROUNDS)]
+        found = [_measured(pair, seconds * RATE, RATE) for _ in range(rounds)]
         yield from _latency(found)
         yield from _cpu(found, RATE)
-        found = [_measured(pair, (1 if quick else 6) * IDLE_RATE, IDLE_RATE) for _ in range(ROUNDS)]
+        found = [_measured(pair, (1 if quick else 6) * IDLE_RATE, IDLE_RATE) for _ in range(rounds)]
         yield from _cpu(found, IDLE_RATE)
 
 

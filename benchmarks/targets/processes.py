@@ -30,7 +30,8 @@ def environment() -> dict[str, str]:
 def edge_detect(*words: object) -> list[str]:
     """The command line `edge-detect WORDS`."""
     script = Path(sys.executable).with_name("edge-detect")
-    return [sys.executable, str(script), *map(str, words)]
+    program = [str(script)] if script.exists() else ["-m", "edge_runtime"]
+    return [sys.executable, *program, *map(str, words)]
 
 
 def bare(name: str) -> list[str]:

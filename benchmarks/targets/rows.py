@@ -21,7 +21,7 @@ BLOCKS = 16
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """For each bundle: a row's median, and rows a second in blocks."""
-    seconds = 2.0 if quick else 20.0
+    seconds = 1.5 if quick else 20.0
     for name in BUNDLES:
         yield from _one_row(name, seconds)
     for name in BUNDLES:

@@ -139,14 +139,14 @@ def test_the_summary_is_one_document_and_a_picture(tmp_path: Path) -> None:
     other = Figure("memory", "more", "", "MB", 11.0, at_most=12.0).as_json()
     environment = {"edge_detect": "0.1.0", "cpu": "some", "cpus": 2, "load": 0.1}
     parts = {
-        "targets": {"environment": environment, "figures": [figure, other]},
+        "targets": {"environment": environment, "figures": [figure, other], "failed": {"size": "no pip"}},
         "peers": {"figures": [figure], "missing": {"river_trees": "No module named 'river'"}},
         "pytest": {"benchmarks": [{"group": "blocks", "name": "ours", "stats": {"median": 1e-6}}]},
     }
     for name, part in parts.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(part), encoding="utf-8")
     document = summary.as_document(tmp_path)
-    assert document["missing"] == {"river_trees": "No module named 'river'"}
+    assert document["missing"] == {"size": "no pip", "river_trees": "No module named 'river'"}
     assert document["suites"] == {"blocks: ours": 1e-6}
     summary.as_picture(document, tmp_path / "bench.png")
     assert (tmp_path / "bench.png").read_bytes().startswith(b"\x89PNG")
