@@ -1,4 +1,4 @@
-"""`edge-detect score` on a Parquet file beside `session.run` on the same rows; its memory over a CSV."""
+"""`edge-detect score` on a Parquet file beside `session.run` on the same rows in memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figures import paired
 from benchmarks.floor import plain_call
-from benchmarks.targets.processes import edge_detect, environment, memory_mb, session
+from benchmarks.targets.processes import edge_detect, environment
 from benchmarks.workloads import (
     BATCH,
     BUILD,
@@ -17,7 +17,6 @@ from benchmarks.workloads import (
     MANY_FILE_ROWS,
     QUICK_ROUNDS,
     ROUNDS,
-    csv_text,
     load,
     plant,
 )
@@ -32,17 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-POLL_S = 0.02
-
 
 def measure(*, quick: bool) -> Iterator[Figure]:
-    """Parquet: one worker and two. CSV: the peak of memory over ten times as many rows."""
-    rounds = QUICK_ROUNDS if quick else ROUNDS
-    yield from _parquet(FILE_ROWS if quick else MANY_FILE_ROWS, rounds)
-    yield _csv(FILE_ROWS // 10 if quick else FILE_ROWS, rounds)
-
-
-def _parquet(rows: int, rounds: int) -> Iterator[Figure]:
+    """One worker, and two."""
+    rows, rounds = (FILE_ROWS, QUICK_ROUNDS) if quick else (MANY_FILE_ROWS, ROUNDS)
     readings = plant(rows, machines=FILE_MACHINES)
     path, output = BUILD / f"{rows}.parquet", BUILD / f"{rows}-scored.parquet"
     _write_parquet(path, readings)
@@ -89,44 +81,3 @@ def _seconds(command: list[str]) -> float:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
     return time.perf_counter() - started
-
-
-def _csv(rows: int, rounds: int) -> Figure:
-    files = [BUILD / f"{count}.csv" for count in (10 * rows, rows)]
-    for path, count in zip(files, (10 * rows, rows), strict=True):
-        _write_csv(path, count)
-    peaks: list[list[float]] = [[], []]
-    for _ in range(rounds):
-        for path, found in zip(files, peaks, strict=True):
-            found.append(_peak_mb(edge_detect("score", path, "--output", BUILD / "scored.csv")))
-    for path in files:
-        path.unlink()
-    target = "peak memory of score on a CSV, all its processes"
-    return paired(target, f"{10 * rows:,} rows", f"{rows:,}", "MB", *peaks, at_most=1.05)
-
-
-def _write_csv(path: Path, rows: int) -> None:
-    """In blocks, for all of it would take gigabytes here."""
-    readings = plant(rows, machines=FILE_MACHINES)
-    with path.open("wb") as stream:
-        for start in range(0, rows, 100_000):
-            stream.write(csv_text(readings.take(slice(start, start + 100_000)), header=start == 0))
-
-
-def _peak_mb(command: list[str]) -> float:
-    """The sum of the peaks of a command's processes."""
-    peaks: dict[int, float] = {}
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment(),
-        start_new_session=True,
-    ) as process:
-        while process.poll() is None:
-            for pid in session(process.pid):
-                peaks[pid] = max(peaks.get(pid, 0.0), memory_mb(pid, "VmHWM"))
-            time.sleep(POLL_S)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(command)}: exit code {process.returncode}")
-    return sum(peaks.values())
