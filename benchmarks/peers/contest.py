@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import median
@@ -107,14 +108,16 @@ def make_ready(names: Sequence[str]) -> dict[str, str]:
     shutil.copy(bundle_path("plain"), FOLDER / "bundle.onnx")
     shutil.copytree(plain_checkpoint(), FOLDER / "checkpoint")
     np.save(FOLDER / "rows.npy", plant(16 * BATCH).values)
-    missing = {}
-    for name in names:
-        sys.stderr.write(f"{name}: made ready\n")
-        command = [*_command(name), "prepare"]
-        done = subprocess.run(command, check=False, capture_output=True, env=environment())
-        if done.returncode:
-            missing[name] = _last_line(done.stderr)
-    return missing
+    with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
+        failures = dict(zip(names, pool.map(_prepare, names), strict=True))
+    return {name: failure for name, failure in failures.items() if failure}
+
+
+def _prepare(name: str) -> str:
+    """Why it failed; empty when it did not."""
+    sys.stderr.write(f"{name}: made ready\n")
+    done = subprocess.run([*_command(name), "prepare"], check=False, capture_output=True, env=environment())
+    return _last_line(done.stderr) if done.returncode else ""
 
 
 def contest(names: Sequence[str], missing: dict[str, str], *, quick: bool) -> Iterator[Figure]:

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
 NAME = "MLflow pyfunc"
 
 
-def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
-    """The bundle as an MLflow model, once, as `mlflow.onnx.log_model` would leave it."""
-    if (folder / "mlflow").exists():
-        return
+def prepare(folder: Path, rows: NDArray[np.float32], name: str = "mlflow") -> None:
+    """The bundle as an MLflow model, as `mlflow.onnx.log_model` would leave it."""
     import mlflow.onnx  # noqa: PLC0415 - takes seconds, of which `load` should only pay its own
     import onnx  # noqa: PLC0415
 
@@ -25,7 +23,7 @@ def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
     one_thread = {"intra_op_num_threads": 1, "inter_op_num_threads": 1, "execution_mode": "sequential"}
     mlflow.onnx.save_model(
         model,
-        folder / "mlflow",
+        folder / name,
         input_example=rows[:2],
         pip_requirements=[],
         onnx_session_options=one_thread,

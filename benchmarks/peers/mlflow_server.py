@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.peers.mlflow_pyfunc import prepare
+from benchmarks.peers import mlflow_pyfunc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["NAME", "load", "prepare"]
-
 NAME = "MLflow server"
+FOLDER = "mlflow-served"
 HEADERS = {"Content-Type": "application/json"}
 READY_WITHIN_S = 90.0
+
+
+def prepare(folder: Path, rows: NDArray[np.float32]) -> None:
+    """The same model, in a folder of its own."""
+    mlflow_pyfunc.prepare(folder, rows, FOLDER)
 
 
 def load(folder: Path) -> Callable[[NDArray[np.float32]], object]:
@@ -34,7 +38,7 @@ def load(folder: Path) -> Callable[[NDArray[np.float32]], object]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     mlflow = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    options = ["-m", str(folder / "mlflow"), "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
+    options = ["-m", str(folder / FOLDER), "-h", "127.0.0.1", "-p", str(port), "--workers", "1"]
     log = (folder / "mlflow-server.log").open("wb")
     server = subprocess.Popen([*mlflow, *options], stdout=log, stderr=log, process_group=0)
     atexit.register(os.killpg, server.pid, signal.SIGKILL)

@@ -46,7 +46,7 @@ def main() -> int:
         except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
             failed[name] = str(error)
         figures += found
-        sys.stdout.write(as_table(found))
+        sys.stdout.write(as_table(found) if found else "")
         sys.stdout.write(f"failed: {failed[name]}\n" if name in failed else "")
         sys.stdout.flush()
     document = {

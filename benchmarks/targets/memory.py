@@ -23,7 +23,7 @@ POLL_S = 0.02
 
 def measure(*, quick: bool) -> Iterator[Figure]:
     """All processes that the command starts together."""
-    yield _csv(FILE_ROWS // 10 if quick else FILE_ROWS, QUICK_ROUNDS if quick else ROUNDS)
+    yield _csv(FILE_ROWS // 20 if quick else FILE_ROWS, QUICK_ROUNDS if quick else ROUNDS)
 
 
 def _csv(rows: int, rounds: int) -> Figure:
