@@ -65,7 +65,8 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
 
 def _largest(errors: NDArray[np.float32]) -> NDArray[np.intp]:
     """Each row's sensor with the largest error; any where there are none."""
-    return errors.argmax(axis=1)
+    found: NDArray[np.intp] = np.argmax(errors, axis=1)
+    return found
 
 
 @lru_cache(maxsize=8)
