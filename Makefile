@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_PEERS := $(VENV)/.ready-peers
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -c constraints.txt
 BUILD := build
 
@@ -29,10 +30,18 @@ check: $(READY) ## Lint, format, types and the direction of imports, over everyt
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# QUICK=1 takes two minutes instead of a quarter of an hour, and is less certain.
+BENCH := $(BUILD)/bench
 .PHONY: bench
-bench: $(READY) ## How fast scoring is on this machine.
-	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-warmup=on --benchmark-warmup-iterations=1000
-	$(BIN)/edge-detect bench
+bench: $(READY) $(READY_PEERS) ## How fast it is here, beside ONNX Runtime alone and what one would use instead.
+	mkdir -p $(BENCH)
+	$(BIN)/python -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds --benchmark-json=$(BENCH)/pytest.json \
+	  --benchmark-warmup=on $(if $(QUICK),--benchmark-max-time=0.1,--benchmark-warmup-iterations=1000)
+	failed=0; \
+	$(BIN)/python -m benchmarks.targets $(if $(QUICK),--quick) || failed=1; \
+	$(BIN)/python -m benchmarks.peers $(if $(QUICK),--quick) || failed=1; \
+	$(BIN)/python -m benchmarks.summary --output $(BUILD)/bench.json --picture $(BUILD)/bench.png || failed=1; \
+	exit $$failed
 
 .PHONY: conformance
 conformance: $(READY) ## Every kind of bundle through other ONNX runtimes: OpenVINO, tract, Node, the oldest and the newest.
@@ -67,6 +76,12 @@ $(READY): pyproject.toml constraints.txt | system
 	$(PIP) --group dev --editable '.[workstation]'
 	touch $@
 
+# One by one, so that what does not install on this Python leaves the others; the benchmark says what is missing.
+$(READY_PEERS): $(READY)
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["peers"])' \
+	  | tr ' ' '\n' | while read -r peer; do $(PIP) "$$peer" || echo "$$peer does not install here"; done
+	touch $@
+
 # What Debian has to bring, when root. InfluxDB is not installed, which would start a service: the demo and the tests
 # unpack its package below build/, for which apt must know where to find it.
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
@@ -75,6 +90,7 @@ system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
 	  influx=; command -v influxd >/dev/null || apt-cache show influxdb >/dev/null 2>&1 || influx=influxdb; \
-	  if [ -n "$$venv$$influx" ]; then $(APT) update || true; fi; \
-	  if [ -n "$$venv" ]; then $(APT) install --yes --no-install-recommends $$venv; fi; \
+	  valgrind=; command -v valgrind >/dev/null || valgrind=valgrind; \
+	  if [ -n "$$venv$$influx$$valgrind" ]; then $(APT) update || true; fi; \
+	  if [ -n "$$venv$$valgrind" ]; then $(APT) install --yes --no-install-recommends $$venv $$valgrind; fi; \
 	fi

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_runtime import Scorer, load_bundle
-from edge_runtime.bench.measure import BATCH_SIZES
-from edge_runtime.bench.rows import make_rows, raw_call
+from benchmarks.floor import plain_call
+from benchmarks.workloads import BATCH_SIZES, BUNDLES, load, plant
+from edge_runtime import Scorer
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -20,18 +20,17 @@ if TYPE_CHECKING:
     from edge_runtime import Bundle
 
 
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    """The bundle that comes with edge-detect."""
-    return load_bundle()
+@pytest.fixture(scope="module", params=BUNDLES)
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    """The one that comes with edge-detect, whose model has a memory, and a plain one."""
+    return load(request.param)
 
 
 @pytest.mark.parametrize("rows", BATCH_SIZES)
 def test_scorer(benchmark: BenchmarkFixture, bundle: Bundle, rows: int) -> None:
     """The public path."""
-    benchmark.group = f"blocks of {rows} rows"
-    readings = make_rows(bundle.metadata, rows)
-    results = benchmark(Scorer(bundle).score, readings)
+    benchmark.group = f"{bundle.name}, blocks of {rows} rows"
+    results = benchmark(Scorer(bundle).score, plant(rows))
     assert len(results) == rows
     assert np.isfinite(results.scores.score).all()
 
@@ -39,8 +38,8 @@ def test_scorer(benchmark: BenchmarkFixture, bundle: Bundle, rows: int) -> None:
 @pytest.mark.parametrize("rows", BATCH_SIZES)
 def test_onnx_runtime_alone(benchmark: BenchmarkFixture, bundle: Bundle, rows: int) -> None:
     """What no path can be faster than, on this session."""
-    benchmark.group = f"blocks of {rows} rows"
-    outputs, inputs = raw_call(bundle.metadata.model, make_rows(bundle.metadata, rows))
-    score, errors, expected, *_ = benchmark(bundle.session.run, outputs, inputs)
+    benchmark.group = f"{bundle.name}, blocks of {rows} rows"
+    readings = plant(rows)
+    score, errors, expected, *_ = benchmark(plain_call(bundle, [readings]), 0)
     assert score.shape == (rows,)
-    assert errors.shape == expected.shape == inputs["readings"].shape
+    assert errors.shape == expected.shape == readings.values.shape

@@ -1,0 +1,76 @@
+"""Instructions a row, counted by callgrind: the same however busy the machine is, and within 0.2 % each time.
+
+What is guarded is each path's ratio to `session.run` of the same rows in the same process, which hangs little
+on processor and versions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.workloads import BUILD, ROOT
+from edge_runtime.bench.environment import Environment
+
+__all__ = ["COUNTED_ROWS", "RAW", "RECORDED", "count", "ratios", "record"]
+
+RECORDED = Path(__file__).with_name("recorded.json")
+RAW = "raw"
+COUNTED_ROWS = 128
+NAMED = re.compile(r"^desc: Trigger: Client Request: (.+)$", re.MULTILINE)
+TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
+
+
+def count(rows: int = COUNTED_ROWS) -> dict[str, float]:
+    """Each path's instructions a row.
+
+    Raises:
+        RuntimeError: There is no valgrind, or it fails.
+    """
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        raise RuntimeError("there is no valgrind: install Debian's package of that name")
+    # Few variables: what a coverage or another profiler puts there would be counted with us.
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        command = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counts"]
+        child = [sys.executable, "-m", "benchmarks.instructions.child", str(rows)]
+        done = subprocess.run(
+            [*command, *child], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"valgrind: {done.stderr[-2000:]}")
+        texts = [path.read_text(encoding="utf-8") for path in Path(folder).glob("counts.*")]
+    found = {}
+    for text in texts:
+        name, total = NAMED.search(text), TOTAL.search(text)
+        if name and total:
+            found[name[1]] = int(total[1]) / rows
+    if RAW not in found:
+        raise RuntimeError("valgrind counted nothing")
+    return found
+
+
+def ratios(counts: dict[str, float]) -> dict[str, float]:
+    """Each path's instructions to those of `session.run`."""
+    return {name: round(each / counts[RAW], 3) for name, each in sorted(counts.items()) if name != RAW}
+
+
+def record() -> dict[str, Any]:
+    """Counts, and writes down what the test compares with."""
+    counts, here = count(), Environment.here()
+    document = {
+        "ratios": ratios(counts),
+        "instructions_a_row": {name: round(each) for name, each in sorted(counts.items())},
+        "recorded_with": {"python": here.python, "numpy": here.numpy, "onnxruntime": here.onnxruntime},
+    }
+    RECORDED.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    return document
