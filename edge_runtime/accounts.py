@@ -25,14 +25,15 @@ class Accounts:
 
     def add(self, results: Results, skipped: Mapping[str, int]) -> dict[str, int]:
         """Counts a block; returns what was added, by name."""
-        added: Counter[str] = Counter({f"skipped.{reason}": number for reason, number in skipped.items()})
+        added = {f"skipped.{reason}": number for reason, number in skipped.items()}
         added["read"] = len(results) + sum(skipped.values())
         by_verdict = np.bincount(results.verdicts, minlength=len(Verdict)).tolist()
         added["normal"], added["anomaly"] = by_verdict[Verdict.NORMAL], by_verdict[Verdict.ANOMALY]
-        unknown = results.reasons[results.verdicts == Verdict.UNKNOWN]
-        for code, number in zip(*np.unique(unknown, return_counts=True), strict=True):
-            added[f"unknown.{Reason(int(code)).label}"] = int(number)
-        self.counters.update(added)
+        if by_verdict[Verdict.UNKNOWN]:
+            by_reason = np.bincount(results.reasons[results.verdicts == Verdict.UNKNOWN]).tolist()
+            added |= {f"unknown.{Reason(code).label}": number for code, number in enumerate(by_reason)}
+        for name, number in added.items():
+            self.counters[name] += number
         return {name: number for name, number in added.items() if number}
 
     @property

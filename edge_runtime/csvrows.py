@@ -207,7 +207,8 @@ def _parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | Non
         if len(found) == lines:
             return _block(tuple(zip(*found, strict=True)), layout, first_line)
     try:
-        rows = list(csv.reader(text.decode().splitlines(), delimiter=layout.delimiter, strict=True))
+        lines_of_text = text.decode().removesuffix("\n").split("\n")
+        rows = list(csv.reader(lines_of_text, delimiter=layout.delimiter, strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(
             f"not a CSV in UTF-8 ({error})", where=f"{layout.where}, line {first_line}"

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["QualityCheck"]
 
+LARGEST = float(np.finfo(np.float32).max)
+# Before every time that int64 nanoseconds hold.
+NEVER = -(2**63)
+
 
 class QualityCheck:
     """Checks rows before they are scored. Keeps each machine's newest time, so one feed needs one check.
@@ -25,20 +29,20 @@ class QualityCheck:
     """
 
     def __init__(self, metadata: Metadata) -> None:
-        ranges = [sensor.physical_range or (-np.inf, np.inf) for sensor in metadata.sensors]
+        ranges = [sensor.physical_range or (-LARGEST, LARGEST) for sensor in metadata.sensors]
         self._low, self._high = np.asarray(ranges, np.float32).T
         self._newest: dict[str, int] = {}
 
     def check(self, readings: Readings) -> NDArray[np.int8]:
         """The reason for each row, [rows] codes of `Reason`; NONE for a row that may be scored."""
         values = readings.values
-        reasons = np.zeros(len(readings), np.int8)
-        reasons[self._out_of_order(readings)] = Reason.TIME_BACKWARDS
-        outside = ((values < self._low) | (values > self._high)).any(1)
-        reasons[outside] = Reason.OUT_OF_RANGE
-        finite = np.isfinite(values)
-        if not finite.all():
-            reasons[~finite.all(1)] = Reason.NOT_FINITE
+        late = self._out_of_order(readings)
+        reasons = np.where(late, np.int8(Reason.TIME_BACKWARDS), np.int8(Reason.NONE))
+        # Neither NaN nor an infinity is within; what is left to find is rare.
+        within = (values >= self._low) & (values <= self._high)
+        if not within.all():
+            reasons[((values < self._low) | (values > self._high)).any(1)] = Reason.OUT_OF_RANGE
+            reasons[~np.isfinite(values).all(1)] = Reason.NOT_FINITE
             reasons[np.isnan(values).any(1)] = Reason.MISSING
         return reasons
 
@@ -52,17 +56,18 @@ class QualityCheck:
 
     def _out_of_order(self, readings: Readings) -> NDArray[np.bool_]:
         """Rows that are not newer than every earlier one of their machine."""
+        groups, newest = readings.groups, self._newest
+        times = groups.gather(readings.times)
         late = np.zeros(len(readings), np.bool_)
-        names, of_row = np.unique(readings.machines, return_inverse=True)
-        order = np.argsort(of_row, kind="stable")
-        bounds = np.searchsorted(of_row[order], np.arange(len(names) + 1))
-        for i, name in enumerate(names.tolist()):
-            rows = order[bounds[i] : bounds[i + 1]]
-            times = readings.times[rows]
-            if name in self._newest:
-                before = np.concatenate([[self._newest[name]], times[:-1]])
-                late[rows] = times <= np.maximum.accumulate(before)
-            else:
-                late[rows[1:]] = times[1:] <= np.maximum.accumulate(times[:-1])
-            self._newest[name] = max(self._newest.get(name, int(times[0])), int(times.max()))
-        return late
+        for machine, rows in groups:
+            before = newest.get(machine, NEVER)
+            if rows.stop - rows.start == 1:
+                moment = int(times[rows.start])
+                late[rows.start] = moment <= before
+                newest[machine] = max(before, moment)
+                continue
+            # The newest time before each row, its machine's last one included.
+            until = np.maximum.accumulate(np.concatenate([[before], times[rows]]))
+            late[rows] = times[rows] <= until[:-1]
+            newest[machine] = int(until[-1])
+        return groups.scatter(late)

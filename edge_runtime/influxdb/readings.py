@@ -147,11 +147,19 @@ def _readings(series: Series, wanted: ReadingsQuery) -> Readings:
     columns: dict[str, tuple[Any, ...]] = dict(
         zip(series.columns, zip(*series.values, strict=True), strict=True)
     )
-    nothing = (None,) * len(series.values)
+    rows = len(series.values)
+    nothing = (None,) * rows
     machines = columns.get(wanted.machine_tag, nothing)
+    names: dict[str, int] = {}
+    # No tag and an empty one are the same machine.
+    codes = {
+        machine: names.setdefault(machine or wanted.default_machine, len(names))
+        for machine in dict.fromkeys(machines)
+    }
     sensors = [columns.get(sensor, nothing) for sensor in wanted.sensors]
-    return Readings(
-        np.asarray([name or wanted.default_machine for name in machines], np.str_),
+    return Readings.coded(
+        tuple(names),
+        np.fromiter(map(codes.__getitem__, machines), np.intp, rows),
         np.asarray(columns["time"], np.int64),
         sensor_values(sensors, wanted.sensors, f"measurement {wanted.measurement}"),
     )

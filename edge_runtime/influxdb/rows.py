@@ -60,23 +60,15 @@ def whole_rows(blocks: Iterable[Readings]) -> Iterator[Readings]:
         cut = int(np.searchsorted(pending.times, pending.times[-1]))
         if cut:
             yield _merged(pending.take(slice(0, cut)))
-        pending = _joined(pending.take(slice(cut, None)), block)
+        pending = Readings.joined([pending.take(slice(cut, None)), block])
     if pending is not None:
         yield _merged(pending)
-
-
-def _joined(first: Readings, second: Readings) -> Readings:
-    return Readings(
-        np.concatenate([first.machines, second.machines]),
-        np.concatenate([first.times, second.times]),
-        np.concatenate([first.values, second.values]),
-    )
 
 
 def _merged(block: Readings) -> Readings:
     if (np.diff(block.times) > 0).all():
         return block
-    codes = np.unique(block.machines, return_inverse=True)[1]
+    codes = block.dictionary[1]
     order = np.lexsort((codes, block.times))
     repeats = (np.diff(block.times[order]) == 0) & (np.diff(codes[order]) == 0)
     if not repeats.any():
@@ -89,4 +81,5 @@ def _merged(block: Readings) -> Readings:
         kept = values[row[repeat]]
         gaps = np.isnan(kept)
         kept[gaps] = rows.values[repeat][gaps]
-    return Readings(rows.machines[starts], rows.times[starts], values)
+    kept = rows.take(starts)
+    return Readings.coded(*kept.dictionary, kept.times, values)

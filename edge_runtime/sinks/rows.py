@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.records import Reason, Results, Verdict
 from edge_runtime.text.lines import lines_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["json_lines"]
 
@@ -16,6 +20,7 @@ CALL_ROWS = 512
 GROUPS = ("readings", "expected", "errors")
 CELL = "\0"  # which JSON never holds as it is
 VERDICTS = [f'"{verdict.label}"' for verdict in Verdict]
+UNKNOWN, ANOMALY = int(Verdict.UNKNOWN), int(Verdict.ANOMALY)
 REASONS = [f',"reason":"{reason.label}"' for reason in Reason]
 
 
@@ -36,11 +41,8 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     names, codes = readings.dictionary
     lines = lines_for(len(results))
     # One code more than there are: for nothing at all.
-    reasons = np.where(verdicts == Verdict.UNKNOWN, results.reasons, len(REASONS))
-    top = np.full(len(results), len(sensors))
-    anomalies = np.flatnonzero(verdicts == Verdict.ANOMALY)
-    if len(anomalies):
-        top[anomalies] = np.argmax(scores.errors[anomalies], axis=1)
+    reasons = np.where(verdicts == UNKNOWN, results.reasons, len(REASONS))
+    top = np.where(verdicts == ANOMALY, _largest(scores.errors), len(sensors))
     numbers = np.concatenate(
         [scores.score[:, None], results.severity[:, None], readings.values, scores.expected, scores.errors], 1
     )
@@ -61,8 +63,14 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     )
 
 
+def _largest(errors: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Each row's sensor with the largest error; any where there are none."""
+    found: NDArray[np.intp] = np.argmax(errors, axis=1)
+    return found
+
+
 @lru_cache(maxsize=8)
-def _layout(sensors: tuple[str, ...]) -> tuple[list[str], list[str]]:
+def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
     """What stands between the cells, and each sensor as the top one."""
     keys = [json.dumps(sensor) for sensor in sensors]
     parts = (",".join(f"{key}:{CELL}" for key in keys) for _ in range(3))
@@ -71,4 +79,4 @@ def _layout(sensors: tuple[str, ...]) -> tuple[list[str], list[str]]:
         f'{{"time":"{CELL}","machine_id":{CELL},"verdict":{CELL}{CELL},'
         f'"score":{CELL},"severity":{CELL}{CELL},{groups}}}\n'
     )
-    return row.split(CELL), [f',"top_sensor":{key}' for key in keys]
+    return tuple(row.split(CELL)), [f',"top_sensor":{key}' for key in keys]

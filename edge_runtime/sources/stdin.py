@@ -118,7 +118,7 @@ class StdinSource:
     def _one_by_one(self, text: bytes, first_line: int) -> Batch:
         """The good lines among bad ones."""
         good, bad = [], 0
-        for i, line in enumerate(text.splitlines(keepends=True)):
+        for i, line in enumerate(text.removesuffix(b"\n").split(b"\n")):
             try:
                 good.append(self._parse(line, first_line + i))
             except InputError as error:

@@ -6,7 +6,7 @@ shorter; dropping the NULs at the end gives the text. Both ways give the same li
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -67,8 +67,13 @@ class _FewLines:
         return list(map(format_time, times.tolist()))
 
     def join(self, constants: Sequence[str], columns: Sequence[list[str]]) -> bytes:
-        row = "%s".join(constant.replace("%", "%%") for constant in constants)
+        row = _row(tuple(constants))
         return "".join([row % cells for cells in zip(*columns, strict=True)]).encode()
+
+
+@lru_cache(maxsize=8)
+def _row(constants: tuple[str, ...]) -> str:
+    return "%s".join(constant.replace("%", "%%") for constant in constants)
 
 
 class _ManyLines:
