@@ -1,6 +1,6 @@
 """Counts instructions a row, beside what was recorded.
 
-python -m benchmarks.instructions [--record]
+python -m benchmarks.instructions [--record | --parts]
 """
 
 from __future__ import annotations
@@ -20,7 +20,13 @@ def main() -> int:
     parser.add_argument(
         "--record", action="store_true", help="make this the record that the test compares with"
     )
+    parser.add_argument("--parts", action="store_true", help="where one row's instructions go, instead")
     options = parser.parse_args()
+    if options.parts:
+        counts = count(24, parts=True)
+        for name, each in sorted(counts.items(), key=lambda item: item[1]):
+            print(f"{'session.run' if name == RAW else name:<28}{each:>10,.0f}{each / counts[RAW]:>8.3f}")
+        return 0
     before = json.loads(RECORDED.read_text(encoding="utf-8"))["ratios"] if RECORDED.exists() else {}
     if options.record:
         document = record()

@@ -40,6 +40,10 @@ class Requests:
         text = ctypes.create_string_buffer(name.encode("ascii"))
         self._ask(DUMP_AT, ctypes.addressof(text))
 
+    def drop(self, _name: str) -> None:
+        """As `dump`, without a file."""
+        self.zero()
+
     def _ask(self, *words: int) -> None:
         request = (ctypes.c_uint64 * 6)(*words)
         self._call(ctypes.addressof(request))

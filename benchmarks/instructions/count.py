@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from benchmarks.workloads import BUILD, ROOT
@@ -28,8 +29,8 @@ NAMED = re.compile(r"^desc: Trigger: Client Request: (.+)$", re.MULTILINE)
 TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
 
-def count(rows: int = COUNTED_ROWS) -> dict[str, float]:
-    """Each path's instructions a row.
+def count(rows: int = COUNTED_ROWS, *, parts: bool = False) -> dict[str, float]:
+    """Each path's instructions a row, or what each part of one row's way from text to text takes.
 
     Raises:
         RuntimeError: There is no valgrind, or it fails.
@@ -42,18 +43,19 @@ def count(rows: int = COUNTED_ROWS) -> dict[str, float]:
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         command = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counts"]
-        child = [sys.executable, "-m", "benchmarks.instructions.child", str(rows)]
+        child = [sys.executable, "-m", "benchmarks.instructions.child", str(rows), *["parts"] * parts]
         done = subprocess.run(
             [*command, *child], cwd=folder, env=environment, capture_output=True, text=True, check=False
         )
         if done.returncode:
             raise RuntimeError(f"valgrind: {done.stderr[-2000:]}")
         texts = [path.read_text(encoding="utf-8") for path in Path(folder).glob("counts.*")]
-    found = {}
+    totals: dict[str, list[int]] = {}
     for text in texts:
         name, total = NAMED.search(text), TOTAL.search(text)
         if name and total:
-            found[name[1]] = int(total[1]) / rows
+            totals.setdefault(name[1], []).append(int(total[1]))
+    found = {name: median(each) if parts else sum(each) / rows for name, each in totals.items()}
     if RAW not in found:
         raise RuntimeError("valgrind counted nothing")
     return found
