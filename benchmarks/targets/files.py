@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import paired
@@ -24,7 +26,6 @@ from edge_runtime.simulation import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from benchmarks.figures import Figure
     from edge_runtime.records import Readings
@@ -36,15 +37,17 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     """One worker, and two."""
     rows, rounds = (FILE_ROWS, QUICK_ROUNDS) if quick else (MANY_FILE_ROWS, ROUNDS)
     readings = plant(rows, machines=FILE_MACHINES)
-    path, output = BUILD / f"{rows}.parquet", BUILD / f"{rows}-scored.parquet"
-    _write_parquet(path, readings)
     raw: list[float] = []
     found: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(rounds):
-        raw.append(rows / _raw_seconds(readings))
-        for workers, rates in found.items():
-            command = edge_detect("score", path, "--output", output, "--workers", workers)
-            rates.append(rows / _seconds(command))
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        path, output = Path(folder, "rows.parquet"), Path(folder, "scored.parquet")
+        _write_parquet(path, readings)
+        for _ in range(rounds):
+            raw.append(rows / _raw_seconds(readings))
+            for workers, rates in found.items():
+                command = edge_detect("score", path, "--output", output, "--workers", workers)
+                rates.append(rows / _seconds(command))
     target = f"score on a Parquet file of {rows:,} rows, start and writing included"
     for (workers, rates), least in zip(found.items(), (0.5, 0.9), strict=True):
         what = f"{workers} worker{'s' * (workers > 1)}"
@@ -55,7 +58,6 @@ def _write_parquet(path: Path, readings: Readings) -> None:
     import pyarrow as pa  # noqa: PLC0415 - an extra
     from pyarrow import parquet  # noqa: PLC0415
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
         "time": pa.array(readings.times, pa.timestamp("ns", "UTC")),
         "machine_id": pa.array(readings.machines).dictionary_encode(),

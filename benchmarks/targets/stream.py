@@ -41,6 +41,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
         ours.append(_rows_per_second(edge_detect("run", "--source", "stdin"), many))
         theirs.append(_rows_per_second(bare("default"), few))
+    for path in (many, few):
+        path.unlink()
     target = "line protocol on stdin to JSON lines"
     yield paired(target, "run", "bare script", "rows/s", ours, theirs, at_least=10)
     yield Figure(target, "run", "", "rows/s", median(ours), at_least=LEAST_PER_S, rounds=len(ours))
