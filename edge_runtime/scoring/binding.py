@@ -5,6 +5,7 @@ Making a binding takes longer than it saves, so larger blocks, which are of any 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from edge_runtime.records import Scores
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 __all__ = ["OneRow"]
@@ -29,6 +32,15 @@ def _bind(
     return binding
 
 
+def _call(session: Any, binding: Any) -> Callable[[], None]:
+    """Runs a binding. The public method hands on to this one of the extension module, at a cost."""
+    try:
+        run, bound = session._sess.run_with_iobinding, binding._iobinding  # noqa: SLF001
+    except AttributeError:  # another version's
+        return partial(session.run_with_iobinding, binding)
+    return partial(run, bound, None)
+
+
 def _outputs(scores: Scores) -> dict[str, NDArray[np.float32]]:
     return {"score": scores.score, "errors": scores.errors, "expected": scores.expected}
 
@@ -44,28 +56,37 @@ class OneRow:
         sensors: Number of sensors.
         start: A state, of a model with memory.
         asks_for_time: Whether the graph asks for `time_of_day`.
+
+    Attributes:
+        readings: [1, sensors] What is scored next.
+        calls: What scores it: one, or two in turns.
+        score: The last row's, when called.
+        copies: Copies of its score, errors and expected, when called.
     """
 
     def __init__(
         self, session: Any, sensors: int, start: NDArray[np.float32] | None, *, asks_for_time: bool
     ) -> None:
-        self._run = session.run_with_iobinding
-        self._readings = np.zeros((1, sensors), np.float32)
+        self.readings = np.zeros((1, sensors), np.float32)
         self._time: NDArray[np.float32] | None = np.zeros(1, np.float32) if asks_for_time else None
         self._scores = Scores.empty(1, sensors)
         self._states = [] if start is None else [start.copy(), np.zeros_like(start)]
-        inputs: dict[str, NDArray[np.float32]] = {"readings": self._readings}
+        inputs: dict[str, NDArray[np.float32]] = {"readings": self.readings}
         if self._time is not None:
             inputs["time_of_day"] = self._time
         outputs = _outputs(self._scores)
         if self._states:
             first, second = self._states
-            self._bindings = [
-                _bind(session, {**inputs, "state": before}, {**outputs, "state_out": after})
+            self.calls = [
+                _call(session, _bind(session, {**inputs, "state": before}, {**outputs, "state_out": after}))
                 for before, after in ((first, second), (second, first))
             ]
         else:
-            self._bindings = [_bind(session, inputs, outputs)]
+            self.calls = [_call(session, _bind(session, inputs, outputs))]
+        found = self._scores
+        found = self._scores
+        self.score = found.score.item
+        self.copies = found.score.copy, found.errors.copy, found.expected.copy
         self._turn = 0
 
     @property
@@ -74,18 +95,18 @@ class OneRow:
         return self._states[self._turn]
 
     def run(self, readings: NDArray[np.float32], seconds: NDArray[np.float32] | None) -> float:
-        """Scores [1, sensors] readings at [1] seconds of the day; returns the score."""
-        self._readings[:] = readings
+        """Scores [1, sensors] readings at [1] seconds of the day; the score."""
+        self.readings[:] = readings
         if seconds is not None and self._time is not None:
             self._time[:] = seconds
-        self._run(self._bindings[self._turn])
-        return self._scores.score.item()
+        self.calls[self._turn]()
+        return self.score()
+
+    def copy(self) -> Scores:
+        """The last row's scores, for good."""
+        score, errors, expected = self.copies
+        return Scores(score(), errors(), expected())
 
     def step(self) -> None:
         """Goes on with the state that the row left."""
         self._turn ^= 1
-
-    def scores(self) -> Scores:
-        """The last row's, for the caller to keep."""
-        found = self._scores
-        return Scores(found.score.copy(), found.errors.copy(), found.expected.copy())

@@ -22,10 +22,14 @@ class Debouncer:
 
     Args:
         debounce: The bundle's; None for one that lets every row pass as it is.
+
+    Attributes:
+        counts: Whether it ever looks at more than one row.
     """
 
     def __init__(self, debounce: Debounce | None) -> None:
         self._k, self._n = (1, 1) if debounce is None else (debounce.k, debounce.n)
+        self.counts = self._n > 1
         # The n - 1 rows before the next one, oldest first, of the machines that have one above among them.
         self._last: dict[str, NDArray[np.bool_]] = {}
 
@@ -36,7 +40,7 @@ class Debouncer:
             groups: The rows by machine, each machine's in time order.
             above: [rows] whether the score is above the threshold.
         """
-        if self._n == 1 or not (self._last or above.any()):
+        if not self.counts or not (self._last or above.any()):
             return above
         ordered = groups.gather(above)
         passed = np.empty_like(ordered)
@@ -46,7 +50,7 @@ class Debouncer:
 
     def one_row(self, machine: str, above: bool) -> bool:  # noqa: FBT001
         """The same for one row of one machine."""
-        if self._n == 1 or not (above or self._last):
+        if not self.counts or not (above or self._last):
             return above
         return bool(self._one(machine, np.array([above]))[0])
 

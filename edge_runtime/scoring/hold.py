@@ -20,13 +20,16 @@ class HoldCounter:
 
     Args:
         hold: The bundle's; `Hold` says what it does.
+
+    Attributes:
+        holds: Whether it ever holds a row.
     """
 
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
         self._counters: dict[str, float] = {}
-        # Then one row below leaves the level, whatever came before.
-        self._holds_nothing = hold.cap - hold.fall <= hold.level
+        # If not, one row below leaves the level, whatever came before.
+        self.holds = hold.cap - hold.fall > hold.level
 
     def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows are anomalous.
@@ -35,7 +38,7 @@ class HoldCounter:
             groups: The rows by machine, each machine's in time order.
             above: [rows] whether the score is above the threshold.
         """
-        if self._holds_nothing or not (self._counters or above.any()):
+        if not self.holds or not (self._counters or above.any()):
             return above
         ordered = groups.gather(above)
         held = ordered.copy()
@@ -45,7 +48,7 @@ class HoldCounter:
 
     def one_row(self, machine: str, above: bool) -> bool:  # noqa: FBT001
         """The same for one row of one machine."""
-        if self._holds_nothing or not (above or self._counters):
+        if not self.holds or not (above or self._counters):
             return above
         hold, count = self._hold, self._counters.get(machine, 0.0)
         count = min(hold.cap, count + hold.rise) if above else max(0.0, count - hold.fall)

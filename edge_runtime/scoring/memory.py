@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Memory:
         if machine != self._loaded:
             self._load(machine)
         score = one_row.run(readings, seconds)
-        if score - score == 0.0:  # finite
+        if isfinite(score):
             one_row.step()
             self._changed.add(machine)
         return score
@@ -90,8 +91,8 @@ class Memory:
         for i in range(len(values)):
             row = slice(i, i + 1)
             score = self.run_row(machine, values[row], None if seconds is None else seconds[row])
-            if np.isfinite(score):
-                scores.put(row, self._one_row.scores())
+            if isfinite(score):
+                scores.put(row, self._one_row.copy())
         return scores
 
     def _state(self, machine: str) -> NDArray[np.float32]:

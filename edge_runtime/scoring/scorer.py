@@ -16,7 +16,7 @@ from edge_runtime.scoring.inference import calls, infer, initial_state, seconds_
 from edge_runtime.scoring.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -56,7 +56,9 @@ class Scorer:
         start = initial_state(model)
         self._asks_for_time = model.time_of_day
         self._one_row = OneRow(bundle.session, self._sensors, start, asks_for_time=model.time_of_day)
+        self._row_shape = (1, self._sensors)
         self._memory = None if start is None else Memory(bundle.session, start, self._one_row)
+        self._everyday = self._everyday_row()
 
     def score(
         self,
@@ -80,16 +82,16 @@ class Scorer:
             SensorMismatchError: The readings do not have the bundle's number of sensors.
         """
         values = readings.values
+        if values.shape == self._row_shape and (scorable is None or scorable[0]):
+            found = self._everyday(readings, values)
+            if found is not None:
+                return found
         if values.shape[1] != self._sensors:
             raise SensorMismatchError(
                 f"{values.shape[1]} sensors, but the bundle takes {self._sensors}",
                 where=self.bundle.name,
                 mend=f"give {', '.join(self.bundle.metadata.sensor_names)}, in this order",
             )
-        if len(readings) == 1 and (scorable is None or scorable[0]):
-            found = self._score_row(readings)
-            if found is not None:
-                return found
         why = np.zeros(len(readings), np.int8)
         finite = np.isfinite(values)
         usable = np.ones(len(readings), np.bool_)
@@ -126,25 +128,50 @@ class Scorer:
         if self._memory is not None:
             self._memory.restore(states)
 
-    def _score_row(self, readings: Readings) -> Results | None:
-        """One row without an array that is not in its results; None when it is not an everyday one."""
-        values = readings.values
-        if not isfinite(sum(values[0].tolist())):
-            return None
-        seconds = seconds_of_day(readings.times) if self._asks_for_time else None
-        machine = readings.machine
-        if self._memory is None:
-            score = self._one_row.run(values, seconds)
-        else:
-            score = self._memory.run_row(machine, values, seconds)
-        if not isfinite(score):
-            return None
-        threshold = self._per_machine.get(machine, self._threshold) if self._per_machine else self._threshold
-        above = self._debounce.one_row(machine, score > threshold)
-        severity = NOTHING.copy()
-        severity[0] = min(score / threshold, LARGEST)
-        verdict = VERDICTS[self._hold.one_row(machine, above)]
-        return Results(readings, self._one_row.scores(), severity, verdict, NO_REASON)
+    def _everyday_row(self) -> Callable[[Readings, NDArray[np.float32]], Results | None]:
+        """What scores one row without an array that is not in its results; None for a row that is not finite.
+
+        A function for the model at hand, whose names are bound once: on a small model, finding them again for
+        each row would take a twentieth of the row.
+        """
+        one_row, limit, names = self._one_row, self._threshold, self._per_machine
+        memory, debounce, hold = self._memory, self._debounce, self._hold
+        row, call, score_of = one_row.readings, one_row.calls[0], one_row.score
+        score_copy, errors_copy, expected_copy = one_row.copies
+        new = NOTHING.copy
+
+        def forgetting(readings: Readings, values: NDArray[np.float32]) -> Results | None:
+            if not isfinite(sum(values.tolist()[0])):
+                return None
+            row[:] = values
+            call()
+            score = score_of()
+            relative = score / limit
+            if not relative < LARGEST:
+                return None
+            severity = new()
+            severity[0] = relative
+            scores = Scores(score_copy(), errors_copy(), expected_copy())
+            return Results(readings, scores, severity, VERDICTS[score > limit], NO_REASON)
+
+        def remembering(readings: Readings, values: NDArray[np.float32]) -> Results | None:
+            if not isfinite(sum(values.tolist()[0])):
+                return None
+            machine = readings.machine
+            seconds = seconds_of_day(readings.times) if self._asks_for_time else None
+            score = (
+                one_row.run(values, seconds) if memory is None else memory.run_row(machine, values, seconds)
+            )
+            if not isfinite(score):
+                return None
+            threshold = names.get(machine, limit)
+            anomalous = hold.one_row(machine, debounce.one_row(machine, score > threshold))
+            severity = new()
+            severity[0] = min(score / threshold, LARGEST)
+            return Results(readings, one_row.copy(), severity, VERDICTS[anomalous], NO_REASON)
+
+        remembers = memory or names or debounce.counts or hold.holds or self._asks_for_time
+        return remembering if remembers else forgetting
 
     def _infer(self, readings: Readings) -> Scores:
         """The graph's outputs for rows that are all usable."""
