@@ -93,21 +93,22 @@ class Scorer:
                 mend=f"give {', '.join(self.bundle.metadata.sensor_names)}, in this order",
             )
         why = np.zeros(len(readings), np.int8)
+        usable: NDArray[np.bool_] | None = None  # None for all of them
         finite = np.isfinite(values)
-        usable = np.ones(len(readings), np.bool_)
         if not finite.all():
             usable = np.logical_and.reduce(finite, axis=1)
             why[~usable] = np.where(np.isnan(values[~usable]).any(1), Reason.MISSING, Reason.NOT_FINITE)
-        if scorable is not None:
+        if scorable is not None and not scorable.all():
             if reasons is not None:
                 why = np.where(scorable | (reasons == Reason.NONE), why, reasons)
-            usable &= scorable
+            usable = scorable if usable is None else usable & scorable
         scores = self._run(readings, usable)
-        overflown = usable & ~np.isfinite(scores.score)
-        if overflown.any():
+        scored = np.isfinite(scores.score)
+        if not scored.all():
+            overflown = ~scored if usable is None else usable & ~scored
             why[overflown] = Reason.NOT_FINITE
-            usable &= ~overflown
             scores.forget(overflown)
+            usable = scored
         return self._judge(readings, scores, usable, why)
 
     def changes(self) -> dict[str, Any]:
@@ -186,26 +187,31 @@ class Scorer:
             ]
         )
 
-    def _run(self, readings: Readings, usable: NDArray[np.bool_]) -> Scores:
+    def _run(self, readings: Readings, usable: NDArray[np.bool_] | None) -> Scores:
         """The graph's outputs, NaN for the rows that are not usable."""
-        if len(readings) and usable.all():
+        if usable is None and len(readings):
             return self._infer(readings)
         scores = Scores.unknown(*readings.values.shape)
-        if usable.any():
+        if usable is not None and usable.any():
             scores.put(usable, self._infer(readings.take(usable)))
         return scores
 
     def _judge(
-        self, readings: Readings, scores: Scores, usable: NDArray[np.bool_], reasons: NDArray[np.int8]
+        self,
+        readings: Readings,
+        scores: Scores,
+        usable: NDArray[np.bool_] | None,
+        reasons: NDArray[np.int8],
     ) -> Results:
         # The threshold is a float64, the score a float32: compared as float64, so that no rounding of the
         # threshold moves a row across it.
         exact = scores.score.astype(np.float64)
         threshold = self._thresholds(readings)
-        with np.errstate(over="ignore"):
-            severity = np.minimum(exact / threshold, LARGEST).astype(np.float32)
         above = exact > threshold
-        if usable.all():
+        with np.errstate(over="ignore"):
+            exact /= threshold
+        severity = np.minimum(exact, LARGEST, out=exact).astype(np.float32)
+        if usable is None:
             verdicts = self._verdicts(readings, above)
         else:
             verdicts = np.full(len(readings), Verdict.UNKNOWN, np.int8)
