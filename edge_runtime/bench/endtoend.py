@@ -1,4 +1,4 @@
-"""`edge-detect run` as it runs on a gateway: a process of its own, rows in at one end, verdicts out at the other.
+"""`edge-detect run` as it runs on a gateway: a process, rows in at one end, verdicts out at the other.
 
 A new route is an entry in `ROUTES`: the source's way to be fed and the sink's way to be read.
 """

@@ -1,7 +1,7 @@
 """The floor: what ONNX Runtime itself takes for a row, through I/O binding, with nothing of ours around it.
 
-Inputs and outputs are bound once to buffers that stay; a call copies the rows into the input's buffer and runs.
-A model with memory has two states that take turns: what one call writes is what the next one reads.
+Inputs and outputs are bound once to buffers that stay; a call copies the rows into the input's buffer and
+runs. A model with memory has two states that take turns: what one call writes is what the next one reads.
 """
 
 from __future__ import annotations
@@ -61,8 +61,12 @@ class BoundFloor:
         self._bindings.reverse()
 
     def _bind(self, session: Any, states: tuple[NDArray[np.float32], ...] | None) -> Any:
-        inputs = {"readings": self._readings}
-        outputs = {"score": self.score, "errors": self._errors, "expected": self._expected}
+        inputs: dict[str, NDArray[np.float32]] = {"readings": self._readings}
+        outputs: dict[str, NDArray[np.float32]] = {
+            "score": self.score,
+            "errors": self._errors,
+            "expected": self._expected,
+        }
         if self._times is not None:
             inputs["time_of_day"] = self._time_of_day
         if states is not None:

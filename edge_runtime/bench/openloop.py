@@ -1,7 +1,7 @@
 """Rows offered on a fixed schedule, whatever becomes of the ones before: an open loop.
 
-A row's latency counts from the moment at which it was meant to come and not from when somebody had time for it.
-Who waits for the last answer before the next question leaves out the very rows that a stall delays
+A row's latency counts from the moment at which it was meant to come and not from when somebody had time
+for it. Who waits for the last answer before the next question leaves out the very rows that a stall delays
 ("coordinated omission", Gil Tene, How NOT to Measure Latency, 2013).
 """
 

@@ -84,7 +84,7 @@ def _tiles(document: Mapping[str, Any]) -> Iterator[str]:
         ("times the floor", f"{document['floor_ratio']:.2f}"),
         ("rows a second, at most", f"{max(document['throughput'].values()):,}"),
         ("first score, fresh process", f"{document['cold_start_ms']:,.0f} ms"),
-        ("memory while it runs", "–" if memory is None else f"{memory:.1f} MB"),
+        ("memory while it runs", "-" if memory is None else f"{memory:.1f} MB"),
     ]
     cells = "".join(f"<div><span>{escape(name)}</span><b>{escape(value)}</b></div>" for name, value in tiles)
     yield f'<div class="tiles">{cells}</div>'
@@ -98,7 +98,7 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         return
     rows = []
     for one in checks:
-        measured = "–" if one["measured"] is None else f"{one['measured']:,g}"
+        measured = "-" if one["measured"] is None else f"{one['measured']:,g}"
         kind = "kept" if one["kept"] else "broken"
         cells = f"<td>{escape(one['name'])}</td><td>{measured}</td><td>{one['limit']:,g}</td>"
         rows.append(f'<tr>{cells}<td class="{kind}">{kind}</td></tr>')
@@ -190,7 +190,7 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
             name,
             f"{one['before']:,.6g}",
             f"{one['after']:,.6g}",
-            "–" if one["ratio"] is None else f"{one['ratio']:.2f}",
+            "-" if one["ratio"] is None else f"{one['ratio']:.2f}",
         )
         for name, one in found["figures"].items()
     ]

@@ -63,14 +63,14 @@ def _histogram(document: Mapping[str, Any]) -> Iterator[str]:
     edges, counts = document["histogram"]["edges_us"], document["histogram"]["counts"]
     yield "histogram of one row, µs"
     most, empty = max(counts), 0
-    for low, high, count in zip(edges, edges[1:], counts, strict=True):
+    for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
         if not count:
             empty += 1
             continue
         if empty:
             yield f"{'…':>13}"
             empty = 0
-        yield f"  {low:>9,.1f} – {high:>9,.1f}{count:>10,}  {bar(count, most)}"
+        yield f"  {low:>9,.1f} to {high:>9,.1f}{count:>10,}  {bar(count, most)}"
 
 
 def _throughput(document: Mapping[str, Any]) -> Iterator[str]:
@@ -118,7 +118,7 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"{'limits':<{LABEL}}{'measured':>12}{'limit':>12}"
     for one in checks:
-        measured = "–" if one["measured"] is None else f"{one['measured']:,g}"
+        measured = "-" if one["measured"] is None else f"{one['measured']:,g}"
         verdict = "kept" if one["kept"] else "broken"
         yield f"  {one['name']:<{LABEL - 2}}{measured:>12}{one['limit']:>12,g}  {verdict}"
 
@@ -131,5 +131,5 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
     for line in found["differs"]:
         yield f"  {line}"
     for name, one in found["figures"].items():
-        ratio = "–" if one["ratio"] is None else f"{one['ratio']:.2f}"
+        ratio = "-" if one["ratio"] is None else f"{one['ratio']:.2f}"
         yield f"  {name:<{LABEL - 2}}{one['before']:>14,.6g}{one['after']:>14,.6g}{ratio:>8}"

@@ -53,7 +53,10 @@ def measure_one_row(bundle: Bundle, data: bytes, rounds: Rounds) -> OneRow:
         rounds: How long, for all three together.
     """
     blocks = _blocks(bundle, 1)
-    contestants = [*_contestants(bundle, blocks), BoundFloor(data, bundle.metadata, blocks)]
+    contestants: list[Callable[[int], object]] = [
+        *_contestants(bundle, blocks),
+        BoundFloor(data, bundle.metadata, blocks),
+    ]
     ours, raw, floor = durations_in_turns(contestants, rounds)
     return OneRow(Latency.of(ours), Latency.of(raw), Latency.of(floor), Histogram.of(ours))
 

@@ -54,7 +54,7 @@ def bench(  # noqa: PLR0913 - one for each option
         float | None,
         typer.Option(
             min=0.1,
-            help=f"Time for all that is measured, starting processes on top; {FULL_S:g}, --quick {QUICK_S:g}.",
+            help=f"Time for all that is measured, process starts on top; {FULL_S:g}, --quick {QUICK_S:g}.",
         ),
     ] = None,
     rows: Annotated[
@@ -68,8 +68,8 @@ def bench(  # noqa: PLR0913 - one for each option
 ) -> None:
     """Measure a bundle beside ONNX Runtime alone: a row, jitter, throughput, end to end, CPU, start, memory.
 
-    Rows of the jitter and end-to-end parts are offered on a schedule, and their latency counts from the moment
-    at which they were meant to come: a stall is in the figures of every row that it delays.
+    Rows of the jitter and end-to-end parts are offered on a schedule, and their latency counts from the
+    moment at which they were meant to come: a stall is in the figures of every row that it delays.
     """
     from edge_runtime.bench.compare import compared, read_document  # noqa: PLC0415
     from edge_runtime.bench.limits import check, declared_limits, parse_limits  # noqa: PLC0415
