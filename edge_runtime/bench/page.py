@@ -8,6 +8,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench.plots import grouped_bars, histogram
+from edge_runtime.bench.text import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -98,9 +99,9 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         return
     rows = []
     for one in checks:
-        measured = "-" if one["measured"] is None else f"{one['measured']:,g}"
+        measured = "-" if one["measured"] is None else number(one["measured"])
         kind = "kept" if one["kept"] else "broken"
-        cells = f"<td>{escape(one['name'])}</td><td>{measured}</td><td>{one['limit']:,g}</td>"
+        cells = f"<td>{escape(one['name'])}</td><td>{measured}</td><td>{number(one['limit'])}</td>"
         rows.append(f'<tr>{cells}<td class="{kind}">{kind}</td></tr>')
     head = "<tr><th>limit</th><th>measured</th><th>limit</th><th></th></tr>"
     yield f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
@@ -111,7 +112,7 @@ def _one_row(document: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         _quantiles("edge-detect", document["latency_us"]),
         _quantiles("ONNX Runtime alone", document["raw"]["latency_us"]),
-        _quantiles("floor: it with bound buffers", document["floor"]["latency_us"]),
+        _quantiles("floor: its buffers bound", document["floor"]["latency_us"]),
     ]
     yield _table(_head("µs"), rows)
     ratios = (
@@ -188,8 +189,8 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         (
             name,
-            f"{one['before']:,.6g}",
-            f"{one['after']:,.6g}",
+            number(one["before"]),
+            number(one["after"]),
             "-" if one["ratio"] is None else f"{one['ratio']:.2f}",
         )
         for name, one in found["figures"].items()

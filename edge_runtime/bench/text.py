@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["as_text"]
+__all__ = ["as_text", "number"]
 
 EIGHTHS = " ▏▎▍▌▋▊▉"
 BAR = 30
@@ -29,6 +29,11 @@ def bar(value: float, most: float, width: int = BAR) -> str:
     if value > 0:
         eighths = max(1, eighths)
     return "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
+
+
+def number(value: float) -> str:
+    """Four digits, or all of those before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1e3 else f"{value:.4g}"  # noqa: PLR2004 - three digits and a comma
 
 
 def _where(document: Mapping[str, Any]) -> Iterator[str]:
@@ -54,7 +59,7 @@ def _one_row(document: Mapping[str, Any]) -> Iterator[str]:
     yield _header("one row, µs")
     yield _quantiles("edge-detect", document["latency_us"])
     yield _quantiles("ONNX Runtime alone", document["raw"]["latency_us"])
-    yield _quantiles("floor: it with bound buffers", document["floor"]["latency_us"])
+    yield _quantiles("floor: its buffers bound", document["floor"]["latency_us"])
     yield f"{'ratio of the medians':<{LABEL}}{document['ratio_to_raw']:>10.2f} to ONNX Runtime alone"
     yield f"{'':<{LABEL}}{document['floor_ratio']:>10.2f} to the floor"
 
@@ -118,9 +123,9 @@ def _limits(document: Mapping[str, Any]) -> Iterator[str]:
         return
     yield f"{'limits':<{LABEL}}{'measured':>12}{'limit':>12}"
     for one in checks:
-        measured = "-" if one["measured"] is None else f"{one['measured']:,g}"
+        measured = "-" if one["measured"] is None else number(one["measured"])
         verdict = "kept" if one["kept"] else "broken"
-        yield f"  {one['name']:<{LABEL - 2}}{measured:>12}{one['limit']:>12,g}  {verdict}"
+        yield f"  {one['name']:<{LABEL - 2}}{measured:>12}{number(one['limit']):>12}  {verdict}"
 
 
 def _compared(document: Mapping[str, Any]) -> Iterator[str]:
@@ -132,4 +137,4 @@ def _compared(document: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {line}"
     for name, one in found["figures"].items():
         ratio = "-" if one["ratio"] is None else f"{one['ratio']:.2f}"
-        yield f"  {name:<{LABEL - 2}}{one['before']:>14,.6g}{one['after']:>14,.6g}{ratio:>8}"
+        yield f"  {name:<{LABEL - 2}}{number(one['before']):>14}{number(one['after']):>14}{ratio:>8}"
