@@ -13,6 +13,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 BAR = 30
 QUANTILES = ("p50", "p90", "p99", "p99_9", "max")
 LABEL = 28
+BEYOND = 0.001
 MS = 1e3
 
 
@@ -65,17 +66,17 @@ def _one_row(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _histogram(document: Mapping[str, Any]) -> Iterator[str]:
+    """Bucket by bucket up to the p99.9; what is beyond in one line."""
     edges, counts = document["histogram"]["edges_us"], document["histogram"]["counts"]
     yield "histogram of one row, µs"
-    most, empty = max(counts), 0
+    most, left = max(counts), sum(counts)
+    beyond = left * BEYOND
     for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True):
-        if not count:
-            empty += 1
-            continue
-        if empty:
-            yield f"{'…':>13}"
-            empty = 0
+        if left <= beyond:
+            yield f"  {low:>9,.1f} to {edges[-1]:>9,.1f}{left:>10,}  {bar(left, most)}"
+            return
         yield f"  {low:>9,.1f} to {high:>9,.1f}{count:>10,}  {bar(count, most)}"
+        left -= count
 
 
 def _throughput(document: Mapping[str, Any]) -> Iterator[str]:

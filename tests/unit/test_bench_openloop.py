@@ -79,11 +79,11 @@ def test_neighbours_compute_while_they_are_asked_to_and_are_gone_afterwards() ->
 
 @pytest.mark.parametrize("kind", ["plain", "memory", "time of day"])
 def test_the_floor_computes_the_same_scores(kind: str, bundle: Path, tmp_path: Path) -> None:
-    path = {
-        "plain": lambda: bundle,
-        "memory": lambda: None,  # the default bundle has one
-        "time of day": lambda: make_bundle(tmp_path, shown={"period": 60.0, "window": 2}),
-    }[kind]()
+    path: Path | None = bundle
+    if kind == "memory":
+        path = None  # the default bundle has one
+    elif kind == "time of day":
+        path = make_bundle(tmp_path, shown={"period": 60.0, "window": 2})
     loaded = load_bundle(path)
     rows = make_rows(loaded.metadata, 40)
     blocks = [rows.take(slice(i, i + 1)) for i in range(40)]
