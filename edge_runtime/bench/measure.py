@@ -114,10 +114,10 @@ def measure(path: Path | None, plan: Plan, *, on_step: Callable[[str], None] = l
     fresh = measure_fresh_start(path, repeats=plan.fresh_starts)
     on_step("one row")
     one_row = measure_one_row(bundle, read_bundle(path)[1], Rounds(plan.share(ONE_ROW), plan.calls))
-    on_step("throughput")
-    throughput, raw_throughput = measure_batches(bundle, plan.share(BATCHES), plan.calls, one_row)
     on_step(f"{plan.rate:g} rows a second, idle and busy")
     jitters = measure_jitter(bundle, rate=plan.rate, seconds=plan.share(JITTER))
+    on_step("throughput")
+    throughput, raw_throughput = measure_batches(bundle, plan.share(BATCHES), plan.calls, one_row)
     end_to_end = {}
     for name in plan.routes:
         on_step(f"end to end, {name}")
