@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Latency", "Rounds", "measure_in_turns"]
+__all__ = ["Latency", "Rounds", "durations_in_turns", "measure_in_turns"]
 
 SLICE = 50
 WARM_UP_CALLS = 500
@@ -34,13 +34,17 @@ class Rounds:
     Attributes:
         seconds: Time for all contestants together.
         calls: Number of calls of each; None for as many as the time allows.
+        slice_calls: Number of calls that one contestant makes before the next has its turn.
+        warm_up_s: Longest warm-up of each.
     """
 
     seconds: float
     calls: int | None = None
+    slice_calls: int = SLICE
+    warm_up_s: float = WARM_UP_S
 
     def __post_init__(self) -> None:
-        if self.seconds <= 0 or (self.calls is not None and self.calls < 1):
+        if self.seconds <= 0 or self.slice_calls < 1 or (self.calls is not None and self.calls < 1):
             raise ValueError(f"a measurement needs some time and some calls, not {self}")
 
 
@@ -64,6 +68,17 @@ class Latency:
 
 
 def measure_in_turns(contestants: Sequence[Callable[[int], object]], rounds: Rounds) -> list[Latency]:
+    """Measures several calls in turns, as `durations_in_turns` does.
+
+    Returns:
+        One latency for each contestant, in the same order.
+    """
+    return [Latency.of(found) for found in durations_in_turns(contestants, rounds)]
+
+
+def durations_in_turns(
+    contestants: Sequence[Callable[[int], object]], rounds: Rounds
+) -> list[NDArray[np.int64]]:
     """Measures several calls in turns, after a warm-up that is not counted.
 
     Args:
@@ -71,12 +86,12 @@ def measure_in_turns(contestants: Sequence[Callable[[int], object]], rounds: Rou
         rounds: How long.
 
     Returns:
-        One latency for each contestant, in the same order.
+        [calls] nanoseconds for each contestant, in the same order.
     """
     durations = [array("q") for _ in contestants]
     clock = time.perf_counter_ns
     for call in contestants:
-        enough = clock() + int(WARM_UP_S * 1e9)
+        enough = clock() + int(rounds.warm_up_s * 1e9)
         for i in range(WARM_UP_CALLS):
             call(i)
             if clock() > enough:
@@ -85,11 +100,11 @@ def measure_in_turns(contestants: Sequence[Callable[[int], object]], rounds: Rou
     until = clock() + int(rounds.seconds * 1e9)
     calls = 0
     while calls == 0 or (clock() < until and (rounds.calls is None or calls < rounds.calls)):
-        take = SLICE if rounds.calls is None else min(SLICE, rounds.calls - calls)
+        take = rounds.slice_calls if rounds.calls is None else min(rounds.slice_calls, rounds.calls - calls)
         for call, found in zip(contestants, durations, strict=True):
             for i in range(calls, calls + take):
                 start = clock()
                 call(i)
                 found.append(clock() - start)
         calls += take
-    return [Latency.of(np.asarray(found, np.int64)) for found in durations]
+    return [np.asarray(found, np.int64) for found in durations]

@@ -1,4 +1,4 @@
-"""The whole measurement: one row beside ONNX Runtime alone, many rows, loading, and a fresh process."""
+"""The whole measurement, step by step."""
 
 from __future__ import annotations
 
@@ -7,25 +7,59 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from edge_runtime.bench.cpu import RunningCost, measure_running_cost
+from edge_runtime.bench.endtoend import ROUTES, EndToEnd, measure_route
 from edge_runtime.bench.environment import Environment
 from edge_runtime.bench.fresh import FreshStart, measure_fresh_start
-from edge_runtime.bench.latency import Latency, Rounds, measure_in_turns
-from edge_runtime.bench.rows import make_rows, raw_call
-from edge_runtime.bundle.load import load_bundle
-from edge_runtime.scoring.scorer import Scorer
+from edge_runtime.bench.latency import Rounds
+from edge_runtime.bench.openloop import Jitters, measure_jitter
+from edge_runtime.bench.throughput import BATCH_SIZES, OneRow, measure_batches, measure_one_row
+from edge_runtime.bundle.load import load_bundle, read_bundle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from edge_runtime.bundle.load import Bundle
+    from edge_runtime.bundle.metadata import Limits
 
-__all__ = ["BATCH_SIZES", "Figures", "measure"]
+__all__ = ["BATCH_SIZES", "Figures", "Plan", "measure"]
 
-BATCH_SIZES = (1, 16, 256, 4096)
 LOADS = 5
-DISTINCT_ROWS = 256
-# The part of the time that goes to single rows: a p99.9 needs many of them.
-SINGLE_ROWS_SHARE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured, and for how long.
+
+    Attributes:
+        seconds: Time for all that is measured together; loading and starting processes come on top.
+        calls: Stop single calls after so many, if that is earlier.
+        rate: Rows a second that are offered.
+        cpu_rates: Rows a second at which CPU time is measured.
+        routes: End to end, which of `ROUTES`.
+        fresh_starts: Number of fresh processes.
+    """
+
+    seconds: float = 45.0
+    calls: int | None = None
+    rate: float = 100.0
+    cpu_rates: tuple[float, ...] = (1.0, 10.0, 100.0)
+    routes: tuple[str, ...] = ROUTES
+    fresh_starts: int = 3
+
+    @classmethod
+    def quick(cls, seconds: float, *, calls: int | None, rate: float, cpu_rates: tuple[float, ...]) -> Plan:
+        """Fewer processes: one fresh start, one route."""
+        return cls(seconds, calls, rate, cpu_rates, ROUTES[:1], fresh_starts=1)
+
+    def share(self, part: float) -> float:
+        """Seconds that a part of the time is."""
+        return self.seconds * part
+
+
+# Parts of the time. A p99.9 needs many rows, and the CPU time of one row a second needs seconds.
+ONE_ROW, BATCHES, JITTER, END_TO_END, CPU = 0.12, 0.12, 0.28, 0.22, 0.26
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +69,13 @@ class Figures:
     Attributes:
         bundle: The bundle's file name.
         digest: The bundle's digest.
-        latency: One row through `Scorer.score`.
-        raw_latency: The same row through `session.run` of the same session, in turns with the former.
+        limits: What the bundle declares to need.
+        one_row: One row: ours, `session.run`, and the floor.
         throughput: Batch size to rows a second through `Scorer.score`.
         raw_throughput: Batch size to rows a second through `session.run`.
+        jitters: Rows on a schedule, alone and beside busy neighbours.
+        end_to_end: Route to what came of it.
+        running: CPU time and memory of `edge-detect run`.
         load_ms: Loading the bundle, with every check, in a process that is already warm; the median.
         fresh: A fresh process.
         environment: Where.
@@ -46,41 +83,62 @@ class Figures:
 
     bundle: str
     digest: str
-    latency: Latency
-    raw_latency: Latency
+    limits: Limits
+    one_row: OneRow
     throughput: dict[int, float]
     raw_throughput: dict[int, float]
+    jitters: Jitters
+    end_to_end: dict[str, EndToEnd]
+    running: RunningCost
     load_ms: float
     fresh: FreshStart
     environment: Environment
 
 
-def measure(path: Path | None, *, seconds: float, rows: int | None = None) -> Figures:
+def measure(path: Path | None, plan: Plan, *, on_step: Callable[[str], None] = lambda _step: None) -> Figures:
     """Measures a bundle on this machine.
 
     Args:
         path: The bundle; None for the default one.
-        seconds: Time for the calls that are measured one by one; loading and fresh processes come on top.
-        rows: Stop single rows after so many, if that is earlier.
+        plan: What, and for how long.
+        on_step: Called with what is measured next.
 
     Raises:
-        EdgeDetectError: The bundle cannot be used.
+        EdgeDetectError: The bundle cannot be used, or a process failed.
     """
     environment = Environment.here()
+    on_step("loading")
     bundle, load_ms = _load(path)
-    single = Rounds(seconds * SINGLE_ROWS_SHARE, rows)
-    latency, raw_latency = _contest(bundle, 1, single)
-    each = Rounds(seconds * (1 - SINGLE_ROWS_SHARE) / (len(BATCH_SIZES) - 1), rows)
-    found = {1: (latency, raw_latency)} | {size: _contest(bundle, size, each) for size in BATCH_SIZES[1:]}
+    metadata = bundle.metadata
+    on_step("fresh process")
+    fresh = measure_fresh_start(path, repeats=plan.fresh_starts)
+    on_step("one row")
+    one_row = measure_one_row(bundle, read_bundle(path)[1], Rounds(plan.share(ONE_ROW), plan.calls))
+    on_step(f"{plan.rate:g} rows a second, idle and busy")
+    jitters = measure_jitter(bundle, rate=plan.rate, seconds=plan.share(JITTER))
+    on_step("throughput")
+    throughput, raw_throughput = measure_batches(bundle, plan.share(BATCHES), plan.calls, one_row)
+    end_to_end = {}
+    for name in plan.routes:
+        on_step(f"end to end, {name}")
+        each = plan.share(END_TO_END) / len(plan.routes)
+        found = measure_route(name, path, metadata, rate=plan.rate, seconds=each)
+        if found is not None:
+            end_to_end[name] = found
+    on_step("CPU time")
+    running = measure_running_cost(path, metadata, rates=plan.cpu_rates, seconds=plan.share(CPU))
     return Figures(
         bundle=bundle.name,
         digest=bundle.digest,
-        latency=latency,
-        raw_latency=raw_latency,
-        throughput={size: _rows_per_second(size, ours) for size, (ours, _) in found.items()},
-        raw_throughput={size: _rows_per_second(size, raw) for size, (_, raw) in found.items()},
+        limits=metadata.limits,
+        one_row=one_row,
+        throughput=throughput,
+        raw_throughput=raw_throughput,
+        jitters=jitters,
+        end_to_end=end_to_end,
+        running=running,
         load_ms=load_ms,
-        fresh=measure_fresh_start(path),
+        fresh=fresh,
         environment=environment,
     )
 
@@ -94,21 +152,3 @@ def _load(path: Path | None) -> tuple[Bundle, float]:
         bundle = load_bundle(path)
         durations.append((time.perf_counter_ns() - start) / 1e6)
     return bundle, round(median(durations), 3)
-
-
-def _contest(bundle: Bundle, size: int, rounds: Rounds) -> tuple[Latency, Latency]:
-    """Our scoring path and ONNX Runtime alone, over the same blocks of `size` rows."""
-    count = max(1, DISTINCT_ROWS // size)
-    rows = make_rows(bundle.metadata, count * size)
-    blocks = [rows.take(slice(i * size, (i + 1) * size)) for i in range(count)]
-    calls = [raw_call(bundle.metadata.model, block) for block in blocks]
-    scorer, session = Scorer(bundle), bundle.session
-    ours, raw = measure_in_turns(
-        [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(*calls[i % count])], rounds
-    )
-    return ours, raw
-
-
-def _rows_per_second(size: int, latency: Latency) -> float:
-    # From the mean and not the median: pauses cost rows too.
-    return round(size / latency.mean * 1e6)

@@ -94,7 +94,7 @@ def _demonstrate(plan: Plan, plant: Plant) -> None:
     # The same seed at another time is the same machines on another day.
     plant.watch(live, stop, bundle, severity=plan.severity, seed=1)
     say("5. How fast it is here")
-    run("edge-detect", "bench", bundle, "--json", output=plan.folder / "bench.json")
+    run("edge-detect", "bench", bundle, "--json", "-", output=plan.folder / "bench.json")
     say("6. What was found")
     write_report(plan.folder, fits, plant.found(live, stop), plant.injected(live, stop))
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
@@ -12,18 +11,14 @@ import numpy as np
 import onnxruntime
 import pytest
 from support.bundles import make_bundle
-from typer.testing import CliRunner
 
 from edge_runtime import load_bundle
 from edge_runtime.bench import environment
 from edge_runtime.bench.environment import Environment
 from edge_runtime.bench.fresh import measure_fresh_start
 from edge_runtime.bench.latency import SLICE, Latency, Rounds, measure_in_turns
-from edge_runtime.bench.measure import BATCH_SIZES, measure
-from edge_runtime.bench.report import as_json, as_text
 from edge_runtime.bench.rows import make_rows
-from edge_runtime.cli import app
-from edge_runtime.errors import EdgeDetectError, UsageError
+from edge_runtime.errors import EdgeDetectError
 from edge_runtime.version import __version__
 
 
@@ -70,7 +65,9 @@ def test_a_call_is_never_measured_as_faster_than_it_is() -> None:
     assert fast.p50 < slow.p50
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.0}, {"seconds": 1.0, "calls": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"seconds": 0.0}, {"seconds": 1.0, "calls": 0}, {"seconds": 1.0, "slice_calls": 0}]
+)
 def test_a_measurement_without_time_or_calls_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="some time and some calls"):
         Rounds(**wrong)  # type: ignore[arg-type]
@@ -155,44 +152,6 @@ def test_a_fresh_process_that_fails_says_why(tmp_path: Path) -> None:
         measure_fresh_start(tmp_path / "broken.onnx", repeats=1)
 
 
-def test_the_figures_of_a_bundle_fit_together(bundle: Path) -> None:
-    figures = measure(bundle, seconds=0.5, rows=200)
-    document = as_json(figures)
-    assert document["bundle"] == {"name": "bundle.onnx", "digest": load_bundle(bundle).digest}
-    assert set(document["latency_us"]) >= {"p50", "p90", "p99", "p99_9", "max"}
-    assert document["latency_us"]["calls"] == document["raw"]["latency_us"]["calls"] == 200
-    assert list(document["throughput"]) == list(document["raw"]["throughput"]) == ["1", "16", "256", "4096"]
-    assert document["throughput"]["4096"] > document["throughput"]["1"] > 0
-    # The same call, and more around it.
-    assert document["ratio_to_raw"] == pytest.approx(figures.latency.p50 / figures.raw_latency.p50, abs=1e-3)
-    assert document["ratio_to_raw"] > 1
-    assert document["load_ms"] < document["cold_start_ms"]
-    assert document["rss_mb"] > 20
-    assert document["environment"]["edge_detect"] == __version__
-    text = as_text(figures)
-    assert figures.digest in text
-    assert f"{figures.latency.p99_9:,.1f}" in text
-    assert all(f"{size:,}" in text for size in BATCH_SIZES)
-
-
-def test_the_command_prints_json_and_writes_the_same_file(bundle: Path, tmp_path: Path) -> None:
-    output = tmp_path / "bench.json"
-    options = ["--json", "--seconds", "0.2", "--rows", "50", "--output", str(output)]
-    result = CliRunner().invoke(app, ["bench", str(bundle), *options])
-    assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout) == json.loads(output.read_text())
-    assert {"latency_us", "throughput", "cold_start_ms", "rss_mb", "environment"} <= set(
-        json.loads(result.stdout)
-    )
-    assert [file.name for file in tmp_path.iterdir()] == ["bench.json"]
-
-
-def test_a_bundle_that_asks_for_the_time_of_day_is_measured_too(tmp_path: Path) -> None:
-    path = make_bundle(tmp_path, shown={"period": 60.0, "window": 2})
-    result = CliRunner().invoke(app, ["bench", str(path), "--seconds", "0.2", "--rows", "50"])
-    assert result.exit_code == 0, result.output
-
-
 def test_what_make_bench_runs_runs() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run(
@@ -204,28 +163,3 @@ def test_what_make_bench_runs_runs() -> None:
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
-
-
-def test_the_command_prints_a_table_of_the_default_bundle() -> None:
-    result = CliRunner().invoke(app, ["bench", "--seconds", "0.2", "--rows", "50"])
-    assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("default.onnx  sha256:")
-    assert "ratio of the medians" in result.stdout
-
-
-def test_figures_that_cannot_be_written_are_a_usage_error(bundle: Path, tmp_path: Path) -> None:
-    output = tmp_path / "missing" / "bench.json"
-    options = ["--seconds", "0.1", "--rows", "5", "--output", str(output)]
-    result = CliRunner().invoke(app, ["bench", str(bundle), *options])
-    assert isinstance(result.exception, UsageError)
-    assert str(output.parent) in str(result.exception)
-    (tmp_path / "folder").mkdir()
-    result = CliRunner().invoke(app, ["bench", str(bundle), *options[:-1], str(tmp_path / "folder")])
-    assert isinstance(result.exception, UsageError)
-    assert [file.name for file in tmp_path.iterdir()] == ["folder"]
-
-
-def test_a_bundle_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["bench", str(tmp_path / "missing.onnx")])
-    assert isinstance(result.exception, UsageError)
-    assert "missing.onnx" in str(result.exception)
