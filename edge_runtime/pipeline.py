@@ -13,7 +13,7 @@ from edge_runtime.bundle.selftest import replay
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
 from edge_runtime.quality import QualityCheck
-from edge_runtime.records import Reason, Results
+from edge_runtime.records import Results
 from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
@@ -194,8 +194,7 @@ class Pipeline:
             self._commit()
 
     def _score(self, readings: Readings) -> Results:
-        reasons = self._quality.check(readings)
-        return self._scorer.score(readings, scorable=reasons == Reason.NONE, reasons=reasons)
+        return self._scorer.score(readings, reasons=self._quality.check(readings))
 
     def _hand_on(self, results: Results) -> None:
         if not len(results):

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["QualityCheck"]
 
+# What a single row that may be scored gets; read-only, for all such rows share it.
+FINE = np.full(1, Reason.NONE, np.int8)
+FINE.flags.writeable = False
 LARGEST = float(np.finfo(np.float32).max)
 # Before every time that int64 nanoseconds hold.
 NEVER = -(2**63)
@@ -31,10 +34,13 @@ class QualityCheck:
     def __init__(self, metadata: Metadata) -> None:
         ranges = [sensor.physical_range or (-LARGEST, LARGEST) for sensor in metadata.sensors]
         self._low, self._high = np.asarray(ranges, np.float32).T
+        self._lows, self._highs = self._low.tolist(), self._high.tolist()
         self._newest: dict[str, int] = {}
 
     def check(self, readings: Readings) -> NDArray[np.int8]:
         """The reason for each row, [rows] codes of `Reason`; NONE for a row that may be scored."""
+        if len(readings) == 1 and self._is_fine(readings):
+            return FINE
         values = readings.values
         late = self._out_of_order(readings)
         reasons = np.where(late, np.int8(Reason.TIME_BACKWARDS), np.int8(Reason.NONE))
@@ -45,6 +51,17 @@ class QualityCheck:
             reasons[~np.isfinite(values).all(1)] = Reason.NOT_FINITE
             reasons[np.isnan(values).any(1)] = Reason.MISSING
         return reasons
+
+    def _is_fine(self, readings: Readings) -> bool:
+        """Whether a single row may be scored; what it looks at is not more than the row."""
+        machine, moment = readings.machine, readings.times.item()
+        if moment <= self._newest.get(machine, NEVER):
+            return False
+        for low, reading, high in zip(self._lows, readings.values.tolist()[0], self._highs, strict=True):
+            if not low <= reading <= high:
+                return False
+        self._newest[machine] = moment
+        return True
 
     def state(self) -> dict[str, int]:
         """Machine id to its newest time: what a later process needs to go on, JSON-ready."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from edge_runtime.errors import UsageError
 
@@ -74,5 +75,12 @@ def parse_time(text: str, now_ns: int) -> int:
 def format_time(time_ns: int) -> str:
     """RFC 3339 in UTC, with as many decimals as the time has."""
     seconds, nanoseconds = divmod(int(time_ns), 1_000_000_000)
+    days, of_day = divmod(seconds, 86_400)
+    minutes, second = divmod(of_day, 60)
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{_day(days)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{fraction}Z"
+
+
+@lru_cache(maxsize=64)
+def _day(days: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()

@@ -88,7 +88,7 @@ def _text(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
             os.write(write, text)
             block = next(batches).readings
             reasons = quality.check(block)
-            results = scorer.score(block, scorable=reasons == Reason.NONE, reasons=reasons)
+            results = scorer.score(block, reasons=reasons)
             assert json_lines(results, sensors).count(b"\n") == text.count(b"\n")
 
     return path

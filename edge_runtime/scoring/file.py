@@ -54,8 +54,7 @@ def score_csv(
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_header(columns, with_expected=with_expected))
         for number, block in enumerate(read_blocks(rows, columns, where)):
-            reasons = quality.check(block.readings)
-            results = scorer.score(block.readings, scorable=reasons == Reason.NONE, reasons=reasons)
+            results = scorer.score(block.readings, reasons=quality.check(block.readings))
             accounts.add(results, {})
             writer.writerows(_rows(block, results, with_expected=with_expected))
             if sys.stderr.isatty() and number % PROGRESS_BLOCKS == 0:

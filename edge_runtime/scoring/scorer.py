@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Scorer"]
 
 LARGEST = float(np.finfo(np.float32).max)
+NONE = int(Reason.NONE)
 # What one row's results are made of; read-only, for all such rows share them.
 NOTHING = np.zeros(1, np.float32)
 NO_REASON = np.full(1, Reason.NONE, np.int8)
@@ -75,14 +76,16 @@ class Scorer:
 
         Args:
             readings: [rows, sensors] in the bundle's order of sensors, raw units.
-            scorable: [rows] False where a row is already known to be unusable; None when all may be scored.
-            reasons: [rows] codes of `Reason` for the rows that are not scorable.
+            scorable: [rows] False where a row is known to be unusable; None for where it has a reason.
+            reasons: [rows] codes of `Reason`, as `QualityCheck.check` gives them; None for none.
 
         Raises:
             SensorMismatchError: The readings do not have the bundle's number of sensors.
         """
         values = readings.values
-        if values.shape == self._row_shape and (scorable is None or scorable[0]):
+        if values.shape == self._row_shape and (
+            (scorable is None or scorable[0]) and (reasons is None or reasons[0] == NONE)
+        ):
             found = self._everyday(readings, values)
             if found is not None:
                 return found
@@ -98,9 +101,11 @@ class Scorer:
         if not finite.all():
             usable = np.logical_and.reduce(finite, axis=1)
             why[~usable] = np.where(np.isnan(values[~usable]).any(1), Reason.MISSING, Reason.NOT_FINITE)
+        if scorable is None and reasons is not None:
+            scorable = reasons == NONE
         if scorable is not None and not scorable.all():
             if reasons is not None:
-                why = np.where(scorable | (reasons == Reason.NONE), why, reasons)
+                why = np.where(scorable | (reasons == NONE), why, reasons)
             usable = scorable if usable is None else usable & scorable
         scores = self._run(readings, usable)
         scored = np.isfinite(scores.score)

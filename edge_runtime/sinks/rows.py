@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.records import Reason, Results, Verdict
-from edge_runtime.text.lines import lines_for
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_runtime.text import lines
+from edge_runtime.text.decimals import decimals
+from edge_runtime.timeparse import format_time
 
 __all__ = ["json_lines"]
 
+# Where writing by columns overtakes writing by rows.
+FEW_ROWS = 12
 CALL_ROWS = 512
+NULL = "null"
 GROUPS = ("readings", "expected", "errors")
 CELL = "\0"  # which JSON never holds as it is
 VERDICTS = [f'"{verdict.label}"' for verdict in Verdict]
@@ -31,28 +32,54 @@ def json_lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     anomaly: the one with the largest error), readings, expected and errors by sensor. What is not a number
     is null; a number has the shortest decimals that give its float32 back.
     """
+    if len(results) <= FEW_ROWS:
+        return "".join([_line(results, row, sensors) for row in range(len(results))]).encode()
     # Text is several times as large as the arrays: a part at a time stays in the processor's cache.
     starts = range(0, len(results), CALL_ROWS)
     return b"".join(_lines(results.take(slice(start, start + CALL_ROWS)), sensors) for start in starts)
 
 
+def _line(results: Results, row: int, sensors: tuple[str, ...]) -> str:
+    """One row, by formatting."""
+    readings, scores = results.readings, results.scores
+    verdict = results.verdicts.item(row)
+    _, tops, pattern = _layout(sensors)
+    return pattern % (
+        format_time(readings.times.item(row)),
+        _quoted(readings.machine if len(results) == 1 else readings.machines[row].item()),
+        VERDICTS[verdict],
+        REASONS[results.reasons.item(row)] if verdict == UNKNOWN else "",
+        *decimals(scores.score[row : row + 1], NULL),
+        *decimals(results.severity[row : row + 1], NULL),
+        tops[scores.errors[row].argmax()] if verdict == ANOMALY else "",
+        *decimals(readings.values[row], NULL),
+        *decimals(scores.expected[row], NULL),
+        *decimals(scores.errors[row], NULL),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
 def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
+    """The same rows, column by column."""
     readings, scores, verdicts = results.readings, results.scores, results.verdicts
     names, codes = readings.dictionary
-    lines = lines_for(len(results))
     # One code more than there are: for nothing at all.
     reasons = np.where(verdicts == UNKNOWN, results.reasons, len(REASONS))
-    top = np.where(verdicts == ANOMALY, _largest(scores.errors), len(sensors))
+    top = np.where(verdicts == ANOMALY, np.argmax(scores.errors, axis=1), len(sensors))
     numbers = np.concatenate(
         [scores.score[:, None], results.severity[:, None], readings.values, scores.expected, scores.errors], 1
     )
-    score, severity, *by_sensor = lines.numbers(numbers, "null")
-    constants, tops = _layout(sensors)
+    score, severity, *by_sensor = lines.numbers(numbers, NULL)
+    constants, tops, _ = _layout(sensors)
     return lines.join(
         constants,
         [
             lines.moments(readings.times),
-            lines.choices([json.dumps(name) for name in names], codes),
+            lines.choices([_quoted(name) for name in names], codes),
             lines.choices(VERDICTS, verdicts),
             lines.choices([*REASONS, ""], reasons),
             score,
@@ -63,15 +90,9 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     )
 
 
-def _largest(errors: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Each row's sensor with the largest error; any where there are none."""
-    found: NDArray[np.intp] = np.argmax(errors, axis=1)
-    return found
-
-
 @lru_cache(maxsize=8)
-def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
-    """What stands between the cells, and each sensor as the top one."""
+def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], str]:
+    """What stands between the cells, each sensor as the top one, and a pattern of the whole row."""
     keys = [json.dumps(sensor) for sensor in sensors]
     parts = (",".join(f"{key}:{CELL}" for key in keys) for _ in range(3))
     groups = ",".join(f'"{name}":{{{part}}}' for name, part in zip(GROUPS, parts, strict=True))
@@ -79,4 +100,5 @@ def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
         f'{{"time":"{CELL}","machine_id":{CELL},"verdict":{CELL}{CELL},'
         f'"score":{CELL},"severity":{CELL}{CELL},{groups}}}\n'
     )
-    return tuple(row.split(CELL)), [f',"top_sensor":{key}' for key in keys]
+    tops = [f',"top_sensor":{key}' for key in keys]
+    return tuple(row.split(CELL)), tops, row.replace("%", "%%").replace(CELL, "%s")

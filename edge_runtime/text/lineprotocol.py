@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +79,9 @@ class LineProtocol:
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         for _ in range(2):
             found: list[Any] = self._pattern.findall(text) if self._pattern else []
+            if len(found) == lines == 1 and len(self._groups) > 1:
+                with suppress(ValueError, OverflowError):  # what is wrong is said below
+                    return self._one(found[0]), {}
             if len(found) == lines:
                 return self._block(found, place), {}
             self._learn(text.partition(b"\n")[0])
@@ -110,6 +114,17 @@ class LineProtocol:
             return re.escape(key) + b"=" + PLAIN
         self._groups.append(group)
         return re.escape(key) + b"=" + (b"(" + value + b")" if value == PLAIN else value)
+
+    def _one(self, cells: tuple[bytes, ...]) -> Readings:
+        """What the pattern gave of one line, without the machinery for columns."""
+        found = dict(zip(self._groups, cells, strict=True))
+        name = found[TAG].decode().strip() if TAG in found else ""
+        moment = int(found[TIME]) if TIME in found else self._now()
+        values = [[float(found.get(key, b"nan")) for key in self._sensors]]
+        with np.errstate(over="ignore"):
+            readings = np.array(values, np.float64).astype(np.float32)
+        names = (name or self._columns.default_machine,)
+        return Readings.coded(names, None, np.array([moment], np.int64), readings)
 
     def _block(self, found: list[Any], place: Place) -> Readings:
         """What the pattern gave to readings."""

@@ -1,117 +1,68 @@
-"""Lines of text out of columns: a few at once by Python's own means, thousands as one array of bytes.
+"""Many lines of text out of columns, as one array of bytes.
 
-In the array each column takes the words of four bytes that its longest cell needs, with NULs where a cell is
-shorter; dropping the NULs at the end gives the text. Both ways give the same lines.
+Each column takes the words of four bytes that its longest cell needs, with NULs where a cell is shorter;
+dropping the NULs at the end gives the text. For a row or two, Python's own string formatting is faster.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.text.decimals import decimal_words, decimals
-from edge_runtime.timeparse import format_time
+from edge_runtime.text.decimals import decimal_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Lines", "lines_for"]
+__all__ = ["choices", "join", "moments", "numbers"]
 
-# Where one way overtakes the other.
-FEW_ROWS = 20
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
 
 
-class Lines(Protocol):
-    """What makes columns and joins them."""
-
-    def numbers(self, values: NDArray[np.float32], missing: str = "") -> list[Any]:
-        """A column for each of [rows, columns] float32; `missing` where a number is not finite."""
-        ...
-
-    def choices(self, texts: Sequence[str], codes: NDArray[np.integer[Any]]) -> Any:
-        """A column of these texts by [rows] code."""
-        ...
-
-    def moments(self, times: NDArray[np.int64]) -> Any:
-        """A column of [rows] nanoseconds as `format_time` writes them."""
-        ...
-
-    def join(self, constants: Sequence[str], columns: Sequence[Any]) -> bytes:
-        """The rows: the first constant, the first column's cell, the second constant, and so on."""
-        ...
+def numbers(values: NDArray[np.float32], missing: str = "") -> list[NDArray[np.uint32]]:
+    """A column for each of [rows, columns] float32; `missing` where a number is not finite."""
+    rows, columns = values.shape
+    return list(decimal_words(values.T.ravel(), missing).reshape(columns, rows, -1))
 
 
-def lines_for(rows: int) -> Lines:
-    """The faster way for so many rows."""
-    return _FewLines() if rows <= FEW_ROWS else _ManyLines()
+def choices(texts: Sequence[str], codes: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
+    """A column of these texts by [rows] code."""
+    return _words(texts).take(codes, axis=0)
 
 
-class _FewLines:
-    """Columns are lists of strings."""
-
-    def numbers(self, values: NDArray[np.float32], missing: str = "") -> list[list[str]]:
-        width = values.shape[1]
-        cells = decimals(values.ravel(), missing)
-        return [cells[column::width] for column in range(width)]
-
-    def choices(self, texts: Sequence[str], codes: NDArray[np.integer[Any]]) -> list[str]:
-        return [texts[code] for code in codes.tolist()]
-
-    def moments(self, times: NDArray[np.int64]) -> list[str]:
-        return list(map(format_time, times.tolist()))
-
-    def join(self, constants: Sequence[str], columns: Sequence[list[str]]) -> bytes:
-        row = _row(tuple(constants))
-        return "".join([row % cells for cells in zip(*columns, strict=True)]).encode()
-
-
-@lru_cache(maxsize=8)
-def _row(constants: tuple[str, ...]) -> str:
-    return "%s".join(constant.replace("%", "%%") for constant in constants)
+def moments(times: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """A column of [rows] nanoseconds as `format_time` writes them."""
+    seconds, nanoseconds = np.divmod(times, SECOND_NS)
+    days, of_day = np.divmod(seconds, DAY_S)
+    minutes, second = np.divmod(of_day, 60)
+    clock, clock_seconds = _clock()
+    known, code = np.unique(days, return_inverse=True)
+    parts = [
+        _words([f"{day}T" for day in known.astype("datetime64[D]").astype(str).tolist()])[code],
+        clock[minutes],
+        clock_seconds[second],
+    ]
+    if nanoseconds.any():
+        written = np.unique(nanoseconds, return_inverse=True)
+        fractions = [f".{n:09d}".rstrip("0") if n else "" for n in written[0].tolist()]
+        parts.append(_words(fractions)[written[1]])
+    return np.concatenate([*parts, np.full((len(times), 1), _words(["Z"])[0, 0])], axis=1)
 
 
-class _ManyLines:
-    """Columns are [rows, words] arrays."""
-
-    def numbers(self, values: NDArray[np.float32], missing: str = "") -> list[NDArray[np.uint32]]:
-        rows, columns = values.shape
-        return list(decimal_words(values.T.ravel(), missing).reshape(columns, rows, -1))
-
-    def choices(self, texts: Sequence[str], codes: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
-        return _words(texts).take(codes, axis=0)
-
-    def moments(self, times: NDArray[np.int64]) -> NDArray[np.uint32]:
-        seconds, nanoseconds = np.divmod(times, SECOND_NS)
-        days, of_day = np.divmod(seconds, DAY_S)
-        minutes, second = np.divmod(of_day, 60)
-        clock, clock_seconds = _clock()
-        known, code = np.unique(days, return_inverse=True)
-        parts = [
-            _words([f"{day}T" for day in known.astype("datetime64[D]").astype(str).tolist()])[code],
-            clock[minutes],
-            clock_seconds[second],
-        ]
-        if nanoseconds.any():
-            written = np.unique(nanoseconds, return_inverse=True)
-            fractions = [f".{n:09d}".rstrip("0") if n else "" for n in written[0].tolist()]
-            parts.append(_words(fractions)[written[1]])
-        return np.concatenate([*parts, np.full((len(times), 1), _words(["Z"])[0, 0])], axis=1)
-
-    def join(self, constants: Sequence[str], columns: Sequence[NDArray[np.uint32]]) -> bytes:
-        pieces = [_words([constant]) for constant in constants]
-        first = [*pieces[:1], *(part for pair in zip(columns, pieces[1:], strict=True) for part in pair)]
-        ends = np.cumsum([part.shape[1] for part in first])
-        rows = len(columns[0])
-        whole = np.empty((rows, int(ends[-1])), np.uint32)
-        for part, end in zip(first, ends.tolist(), strict=True):
-            whole[:, end - part.shape[1] : end] = part
-        return whole.tobytes().translate(None, b"\0")
+def join(constants: Sequence[str], columns: Sequence[NDArray[np.uint32]]) -> bytes:
+    """The rows: the first constant, the first column's cell, the second constant, and so on."""
+    pieces = [_words([constant]) for constant in constants]
+    parts = [*pieces[:1], *(part for pair in zip(columns, pieces[1:], strict=True) for part in pair)]
+    ends = np.cumsum([part.shape[1] for part in parts])
+    whole = np.empty((len(columns[0]), int(ends[-1])), np.uint32)
+    for part, end in zip(parts, ends.tolist(), strict=True):
+        whole[:, end - part.shape[1] : end] = part
+    return whole.tobytes().translate(None, b"\0")
 
 
 def _words(texts: Sequence[str]) -> NDArray[np.uint32]:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.records import Readings, Reason, Results, Scores, Verdict
+from edge_runtime.sinks import rows as rows_module
 from edge_runtime.sinks.rows import json_lines
-from edge_runtime.text import lines as lines_module
 from edge_runtime.text.decimals import decimal_words, decimals
 from edge_runtime.timeparse import format_time
 
@@ -66,7 +66,7 @@ def test_json_lines_are_the_same_a_few_or_many_at_a_time(monkeypatch: pytest.Mon
     block = results(1500)
     written = {}
     for few in (0, 10_000):
-        monkeypatch.setattr(lines_module, "FEW_ROWS", few)
+        monkeypatch.setattr(rows_module, "FEW_ROWS", few)
         written[few] = json_lines(block, SENSORS)
     assert written[0] == written[10_000]
     rows = [json.loads(line) for line in written[0].splitlines()]
@@ -83,9 +83,3 @@ def test_json_lines_are_the_same_a_few_or_many_at_a_time(monkeypatch: pytest.Mon
     found = np.array([[row["expected"][name] for name in SENSORS] for row in rows], np.float64)
     wanted = np.where(np.isfinite(block.scores.expected), block.scores.expected, np.nan)
     np.testing.assert_array_equal(found.astype(np.float32), wanted)
-
-
-def test_the_faster_way_is_taken_for_each_number_of_rows() -> None:
-    few, many = lines_module.lines_for(1), lines_module.lines_for(1000)
-    assert type(few) is not type(many)
-    assert few.join(["<", ">"], [["a", "b"]]) == b"<a><b>"
