@@ -31,7 +31,9 @@ class Accounts:
         added["normal"], added["anomaly"] = by_verdict[Verdict.NORMAL], by_verdict[Verdict.ANOMALY]
         if by_verdict[Verdict.UNKNOWN]:
             by_reason = np.bincount(results.reasons[results.verdicts == Verdict.UNKNOWN]).tolist()
-            added |= {f"unknown.{Reason(code).label}": number for code, number in enumerate(by_reason)}
+            added |= {
+                f"unknown.{Reason(code).label}": number for code, number in enumerate(by_reason) if number
+            }
         for name, number in added.items():
             self.counters[name] += number
         return {name: number for name, number in added.items() if number}

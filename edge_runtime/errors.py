@@ -92,6 +92,12 @@ class MissingExtraError(UsageError):
         self.extra = extra
 
 
+class InterruptedRunError(EdgeDetectError):
+    """A signal ended a run that can be gone on with."""
+
+    exit_code = 130
+
+
 class InputError(EdgeDetectError):
     """The data that was handed in cannot be used."""
 

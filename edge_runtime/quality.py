@@ -83,8 +83,12 @@ class QualityCheck:
                 late[rows.start] = moment <= before
                 newest[machine] = max(before, moment)
                 continue
+            of_machine = times[rows]
+            if of_machine[0] > before and (of_machine[1:] > of_machine[:-1]).all():
+                newest[machine] = int(of_machine[-1])
+                continue
             # The newest time before each row, its machine's last one included.
-            until = np.maximum.accumulate(np.concatenate([[before], times[rows]]))
-            late[rows] = times[rows] <= until[:-1]
+            until = np.maximum.accumulate(np.concatenate([[before], of_machine]))
+            late[rows] = of_machine <= until[:-1]
             newest[machine] = int(until[-1])
         return groups.scatter(late)

@@ -170,8 +170,10 @@ class Readings:
             return Groups(self._names[:1], None, (0, rows))
         names, codes = self.dictionary
         steps = np.flatnonzero(codes[1:] != codes[:-1])
-        if not len(steps):
-            return Groups((names[int(codes[0])],), None, (0, rows))
+        if len(steps) < len(names):
+            first = [int(codes[0]), *codes[steps + 1].tolist()]
+            if len(set(first)) == len(first):  # machine by machine already
+                return Groups(tuple(names[code] for code in first), None, (0, *(steps + 1).tolist(), rows))
         order = np.argsort(codes, kind="stable")
         ordered = codes[order]
         starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
@@ -187,7 +189,7 @@ class Groups:
     Attributes:
         names: The machines.
         order: [rows] the rows' numbers, machine by machine, each machine's in their own order; None when
-            they are all of one.
+            they lie so already.
         bounds: Where in that order each machine's rows begin, and the end of the last one's.
     """
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.workloads import ROOT, bundle_path, load
+from benchmarks.workloads import BUILD, ROOT, bundle_path, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,12 @@ BARE = Path(__file__).with_name("bare.py")
 
 
 def environment() -> dict[str, str]:
-    """Of a child: this tree's packages, whatever is installed, and no colours."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    """Of a child: this tree's packages, whatever is installed, and no colours.
+
+    Their bytecode is kept below build/, as an installed package's is kept: else each start would compile it.
+    """
+    found = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**found, "PYTHONPATH": str(ROOT), "NO_COLOR": "1", "PYTHONPYCACHEPREFIX": str(BUILD / "pyc")}
 
 
 def edge_detect(*words: object) -> list[str]:

@@ -70,10 +70,10 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     # One code more than there are: for nothing at all.
     reasons = np.where(verdicts == UNKNOWN, results.reasons, len(REASONS))
     top = np.where(verdicts == ANOMALY, np.argmax(scores.errors, axis=1), len(sensors))
-    numbers = np.concatenate(
-        [scores.score[:, None], results.severity[:, None], readings.values, scores.expected, scores.errors], 1
+    rates = scores.score[:, None], results.severity[:, None]
+    score, severity, *by_sensor = lines.columns(
+        [*rates, readings.values, scores.expected, scores.errors], NULL
     )
-    score, severity, *by_sensor = lines.numbers(numbers, NULL)
     constants, tops, _ = _layout(sensors)
     return lines.join(
         constants,

@@ -18,16 +18,25 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["choices", "join", "moments", "numbers"]
+__all__ = ["cells", "choices", "columns", "join", "moments"]
 
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400
 
 
-def numbers(values: NDArray[np.float32], missing: str = "") -> list[NDArray[np.uint32]]:
-    """A column for each of [rows, columns] float32; `missing` where a number is not finite."""
-    rows, columns = values.shape
-    return list(decimal_words(values.T.ravel(), missing).reshape(columns, rows, -1))
+def columns(parts: Sequence[NDArray[np.float32]], missing: str = "") -> list[NDArray[np.uint32]]:
+    """A column for each of the parts' columns, [rows, columns] float32; `missing` where one is not finite."""
+    values = np.concatenate(parts, axis=1)
+    rows, width = values.shape
+    return list(decimal_words(values.T.ravel(), missing).reshape(width, rows, -1))
+
+
+def cells(texts: Sequence[bytes]) -> NDArray[np.uint32]:
+    """A column of texts, one a row."""
+    size = -(-max(map(len, texts)) // 4) * 4 or 4
+    return np.frombuffer(b"".join([text.ljust(size, b"\0") for text in texts]), np.uint32).reshape(
+        len(texts), -1
+    )
 
 
 def choices(texts: Sequence[str], codes: NDArray[np.integer[Any]]) -> NDArray[np.uint32]:
@@ -54,12 +63,12 @@ def moments(times: NDArray[np.int64]) -> NDArray[np.uint32]:
     return np.concatenate([*parts, np.full((len(times), 1), _words(["Z"])[0, 0])], axis=1)
 
 
-def join(constants: Sequence[str], columns: Sequence[NDArray[np.uint32]]) -> bytes:
+def join(constants: Sequence[str], made: Sequence[NDArray[np.uint32]]) -> bytes:
     """The rows: the first constant, the first column's cell, the second constant, and so on."""
     pieces = [_words([constant]) for constant in constants]
-    parts = [*pieces[:1], *(part for pair in zip(columns, pieces[1:], strict=True) for part in pair)]
+    parts = [*pieces[:1], *(part for pair in zip(made, pieces[1:], strict=True) for part in pair)]
     ends = np.cumsum([part.shape[1] for part in parts])
-    whole = np.empty((len(columns[0]), int(ends[-1])), np.uint32)
+    whole = np.empty((len(made[0]), int(ends[-1])), np.uint32)
     for part, end in zip(parts, ends.tolist(), strict=True):
         whole[:, end - part.shape[1] : end] = part
     return whole.tobytes().translate(None, b"\0")
@@ -67,11 +76,7 @@ def join(constants: Sequence[str], columns: Sequence[NDArray[np.uint32]]) -> byt
 
 def _words(texts: Sequence[str]) -> NDArray[np.uint32]:
     """[texts, words] of the longest one's size. A NUL, which no text should hold, is left out."""
-    cells = [text.encode() for text in texts]
-    size = -(-max(map(len, cells)) // 4) * 4 or 4
-    return np.frombuffer(b"".join(cell.ljust(size, b"\0") for cell in cells), np.uint32).reshape(
-        len(cells), -1
-    )
+    return cells([text.encode() for text in texts])
 
 
 @cache

@@ -1,0 +1,280 @@
+"""Parquet and Arrow in and out; only here is pyarrow imported, which is an extra."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import InputError, MissingExtraError, SensorMismatchError, UsageError
+from edge_runtime.records import Readings, Reason, Results, Verdict
+from edge_runtime.scorefile.blocks import Block
+from edge_runtime.text.cells import Place
+from edge_runtime.text.cells import times as parse_times
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.csvrows import Columns
+
+__all__ = ["ArrowReader", "ArrowWriter"]
+
+# So large that each of a dozen machines has thousands of rows in a block: the model is called for each.
+BLOCK_ROWS = 1 << 18
+NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
+
+
+def _pyarrow(threads: int) -> Any:
+    try:
+        import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.parquet  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("pyarrow", "parquet") from None
+    pa.set_cpu_count(threads)
+    pa.set_io_thread_count(1)
+    return pa
+
+
+class ArrowReader:
+    """Reads a Parquet file, an Arrow IPC file or an Arrow stream.
+
+    Args:
+        path: The file.
+        kind: "parquet" or "arrow".
+        columns: Which columns to read.
+        threads: How many threads may decode.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        UsageError, InputError, SensorMismatchError: The file cannot be used.
+    """
+
+    def __init__(self, path: Path, kind: str, columns: Columns, threads: int) -> None:
+        self._pa = _pyarrow(threads)
+        self._where = str(path)
+        self._columns = columns
+        self._parquet: Any = None
+        self._batches: Any = None
+        try:
+            if kind == "parquet":
+                names = self._pa.parquet.read_schema(path).names
+                texts = [columns.machine] if columns.machine in names else []
+                self._parquet = self._pa.parquet.ParquetFile(
+                    path, read_dictionary=texts, memory_map=False, pre_buffer=False
+                )
+                schema = self._parquet.schema_arrow
+                self.rows: int | None = self._parquet.metadata.num_rows
+            else:
+                source = self._pa.memory_map(str(path))
+                try:
+                    file = self._pa.ipc.open_file(source)
+                    self._batches = (file.get_batch(i) for i in range(file.num_record_batches))
+                except self._pa.ArrowInvalid:
+                    file = self._batches = self._pa.ipc.open_stream(source)
+                schema, self.rows = file.schema, None
+        except FileNotFoundError:
+            raise UsageError("cannot read it (No such file or directory)", where=self._where) from None
+        except (OSError, self._pa.ArrowException) as error:
+            raise self._broken(error) from None
+        self._machine = columns.machine if columns.machine in schema.names else None
+        self._check(schema)
+
+    def _broken(self, error: Exception) -> InputError:
+        reason = str(error).partition("\n")[0][:200]
+        return InputError(f"not a whole Parquet or Arrow file ({reason})", where=self._where)
+
+    def _check(self, schema: Any) -> None:
+        types, columns = self._pa.types, self._columns
+        found = f"its columns are: {', '.join(schema.names)}"
+        if columns.time not in schema.names:
+            mend = f"{found}; see --time-column"
+            raise InputError(f"no column '{columns.time}' for the time", where=self._where, mend=mend)
+        for sensor in columns.sensors:
+            if schema.names.count(sensor) != 1:
+                what = "two columns" if sensor in schema.names else "no column"
+                raise SensorMismatchError(
+                    f"{what} '{sensor}', a sensor of the bundle", where=self._where, mend=found
+                )
+            kind = schema.field(sensor).type
+            if not (types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind)):
+                raise InputError(f"column '{sensor}' is {kind}, not a number", where=self._where)
+
+    def blocks(self, skip: int) -> Iterator[Block]:
+        """The rows after the first `skip`.
+
+        Raises:
+            InputError: The file is cut off or damaged, or a time cannot be read.
+        """
+        columns = self._columns
+        wanted = [columns.time, *([self._machine] if self._machine else []), *columns.sensors]
+        batches = self._batches
+        if self._parquet is not None:
+            batches = self._parquet.iter_batches(
+                BLOCK_ROWS, columns=list(dict.fromkeys(wanted)), use_threads=False
+            )
+        done = 0
+        try:
+            for batch in batches:
+                for start in range(0, batch.num_rows, BLOCK_ROWS):
+                    part = batch.slice(start, BLOCK_ROWS)
+                    if done + part.num_rows > skip:
+                        part = part.slice(max(0, skip - done))
+                        yield self._block(part, max(done, skip))
+                    done += min(BLOCK_ROWS, batch.num_rows - start)
+        except (OSError, self._pa.ArrowException) as error:
+            raise self._broken(error) from None
+
+    def _block(self, batch: Any, first_row: int) -> Block:
+        columns = self._columns
+        values = np.empty((batch.num_rows, len(columns.sensors)), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for place, sensor in enumerate(columns.sensors):
+                column = batch.column(sensor)
+                if self._pa.types.is_decimal(column.type):
+                    column = column.cast(self._pa.float64())
+                values[:, place] = column.to_numpy(zero_copy_only=False)
+        times = batch.column(columns.time)
+        names: tuple[str, ...] = (columns.default_machine,)
+        codes = None
+        if self._machine:
+            names, codes = self._machines(batch.column(self._machine))
+        readings = Readings.coded(names, codes, self._nanoseconds(times, first_row), values)
+        return Block(readings, times)
+
+    def _machines(self, column: Any) -> tuple[tuple[str, ...], NDArray[Any]]:
+        if not self._pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        default = self._columns.default_machine
+        places: dict[str, int] = {}
+        written = [*column.dictionary.to_pylist(), None]
+        to_place = np.array(
+            [
+                places.setdefault(str(name if name is not None else "").strip() or default, len(places))
+                for name in written
+            ]
+        )
+        # A null is the last of what is written.
+        codes = column.indices.fill_null(len(written) - 1).to_numpy(zero_copy_only=False)
+        return tuple(places), to_place.take(codes)
+
+    def _nanoseconds(self, column: Any, first_row: int) -> NDArray[np.int64]:
+        types, kind = self._pa.types, column.type
+        place = Place(self._where, first_row + 1)
+        if column.null_count:
+            row = column.is_null().to_numpy(zero_copy_only=False).argmax()
+            raise InputError("there is no time", where=place.row(int(row)))
+        if types.is_timestamp(kind):
+            whole: NDArray[np.int64] = column.cast(self._pa.int64()).to_numpy(zero_copy_only=False)
+            return whole if kind.unit == "ns" else whole * NS[kind.unit]
+        if types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind):
+            return parse_times([str(cell).encode() for cell in column.to_pylist()], place)
+        raise InputError(f"column '{self._columns.time}' is {kind}, not a time", where=self._where)
+
+
+class ArrowWriter:
+    """Writes the columns of `CsvWriter` with types of their own.
+
+    Args:
+        kind: "parquet" or "arrow".
+        columns: The names.
+        with_expected: Whether to write what the model expected, too.
+        threads: How many threads may encode.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+    """
+
+    def __init__(self, kind: str, columns: Columns, *, with_expected: bool, threads: int) -> None:
+        self._pa = _pyarrow(threads)
+        self._kind = kind
+        self._columns = columns
+        self._with_expected = with_expected
+        self._path: Path | None = None
+        self._writer: Any = None
+        self._verdicts = self._pa.array([verdict.label for verdict in Verdict])
+        self._reasons = self._pa.array([reason.label for reason in Reason if reason])
+
+    def open(self, path: Path, *, first: bool) -> None:  # noqa: ARG002 - each part is a whole file
+        """Begins a part; its schema is the first block's."""
+        self._path, self._writer = path, None
+
+    def write(self, block: Block, results: Results) -> None:
+        """Appends rows."""
+        table = self._table(block, results)
+        if self._writer is None:
+            self._writer = self._open(self._path, table.schema)
+        self._writer.write(table)
+
+    def _open(self, path: Any, schema: Any) -> Any:
+        if self._kind == "arrow":
+            return self._pa.ipc.new_file(str(path), schema)
+        texts = [self._columns.machine, "verdict", "reason"]
+        # Scores hardly shrink: LZ4 costs next to nothing, and takes what there is to take.
+        return self._pa.parquet.ParquetWriter(
+            path, schema, compression="lz4", use_dictionary=texts, write_statistics=[self._columns.time]
+        )
+
+    def _table(self, block: Block, results: Results) -> Any:
+        pa, columns, scores = self._pa, self._columns, results.scores
+        names, codes = results.readings.dictionary
+        times = block.times
+        if isinstance(times, tuple):
+            times = pa.array(results.readings.times, pa.timestamp("ns", "UTC"))
+        reasons = results.reasons
+        machines = self._dictionary(pa.array(names, pa.string()), codes.astype(np.int32))
+        if self._kind == "arrow":  # whose files hold one dictionary for all blocks, and this one grows
+            machines = machines.dictionary_decode()
+        made = {
+            columns.time: times,
+            columns.machine: machines,
+            "score": _number(pa, scores.score),
+            "severity": _number(pa, results.severity),
+            "verdict": self._dictionary(self._verdicts, results.verdicts),
+            "reason": self._dictionary(self._reasons, reasons - np.int8(1), reasons == Reason.NONE),
+        }
+        parts = [("error", scores.errors)] + [("expected", scores.expected)] * self._with_expected
+        for kind, values in parts:
+            for place, sensor in enumerate(columns.sensors):
+                made[f"{kind}_{sensor}"] = _number(pa, np.ascontiguousarray(values[:, place]))
+        return pa.table(made)
+
+    def _dictionary(self, texts: Any, codes: NDArray[Any], nothing: NDArray[np.bool_] | None = None) -> Any:
+        return self._pa.DictionaryArray.from_arrays(self._pa.array(codes, mask=nothing), texts)
+
+    def close(self) -> None:
+        """Ends the part."""
+        if self._writer is None:
+            raise InputError("it has no rows", where=str(self._path))
+        self._writer.close()
+        with open(self._path, "rb") as file:  # type: ignore[arg-type]  # noqa: PTH123
+            os.fsync(file.fileno())
+
+    def join(self, parts: list[Path], path: Path) -> None:
+        """One file out of several, block by block."""
+        writer = None
+        for part in parts:
+            if self._kind == "parquet":
+                file = self._pa.parquet.ParquetFile(
+                    part, read_dictionary=[self._columns.machine, "verdict", "reason"]
+                )
+                batches = file.iter_batches(BLOCK_ROWS)
+                schema = file.schema_arrow
+            else:
+                file = self._pa.ipc.open_file(str(part))
+                batches = (file.get_batch(i) for i in range(file.num_record_batches))
+                schema = file.schema
+            writer = writer or self._open(path, schema)
+            for batch in batches:
+                writer.write_batch(batch) if self._kind == "parquet" else writer.write(batch)
+        if writer is not None:
+            writer.close()
+
+
+def _number(pa: Any, values: NDArray[np.float32]) -> Any:
+    """A column; null where there is no number."""
+    nothing = np.isnan(values)
+    return pa.array(values, mask=nothing) if nothing.any() else pa.array(values)

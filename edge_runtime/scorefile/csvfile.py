@@ -1,0 +1,135 @@
+"""CSV in and out."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from edge_runtime.csvrows import open_rows, read_blocks
+from edge_runtime.records import Reason, Results, Verdict
+from edge_runtime.scorefile.blocks import Block
+from edge_runtime.text import lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_runtime.csvrows import Columns
+
+__all__ = ["STANDARD", "CsvReader", "CsvWriter"]
+
+STANDARD = Path("-")
+CALL_ROWS = 512
+VERDICTS = [verdict.label for verdict in Verdict]
+REASONS = [reason.label for reason in Reason]
+SPECIAL = frozenset(',"\r\n')
+
+
+class CsvReader:
+    """Reads a CSV, plain or gzip; "-" is standard input."""
+
+    rows: int | None = None
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self._path = path
+        self._columns = columns
+
+    def blocks(self, skip: int) -> Iterator[Block]:
+        """The rows after the first `skip`, a few thousand at a time.
+
+        Raises:
+            UsageError: The file cannot be opened.
+            InputError, SensorMismatchError: It cannot be used; the line is named.
+        """
+        standard = self._path == STANDARD
+        where = "standard input" if standard else str(self._path)
+        stream = sys.stdin.buffer if standard else open_rows(self._path)
+        try:
+            for found in read_blocks(stream, self._columns, where):
+                rows = len(found.readings)
+                if skip < rows:
+                    left = slice(skip, None)
+                    yield Block(found.readings.take(left), found.times[left])
+                skip = max(0, skip - rows)
+        finally:
+            if not standard:
+                stream.close()
+
+
+class CsvWriter:
+    """Writes times, machine ids, scores, verdicts and each sensor's error.
+
+    Args:
+        columns: The names.
+        with_expected: Whether to write what the model expected, too.
+    """
+
+    def __init__(self, columns: Columns, *, with_expected: bool) -> None:
+        self._columns = columns
+        self._with_expected = with_expected
+        self._stream: IO[bytes] = sys.stdout.buffer
+        names = [f"error_{name}" for name in columns.sensors]
+        names += [f"expected_{name}" for name in columns.sensors] * with_expected
+        first = [columns.time, columns.machine, "score", "severity", "verdict", "reason"]
+        self._header = [*first, *names]
+        self._constants = ["", *[","] * (len(self._header) - 1), "\n"]
+
+    def open(self, path: Path, *, first: bool) -> None:
+        """Begins a part; "-" is standard output."""
+        self._stream = sys.stdout.buffer if path == STANDARD else path.open("wb")
+        if first:
+            self._stream.write((",".join(map(_quoted, self._header)) + "\n").encode())
+
+    def write(self, block: Block, results: Results) -> None:
+        """Appends rows."""
+        for start in range(0, len(results), CALL_ROWS):
+            part = slice(start, start + CALL_ROWS)
+            times = block.times[part] if isinstance(block.times, tuple) else None
+            self._stream.write(self._text(times, results.take(part)))
+
+    def _text(self, times: tuple[bytes, ...] | None, results: Results) -> bytes:
+        readings, scores = results.readings, results.scores
+        names, codes = readings.dictionary
+        numbers = [scores.score[:, None], results.severity[:, None], scores.errors]
+        score, severity, *rest = lines.columns(
+            [*numbers, *([scores.expected] if self._with_expected else [])]
+        )
+        return lines.join(
+            self._constants,
+            [
+                lines.moments(readings.times) if times is None else lines.cells(times),
+                lines.choices([_quoted(name) for name in names], codes),
+                score,
+                severity,
+                lines.choices(VERDICTS, results.verdicts),
+                lines.choices(REASONS, results.reasons),
+                *rest,
+            ],
+        )
+
+    def close(self) -> None:
+        """Ends the part."""
+        self._stream.flush()
+        if self._stream is not sys.stdout.buffer:
+            try:
+                os.fsync(self._stream.fileno())
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # as of a device, which has no disk
+                    raise
+            self._stream.close()
+
+    def join(self, parts: list[Path], path: Path) -> None:
+        """One file after the other: only the first has a header."""
+        with path.open("wb") as whole:
+            for part in parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, whole, 1 << 20)
+            whole.flush()
+            os.fsync(whole.fileno())
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if SPECIAL & set(cell) else cell

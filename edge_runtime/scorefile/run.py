@@ -1,0 +1,236 @@
+"""A whole file: read, scored, written, in bounded memory; the output is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.accounts import Accounts
+from edge_runtime.errors import InterruptedRunError, UsageError
+from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
+from edge_runtime.scorefile.lanes import Lanes
+from edge_runtime.scorefile.parts import Parts
+from edge_runtime.scorefile.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.csvrows import Columns
+    from edge_runtime.scorefile.blocks import Block, Reader, Writer
+
+__all__ = ["FORMATS", "Task", "score_file"]
+
+FORMATS = ("csv", "parquet", "arrow")
+SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow"}
+MAGIC = {b"PAR1": "parquet", b"ARRO": "arrow", b"\xff\xff\xff\xff": "arrow"}
+# A run that is killed loses at most so much work.
+PART_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to do.
+
+    Attributes:
+        source: A CSV, plain or gzip, a Parquet file, an Arrow file or stream; "-" for CSV on standard input.
+        output: Where to; "-" for CSV on standard output. A file appears when it is complete.
+        columns: Which columns to read.
+        kind: One of `FORMATS` for the output; None to go by its name.
+        with_expected: Whether to write what the model expected, too.
+        workers: Threads that score.
+        resume: Whether to go on with a run that was cut off.
+    """
+
+    source: Path
+    output: Path
+    columns: Columns
+    kind: str | None = None
+    with_expected: bool = False
+    workers: int = 1
+    resume: bool = False
+
+
+def score_file(task: Task, bundle: Bundle) -> Accounts:
+    """Scores a file.
+
+    Raises:
+        UsageError: A file cannot be opened or written, or there is no run to go on with.
+        InputError, SensorMismatchError: The input cannot be used; the row is named.
+        InterruptedRunError: SIGINT or SIGTERM ended it; `resume` goes on from there.
+    """
+    reader, writer = _reader(task), _writer(task)
+    lanes, accounts = Lanes(bundle, task.workers, with_expected=task.with_expected), Accounts()
+    try:
+        if STANDARD in (task.source, task.output) or _is_device(task.output):
+            if task.resume:
+                raise UsageError("standard input or output cannot be gone on with", mend="name files")
+            _stream(task, reader, writer, lanes, accounts)
+        else:
+            parts = Parts(task.output, writer, _identity(task, bundle))
+            _in_parts(reader, writer, lanes, accounts, parts, resume=task.resume)
+    except OSError as error:
+        raise UsageError(f"cannot write it ({error.strerror or error})", where=str(task.output)) from None
+    finally:
+        lanes.close()
+    return accounts
+
+
+def _stream(task: Task, reader: Reader, writer: Writer, lanes: Lanes, accounts: Accounts) -> None:
+    """From or to a pipe: nothing can be gone on with, and an interrupt ends it at once."""
+    temporary, in_place = task.output, task.output == STANDARD or _is_device(task.output)
+    if not in_place:
+        temporary = task.output.with_name(f".{task.output.name}.{os.getpid()}.part")
+    progress = Progress(reader.rows)
+    with _signals(_interrupt):
+        try:
+            writer.open(temporary, first=True)
+            for block, results in lanes.score(reader.blocks(0)):
+                writer.write(block, results)
+                accounts.add(results, {})
+                progress.add(len(results))
+            writer.close()
+            if not in_place:
+                temporary.replace(task.output)
+        finally:
+            progress.end()
+            if not in_place:
+                temporary.unlink(missing_ok=True)
+
+
+def _in_parts(
+    reader: Reader, writer: Writer, lanes: Lanes, accounts: Accounts, parts: Parts, *, resume: bool
+) -> None:
+    """From file to file."""
+    rows = 0
+    if resume:
+        state = parts.resume()
+        rows = int(state["rows"])
+        accounts.counters.update(state["counters"])
+        lanes.restore(state["lanes"])
+    elif parts.unfinished:
+        sys.stderr.write(
+            "edge-detect: an unfinished run was there: begun anew, --resume would have gone on\n"
+        )
+    progress, stop = Progress(reader.rows, rows), _Stop()
+
+    def note() -> dict[str, Any]:
+        return {"rows": rows, "counters": dict(accounts.counters), "lanes": lanes.state()}
+
+    with _signals(stop):
+        try:
+            blocks = reader.blocks(rows)
+            while True:
+                first = next(blocks, None)
+                if first is None and parts.some:
+                    parts.finish(begun=False)
+                    return
+                parts.begin()
+                some = chain([first], blocks) if first else blocks
+                for block, results in lanes.score(stop.before(some, time.monotonic() + PART_S)):
+                    writer.write(block, results)
+                    accounts.add(results, {})
+                    rows += len(results)
+                    progress.add(len(results))
+                if stop.ended:
+                    parts.finish()
+                    return
+                parts.end(note())
+                if stop.asked:
+                    break
+        except BaseException:
+            parts.discard()
+            raise
+        finally:
+            progress.end()
+    raise InterruptedRunError(
+        f"interrupted after {rows:,} rows", mend="go on with the same command and --resume"
+    )
+
+
+class _Stop:
+    """Ends a part: when it is time, when a signal came, or when the input ends."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.ended = False
+
+    def __call__(self, _number: int, _frame: Any) -> None:
+        self.asked = True
+
+    def before(self, blocks: Iterator[Block], until: float) -> Iterator[Block]:
+        """Blocks up to then."""
+        for block in blocks:
+            yield block
+            if self.asked or time.monotonic() > until:
+                return
+        self.ended = True
+
+
+def _is_device(path: Path) -> bool:
+    """Whether there is something that is no file, such as /dev/null or a pipe, and must not become one."""
+    return path.exists() and not path.is_file()
+
+
+def _reader(task: Task) -> Reader:
+    kind = "csv" if task.source == STANDARD else _sniffed(task.source)
+    if kind == "csv":
+        return CsvReader(task.source, task.columns)
+    from edge_runtime.scorefile.arrowfile import ArrowReader  # noqa: PLC0415 - an extra
+
+    return ArrowReader(task.source, kind, task.columns, task.workers)
+
+
+def _sniffed(path: Path) -> str:
+    """What a file is, by what it begins with; a CSV when it cannot be read, whose error says so."""
+    try:
+        with path.open("rb") as file:
+            return MAGIC.get(file.read(4), "csv")
+    except OSError:
+        return "csv"
+
+
+def _writer(task: Task) -> Writer:
+    kind = task.kind or SUFFIXES.get(task.output.suffix.lower(), "csv")
+    if kind == "csv":
+        return CsvWriter(task.columns, with_expected=task.with_expected)
+    if task.output == STANDARD:
+        raise UsageError(f"{kind} cannot go to standard output", mend="name a file with --output")
+    from edge_runtime.scorefile.arrowfile import ArrowWriter  # noqa: PLC0415 - an extra
+
+    return ArrowWriter(kind, task.columns, with_expected=task.with_expected, threads=task.workers)
+
+
+def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:
+    try:
+        found = task.source.stat()
+    except OSError as error:
+        raise UsageError(f"cannot read it ({error.strerror})", where=str(task.source)) from None
+    columns = task.columns
+    return {
+        "input": [str(task.source.absolute()), found.st_size, found.st_mtime_ns],
+        "bundle": bundle.digest,
+        "options": [task.kind, task.with_expected, columns.time, columns.machine],
+    }
+
+
+@contextmanager
+def _signals(handler: Any) -> Iterator[None]:
+    """SIGINT and SIGTERM go there meanwhile."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def _interrupt(_number: int, _frame: Any) -> None:
+    raise KeyboardInterrupt
