@@ -89,7 +89,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
-	  influx=; command -v influxd >/dev/null || apt-cache show influxdb >/dev/null 2>&1 || influx=influxdb; \
+	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto >/dev/null 2>&1 || influx=influxdb; \
 	  valgrind=; command -v valgrind >/dev/null || valgrind=valgrind; \
 	  if [ -n "$$venv$$influx$$valgrind" ]; then $(APT) update || true; fi; \
 	  if [ -n "$$venv$$valgrind" ]; then $(APT) install --yes --no-install-recommends $$venv $$valgrind; fi; \

@@ -48,6 +48,8 @@ def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None
         return StdinSource(columns, report=report)
     if kind == "influx":
         return _influx_source(settings, sensors)
+    if kind == "mqtt":
+        return _mqtt_source(settings, columns, report)
     from edge_runtime.sources.simulate import SimulateSource  # noqa: PLC0415
 
     simulate = settings.simulate
@@ -135,6 +137,7 @@ def _identity(settings: Settings) -> str:
     influx = settings.influx
     parts: dict[str, tuple[str | None, ...]] = {
         "influx": (influx.url, influx.database, influx.bucket, influx.measurement, *influx.machines),
+        "mqtt": (settings.mqtt.url, settings.mqtt.topic),
         "csv": (str(settings.csv.input and settings.csv.input.resolve()),),
     }
     return " ".join([settings.run.source, *(part for part in parts.get(settings.run.source, ()) if part)])
@@ -188,6 +191,25 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
         lateness=part.lateness,
         flux=flux,
     )
+
+
+def _mqtt_source(settings: Settings, columns: Columns, report: Callable[[str], None]) -> Source:
+    import hashlib  # noqa: PLC0415
+
+    from edge_runtime.mqtt.broker import Broker, Topic  # noqa: PLC0415
+    from edge_runtime.sources.mqtt import MqttSource  # noqa: PLC0415
+
+    part = settings.mqtt
+    # The same for every start, and another one for another feed or another ledger.
+    state = str(settings.run.state.absolute() if settings.run.state else state_folder())
+    own = hashlib.sha256(f"{_identity(settings)} {state}".encode()).hexdigest()[:12]
+    broker = Broker.of(
+        part.url,
+        part.client_id or f"edge-detect-{own}",
+        username=part.username,
+        password_file=part.password_file,
+    )
+    return MqttSource(broker, Topic(part.topic), columns, report=report)
 
 
 def _influx_settings(settings: Settings, *, for_sink: bool) -> InfluxSettings:

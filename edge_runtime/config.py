@@ -8,6 +8,7 @@
     [jsonl]         output
     [influx]        url, database, retention_policy, org, bucket, username, token_file, password_file,
                     timeout; measurement, machine_tag, machines, start, until, poll, lateness, flux_file
+    [mqtt]          url, topic, client_id, username, password_file
     [influx_sink]   url, database, org, bucket, measurement: where results go, if not where readings come from
     [simulate]      machines, severity, rate, seed, speed, cadence
 
@@ -32,6 +33,7 @@ __all__ = [
     "DataLayout",
     "InfluxPart",
     "InfluxSinkPart",
+    "MqttPart",
     "RunPart",
     "Settings",
     "SimulatePart",
@@ -39,7 +41,7 @@ __all__ = [
     "load_settings",
 ]
 
-SOURCES = ("simulate", "csv", "stdin", "influx")
+SOURCES = ("simulate", "csv", "stdin", "influx", "mqtt")
 SINKS = ("stdout", "jsonl", "influx")
 
 
@@ -140,6 +142,17 @@ class InfluxSinkPart:
 
 
 @dataclass(frozen=True, slots=True)
+class MqttPart:
+    """The broker to listen to; {machine} in the topic stands for the machine's id."""
+
+    url: str = "mqtt://127.0.0.1:1883"
+    topic: str = "sensors/{machine}"
+    client_id: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatePart:
     """The simulated machines: faults' severity and rate per hour, speed against real time, seconds a row."""
 
@@ -162,6 +175,7 @@ class Settings:
     jsonl: JsonlPart = field(default_factory=JsonlPart)
     influx: InfluxPart = field(default_factory=InfluxPart)
     influx_sink: InfluxSinkPart = field(default_factory=InfluxSinkPart)
+    mqtt: MqttPart = field(default_factory=MqttPart)
     simulate: SimulatePart = field(default_factory=SimulatePart)
 
 

@@ -190,7 +190,8 @@ class Pipeline:
                 pending.since = self._clock()
             pending.results.append(results)
             pending.rows += len(readings) + sum(batch.skipped.values())
-        if pending.rows >= COMMIT_ROWS or (pending.rows and self._clock() - pending.since >= COMMIT_S):
+        late = pending.rows and (batch.held or self._clock() - pending.since >= COMMIT_S)
+        if late or pending.rows >= COMMIT_ROWS:
             self._commit()
 
     def _score(self, readings: Readings) -> Results:
@@ -205,10 +206,13 @@ class Pipeline:
             self._watch(results)
 
     def _commit(self) -> None:
-        """Stores what is pending; waits while the disk does not take it, for nothing may be lost."""
+        """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, _Pending()
-        if self._ledger is None or not pending.rows:
-            return
+        if pending.rows and (self._ledger is None or self._store(pending, self._ledger)):
+            self._source.acknowledge()
+
+    def _store(self, pending: _Pending, ledger: Ledger) -> bool:
+        """Whether it was stored; only a stop ends the trying, for nothing may be lost."""
         blocks = [block for block in pending.results if len(block)]
         payloads = {}
         if blocks:
@@ -218,7 +222,7 @@ class Pipeline:
         backoff, away = Backoff(), False
         while True:
             try:
-                self._ledger.commit(
+                ledger.commit(
                     checkpoint=pending.checkpoint,
                     state=states,
                     payloads=payloads,
@@ -228,7 +232,7 @@ class Pipeline:
                 if self._stopping:
                     # Not acknowledged, so not lost: the next start reads these rows again.
                     self._report(f"ledger: {error}; {pending.rows} rows are left to the next start")
-                    return
+                    return False
                 if not away:
                     self._report(f"ledger: {error}; reading waits until it can be written")
                 away = True
@@ -238,4 +242,4 @@ class Pipeline:
                     self._report("ledger: can be written again")
                 for sender in self._senders:
                     sender.wake()
-                return
+                return True

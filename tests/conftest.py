@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from influxd import Influxd
+from mosquitto import Mosquitto
 from support.bundles import make_bundle
 
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, create_database
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from support.commands import Command
 
 UNPACKED = Path(__file__).parents[1] / "build" / "influxdb-package"
+UNPACKED_BROKER = UNPACKED.with_name("mosquitto-package")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,6 +37,13 @@ def _state_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
     """A server without logins. Where none can be had the test fails: it never skips."""
     with Influxd(tmp_path_factory.mktemp("influxd"), unpack_into=UNPACKED) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
+    """A broker without logins. Where none can be had the test fails: it never skips."""
+    with Mosquitto(tmp_path_factory.mktemp("mosquitto"), unpack_into=UNPACKED_BROKER) as server:
         yield server
 
 

@@ -21,7 +21,9 @@ def run(  # noqa: PLR0913 - one for each option
     config: Annotated[
         Path | None, typer.Option(help="A TOML file with the settings; options override it.")
     ] = None,
-    source: Annotated[str | None, typer.Option(help="simulate (the default), csv, stdin or influx.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="simulate (the default), csv, stdin, influx or mqtt.")
+    ] = None,
     sink: Annotated[
         list[str] | None, typer.Option(help="stdout (the default), jsonl or influx; repeat it for several.")
     ] = None,
@@ -40,6 +42,15 @@ def run(  # noqa: PLR0913 - one for each option
     output: Annotated[Path | None, typer.Option(help="jsonl: the file to append to.")] = None,
     time_column: Annotated[str | None, typer.Option(help="csv, stdin: the column of times.")] = None,
     machine_column: Annotated[str | None, typer.Option(help="csv, stdin: the column of machine ids.")] = None,
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt: the server, such as mqtt://127.0.0.1:1883 or mqtts://….")
+    ] = None,
+    topic: Annotated[
+        str | None, typer.Option(help="mqtt: such as plant/{machine}/readings; # and + as MQTT has them.")
+    ] = None,
+    client_id: Annotated[
+        str | None, typer.Option(help="mqtt: under which the broker keeps what comes while we are away.")
+    ] = None,
     url: Annotated[
         str | None, typer.Option(help="influx: the server, such as http://127.0.0.1:8086.")
     ] = None,
@@ -116,6 +127,7 @@ def run(  # noqa: PLR0913 - one for each option
         "csv": {"input": input_file},
         "jsonl": {"output": output},
         "influx": influx,
+        "mqtt": {"url": broker, "topic": topic, "client_id": client_id},
         "influx_sink": {
             "url": sink_url,
             "database": sink_database,
@@ -162,7 +174,7 @@ def _run(settings: Settings) -> None:
         source.check()
         for sink in (*direct, *durable):
             sink.check()
-        needs_ledger = bool(durable) or settings.run.source == "influx"
+        needs_ledger = bool(durable) or settings.run.source in ("influx", "mqtt")
         ledger = stack.enter_context(_closing(make_ledger(settings))) if needs_ledger else None
         senders = []
         if ledger:

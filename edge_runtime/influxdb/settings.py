@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge_runtime.errors import UsageError
+from edge_runtime.secrets import read_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["PASSWORD_VARIABLE", "TOKEN_VARIABLE", "USERNAME_VARIABLE", "InfluxSettings", "influx_settings"]
 
@@ -106,32 +109,7 @@ def influx_settings(  # noqa: PLR0913 - one for each option
         org=org,
         bucket=bucket,
         username=username or os.environ.get(USERNAME_VARIABLE) or None,
-        password=_secret(password_file, PASSWORD_VARIABLE),
-        token=_secret(token_file, TOKEN_VARIABLE),
+        password=read_secret(password_file, PASSWORD_VARIABLE),
+        token=read_secret(token_file, TOKEN_VARIABLE),
         timeout=timeout,
     )
-
-
-def _secret(file: Path | None, variable: str) -> str | None:
-    if file is None:
-        return os.environ.get(variable) or None
-    try:
-        with Path(file).open(encoding="utf-8") as stream:
-            mode = os.fstat(stream.fileno()).st_mode & ~_granted(file)
-            text = stream.read().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError("others may read this secret", where=str(file), mend=f"chmod 600 {file}")
-    if not text or "\n" in text:
-        raise UsageError("the file of a secret must hold one line", where=str(file))
-    return text
-
-
-def _granted(file: Path) -> int:
-    """Permissions that do no harm: systemd grants a credential by an access list, which shows as 0440."""
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    if folder and Path(folder).resolve() in Path(file).resolve().parents:
-        return stat.S_IRGRP
-    return 0

@@ -22,11 +22,14 @@ class Batch:
         checkpoint: Where to go on after these rows, as JSON text. The ledger stores it in the same
             transaction as the rows' results; None for a source that cannot go back.
         skipped: Reason to the number of rows that were read but could not become readings.
+        held: Whether the feed may hold back more until these rows are acknowledged: to wait for more could be
+            to wait for nothing.
     """
 
     readings: Readings
     checkpoint: str | None
     skipped: dict[str, int]
+    held: bool = False
 
 
 class Source(Protocol):
@@ -46,6 +49,10 @@ class Source(Protocol):
 
     def batches(self, checkpoint: str | None) -> Iterator[Batch]:
         """Yields the feed from `checkpoint` on, oldest first for each machine."""
+        ...
+
+    def acknowledge(self) -> None:
+        """Everything that was yielded is safe: committed or, where there is no ledger, handed on."""
         ...
 
     def close(self) -> None:

@@ -48,6 +48,9 @@ class CsvSource:
         """
         open_rows(self._path).close()
 
+    def acknowledge(self) -> None:
+        """There is nobody to tell."""
+
     def close(self) -> None:
         """Ends `batches` at its next block."""
         self._closed = True

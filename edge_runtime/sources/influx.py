@@ -88,6 +88,9 @@ class InfluxSource:
         else:
             check_fields(self._client, self._query)
 
+    def acknowledge(self) -> None:
+        """There is nobody to tell."""
+
     def close(self) -> None:
         """Ends `batches` at its next row or poll."""
         self._closed = True

@@ -84,6 +84,9 @@ class SimulateSource:
     def check(self) -> None:
         """There is nothing to check."""
 
+    def acknowledge(self) -> None:
+        """There is nobody to tell."""
+
     def close(self) -> None:
         """Ends `batches` at its next tick."""
         self._closed.set()

@@ -55,6 +55,9 @@ class StdinSource:
     def check(self) -> None:
         """There is nothing to check before the first line."""
 
+    def acknowledge(self) -> None:
+        """There is nobody to tell."""
+
     def close(self) -> None:
         """Ends `batches`, also while it waits for input."""
         os.write(self._wake_write, b"x")

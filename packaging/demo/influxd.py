@@ -11,9 +11,12 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-__all__ = ["Influxd", "find_influxd"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Influxd", "die_with_parent", "find_influxd", "free_ports", "unpack"]
 
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 30.0
@@ -53,21 +56,35 @@ def find_influxd(unpack_into: Path) -> Path | None:
     if found := shutil.which("influxd"):
         return Path(found)
     program = unpack_into.resolve() / "usr/bin/influxd"
+    return program if unpack(["influxdb"], program, unpack_into) else None
+
+
+def unpack(packages: Sequence[str], program: Path, into: Path) -> bool:
+    """Unpacks Debian's packages into a folder without installing anything, which could start a service.
+
+    Args:
+        packages: Their names.
+        program: What is then there; with it, nothing is done.
+        into: The folder, one's own.
+
+    Returns:
+        Whether the program is there.
+    """
     if program.exists():
-        return program
+        return True
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        return None
-    unpack_into.parent.mkdir(parents=True, exist_ok=True)
+        return False
+    into.parent.mkdir(parents=True, exist_ok=True)
     # In a folder beside it, and renamed when all is there: one that was interrupted must not look whole.
-    with tempfile.TemporaryDirectory(dir=unpack_into.parent) as scratch:
+    with tempfile.TemporaryDirectory(dir=into.parent) as scratch:
         unpacked = Path(scratch) / "unpacked"
-        if not _quietly("apt-get", "download", "influxdb", folder=scratch):
-            return None
-        for package in Path(scratch).glob("influxdb_*.deb"):
-            if _quietly("dpkg-deb", "-x", package.name, unpacked.name, folder=scratch):
-                shutil.rmtree(unpack_into, ignore_errors=True)
-                unpacked.rename(unpack_into)
-    return program if program.exists() else None
+        if not _quietly("apt-get", "download", *packages, folder=scratch):
+            return False
+        found = list(Path(scratch).glob("*.deb"))
+        if all(_quietly("dpkg-deb", "-x", file.name, unpacked.name, folder=scratch) for file in found):
+            shutil.rmtree(into, ignore_errors=True)
+            unpacked.rename(into)
+    return program.exists()
 
 
 def _quietly(*command: str, folder: str) -> bool:
@@ -92,7 +109,7 @@ class Influxd:
         self._unpack_into = unpack_into
         self._auth = auth
         self._process: subprocess.Popen[bytes] | None = None
-        self.port, self._rpc = _free_ports(2)
+        self.port, self._rpc = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
@@ -123,7 +140,7 @@ class Influxd:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - makes one system call, takes no lock
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - makes one system call, takes no lock
             )
         until = time.monotonic() + READY_WITHIN_S
         while not self._answers():
@@ -160,7 +177,7 @@ class Influxd:
             connection.close()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody uses; all held at once, so that they differ."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     try:
@@ -170,6 +187,6 @@ def _free_ports(count: int) -> list[int]:
             s.close()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In the child: end with the parent, even when that is killed without warning. Linux alone knows how."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -40,9 +40,15 @@ class ScriptedSource:
         self.starts: list[str | None] = []
         self.closed = False
         self.skipped: dict[str, int] = {}
+        self.held = False
+        self.given = 0
+        self.acknowledged: list[int] = []
         self.when_asked: Callable[[int], None] = lambda _at: None
 
     def check(self) -> None: ...
+
+    def acknowledge(self) -> None:
+        self.acknowledged.append(self.given)
 
     def close(self) -> None:
         self.closed = True
@@ -57,7 +63,8 @@ class ScriptedSource:
             part = self.values[at : at + self.block]
             times = np.arange(at, at + len(part), dtype=np.int64) * SECOND
             at += len(part)
-            yield Batch(Readings(np.full(len(part), "press"), times, part), str(at), self.skipped)
+            self.given = at
+            yield Batch(Readings(np.full(len(part), "press"), times, part), str(at), self.skipped, self.held)
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +234,27 @@ def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(tmp_path: Path, loade
     run.ledger.close()
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_what_is_acknowledged_was_committed_and_a_feed_that_holds_back_gets_it_at_once(
+    tmp_path: Path, loaded: Bundle, *, held: bool
+) -> None:
+    source = ScriptedSource(60)
+    source.held = held
+    run = Run(tmp_path, loaded, source)
+    committed: list[str | None] = []
+    acknowledge = source.acknowledge
+
+    def look() -> None:
+        acknowledge()
+        committed.append(run.ledger.checkpoint())
+
+    source.acknowledge = look  # type: ignore[method-assign]
+    assert times(run()) == wanted(60)
+    assert committed == [str(at) for at in source.acknowledged]
+    assert source.acknowledged[-1] == 60
+    assert len(source.acknowledged) == (6 if held else 1)
+
+
 def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None:
     seen: list[int] = []
 
@@ -277,6 +305,7 @@ def test_golden_rows_that_no_longer_come_out_a_day_later_end_the_run_and_nothing
         run.pipeline.run()
     assert run.ledger.checkpoint() is None
     assert run.ledger.waiting("jsonl") == 0
+    assert source.acknowledged == []
     run.ledger.close()
     assert not run.file.exists() or run.rows() == []
 

@@ -1,0 +1,1 @@
+"""MQTT apart from its protocol, which is paho's: where to listen, and what a message says."""

@@ -1,0 +1,119 @@
+"""What messages say: JSON objects, arrays of them, or line protocol; many messages become one block."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import InputError
+from edge_runtime.records import Readings
+from edge_runtime.text.cells import Place
+from edge_runtime.text.jsonrows import JsonRows
+from edge_runtime.text.lineprotocol import LineProtocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.csvrows import Columns
+    from edge_runtime.mqtt.broker import Topic
+
+__all__ = ["MessageRows"]
+
+UNREADABLE = "unreadable message"
+
+
+class MessageRows:
+    """Reads messages of one topic.
+
+    Args:
+        topic: Where the machine's id stands, for rows that name none.
+        columns: Which keys or fields to read.
+        place: The broker, for what is said of a bad message.
+        report: Called with what was wrong with a message that is skipped.
+        now: Nanoseconds since the epoch, which a row without a time gets.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        columns: Columns,
+        place: str,
+        *,
+        report: Callable[[str], None],
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._topic = topic
+        self._columns = columns
+        self._place = place
+        self._report = report
+        self._now = now
+        self._json = JsonRows(columns, place, now)
+        # For each machine that a topic names: what a line without the machine's tag is of.
+        self._lines: dict[str, LineProtocol] = {}
+
+    def readings(self, messages: Sequence[Any]) -> tuple[Readings, Counter[str]]:
+        """Rows of messages with `topic` and `payload`, and how many of the messages had none."""
+        try:
+            blocks, skipped = self._parse(messages), Counter[str]()
+        except InputError:
+            blocks, skipped = self._one_by_one(messages)
+        return Readings.joined(blocks or [Readings.empty(len(self._columns.sensors))]), skipped
+
+    def _one_by_one(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:
+        """The good messages among bad ones, which are acknowledged too: they would come again for ever."""
+        blocks: list[Readings] = []
+        skipped: Counter[str] = Counter()
+        for message in messages:
+            try:
+                blocks += self._parse([message])
+            except InputError as error:
+                skipped[UNREADABLE] += 1
+                self._report(f"{message.topic}: {error.what}")
+        return blocks, skipped
+
+    def _parse(self, messages: Sequence[Any]) -> list[Readings]:
+        """Messages to readings, those of a kind at once.
+
+        Raises:
+            InputError: One cannot be read.
+        """
+        documents: list[Any] = []
+        lines: dict[str, list[bytes]] = {}
+        for message in messages:
+            payload, machine = message.payload.strip(), self._topic.machine(message.topic)
+            if payload[:1] in (b"{", b"["):
+                documents += self._documents(payload, machine)
+            elif payload:
+                lines.setdefault(machine, []).append(payload)
+            else:
+                raise InputError("it is empty")
+        blocks = [self._json.readings(documents, Place(self._place, 1))] if documents else []
+        return blocks + [self._of_lines(found, machine) for machine, found in lines.items()]
+
+    def _documents(self, payload: bytes, machine: str) -> list[Any]:
+        try:
+            found = json.loads(payload)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"not JSON ({error})") from None
+        documents = found if isinstance(found, list) else [found]
+        if not documents:
+            raise InputError("it is empty")
+        if machine:
+            key = self._columns.machine
+            for document in documents:
+                if isinstance(document, dict):
+                    document.setdefault(key, machine)
+        return documents
+
+    def _of_lines(self, lines: Sequence[bytes], machine: str) -> Readings:
+        reader = self._lines.get(machine)
+        if reader is None:
+            columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
+            reader = self._lines[machine] = LineProtocol(columns, self._place, self._now)
+        readings, other = reader.parse(b"\n".join(lines), 1)
+        if other:
+            raise InputError("none of the bundle's sensors is in it")
+        return readings

@@ -1,0 +1,41 @@
+"""Secrets out of private files or the environment, never from the command line or the configuration."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+
+__all__ = ["read_secret"]
+
+
+def read_secret(file: Path | None, variable: str) -> str | None:
+    """A secret out of a file that its owner alone may read or, without one, the environment; None for none.
+
+    Raises:
+        UsageError: The file cannot be read, may be read by others, or does not hold one line.
+    """
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        with Path(file).open(encoding="utf-8") as stream:
+            mode = os.fstat(stream.fileno()).st_mode & ~_granted(file)
+            text = stream.read().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError("others may read this secret", where=str(file), mend=f"chmod 600 {file}")
+    if not text or "\n" in text:
+        raise UsageError("the file of a secret must hold one line", where=str(file))
+    return text
+
+
+def _granted(file: Path) -> int:
+    """Permissions that do no harm: systemd grants a credential by an access list, which shows as 0440."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and Path(folder).resolve() in Path(file).resolve().parents:
+        return stat.S_IRGRP
+    return 0

@@ -1,0 +1,222 @@
+"""Readings from an MQTT broker: JSON objects, arrays of them, or line protocol; only here is paho imported.
+
+Delivery: at least once. The session is kept by the broker, messages have QoS 1, and a message is acknowledged
+when its rows are committed: what was not comes again. A message that comes again although its rows were
+committed, for the acknowledgement was lost, is told by its mark and its times, and left out.
+
+Everything happens in the caller's thread: while nothing is taken from the socket the broker holds back, so
+that nothing piles up here. What has come is handed on at once: a message alone, or a backlog as one block.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
+from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
+from edge_runtime.mqtt.messages import MessageRows
+from edge_runtime.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge_runtime.csvrows import Columns
+    from edge_runtime.mqtt.broker import Broker, Topic
+    from edge_runtime.records import Readings
+
+__all__ = ["MqttSource"]
+
+IDLE_S = 0.5
+CONNECT_S = 10.0
+KEEP_ALIVE_S = 30
+MOST_MESSAGES = 500
+AGAIN = "delivered before"
+
+
+class MqttSource:
+    """A source over one subscription.
+
+    Args:
+        broker: Where.
+        topic: What.
+        columns: Which keys or fields to read.
+        report: Called with what was wrong with a message that is skipped.
+        now: Nanoseconds since the epoch, which a row without a time gets.
+    """
+
+    name = "mqtt"
+
+    def __init__(
+        self,
+        broker: Broker,
+        topic: Topic,
+        columns: Columns,
+        *,
+        report: Callable[[str], None] | None = None,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._messages = MessageRows(topic, columns, broker.place, report=report or (lambda _: None), now=now)
+        self._client: Any = None
+        self._lost: str | None = None
+        self._refused: str | None = None
+        self._arrived: list[Any] = []
+        self._given: list[Any] = []
+        self._newest: dict[str, int] = {}
+        self._closed = False
+        self._wake_read, self._wake_write = os.pipe()
+
+    def check(self) -> None:
+        """Makes sure that the extra is installed.
+
+        Raises:
+            MissingExtraError: It is not.
+        """
+        _paho()
+
+    def acknowledge(self) -> None:
+        """Tells the broker that every message that was handed on is safe."""
+        given, self._given = self._given, []
+        if self._client is not None and self._lost is None:
+            for message in given:
+                self._client.ack(message.mid, message.qos)
+
+    def close(self) -> None:
+        """Ends `batches`, also while it waits for messages."""
+        self._closed = True
+        os.write(self._wake_write, b"x")
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+        """Yields rows as they come; an empty batch when none came for a while.
+
+        Raises:
+            SourceUnavailableError: The broker cannot be reached or went away; call again.
+            SourceError: It refuses the login or the subscription, or the checkpoint is another source's.
+        """
+        if checkpoint is not None:
+            self._restore(checkpoint)
+        self._connect()
+        try:
+            while not self._closed:
+                self._receive(IDLE_S)
+                messages, self._arrived = self._arrived, []
+                self._given += messages
+                if self._is_closed():
+                    return
+                readings, skipped = self._rows(messages)
+                yield Batch(readings, json.dumps(self._newest), skipped, held=bool(messages))
+        finally:
+            self._disconnect()
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _restore(self, checkpoint: str) -> None:
+        try:
+            self._newest = {str(name): int(moment) for name, moment in json.loads(checkpoint).items()}
+        except (ValueError, TypeError, AttributeError):
+            raise SourceError(
+                "the ledger's checkpoint is not one of an MQTT broker",
+                mend="use another --state file for this source",
+            ) from None
+
+    def _connect(self) -> None:
+        paho, broker = _paho(), self._broker
+        self._arrived, self._given, self._lost, self._refused = [], [], None, None
+        client = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=False, manual_ack=True
+        )
+        client.connect_timeout = CONNECT_S
+        if broker.username:
+            client.username_pw_set(broker.username, broker.password)
+        if broker.tls:
+            client.tls_set()
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        self._client = client
+        try:
+            client.connect(broker.host, broker.port, KEEP_ALIVE_S)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise SourceUnavailableError(
+                f"the broker cannot be reached ({reason.lower()})",
+                where=broker.place,
+                mend="check that it runs, and the address",
+            ) from None
+
+    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"the broker refuses the login ({str(reason).lower()})"
+        else:
+            client.subscribe(self._topic.subscription, qos=1)
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refused = f"the broker refuses the subscription to {self._topic.subscription}"
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._lost = str(reason).lower()
+
+    def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()
+
+    def _receive(self, seconds: float) -> None:
+        """Takes what has come; waits for the first message."""
+        until = time.monotonic() + seconds
+        while not self._arrived and not self._closed and self._lost is None:
+            socket = self._client.socket()
+            left = until - time.monotonic()
+            if socket is None or left <= 0:
+                break
+            waiting = [socket] if self._client.want_write() else []
+            ready, writable, _ = select.select([socket, self._wake_read], waiting, [], left)
+            if writable:
+                self._client.loop_write()
+            before = -1
+            # One packet a call: until a call brings no more.
+            while socket in ready and before < len(self._arrived) < MOST_MESSAGES and self._lost is None:
+                before = len(self._arrived)
+                self._client.loop_read()
+        self._client.loop_misc()
+        if self._refused:
+            mend = f"set username in [mqtt], and {PASSWORD_VARIABLE}"
+            raise SourceError(self._refused, where=self._broker.place, mend=mend)
+        if self._lost is not None:
+            raise SourceUnavailableError(f"the broker went away ({self._lost})", where=self._broker.place)
+
+    def _rows(self, messages: list[Any]) -> tuple[Readings, dict[str, int]]:
+        """Rows of the messages, without those that were handed on before; and what was left out."""
+        readings, skipped = self._messages.readings(messages)
+        if any(message.dup for message in messages):
+            fresh = self._fresh(readings)
+            skipped[AGAIN] = len(readings) - int(fresh.sum())
+            readings = readings.take(fresh)
+        times = readings.groups.gather(readings.times)
+        for machine, rows in readings.groups:
+            newest = int(times[rows].max())
+            self._newest[machine] = max(newest, self._newest.get(machine, newest))
+        return readings, {reason: number for reason, number in skipped.items() if number}
+
+    def _fresh(self, readings: Readings) -> Any:
+        """Which rows are newer than what was handed on of their machine."""
+        names, codes = readings.dictionary
+        newest = np.array([self._newest.get(name, -(2**63)) for name in names], np.int64)
+        return readings.times > newest.take(codes)
+
+
+def _paho() -> Any:
+    try:
+        import paho.mqtt.client as paho  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("the source mqtt", "mqtt") from None
+    return paho
