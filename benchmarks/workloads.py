@@ -35,6 +35,7 @@ __all__ = [
     "FILE_ROWS",
     "FLEETS",
     "MANY_FILE_ROWS",
+    "MESSAGES",
     "QUICK_ROUNDS",
     "ROOT",
     "ROUNDS",
@@ -62,6 +63,8 @@ FILE_MACHINES = 8
 # A stream as fast as it goes: for us, and for a script that takes its time; of machines in turns.
 STREAM_ROWS, FEW_STREAM_ROWS = 1_000_000, 100_000
 STREAM_MACHINES = 10
+# Messages, a row each.
+MESSAGES = 20_000
 DATABASE_ROWS = 400_000
 DATABASE_MACHINES = 4
 # Machines at a row a second each.
