@@ -1,5 +1,5 @@
 """`python -m edge_runtime` is `edge-detect`."""
 
-from edge_runtime.cli import main
+from edge_runtime.cli import console
 
-main()
+console()

@@ -9,10 +9,10 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from edge_runtime.cli.guard import run_app
+from edge_runtime.cli.guard import leave, run_app
 from edge_runtime.version import __version__
 
-__all__ = ["app", "main"]
+__all__ = ["app", "console", "main"]
 
 # Each is a module of this package that holds a function, or a Typer app, of the same name.
 COMMANDS = ("run", "score", "inspect", "verify", "bench", "keys")
@@ -66,5 +66,13 @@ def _root(
 
 
 def main() -> None:
-    """The console script."""
+    """`edge-detect`, within a program: ends by SystemExit."""
     run_app(app, "edge-detect")
+
+
+def console() -> None:
+    """The console script: a process of its own, which ends at once."""
+    try:
+        main()
+    except SystemExit as end:
+        leave(end.code)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from edge_runtime.errors import EdgeDetectError
 
 if TYPE_CHECKING:
     import typer
 
-__all__ = ["imported", "run_app"]
+__all__ = ["imported", "leave", "run_app"]
 
 
 def run_app(app: typer.Typer, name: str) -> None:
@@ -34,3 +35,20 @@ def imported() -> None:
     """A long-running command has what it needs: from here on, garbage is collected, but not among that."""
     gc.freeze()
     gc.enable()
+
+
+def leave(code: str | int | None) -> NoReturn:
+    """Ends the process as `sys.exit` does, but does not take the interpreter apart, a tenth of a first score.
+
+    Nothing may be open but the standard streams. Whoever traces or profiles gets the usual end.
+    """
+    quick = isinstance(code, int) and not (sys.gettrace() or sys.getprofile())
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # which the usual end tells of
+        quick = False
+    if not quick:
+        sys.exit(code)
+    atexit._run_exitfuncs()  # noqa: SLF001 - what the usual end calls
+    os._exit(int(code or 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +45,12 @@ class _Lane:
         self._scorer.restore(state)
 
 
+def _threads(count: int) -> list[Any]:
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - takes 3 ms of a first score
+
+    return [ThreadPoolExecutor(1, f"lane {i}") for i in range(count)]
+
+
 class Lanes:
     """Scorers side by side. ONNX Runtime leaves Python's lock alone, so threads use all cores.
 
@@ -58,7 +63,7 @@ class Lanes:
     def __init__(self, bundle: Bundle, count: int, *, with_expected: bool) -> None:
         self._with_expected = with_expected
         self._lanes = [_Lane(bundle) for _ in range(count)]
-        self._pools = [ThreadPoolExecutor(1, f"lane {i}") for i in range(count)] if count > 1 else []
+        self._pools = _threads(count) if count > 1 else []
         self._lane_of: dict[str, int] = {}
         self._kept: dict[str, Any] = {}
 
@@ -121,7 +126,7 @@ class Lanes:
         self, block: Block, begun: list[tuple[NDArray[np.intp] | None, Any]]
     ) -> tuple[Block, Results]:
         """The lanes' results in the block's own order."""
-        found = [(index, part.result() if isinstance(part, Future) else part) for index, part in begun]
+        found = [(index, part.result() if self._pools else part) for index, part in begun]
         if len(found) == 1 and found[0][0] is None:
             return block, found[0][1]
         rows, sensors = block.readings.values.shape

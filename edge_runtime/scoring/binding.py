@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.records import Scores
+from edge_runtime.scoring.session import run_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,8 +38,8 @@ def _call(session: Any, binding: Any) -> Callable[[], None]:
     try:
         run, bound = session._sess.run_with_iobinding, binding._iobinding  # noqa: SLF001
     except AttributeError:  # another version's
-        return partial(session.run_with_iobinding, binding)
-    return partial(run, bound, None)
+        return partial(session.run_with_iobinding, binding, run_options())
+    return partial(run, bound, run_options())
 
 
 def _outputs(scores: Scores) -> dict[str, NDArray[np.float32]]:
@@ -84,7 +85,6 @@ class OneRow:
         else:
             self.calls = [_call(session, _bind(session, inputs, outputs))]
         found = self._scores
-        found = self._scores
         self.score = found.score.item
         self.copies = found.score.copy, found.errors.copy, found.expected.copy
         self._turn = 0
@@ -96,9 +96,9 @@ class OneRow:
 
     def run(self, readings: NDArray[np.float32], seconds: NDArray[np.float32] | None) -> float:
         """Scores [1, sensors] readings at [1] seconds of the day; the score."""
-        self.readings[:] = readings
+        self.readings[...] = readings
         if seconds is not None and self._time is not None:
-            self._time[:] = seconds
+            self._time[...] = seconds
         self.calls[self._turn]()
         return self.score()
 

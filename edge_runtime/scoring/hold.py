@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from edge_runtime.records import Groups
 
 __all__ = ["HoldCounter"]
+
+# Below it, sums of whole numbers over as many rows as there can be are exact.
+MOST_WHOLE = 2.0**20
 
 
 class HoldCounter:
@@ -30,6 +34,9 @@ class HoldCounter:
         self._counters: dict[str, float] = {}
         # If not, one row below leaves the level, whatever came before.
         self.holds = hold.cap - hold.fall > hold.level
+        self._whole = all(
+            float(number).is_integer() and number < MOST_WHOLE for number in (hold.rise, hold.fall, hold.cap)
+        )
 
     def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows are anomalous.
@@ -42,8 +49,9 @@ class HoldCounter:
             return above
         ordered = groups.gather(above)
         held = ordered.copy()
+        one = self._one_of_whole_numbers if self._whole else self._one
         for machine, rows in groups:
-            self._one(machine, ordered[rows], held[rows])
+            one(machine, ordered[rows], held[rows])
         return groups.scatter(held)
 
     def one_row(self, machine: str, above: bool) -> bool:  # noqa: FBT001
@@ -80,6 +88,25 @@ class HoldCounter:
                 if until > start:
                     held[start:until] = True
             row = stop + 1
+            is_above = not is_above
+        self._keep(machine, count)
+
+    def _one_of_whole_numbers(self, machine: str, above: NDArray[np.bool_], held: NDArray[np.bool_]) -> None:
+        """The same, each stretch at once: sums of whole numbers are exact in any order."""
+        rise, fall, cap, level = self._hold.rise, self._hold.fall, self._hold.cap, self._hold.level
+        count = self._counters.get(machine, 0.0)
+        is_above = bool(above[0])
+        lowest = math.floor(level) + 1  # that is above the level
+        row = 0
+        for stop in (*np.flatnonzero(above[1:] != above[:-1]).tolist(), len(above) - 1):
+            rows = stop + 1 - row
+            if is_above:
+                count = min(cap, count + rows * rise)
+            elif count > 0:
+                if count > level:
+                    held[row : row + min(rows, int((count - lowest) // fall))] = True
+                count = max(0.0, count - rows * fall)
+            row += rows
             is_above = not is_above
         self._keep(machine, count)
 

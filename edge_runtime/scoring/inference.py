@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.records import Scores
+from edge_runtime.scoring.session import run_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +63,6 @@ def infer(
     if time_of_day is not None:
         inputs["time_of_day"] = time_of_day
     if state is None:
-        return Scores(*session.run(OUTPUTS, inputs)), None
-    *outputs, after = session.run(OUTPUTS_AND_STATE, {**inputs, "state": state})
+        return Scores(*session.run(OUTPUTS, inputs, run_options())), None
+    *outputs, after = session.run(OUTPUTS_AND_STATE, {**inputs, "state": state}, run_options())
     return Scores(*outputs), after

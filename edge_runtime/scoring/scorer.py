@@ -149,7 +149,7 @@ class Scorer:
         def forgetting(readings: Readings, values: NDArray[np.float32]) -> Results | None:
             if not isfinite(sum(values.tolist()[0])):
                 return None
-            row[:] = values
+            row[...] = values
             call()
             score = score_of()
             relative = score / limit

@@ -26,6 +26,8 @@ WORDS = 7
 SMALLEST, LARGEST = 1e-4, 1e6
 MOST_DECIMALS = 12
 FIRST_DIGITS = 6
+# Up to so many numbers, one by one is faster.
+FEW = 96
 TENS = 10.0 ** np.arange(-4, 7)
 POWERS = 10.0 ** np.arange(MOST_DECIMALS + 1)
 GROUP = 10_000
@@ -51,16 +53,19 @@ class _Tables(NamedTuple):
 
 @cache
 def _tables() -> _Tables:
-    """Made when first used, for it takes 10 ms."""
-    digits = [b"%04d" % number for number in range(GROUP)]
-    in_front = [digit.lstrip(b"0") for digit in digits]
-    at_end = [digit.rstrip(b"0") for digit in digits]
-    full, leading = _words(digits), _words([digit.rjust(4, b"\0") for digit in in_front])
-    trailing = _words(at_end)
+    """Made when first used."""
+    digits = np.arange(GROUP)[:, None] // [1000, 100, 10, 1] % 10
+    since, until = (np.maximum.accumulate(part != 0, axis=1) for part in (digits, digits[:, ::-1]))
+    last, first = np.array([False, False, False, True]), np.array([True, False, False, False])
+
+    def words(shown: NDArray[np.bool_]) -> NDArray[np.uint32]:
+        return np.where(shown, digits + ord("0"), 0).astype(np.uint8).view(np.uint32)[:, 0]
+
+    full, trailing = words(digits >= 0), words(until[:, ::-1])
     return _Tables(
-        leading,
-        np.concatenate([full, _words([(digit or b"0").rjust(4, b"\0") for digit in in_front])]),
-        np.concatenate([full, _words([digit or b"0" for digit in at_end])]),
+        words(since),
+        np.concatenate([full, words(since | last)]),
+        np.concatenate([full, words(until[:, ::-1] | first)]),
         np.concatenate([full, trailing]),
         trailing,
     )
@@ -90,6 +95,8 @@ def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np
         numbers: [n] float32.
         missing: What is written where a number is not finite, at most 28 letters.
     """
+    if len(numbers) <= FEW:
+        return _one_by_one(numbers, missing)
     tables = _tables()
     words = np.empty((len(numbers), WORDS), np.uint32)
     size = np.abs(numbers)
@@ -114,9 +121,13 @@ def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np
     words[:, 5] = tables.middle[(second + GROUP * (third == 0)).astype(np.intp)]
     words[:, 6] = tables.trailing[third.astype(np.intp)]
     if any_odd:
-        texts = [text.encode().ljust(4 * WORDS, b"\0") for text in decimals(numbers[odd], missing)]
-        words[odd] = np.frombuffer(b"".join(texts), np.uint32).reshape(-1, WORDS)
+        words[odd] = _one_by_one(numbers[odd], missing)
     return words
+
+
+def _one_by_one(numbers: NDArray[np.float32], missing: str) -> NDArray[np.uint32]:
+    texts = [text.encode().ljust(4 * WORDS, b"\0") for text in decimals(numbers, missing)]
+    return np.frombuffer(b"".join(texts), np.uint32).reshape(-1, WORDS)
 
 
 def _digits(

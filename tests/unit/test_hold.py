@@ -17,6 +17,8 @@ HOLDS = [
     Hold(rise=0.5, fall=2, cap=1, level=0.75),
     Hold(rise=3, fall=1, cap=2, level=0),
     Hold(rise=1, fall=1, cap=10, level=5.5),
+    Hold(rise=2.0, fall=3.0, cap=17.0, level=4.0),
+    Hold(rise=4.0, fall=1.0, cap=9.0, level=0.0),
 ]
 
 
