@@ -73,7 +73,7 @@ $(READY): pyproject.toml constraints.txt | system
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) pip
 	$(PIP) torch
-	$(PIP) --group dev --editable '.[workstation]'
+	$(PIP) --group dev --editable '.[workstation,mqtt]'
 	touch $@
 
 # One by one, so that what does not install on this Python leaves the others; the benchmark says what is missing.
