@@ -195,14 +195,15 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
 
 def _mqtt_source(settings: Settings, columns: Columns, report: Callable[[str], None]) -> Source:
     import hashlib  # noqa: PLC0415
+    import socket  # noqa: PLC0415
 
     from edge_runtime.mqtt.broker import Broker, Topic  # noqa: PLC0415
     from edge_runtime.sources.mqtt import MqttSource  # noqa: PLC0415
 
     part = settings.mqtt
-    # The same for every start, and another one for another feed or another ledger.
+    # The same for every start, and another one on another gateway, for another feed or another ledger.
     state = str(settings.run.state.absolute() if settings.run.state else state_folder())
-    own = hashlib.sha256(f"{_identity(settings)} {state}".encode()).hexdigest()[:12]
+    own = hashlib.sha256(f"{socket.gethostname()} {_identity(settings)} {state}".encode()).hexdigest()[:12]
     broker = Broker.of(
         part.url,
         part.client_id or f"edge-detect-{own}",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_runtime.cli.guard import imported
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def _measure(bundle: Path | None, plan: Plan) -> dict[str, Any]:
     from edge_runtime.bench.document import as_json  # noqa: PLC0415
     from edge_runtime.bench.measure import measure  # noqa: PLC0415
 
+    imported()  # so that garbage is collected as it is in `run`
     try:
         return as_json(measure(bundle, plan, on_step=_progress()))
     finally:

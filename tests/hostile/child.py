@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from support.commands import unmeasured
+
 __all__ = ["REPOSITORY", "child_environment", "module"]
 
 REPOSITORY = Path(__file__).parents[2]
@@ -18,5 +20,4 @@ def module(name: str) -> list[str]:
 
 def child_environment() -> dict[str, str]:
     """Where it finds the modules; and no measuring of coverage, which would be most of its time."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}
+    return {**unmeasured(), "PYTHONPATH": os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "tests")])}

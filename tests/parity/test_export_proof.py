@@ -133,7 +133,7 @@ def test_a_nan_from_the_runtime_is_a_difference(tmp_path: Path) -> None:
     _, detector = load(make_checkpoint(tmp_path / "checkpoint"))
 
     class Broken:
-        def run(self, names: list[str], feed: dict[str, Any]) -> list[Any]:
+        def run(self, names: list[str], feed: dict[str, Any], _options: Any) -> list[Any]:
             rows = feed["readings"]
             return [np.full(len(rows), np.nan, np.float32), rows, rows][: len(names)]
 

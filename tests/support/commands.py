@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["Command", "assert_one_clear_line"]
+__all__ = ["Command", "assert_one_clear_line", "unmeasured"]
 
 
 class Command(Protocol):
@@ -18,6 +19,11 @@ class Command(Protocol):
     ) -> subprocess.CompletedProcess[bytes]:
         """The program's name, its arguments, its standard input; bytes come back."""
         ...
+
+
+def unmeasured() -> dict[str, str]:
+    """An environment for a child whose modules, time or files count: coverage adds its own to each."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
 def assert_one_clear_line(done: subprocess.CompletedProcess[bytes], code: int, *words: str) -> None:
