@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Accounts"]
 
+UNKNOWN = int(Verdict.UNKNOWN)
+LABELS = {int(verdict): verdict.label for verdict in (Verdict.NORMAL, Verdict.ANOMALY)}
+
 
 class Accounts:
     """Counts rows by what became of them."""
@@ -25,18 +28,11 @@ class Accounts:
 
     def add(self, results: Results, skipped: Mapping[str, int]) -> dict[str, int]:
         """Counts a block; returns what was added, by name."""
-        added = {f"skipped.{reason}": number for reason, number in skipped.items()}
-        added["read"] = len(results) + sum(skipped.values())
-        by_verdict = np.bincount(results.verdicts, minlength=len(Verdict)).tolist()
-        added["normal"], added["anomaly"] = by_verdict[Verdict.NORMAL], by_verdict[Verdict.ANOMALY]
-        if by_verdict[Verdict.UNKNOWN]:
-            by_reason = np.bincount(results.reasons[results.verdicts == Verdict.UNKNOWN]).tolist()
-            added |= {
-                f"unknown.{Reason(code).label}": number for code, number in enumerate(by_reason) if number
-            }
+        rows = len(results)
+        added = _row(results) if rows == 1 and not skipped else _block(results, rows, skipped)
         for name, number in added.items():
             self.counters[name] += number
-        return {name: number for name, number in added.items() if number}
+        return added
 
     @property
     def balanced(self) -> bool:
@@ -57,3 +53,22 @@ class Accounts:
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")
         return lines
+
+
+def _row(results: Results) -> dict[str, int]:
+    """A row alone, without the machinery for columns."""
+    verdict = results.verdicts.item()
+    if verdict == UNKNOWN:
+        return {"read": 1, f"unknown.{Reason(results.reasons.item()).label}": 1}
+    return {"read": 1, LABELS[verdict]: 1}
+
+
+def _block(results: Results, rows: int, skipped: Mapping[str, int]) -> dict[str, int]:
+    added = {f"skipped.{reason}": number for reason, number in skipped.items()}
+    added["read"] = rows + sum(skipped.values())
+    by_verdict = np.bincount(results.verdicts, minlength=len(Verdict)).tolist()
+    added |= {label: by_verdict[code] for code, label in LABELS.items()}
+    if by_verdict[UNKNOWN]:
+        by_reason = np.bincount(results.reasons[results.verdicts == UNKNOWN]).tolist()
+        added |= {f"unknown.{Reason(code).label}": number for code, number in enumerate(by_reason)}
+    return {name: number for name, number in added.items() if number}

@@ -17,7 +17,7 @@ from edge_runtime.records import Results
 from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from edge_runtime.bundle.load import Bundle
     from edge_runtime.delivery.ledger import Ledger
@@ -43,6 +43,15 @@ class _Pending:
     checkpoint: str | None = None
     rows: int = 0
     since: float = 0.0
+
+    def add(self, results: Results, counted: Mapping[str, int], clock: Callable[[], float]) -> None:
+        """A block, and what the accounts counted of it."""
+        if not self.rows:
+            self.since = clock()
+        for name, number in counted.items():
+            self.counters[name] = self.counters.get(name, 0) + number
+        self.results.append(results)
+        self.rows += counted.get("read", 0)
 
 
 class Pipeline:
@@ -177,20 +186,21 @@ class Pipeline:
         if self._most_rows is not None and self._ledger is None:
             # Without a checkpoint to respect, exactly so many rows; with one, a block is whole or not at all.
             readings = readings.take(slice(0, self._most_rows - self.accounts.counters["read"]))
-        pending = self._pending
         if checkpoint is not None:
-            pending.checkpoint = checkpoint
-            self._checkpoint = checkpoint
+            self._checkpoint = self._pending.checkpoint = checkpoint
         if len(readings) or batch.skipped:
             results = self._score(readings)
-            for name, number in self.accounts.add(results, batch.skipped).items():
-                pending.counters[name] = pending.counters.get(name, 0) + number
+            counted = self.accounts.add(results, batch.skipped)
             self._hand_on(results)
-            if not pending.rows:
-                pending.since = self._clock()
-            pending.results.append(results)
-            pending.rows += len(readings) + sum(batch.skipped.values())
-        late = pending.rows and (batch.held or self._clock() - pending.since >= COMMIT_S)
+            if self._ledger is None:
+                self._source.acknowledge()
+            else:
+                self._pending.add(results, counted, self._clock)
+        self._commit_in_time(held=batch.held)
+
+    def _commit_in_time(self, *, held: bool) -> None:
+        pending = self._pending
+        late = pending.rows and (held or self._clock() - pending.since >= COMMIT_S)
         if late or pending.rows >= COMMIT_ROWS:
             self._commit()
 
@@ -208,7 +218,7 @@ class Pipeline:
     def _commit(self) -> None:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, _Pending()
-        if pending.rows and (self._ledger is None or self._store(pending, self._ledger)):
+        if pending.rows and self._ledger is not None and self._store(pending, self._ledger):
             self._source.acknowledge()
 
     def _store(self, pending: _Pending, ledger: Ledger) -> bool:

@@ -1,8 +1,8 @@
 """Rows one by one at a given rate: from standard input to a verdict, and what that costs the processor.
 
 Open loop: a row is sent when its time has come, whatever became of the one before; its clock runs from the
-moment it is written into the pipe. `edge-detect run` and the bare script live side by side and get the same
-rows, half a period apart.
+moment it is written into the pipe. `edge-detect run` and what it is compared with live side by side and get
+the same rows, one after the other within a period.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import select
 import time
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.figures import Figure, paired
-from benchmarks.targets.processes import Child, bare, children, edge_detect
+from benchmarks.targets.processes import Child, bare, children, edge_detect, woken
 from benchmarks.workloads import QUICK_ROUNDS, ROUNDS, line_protocol, plant
 
 if TYPE_CHECKING:
@@ -31,13 +32,17 @@ WARM_UP_ROWS = 100
 def measure(*, quick: bool) -> Iterator[Figure]:
     """p99 and p99.9 at 100 rows a second, processor time at 10 and 100."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    with children(edge_detect("run", "--source", "stdin"), bare("default")) as pair:
-        _send(pair, WARM_UP_ROWS, RATE)
+    ours, script = edge_detect("run", "--source", "stdin"), bare("default")
+    with children(ours, script) as pair:
         seconds = 2 if quick else 30
-        found = [_measured(pair, seconds * RATE, RATE) for _ in range(rounds)]
+        lines = _warmed_up(pair, rounds * seconds * RATE)
+        found = [_measured(pair, lines, seconds * RATE, RATE) for _ in range(rounds)]
         yield from _latency(found)
         yield from _cpu(found, RATE)
-        found = [_measured(pair, (1 if quick else 6) * IDLE_RATE, IDLE_RATE) for _ in range(rounds)]
+    with children(ours, script, woken()) as all_three:
+        each = (1 if quick else 6) * IDLE_RATE
+        lines = _warmed_up(all_three, rounds * each)
+        found = [_measured(all_three, lines, each, IDLE_RATE) for _ in range(rounds)]
         yield from _cpu(found, IDLE_RATE)
 
 
@@ -45,32 +50,45 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 Round = tuple[list[list[float]], list[float]]
 
 
-def _measured(pair: Sequence[Child], rows: int, rate: int) -> Round:
-    before, started = [child.cpu_ns() for child in pair], time.perf_counter_ns()
-    latencies = _send(pair, rows, rate)
+def _warmed_up(group: Sequence[Child], rows: int) -> Iterator[bytes]:
+    """Lets all of them answer some rows at the higher rate; returns the rows that follow those in time."""
+    lines = iter(line_protocol(plant(1 + WARM_UP_ROWS + rows)).splitlines(keepends=True))
+    first = next(lines)
+    for child in group:
+        child.ask(first)
+    _send(group, list(islice(lines, WARM_UP_ROWS)), RATE)
+    return lines
+
+
+def _measured(group: Sequence[Child], lines: Iterator[bytes], rows: int, rate: int) -> Round:
+    some = list(islice(lines, rows))
+    before, started = [child.cpu_ns() for child in group], time.perf_counter_ns()
+    latencies = _send(group, some, rate)
     elapsed = time.perf_counter_ns() - started
     return latencies, [
-        (child.cpu_ns() - cpu) / elapsed * 100 for child, cpu in zip(pair, before, strict=True)
+        (child.cpu_ns() - cpu) / elapsed * 100 for child, cpu in zip(group, before, strict=True)
     ]
 
 
-def _send(pair: Sequence[Child], rows: int, rate: int) -> list[list[float]]:
+def _send(group: Sequence[Child], lines: Sequence[bytes], rate: int) -> list[list[float]]:
     """Milliseconds from writing a row to its answer, for each child."""
-    lines = line_protocol(plant(rows)).splitlines(keepends=True)
-    sent: list[list[float]] = [[] for _ in pair]
-    answered: list[list[float]] = [[] for _ in pair]
-    begin, step = time.perf_counter() + 0.05, 1 / rate / len(pair)
-    place = {child.stdout: found for child, found in zip(pair, answered, strict=True)}
-    for turn in range(rows * len(pair) + rate):
+    rows = len(lines)
+    sent: list[list[float]] = [[] for _ in group]
+    answered: list[list[float]] = [[] for _ in group]
+    begin, step = time.perf_counter() + 0.05, 1 / rate / len(group)
+    place = {child.stdout: found for child, found in zip(group, answered, strict=True)}
+    for turn in range(rows * len(group) + rate):
         due = begin + turn * step
         while (rest := due - time.perf_counter()) > 0:
             for stream in select.select(list(place), [], [], rest)[0]:
-                count = os.read(stream, 1 << 16).count(b"\n")
-                place[stream] += [time.perf_counter()] * count
-        row, who = divmod(turn, len(pair))
+                data = os.read(stream, 1 << 16)
+                place[stream] += [time.perf_counter()] * data.count(b"\n")
+                if b'"unknown"' in data:
+                    raise RuntimeError("a row was not scored")
+        row, who = divmod(turn, len(group))
         if row < rows:
             sent[who].append(time.perf_counter())
-            os.write(pair[who].stdin, lines[row])
+            os.write(group[who].stdin, lines[row])
         elif all(len(found) == rows for found in answered):
             break
     for found in answered:
@@ -94,9 +112,10 @@ def _latency(found: Sequence[Round]) -> Iterator[Figure]:
 
 
 def _cpu(found: Sequence[Round], rate: int) -> Iterator[Figure]:
-    ours, theirs = ([one[1][who] for one in found] for who in range(2))
+    ours, *others = ([one[1][who] for one in found] for who in range(len(found[0][1])))
     target = f"processor time at {rate} rows/s"
-    yield paired(target, "run", "bare script", "% core", ours, theirs)
+    for name, theirs in zip(("bare script", "ONNX Runtime alone, woken"), others, strict=False):
+        yield paired(target, "run", name, "% core", ours, theirs)
     if rate == IDLE_RATE:
         middle = float(np.median(ours))
         yield Figure(target, "run", "", "% core", middle, at_most=0.5, rounds=len(found))

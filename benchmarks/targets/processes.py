@@ -16,7 +16,7 @@ from benchmarks.workloads import BUILD, ROOT, bundle_path, load
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Child", "bare", "children", "edge_detect", "environment", "memory_mb", "session"]
+__all__ = ["Child", "bare", "children", "edge_detect", "environment", "memory_mb", "session", "woken"]
 
 WITHIN_S = 60.0
 BARE = Path(__file__).with_name("bare.py")
@@ -41,6 +41,11 @@ def edge_detect(*words: object) -> list[str]:
 def bare(name: str) -> list[str]:
     """The bare script on a bundle of `workloads`."""
     return [sys.executable, str(BARE), str(bundle_path(name)), str(load(name).metadata.threshold.value)]
+
+
+def woken() -> list[str]:
+    """ONNX Runtime alone on the default bundle, a call a line."""
+    return [sys.executable, "-m", "benchmarks.targets.woken"]
 
 
 class Child:

@@ -68,7 +68,7 @@ class StdinSource:
         Raises:
             InputError, SensorMismatchError: The header cannot be used.
         """
-        rest = b""
+        rest, room = b"", memoryview(bytearray(READ_BYTES))
         while True:
             ready, _, _ = select.select([self._descriptor, self._wake_read], [], [], IDLE_S)
             if self._wake_read in ready:
@@ -76,7 +76,8 @@ class StdinSource:
             if not ready:
                 yield Batch(Readings.empty(len(self._columns.sensors)), None, {})
                 continue
-            data = os.read(self._descriptor, READ_BYTES)
+            # Into room that is there: a new quarter of a megabyte for each row would be mapped and cleared.
+            data = bytes(room[: os.readv(self._descriptor, [room])])
             text, rest = _cut(rest + data, ended=not data)
             if text:
                 yield self._batch(text)

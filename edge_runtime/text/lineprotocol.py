@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +67,7 @@ class LineProtocol:
         self._groups: list[bytes] = []
         self._sensors = [sensor.encode() for sensor in columns.sensors]
         self._tag = columns.machine.encode()
+        self._row_of_floats = Struct(f"={len(self._sensors)}f").pack
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many lines were left out, by reason.
@@ -120,9 +122,9 @@ class LineProtocol:
         found = dict(zip(self._groups, cells, strict=True))
         name = found[TAG].decode().strip() if TAG in found else ""
         moment = int(found[TIME]) if TIME in found else self._now()
-        values = [[float(found.get(key, b"nan")) for key in self._sensors]]
-        with np.errstate(over="ignore"):
-            readings = np.array(values, np.float64).astype(np.float32)
+        # As C rounds a float64 to a float32; one that is too large is an OverflowError.
+        values = self._row_of_floats(*[float(found.get(key, b"nan")) for key in self._sensors])
+        readings = np.frombuffer(values, np.float32).reshape(1, -1)
         names = (name or self._columns.default_machine,)
         return Readings.coded(names, None, np.array([moment], np.int64), readings)
 
