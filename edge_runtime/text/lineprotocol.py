@@ -39,6 +39,7 @@ NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 FIRST_LINE = re.compile(rb"(?:\\.|[^\\ {\"])+ (?:\\.|[^\\ ,=])+=", re.DOTALL)
 # What a value without escapes and quotes may be.
 PLAIN = rb'[^ ,="\\\r\n]*'
+MOMENT = np.zeros(1, np.int64)
 OTHER = "other measurement"
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
@@ -67,7 +68,8 @@ class LineProtocol:
         self._groups: list[bytes] = []
         self._sensors = [sensor.encode() for sensor in columns.sensors]
         self._tag = columns.machine.encode()
-        self._row_of_floats = Struct(f"={len(self._sensors)}f").pack
+        self._blank = np.zeros((1, len(self._sensors)), np.float32)
+        self._put_row = Struct(f"={len(self._sensors)}f").pack_into
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many lines were left out, by reason.
@@ -123,10 +125,11 @@ class LineProtocol:
         name = found[TAG].decode().strip() if TAG in found else ""
         moment = int(found[TIME]) if TIME in found else self._now()
         # As C rounds a float64 to a float32; one that is too large is an OverflowError.
-        values = self._row_of_floats(*[float(found.get(key, b"nan")) for key in self._sensors])
-        readings = np.frombuffer(values, np.float32).reshape(1, -1)
+        readings, times = self._blank.copy(), MOMENT.copy()
+        self._put_row(readings.data, 0, *[float(found.get(key, b"nan")) for key in self._sensors])
+        times[0] = moment
         names = (name or self._columns.default_machine,)
-        return Readings.coded(names, None, np.array([moment], np.int64), readings)
+        return Readings.coded(names, None, times, readings)
 
     def _block(self, found: list[Any], place: Place) -> Readings:
         """What the pattern gave to readings."""
