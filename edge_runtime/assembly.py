@@ -159,7 +159,7 @@ def _sink(name: str, settings: Settings, bundle: Bundle) -> Sink:
 
     part = settings.influx_sink
     return InfluxSink(
-        _influx_settings(settings, for_sink=True), sensors, bundle.digest, measurement=part.measurement
+        influx_settings_of(settings, for_sink=True), sensors, bundle.digest, measurement=part.measurement
     )
 
 
@@ -183,7 +183,7 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the query ({error})", where=str(part.flux_file)) from None
     return InfluxSource(
-        _influx_settings(settings, for_sink=False),
+        influx_settings_of(settings, for_sink=False),
         query,
         start_ns=parse_time(part.start, now),
         until_ns=None if part.until is None else parse_time(part.until, now),
@@ -213,7 +213,12 @@ def _mqtt_source(settings: Settings, columns: Columns, report: Callable[[str], N
     return MqttSource(broker, Topic(part.topic), columns, report=report)
 
 
-def _influx_settings(settings: Settings, *, for_sink: bool) -> InfluxSettings:
+def influx_settings_of(settings: Settings, *, for_sink: bool) -> InfluxSettings:
+    """The InfluxDB that is read from, or written to.
+
+    Raises:
+        UsageError: The settings do not fit together.
+    """
     from edge_runtime.influxdb.settings import influx_settings  # noqa: PLC0415
 
     part, sink = settings.influx, settings.influx_sink

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.bench.child import cpu_seconds, csv_lines, resident_mb, run_child
-from edge_runtime.bench.endtoend import START_WITHIN_S, descriptors
-from edge_runtime.bench.feeds import arrivals, read_pipe, send_lines
+from edge_runtime.bench.feeds import arrivals, read_pipe, send_lines, to_pipe
+from edge_runtime.bench.route import START_WITHIN_S, descriptors
 from edge_runtime.bench.rows import make_rows
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ def measure_running_cost(
         tempfile.TemporaryDirectory(prefix="edge-detect-bench-") as folder,
         run_child(["--source", "stdin", "--sink", "stdout"], path, Path(folder)) as child,
     ):
-        write, pipe = descriptors(child)
-        read = read_pipe(pipe)
-        send_lines(write, [header + lines[0], *lines[1:WARM_UP_ROWS]], WARM_UP_RATE)
+        into, pipe = descriptors(child)
+        send, read = to_pipe(into), read_pipe(pipe)
+        send_lines(send, [header + lines[0], *lines[1:WARM_UP_ROWS]], WARM_UP_RATE)
         arrivals(read, WARM_UP_ROWS, START_WITHIN_S)
         done = WARM_UP_ROWS
         for rate, count in zip(rates, counts, strict=True):
             time.sleep(LEFT_OVER_S)  # what is done after a verdict was written
             started, before = time.monotonic(), cpu_seconds(child.pid)
-            send_lines(write, lines[done : done + count], rate)
+            send_lines(send, lines[done : done + count], rate)
             arrivals(read, count, START_WITHIN_S + 2 * count / rate)
             done += count
             # A row's whole share of time: the last one's, too.

@@ -6,6 +6,7 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,31 +20,38 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["arrivals", "read_growing", "read_pipe", "send_lines"]
+__all__ = ["HEAD_START_S", "arrivals", "read_growing", "read_pipe", "send_lines", "to_pipe"]
 
 READ_BYTES = 1 << 16
 POLL_S = 0.001
 HEAD_START_S = 0.05
 
 
-def send_lines(descriptor: int, lines: Sequence[bytes], rate: float) -> NDArray[np.int64]:
-    """Writes a line at a time, `rate` a second, from a thread of its own.
+def to_pipe(descriptor: int) -> Callable[[bytes], object]:
+    """What writes into a pipe."""
+    return lambda data: os.write(descriptor, data)
+
+
+def send_lines(send: Callable[[bytes], object], lines: Sequence[bytes], rate: float) -> NDArray[np.int64]:
+    """Sends lines, `rate` a second, from a thread of its own; what is due goes at once.
 
     Returns:
-        [lines] when each is meant to be written, ns of the monotonic clock, whether or not it could be.
+        [lines] when each is meant to be sent, ns of the monotonic clock, whether or not it could be.
     """
     started = time.monotonic_ns() + int(HEAD_START_S * 1e9)
     intended = started + (np.arange(len(lines)) / rate * 1e9).astype(np.int64)
 
-    def send() -> None:
-        try:
-            for line, moment in zip(lines, intended.tolist(), strict=True):
-                time.sleep(max(0, moment - time.monotonic_ns()) / 1e9)
-                os.write(descriptor, line)
-        except OSError:
-            pass  # the child is gone, which whoever reads from it finds out
+    def keep_schedule() -> None:
+        done = 0
+        # The child or its server is gone, which whoever reads finds out.
+        with suppress(OSError, EdgeDetectError):
+            while done < len(lines):
+                time.sleep(max(0, intended[done] - time.monotonic_ns()) / 1e9)
+                due = int(np.searchsorted(intended, time.monotonic_ns(), side="right"))
+                send(b"".join(lines[done:due]))
+                done = due
 
-    threading.Thread(target=send, daemon=True).start()
+    threading.Thread(target=keep_schedule, daemon=True).start()
     return intended
 
 

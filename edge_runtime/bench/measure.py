@@ -8,7 +8,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from edge_runtime.bench.cpu import RunningCost, measure_running_cost
-from edge_runtime.bench.endtoend import ROUTES, EndToEnd, measure_route
+from edge_runtime.bench.endtoend import ROUTES, measure_route, routes_of
 from edge_runtime.bench.environment import Environment
 from edge_runtime.bench.fresh import FreshStart, measure_fresh_start
 from edge_runtime.bench.latency import Rounds
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from edge_runtime.bench.route import EndToEnd, Gateway
     from edge_runtime.bundle.load import Bundle
     from edge_runtime.bundle.metadata import Limits
 
@@ -95,12 +96,19 @@ class Figures:
     environment: Environment
 
 
-def measure(path: Path | None, plan: Plan, *, on_step: Callable[[str], None] = lambda _step: None) -> Figures:
+def measure(
+    path: Path | None,
+    plan: Plan,
+    *,
+    gateway: Gateway | None = None,
+    on_step: Callable[[str], None] = lambda _step: None,
+) -> Figures:
     """Measures a bundle on this machine.
 
     Args:
         path: The bundle; None for the default one.
         plan: What, and for how long.
+        gateway: Whose servers are measured, too, with time of their own; None for no servers.
         on_step: Called with what is measured next.
 
     Raises:
@@ -119,12 +127,10 @@ def measure(path: Path | None, plan: Plan, *, on_step: Callable[[str], None] = l
     on_step("throughput")
     throughput, raw_throughput = measure_batches(bundle, plan.share(BATCHES), plan.calls, one_row)
     end_to_end = {}
-    for name in plan.routes:
+    each = plan.share(END_TO_END) / len(plan.routes)
+    for name in (*plan.routes, *routes_of(gateway)):
         on_step(f"end to end, {name}")
-        each = plan.share(END_TO_END) / len(plan.routes)
-        found = measure_route(name, path, metadata, rate=plan.rate, seconds=each)
-        if found is not None:
-            end_to_end[name] = found
+        end_to_end[name] = measure_route(name, path, metadata, rate=plan.rate, seconds=each, gateway=gateway)
     on_step("CPU time")
     running = measure_running_cost(path, metadata, rates=plan.cpu_rates, seconds=plan.share(CPU))
     return Figures(

@@ -165,6 +165,8 @@ def _end_to_end(document: Mapping[str, Any]) -> Iterator[str]:
     for name, one in routes.items():
         if one["rows_per_s"] is not None:
             yield f"<p>{escape(name.replace('-', ' to '))}: {one['rows_per_s']:,} rows a second.</p>"
+        elif one.get("left_out"):
+            yield f"<p>{escape(name.replace('-', ' to '))}: left out, {escape(one['left_out'])}.</p>"
 
 
 def _running(document: Mapping[str, Any]) -> Iterator[str]:

@@ -105,6 +105,8 @@ def _end_to_end(document: Mapping[str, Any]) -> Iterator[str]:
             yield _quantiles(f"{title}, {found['rate']:g}/s", found["latency_us"], MS, 2)
         elif found["rows_per_s"] is not None:
             yield f"  {title:<{LABEL - 2}}{found['rows_per_s']:>10,} rows a second"
+        elif found.get("left_out"):
+            yield f"  {title:<{LABEL - 2}}left out: {found['left_out']}"
 
 
 def _running(document: Mapping[str, Any]) -> Iterator[str]:

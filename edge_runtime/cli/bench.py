@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bench.limits import Check
     from edge_runtime.bench.measure import Plan
+    from edge_runtime.bench.route import Gateway
 
 __all__ = ["bench"]
 
@@ -48,6 +49,12 @@ def bench(  # noqa: PLR0913 - one for each option
             "floor_ratio=1.5; an unknown name lists all. declared: the limits that the bundle declares.",
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="A gateway's configuration, as of `run`: also through its InfluxDB or MQTT broker."
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="About five seconds: less of everything, one route.")
     ] = False,
@@ -79,7 +86,10 @@ def bench(  # noqa: PLR0913 - one for each option
     earlier = read_document(compare) if compare else None
     for path in (as_json, as_html):
         _check_folder(path)  # before the measurement and not after it
-    document = _measure(bundle, _plan(quick, seconds, rows, rate, rates))
+    gateway = _gateway(config)
+    if bundle is None and gateway is not None:
+        bundle = gateway.settings.run.bundle
+    document = _measure(bundle, gateway, _plan(quick, seconds, rows, rate, rates))
     declared = declared_limits(document)
     if must_declared and not declared:
         raise UsageError("the bundle declares no limits", where="--assert declared", mend="name them instead")
@@ -115,13 +125,22 @@ def _rates(text: str) -> tuple[float, ...]:
     return found
 
 
-def _measure(bundle: Path | None, plan: Plan) -> dict[str, Any]:
+def _gateway(config: Path | None) -> Gateway | None:
+    if config is None:
+        return None
+    from edge_runtime.bench.route import Gateway  # noqa: PLC0415
+    from edge_runtime.config import load_settings  # noqa: PLC0415
+
+    return Gateway(config, load_settings(config, {}))
+
+
+def _measure(bundle: Path | None, gateway: Gateway | None, plan: Plan) -> dict[str, Any]:
     from edge_runtime.bench.document import as_json  # noqa: PLC0415
     from edge_runtime.bench.measure import measure  # noqa: PLC0415
 
     imported()  # so that garbage is collected as it is in `run`
     try:
-        return as_json(measure(bundle, plan, on_step=_progress()))
+        return as_json(measure(bundle, plan, gateway=gateway, on_step=_progress()))
     finally:
         _progress()("")
 

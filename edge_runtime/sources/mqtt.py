@@ -1,4 +1,4 @@
-"""Readings from an MQTT broker: JSON objects, arrays of them, or line protocol; only here is paho imported.
+"""Readings from an MQTT broker: JSON objects, arrays of them, or line protocol.
 
 Delivery: at least once. The session is kept by the broker, messages have QoS 1, and a message is acknowledged
 when its rows are committed: what was not comes again. A message that comes again although its rows were
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
+from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
+from edge_runtime.mqtt.client import connect, make_client, require_paho
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.sources.base import Batch
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["MqttSource"]
 
 IDLE_S = 0.5
-CONNECT_S = 10.0
-KEEP_ALIVE_S = 30
 MOST_MESSAGES = 500
 AGAIN = "delivered before"
 
@@ -79,7 +78,7 @@ class MqttSource:
         Raises:
             MissingExtraError: It is not.
         """
-        _paho()
+        require_paho()
 
     def acknowledge(self) -> None:
         """Tells the broker that every message that was handed on is safe."""
@@ -128,29 +127,13 @@ class MqttSource:
             ) from None
 
     def _connect(self) -> None:
-        paho, broker = _paho(), self._broker
         self._arrived, self._given, self._lost, self._refused = [], [], None, None
-        client = paho.Client(
-            paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=False, manual_ack=True
-        )
-        client.connect_timeout = CONNECT_S
-        if broker.username:
-            client.username_pw_set(broker.username, broker.password)
-        if broker.tls:
-            client.tls_set()
+        client = make_client(self._broker, kept=True)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = lambda _client, _data, message: self._arrived.append(message)
         self._client = client
-        try:
-            client.connect(broker.host, broker.port, KEEP_ALIVE_S)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise SourceUnavailableError(
-                f"the broker cannot be reached ({reason.lower()})",
-                where=broker.place,
-                mend="check that it runs, and the address",
-            ) from None
+        connect(client, self._broker)
 
     def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
@@ -212,11 +195,3 @@ class MqttSource:
         names, codes = readings.dictionary
         newest = np.array([self._newest.get(name, -(2**63)) for name in names], np.int64)
         return readings.times > newest.take(codes)
-
-
-def _paho() -> Any:
-    try:
-        import paho.mqtt.client as paho  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtraError("the source mqtt", "mqtt") from None
-    return paho

@@ -1,0 +1,131 @@
+"""Connections to a broker: only here is paho imported, which is an extra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from edge_runtime.errors import MissingExtraError, SinkUnavailableError, SourceUnavailableError
+from edge_runtime.mqtt.broker import Broker
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge_runtime.errors import EdgeDetectError
+
+__all__ = ["Publisher", "connect", "make_client", "require_paho"]
+
+CONNECT_S = 10.0
+KEEP_ALIVE_S = 30
+PUBLISHED_WITHIN_S = 10.0
+
+
+def require_paho() -> Any:
+    """The module.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        import paho.mqtt.client as paho  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("MQTT", "mqtt") from None
+    return paho
+
+
+def make_client(broker: Broker, *, kept: bool) -> Any:
+    """A client that is not connected yet.
+
+    Args:
+        broker: Where, and as whom.
+        kept: Whether the broker keeps its session, and each message is acknowledged by hand.
+
+    Raises:
+        MissingExtraError: The extra is not installed.
+    """
+    paho = require_paho()
+    client = paho.Client(
+        paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=not kept, manual_ack=kept
+    )
+    client.connect_timeout = CONNECT_S
+    if broker.username:
+        client.username_pw_set(broker.username, broker.password)
+    if broker.tls:
+        client.tls_set()
+    return client
+
+
+def connect(client: Any, broker: Broker, unavailable: type[EdgeDetectError] = SourceUnavailableError) -> None:
+    """Connects.
+
+    Raises:
+        SourceUnavailableError: The broker cannot be reached; or the error that is named.
+    """
+    try:
+        client.connect(broker.host, broker.port, KEEP_ALIVE_S)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise unavailable(
+            f"the broker cannot be reached ({reason.lower()})",
+            where=broker.place,
+            mend="check that it runs, and the address",
+        ) from None
+
+
+class Publisher:
+    """Publishes on one topic, within a `with` block, and leaves nothing there.
+
+    Args:
+        url: The broker.
+        topic: Where to; nobody else's.
+        session: Of the one who listens there: the client's id, whose session ends with the block.
+        username: None for nobody.
+        password_file: None for the environment.
+
+    Raises:
+        SinkUnavailableError: The broker cannot be reached.
+    """
+
+    def __init__(
+        self, url: str, topic: str, session: str, username: str | None, password_file: Path | None
+    ) -> None:
+        self._topic = topic
+        self._listener = Broker.of(url, session, username=username, password_file=password_file)
+        self._broker = Broker.of(url, f"{session}-publisher", username=username, password_file=password_file)
+        self._client = make_client(self._broker, kept=False)
+
+    def __enter__(self) -> Self:
+        connect(self._client, self._broker, SinkUnavailableError)
+        self._client.loop_start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.retain(b"")
+        self._client.disconnect()
+        self._client.loop_stop()
+        # A session that begins anew takes away what was kept of it.
+        client = make_client(self._listener, kept=False)
+        connect(client, self._listener, SinkUnavailableError)
+        client.loop_start()
+        client.disconnect()
+        client.loop_stop()
+
+    def retain(self, payload: bytes) -> None:
+        """For whoever subscribes from now on; nothing for nobody. Returns when the broker has it.
+
+        Raises:
+            SinkUnavailableError: It does not take it.
+        """
+        sent = self._client.publish(self._topic, payload, qos=1, retain=True)
+        try:
+            sent.wait_for_publish(PUBLISHED_WITHIN_S)
+            taken = sent.is_published()
+        except (RuntimeError, ValueError):
+            taken = False
+        if not taken:
+            raise SinkUnavailableError(
+                "the broker takes no message", where=self._broker.place, mend="check the login in [mqtt]"
+            )
+
+    def send(self, payload: bytes) -> None:
+        """With QoS 1; does not wait."""
+        self._client.publish(self._topic, payload, qos=1)
