@@ -141,7 +141,8 @@ def test_every_short_name_leads_to_a_figure_of_a_full_measurement(
     name: str, document: dict[str, Any]
 ) -> None:
     latency = document["end_to_end"]["stdin-stdout"]
-    document["end_to_end"] |= {"stdin-jsonl": latency, "simulate-stdout": latency}
+    servers = ("influx-stdout", "mqtt-stdout", "stdin-influx")
+    document["end_to_end"] |= dict.fromkeys(("stdin-jsonl", "simulate-stdout", *servers), latency)
     document["end_to_end"]["csv-stdout"] = {"rows_per_s": 9, "latency_us": None}
     document["cpu_percent"] |= {"1": 0.1, "10": 0.2}
     found = figure(document, name)
