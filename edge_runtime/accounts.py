@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["Accounts"]
 
 UNKNOWN = int(Verdict.UNKNOWN)
+# Of readings, not of rows: it is no part of the balance.
+UNREADABLE_READINGS = "unreadable readings"
 LABELS = {int(verdict): verdict.label for verdict in (Verdict.NORMAL, Verdict.ANOMALY)}
 
 
@@ -26,10 +28,12 @@ class Accounts:
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
 
-    def add(self, results: Results, skipped: Mapping[str, int]) -> dict[str, int]:
-        """Counts a block; returns what was added, by name."""
+    def add(self, results: Results, skipped: Mapping[str, int], unreadable: int = 0) -> dict[str, int]:
+        """Counts a block, and the readings in it that were no numbers; returns what was added, by name."""
         rows = len(results)
         added = _row(results) if rows == 1 and not skipped else _block(results, rows, skipped)
+        if unreadable:
+            added[UNREADABLE_READINGS] = unreadable
         for name, number in added.items():
             self.counters[name] += number
         return added
@@ -37,7 +41,9 @@ class Accounts:
     @property
     def balanced(self) -> bool:
         """Whether the parts sum to what was read."""
-        parts = sum(number for name, number in self.counters.items() if name != "read")
+        parts = sum(
+            number for name, number in self.counters.items() if name not in ("read", UNREADABLE_READINGS)
+        )
         return parts == self.counters["read"]
 
     def lines(self) -> list[str]:
@@ -50,6 +56,10 @@ class Accounts:
         lines = [f"{counters['read']:,} rows read: {judged}, {rest}"]
         lines += [f"  unknown, {reason}: {number:,}" for reason, number in unknown.items()]
         lines += [f"  skipped, {reason}: {number:,}" for reason, number in skipped.items()]
+        if counters[UNREADABLE_READINGS]:
+            lines.append(
+                f"  readings that were no numbers, taken for missing: {counters[UNREADABLE_READINGS]:,}"
+            )
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")
         return lines

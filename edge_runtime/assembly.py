@@ -47,7 +47,7 @@ def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None
 
         return StdinSource(columns, report=report)
     if kind == "influx":
-        return _influx_source(settings, sensors)
+        return _influx_source(settings, sensors, report)
     if kind == "mqtt":
         return _mqtt_source(settings, columns, report)
     from edge_runtime.sources.simulate import SimulateSource  # noqa: PLC0415
@@ -163,7 +163,7 @@ def _sink(name: str, settings: Settings, bundle: Bundle) -> Sink:
     )
 
 
-def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
+def _influx_source(settings: Settings, sensors: tuple[str, ...], report: Callable[[str], None]) -> Source:
     from edge_runtime.influxdb.readings import ReadingsQuery  # noqa: PLC0415
     from edge_runtime.sources.influx import InfluxSource  # noqa: PLC0415
     from edge_runtime.timeparse import parse_time  # noqa: PLC0415
@@ -190,6 +190,7 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...]) -> Source:
         poll=part.poll,
         lateness=part.lateness,
         flux=flux,
+        report=report,
     )
 
 

@@ -190,7 +190,7 @@ class Pipeline:
             self._checkpoint = self._pending.checkpoint = checkpoint
         if len(readings) or batch.skipped:
             results = self._score(readings)
-            counted = self.accounts.add(results, batch.skipped)
+            counted = self.accounts.add(results, batch.skipped, batch.unreadable)
             self._hand_on(results)
             if self._ledger is None:
                 self._source.acknowledge()

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.database import filled_database
 from benchmarks.figures import paired
 from benchmarks.workloads import DATABASE_ROWS, QUICK_ROUNDS, ROUNDS
-from edge_runtime.influxdb import read_range
+from edge_runtime.influxdb import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +34,9 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         ours, theirs = [], []
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             started = time.perf_counter()
-            blocks = list(read_range(filled.client, filled.query, filled.start_ns, filled.stop_ns))
-            rows = len(np.concatenate([block.values for block in blocks]))
+            reader = open_reader(filled.client)
+            blocks = list(reader.rows(filled.query, filled.start_ns, filled.stop_ns))
+            rows = len(np.concatenate([block.readings.values for block in blocks]))
             ours.append(rows / (time.perf_counter() - started))
 
             started = time.perf_counter()
@@ -43,4 +44,4 @@ def measure(*, quick: bool) -> Iterator[Figure]:
             theirs.append(len(frame) / (time.perf_counter() - started))
             assert rows == len(frame) == filled.rows
     target = f"{filled.rows:,} rows out of InfluxDB 1.x into memory"
-    yield paired(target, "read_range", "DataFrameClient.query", "rows/s", ours, theirs)
+    yield paired(target, "Reader.rows", "DataFrameClient.query", "rows/s", ours, theirs)

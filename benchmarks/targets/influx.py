@@ -10,7 +10,7 @@ from benchmarks.database import Filled, filled_database
 from benchmarks.figures import Figure, paired
 from benchmarks.workloads import DATABASE_ROWS, QUICK_ROUNDS, ROUNDS, load
 from edge_runtime import Scorer
-from edge_runtime.influxdb import read_range
+from edge_runtime.influxdb import open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,8 +29,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             started = time.perf_counter()
             scorer = Scorer(bundle)
-            blocks = read_range(filled.client, filled.query, filled.start_ns, filled.stop_ns)
-            rows = sum(len(scorer.score(block)) for block in blocks)
+            blocks = open_reader(filled.client).rows(filled.query, filled.start_ns, filled.stop_ns)
+            rows = sum(len(scorer.score(block.readings)) for block in blocks)
             ours.append(rows / (time.perf_counter() - started))
 
             started = time.perf_counter()

@@ -19,9 +19,10 @@ from edge_runtime.bench.feeds import HEAD_START_S, arrivals, send_lines
 from edge_runtime.bench.route import START_WITHIN_S, EndToEnd, Gateway, Task
 from edge_runtime.bench.rows import make_rows
 from edge_runtime.errors import EdgeDetectError
-from edge_runtime.influxdb.client import WRITING, InfluxClient
+from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.query import identifier, query
+from edge_runtime.influxdb.refusals import WRITING
 from edge_runtime.influxdb.write import write
 
 if TYPE_CHECKING:

@@ -148,7 +148,7 @@ def run(  # noqa: PLR0913 - one for each option
 
 def _run(settings: Settings) -> None:
     import sys  # noqa: PLC0415
-    from contextlib import ExitStack  # noqa: PLC0415
+    from contextlib import ExitStack, suppress  # noqa: PLC0415
 
     _stop_on_signals(None)  # until there is something to stop
     from edge_runtime.assembly import (  # noqa: PLC0415
@@ -160,6 +160,7 @@ def _run(settings: Settings) -> None:
     )
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.cli.guard import imported  # noqa: PLC0415
+    from edge_runtime.errors import SourceUnavailableError  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
     trust = make_trust(settings, updates=True)
@@ -171,7 +172,9 @@ def _run(settings: Settings) -> None:
         report = view.report if view else _to_stderr
         source = make_source(settings, bundle, report)
         direct, durable = make_sinks(settings, bundle)
-        source.check()
+        # What is away, or empty so far, is waited for: `run` says so and tries again.
+        with suppress(SourceUnavailableError):
+            source.check()
         for sink in (*direct, *durable):
             sink.check()
         needs_ledger = bool(durable) or settings.run.source in ("influx", "mqtt")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import SourceError
+from edge_runtime.influxdb.refusals import QueryTooLargeError, is_too_large, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -106,7 +107,10 @@ def _filled(cells: list[str], defaults: list[str]) -> list[str]:
 
 def _table(header: list[str], kinds: list[str], values: list[list[str]]) -> Table:
     if header[:2] == ERROR_HEADER:
-        raise SourceError(f"InfluxDB refuses the query ({' '.join(values[0][0].split())[:300]})")
+        said = one_line(values[0][0])
+        if is_too_large(said):
+            raise QueryTooLargeError(f"InfluxDB will not read so much at once ({said})", where=WHERE)
+        raise SourceError(f"InfluxDB refuses the query ({said})")
     try:
         columns = dict(zip(header, zip(*values, strict=True), strict=True))
         return Table(dict(zip(header, kinds, strict=True)), columns)

@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
-from edge_runtime.influxdb.annotated import WHERE, tables
-from edge_runtime.influxdb.client import READING, unreachable
-from edge_runtime.influxdb.query import CHUNK_ROWS
-from edge_runtime.influxdb.rows import sensor_values, whole_rows
+from edge_runtime.errors import SourceError
+from edge_runtime.influxdb.annotated import WHERE
+from edge_runtime.influxdb.fluxrun import run_flux
+from edge_runtime.influxdb.reader import Reader
+from edge_runtime.influxdb.rows import Rows, SeriesOf, sensor_values, whole_rows
 from edge_runtime.records import Readings
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from edge_runtime.errors import EdgeDetectError
     from edge_runtime.influxdb.annotated import Table
     from edge_runtime.influxdb.client import InfluxClient
     from edge_runtime.influxdb.readings import ReadingsQuery
 
-__all__ = ["check_flux", "flux_query", "read_flux"]
+__all__ = ["FluxReader", "flux_query", "literal"]
 
-LOGIN_STATUSES = (401, 403)
 ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-TOO_MANY_REQUESTS, SERVER_ERRORS = 429, 500
 
 
 def literal(text: str) -> str:
@@ -36,16 +32,21 @@ def literal(text: str) -> str:
 
 
 def flux_query(client: InfluxClient, wanted: ReadingsQuery) -> str:
-    """The query for a bucket; `{start}` and `{stop}` stand for the range."""
-    tag = literal(wanted.machine_tag)
-    fields = " or ".join(f"r._field == {literal(sensor)}" for sensor in wanted.sensors)
-    machines = " or ".join(f"r[{tag}] == {literal(machine)}" for machine in wanted.machines) or "true"
-    columns = ", ".join(map(literal, ("_time", wanted.machine_tag, *wanted.sensors)))
+    """The query for a bucket; `{start}` and `{stop}` stand for the range.
+
+    A field may have changed its type from one shard to the next, and `pivot` keeps one type alone: all
+    numbers become floats first. Text and booleans become NaN, so that they are known for unreadable; InfluxDB
+    itself holds no NaN.
+    """
+    tags = () if wanted.tag is None else (wanted.tag,)
+    columns = ", ".join(map(literal, ("_time", *tags, *wanted.other_tags, *wanted.sensors)))
     return (
-        f"from(bucket: {literal(client.settings.bucket or '')})\n"
-        "  |> range(start: {start}, stop: {stop})\n"
-        f"  |> filter(fn: (r) => r._measurement == {literal(wanted.measurement)})\n"
-        f"  |> filter(fn: (r) => ({fields}) and ({machines}))\n"
+        'import "types"\n'
+        f"readings = {_readings_of(client, wanted)}"
+        f"numbers = readings\n  |> filter(fn: (r) => {_of_type('float', 'int', 'uint')})\n  |> toFloat()\n"
+        f"others = readings\n  |> filter(fn: (r) => {_of_type('string', 'bool')})\n"
+        '  |> map(fn: (r) => ({r with _value: float(v: "NaN")}))\n'
+        "union(tables: [numbers, others])\n"
         '  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")\n'
         f"  |> keep(columns: [{columns}])\n"
         "  |> group()\n"
@@ -53,123 +54,200 @@ def flux_query(client: InfluxClient, wanted: ReadingsQuery) -> str:
     )
 
 
-def read_flux(
-    client: InfluxClient, wanted: ReadingsQuery, start_ns: int, stop_ns: int, *, template: str | None = None
-) -> Iterator[Readings]:
-    """The rows with `start_ns` <= time < `stop_ns`, in the order of time, a few thousand at a time.
+class FluxReader(Reader):
+    """Flux, by way of influxdb-client; extra `influx`.
 
     Args:
         client: Its settings name the bucket and organisation.
-        wanted: Which readings.
-        start_ns: First time, nanoseconds.
-        stop_ns: First time after the range.
         template: A query of one's own with `{start}` and `{stop}`; its rows need `_time`, the machine tag and
             the sensors as columns, sorted by time. A sensor without a column has no reading.
+        stopped: As for `Reader`.
 
-    Raises:
-        MissingExtraError: influxdb-client is not installed.
-        SourceUnavailableError: The server cannot be reached or is overloaded.
-        SourceError: It refuses the query, or its rows are not what is needed.
+    Every method raises `MissingExtraError` when influxdb-client is not installed.
     """
-    text = template or flux_query(client, wanted)
-    text = text.replace("{start}", format_time(start_ns)).replace("{stop}", format_time(stop_ns))
-    yield from whole_rows(_in_order(_readings(table, wanted) for table in _run(client, text)))
+
+    def __init__(
+        self,
+        client: InfluxClient,
+        *,
+        template: str | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(client, stopped=stopped)
+        self.template = template
+
+    @property
+    def looks_up_any_range(self) -> bool:
+        """Every server with Flux looks a series' first and last point up."""
+        return True
+
+    def measurements(self) -> tuple[str, ...]:
+        """The measurements that are there."""
+        return self._listed("measurements()")
+
+    def fields(self, measurement: str) -> dict[str, set[str]]:
+        """A measurement's fields, whose types are not known; empty when there is no such one."""
+        return {
+            name: set() for name in self._listed(f"measurementFieldKeys(measurement: {literal(measurement)})")
+        }
+
+    def number_fields(self, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:
+        """The fields whose last value in the range is a number, in the order of their names."""
+        text = (
+            'import "types"\n'
+            f"{self._range(measurement)}"
+            "  |> last()\n"
+            f"  |> filter(fn: (r) => {_of_type('float', 'int', 'uint')})\n"
+            '  |> keep(columns: ["_field"])\n'
+            '  |> group()\n  |> distinct(column: "_field")\n'
+        )
+        return self._texts(_within(text, start_ns, stop_ns))
+
+    def tags(self, measurement: str) -> tuple[str, ...]:
+        """A measurement's tags, in the order of their names."""
+        keys = self._listed(f"measurementTagKeys(measurement: {literal(measurement)})")
+        return tuple(name for name in keys if not name.startswith("_"))  # those of Flux itself
+
+    def rows(self, wanted: ReadingsQuery, start_ns: int, stop_ns: int) -> Iterator[Rows]:
+        """The rows of a range; a query of one's own is asked once, as it may be about the whole range."""
+        if self.template is None:
+            return super().rows(wanted, start_ns, stop_ns)
+        return self._page(wanted, start_ns, stop_ns)
+
+    def describe(self, wanted: ReadingsQuery) -> dict[str, Any]:
+        """Bucket and query."""
+        settings = self.client.settings
+        return {
+            "url": settings.url,
+            "org": settings.org,
+            "bucket": settings.bucket,
+            "measurement": wanted.measurement,
+            "machine_tag": wanted.machine_tag,
+            "flux": self.template or flux_query(self.client, wanted),
+        }
+
+    def _page(self, wanted: ReadingsQuery, start_ns: int, stop_ns: int) -> Iterator[Rows]:
+        text = _within(self.template or flux_query(self.client, wanted), start_ns, stop_ns)
+        known: list[tuple[str, ...]] = []
+        places: dict[tuple[str, ...], int] = {}
+        tables = run_flux(self.client, text)
+        return whole_rows(_in_order(_as_rows(table, wanted, known, places) for table in tables))
+
+    def _edge_of_page(
+        self, wanted: ReadingsQuery, start_ns: int, stop_ns: int, *, newest: bool
+    ) -> int | None:
+        text = (
+            f"{_readings_of(self.client, wanted)}"
+            f"  |> {'last' if newest else 'first'}()\n"
+            '  |> keep(columns: ["_time"])\n  |> group()\n'
+            f'  |> sort(columns: ["_time"], desc: {"true" if newest else "false"})\n  |> limit(n: 1)\n'
+        )
+        times = [
+            time
+            for table in run_flux(self.client, _within(text, start_ns, stop_ns))
+            for time in table.times("_time").tolist()
+        ]
+        return times[0] if times else None
+
+    def _tag_values(self, measurement: str, tag: str, start_ns: int, stop_ns: int) -> Sequence[str]:
+        del start_ns, stop_ns  # of all times: the server has them in an index
+        return self._listed(f"measurementTagValues(measurement: {literal(measurement)}, tag: {literal(tag)})")
+
+    def _points(
+        self, measurement: str, columns: Sequence[str], start_ns: int, stop_ns: int
+    ) -> Iterator[tuple[Any, ...]]:
+        kept = ", ".join(map(literal, ("_time", *columns)))
+        text = (
+            f"{self._range(measurement)}"
+            '  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")\n'
+            f"  |> keep(columns: [{kept}])\n  |> group()\n"
+            '  |> sort(columns: ["_time"])\n'
+        )
+        for table in run_flux(self.client, _within(text, start_ns, stop_ns)):
+            yield from zip(table.times("_time").tolist(), *map(table.values, columns), strict=True)
+
+    def _range(self, measurement: str) -> str:
+        bucket = literal(self.client.settings.bucket or "")
+        return (
+            f"from(bucket: {bucket})\n  |> range(start: {{start}}, stop: {{stop}})\n"
+            f"  |> filter(fn: (r) => r._measurement == {literal(measurement)})\n"
+        )
+
+    def _listed(self, call: str) -> tuple[str, ...]:
+        """What a function of the package `schema` lists; without a start it looks back thirty days."""
+        bucket = literal(self.client.settings.bucket or "")
+        name, _, arguments = call.partition("(")
+        arguments = f", {arguments}" if arguments != ")" else ")"
+        return self._texts(
+            'import "influxdata/influxdb/schema"\n'
+            f"schema.{name}(bucket: {bucket}{arguments.removesuffix(')')}, start: 1970-01-01T00:00:00Z)\n"
+        )
+
+    def _texts(self, text: str) -> tuple[str, ...]:
+        return tuple(
+            sorted({name for table in run_flux(self.client, text) for name in table.texts("_value")})
+        )
 
 
-def check_flux(client: InfluxClient, wanted: ReadingsQuery, *, template: str | None = None) -> None:
-    """Makes sure that the server takes the query, and that the fields are there if it is not one's own.
-
-    Raises:
-        MissingExtraError, SourceUnavailableError, SourceError: As `read_flux`; or a field is missing.
-    """
-    if template is not None:
-        for _ in read_flux(client, wanted, 0, 1, template=template):
-            pass
-        return
-    text = (
-        'import "influxdata/influxdb/schema"\n'
-        f"schema.measurementFieldKeys(bucket: {literal(client.settings.bucket or '')}, "
-        f"measurement: {literal(wanted.measurement)}, start: 1970-01-01T00:00:00Z)\n"
+def _readings_of(client: InfluxClient, wanted: ReadingsQuery) -> str:
+    fields = " or ".join(f"r._field == {literal(sensor)}" for sensor in wanted.sensors)
+    tag = literal(wanted.machine_tag)
+    machines = " or ".join(f"r[{tag}] == {literal(machine)}" for machine in wanted.machines) or "true"
+    return (
+        f"from(bucket: {literal(client.settings.bucket or '')})\n"
+        "  |> range(start: {start}, stop: {stop})\n"
+        f"  |> filter(fn: (r) => r._measurement == {literal(wanted.measurement)})\n"
+        f"  |> filter(fn: (r) => ({fields}) and ({machines}))\n"
     )
-    fields = {name for table in _run(client, text) for name in table.texts("_value")}
-    for sensor in wanted.sensors:
-        if sensor not in fields:
-            raise SourceError(
-                f"no field '{sensor}'",
-                where=f"{client.settings.place}, measurement {wanted.measurement}",
-                mend=f"there are: {', '.join(sorted(fields)) or 'none yet'}",
-            )
 
 
-def _run(client: InfluxClient, text: str) -> Iterator[Table]:
-    try:
-        from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415
-        from influxdb_client.rest import ApiException  # noqa: PLC0415
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtraError("reading with Flux", "influx") from None
-
-    settings = client.settings
-    milliseconds = max(1, int(settings.timeout * 1000))  # 0 would wait for ever
-    try:
-        with InfluxDBClient(
-            settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
-        ) as flux:
-            yield from tables(flux.query_api().query_csv(text, org=settings.org), most=CHUNK_ROWS)
-    except ApiException as error:
-        # Without a status TLS came to nothing.
-        raise (
-            _refusal(error, settings.place) if error.status else _broken(error.__context__, settings.place)
-        ) from None
-    except (HTTPError, OSError) as error:
-        raise _broken(error, settings.place) from None
+def _of_type(*kinds: str) -> str:
+    return " or ".join(f'types.isType(v: r._value, type: "{kind}")' for kind in kinds)
 
 
-def _readings(table: Table, wanted: ReadingsQuery) -> Readings:
+def _within(text: str, start_ns: int, stop_ns: int) -> str:
+    return text.replace("{start}", format_time(start_ns)).replace("{stop}", format_time(stop_ns))
+
+
+def _as_rows(
+    table: Table, wanted: ReadingsQuery, known: list[tuple[str, ...]], places: dict[tuple[str, ...], int]
+) -> Rows:
+    """Some rows of an answer; `known` and `places` collect the series of all its tables."""
     if not table.columns.keys() & set(wanted.sensors):
         raise SourceError(
             f"no column of a sensor ({', '.join(wanted.sensors)})",
             where=WHERE,
             mend=f"there are: {', '.join(table.columns)}",
         )
-    return Readings(
-        np.asarray([name or wanted.default_machine for name in table.texts(wanted.machine_tag)], np.str_),
-        table.times("_time"),
-        sensor_values([table.values(sensor) for sensor in wanted.sensors], wanted.sensors, WHERE),
+    of = None
+    if wanted.other_tags:
+        keys = list(zip(*map(table.texts, wanted.other_tags), strict=True))
+        for key in dict.fromkeys(keys):
+            if key not in places:
+                places[key] = len(known)
+                known.append(key)
+        of = SeriesOf(known, np.fromiter(map(places.__getitem__, keys), np.intp, len(keys)))
+    machines = ("",) * len(table) if wanted.tag is None else table.texts(wanted.tag)
+    values, unreadable = sensor_values([table.values(sensor) for sensor in wanted.sensors])
+    marked = np.array([[text == "NaN" for text in table.texts(s)] for s in wanted.sensors], np.bool_).T
+    if marked.any():
+        unreadable = marked if unreadable is None else unreadable | marked
+    readings = Readings(
+        np.asarray([name or wanted.nameless for name in machines], np.str_), table.times("_time"), values
     )
+    return Rows(readings, unreadable, None, of)
 
 
-def _in_order(blocks: Iterator[Readings]) -> Iterator[Readings]:
+def _in_order(blocks: Iterator[Rows]) -> Iterator[Rows]:
     """The same blocks. Rows that go back in time would be taken for ones that were read before."""
     newest = np.iinfo(np.int64).min
     for block in blocks:
-        if block.times[0] < newest or (np.diff(block.times) < 0).any():
+        times = block.readings.times
+        if times[0] < newest or (np.diff(times) < 0).any():
             raise SourceError(
                 "the rows are not in the order of time",
                 where=WHERE,
                 mend='end the query with |> group() |> sort(columns: ["_time"])',
             )
-        newest = int(block.times[-1])
+        newest = int(times[-1])
         yield block
-
-
-def _broken(error: BaseException | None, where: str) -> EdgeDetectError:
-    """What urllib3 wraps says more than its own error; for TLS it is an argument."""
-    causes = (error and error.__cause__, *(error.args[:1] if error else ()), error)
-    cause = next(
-        c for c in (*causes, OSError("the connection broke")) if isinstance(c, (OSError, HTTPException))
-    )
-    return unreachable(cause, where, READING)
-
-
-def _refusal(error: Any, where: str) -> SourceError:
-    message = " ".join(str(getattr(error, "message", "") or error.reason or "").split())[:300]
-    if error.status in LOGIN_STATUSES:
-        return SourceError(
-            f"InfluxDB refuses the login ({message})", where=where, mend="set EDGE_DETECT_INFLUX_TOKEN"
-        )
-    if error.status == TOO_MANY_REQUESTS or error.status >= SERVER_ERRORS:
-        return SourceUnavailableError(f"InfluxDB answers {error.status} ({message})", where=where)
-    return SourceError(
-        f"InfluxDB answers {error.status} ({message})", where=where, mend="check --bucket and the query"
-    )

@@ -7,17 +7,41 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.influxdb.client import READING, InfluxClient, is_missing_database, missing_database
+from edge_runtime.errors import SourceUnavailableError
+from edge_runtime.influxdb.documents import documents
+from edge_runtime.influxdb.refusals import (
+    READING,
+    QueryTooLargeError,
+    is_missing_database,
+    is_too_large,
+    missing_database,
+    one_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CHUNK_ROWS", "Series", "identifier", "query", "text"]
+    from edge_runtime.influxdb.client import InfluxClient
+
+__all__ = [
+    "CHUNK_ROWS",
+    "Series",
+    "UnfinishedAnswerError",
+    "identifier",
+    "query",
+    "regular_expression",
+    "text",
+]
 
 CHUNK_ROWS = 5000
 BLOCK_BYTES = 65_536
 # What 1.x says, within an answer of status 200, when it stops or has too much to do.
 LATER_WORDS = ("timeout", "engine is closed", "interrupted", "killed", "max-concurrent", "shutting down")
+_EXPRESSION = str.maketrans({letter: f"\\{letter}" for letter in "\\/.+*?()|[]{}^$"})
+
+
+class UnfinishedAnswerError(SourceUnavailableError):
+    """The rest of an answer did not come: ask for what is after its last row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +73,19 @@ def text(value: str) -> str:
     return f"'{escaped}'"
 
 
+def regular_expression(value: str) -> str:
+    """A regular expression that matches this text alone, as InfluxQL writes one."""
+    return f"/^{value.translate(_EXPRESSION)}$/"
+
+
 def query(client: InfluxClient, statement: str) -> Iterator[Series]:
     """Runs a statement and yields its answer chunk by chunk, in bounded memory.
 
     Raises:
         SourceUnavailableError: The server cannot be reached or went away half-way.
-        SourceError: It refuses the statement; 1.x says so within an answer of status 200.
+        UnfinishedAnswerError: The answer ended well, but the server says that there is more.
+        QueryTooLargeError: The server will not read so much for one question.
+        SourceError: It refuses the statement; it says so within an answer of status 200.
     """
     settings = client.settings
     parameters = {
@@ -66,43 +97,47 @@ def query(client: InfluxClient, statement: str) -> Iterator[Series]:
     }
     if settings.retention_policy:
         parameters["rp"] = settings.retention_policy
+    unfinished = False
     with client.request("GET", "/query", parameters) as response:
-        for line in _lines(response):
-            if line.strip():
-                yield from _series(client, line)
+        for document in documents(_blocks(response)):
+            results = _results(client, document)
+            unfinished = any(result.get("partial") for result in results)
+            for result in results:
+                for one in result.get("series", ()):
+                    yield Series(
+                        one.get("name", ""), one.get("tags", {}), tuple(one["columns"]), one.get("values", [])
+                    )
+    if unfinished:
+        raise UnfinishedAnswerError("InfluxDB's answer is cut off", where=settings.place)
 
 
-def _lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
-    """The answer's lines. Iterating over a response would take one that breaks off for one that ends."""
-    parts: list[bytes] = []
+def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The answer's bytes. Iterating over a response would take one that breaks off for one that ends."""
     while block := response.read(BLOCK_BYTES):
-        head, *lines = block.split(b"\n")
-        parts.append(head)
-        if lines:
-            yield b"".join(parts)
-            yield from lines[:-1]
-            parts = [lines[-1]]
+        yield block
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
-    yield b"".join(parts)
 
 
-def _series(client: InfluxClient, line: bytes) -> Iterator[Series]:
+def _results(client: InfluxClient, document: bytes) -> list[dict[str, Any]]:
+    """The results in one document of an answer; raises what it says of a failure."""
     where = client.settings.place
     try:
-        document = json.loads(line)
-        failures = [document.get("error"), *(result.get("error") for result in document.get("results", ()))]
-        found = [s for result in document.get("results", ()) for s in result.get("series", ())]
-    except (ValueError, AttributeError):
+        answer = json.loads(document)
+        results = list(answer.get("results", ()))
+        failures = [answer.get("error"), *(result.get("error") for result in results)]
+    except (ValueError, AttributeError, TypeError):
         # A connection that broke half-way looks like this too: trying again is right for both.
         raise READING.for_now(
             "InfluxDB's answer is cut off or not its own", where=where, mend="check the address"
         ) from None
-    for failure in filter(None, failures):
-        if is_missing_database(str(failure)):
-            raise missing_database(str(failure), where, READING)
-        if any(word in str(failure) for word in LATER_WORDS):
-            raise READING.for_now(f"InfluxDB gave up ({failure})", where=where)
-        raise READING.final(f"InfluxDB refuses the query ({failure})", where=where)
-    for one in found:
-        yield Series(one.get("name", ""), one.get("tags", {}), tuple(one["columns"]), one.get("values", []))
+    for failure in map(str, filter(None, failures)):
+        said = one_line(failure)
+        if is_missing_database(failure):
+            raise missing_database(said, where, READING)
+        if is_too_large(failure):
+            raise QueryTooLargeError(f"InfluxDB will not read so much at once ({said})", where=where)
+        if any(word in failure for word in LATER_WORDS):
+            raise READING.for_now(f"InfluxDB gave up ({said})", where=where)
+        raise READING.final(f"InfluxDB refuses the query ({said})", where=where)
+    return results

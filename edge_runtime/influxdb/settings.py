@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -30,11 +30,14 @@ class InfluxSettings:
         database: Database of 1.x and 3 Core, or of a 2.x database mapping; empty when `bucket` is used.
         retention_policy: Of 1.x; None for the default one.
         org: Organisation of 2.x; with `bucket`.
-        bucket: Bucket of 2.x: reads go through Flux, writes through /api/v2/write.
+        bucket: Bucket of 2.x: reads go through its mapping or Flux, writes through /api/v2.
         username: User of 1.x.
         password: Its password; never shown.
         token: Token of 2.x or 3; never shown.
         timeout: Seconds that the server may be silent.
+        token_file: Where the token came from, to be read again when the server refuses it.
+        password_file: Where the password came from, for the same reason.
+        mapped_bucket: The bucket of 2.x that `database` and `retention_policy` are the mapping of.
 
     Raises:
         UsageError: They do not fit together.
@@ -49,6 +52,9 @@ class InfluxSettings:
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
     timeout: float = 30.0
+    token_file: Path | None = None
+    password_file: Path | None = None
+    mapped_bucket: str | None = None
 
     def __post_init__(self) -> None:
         # First of all, for the message below shows the address.
@@ -82,7 +88,27 @@ class InfluxSettings:
     @property
     def place(self) -> str:
         """The server and the database or bucket, for messages."""
-        return f"{self.url} ({f'bucket {self.bucket}' if self.bucket else f'database {self.database}'})"
+        return f"{self.url} ({self.store})"
+
+    @property
+    def store(self) -> str:
+        """The database or bucket, for messages; a bucket that is read as a database goes by its own name."""
+        bucket = self.bucket or self.mapped_bucket
+        return f"bucket {bucket}" if bucket else f"database {self.database}"
+
+    def renewed(self) -> InfluxSettings:
+        """The same with the secrets that their files hold now.
+
+        Raises:
+            UsageError: A file cannot be read.
+        """
+        return replace(
+            self,
+            token=read_secret(self.token_file, TOKEN_VARIABLE) if self.token_file else self.token,
+            password=read_secret(self.password_file, PASSWORD_VARIABLE)
+            if self.password_file
+            else self.password,
+        )
 
 
 def influx_settings(  # noqa: PLR0913 - one for each option
@@ -112,4 +138,6 @@ def influx_settings(  # noqa: PLR0913 - one for each option
         password=read_secret(password_file, PASSWORD_VARIABLE),
         token=read_secret(token_file, TOKEN_VARIABLE),
         timeout=timeout,
+        token_file=token_file,
+        password_file=password_file,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, SinkUnavailableError
-from edge_runtime.influxdb.client import WRITING, BodyTooLargeError
 from edge_runtime.influxdb.query import identifier
+from edge_runtime.influxdb.refusals import WRITING, BodyTooLargeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

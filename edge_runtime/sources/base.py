@@ -24,12 +24,14 @@ class Batch:
         skipped: Reason to the number of rows that were read but could not become readings.
         held: Whether the feed may hold back more until these rows are acknowledged: to wait for more could be
             to wait for nothing.
+        unreadable: How many readings in these rows were no numbers, and are missing for that.
     """
 
     readings: Readings
     checkpoint: str | None
     skipped: dict[str, int]
     held: bool = False
+    unreadable: int = 0
 
 
 class Source(Protocol):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.records import Readings
+    from edge_runtime.influxdb.rows import Rows
 
 __all__ = ["Seen"]
 
@@ -34,6 +34,7 @@ class Seen:
         self._newest = start_ns - 1
         self._rows: dict[str, set[int]] = {}
         self._held: set[tuple[str, int]] = set()
+        self._conflicts: dict[str, set[int]] = {}
 
     @property
     def holds(self) -> bool:
@@ -45,31 +46,48 @@ class Seen:
         """First time to read."""
         return max(self._start_ns, self._newest - self._lateness_ns + 1)
 
-    def fresh(self, block: Readings, *, newest: bool = False) -> Readings:
+    def fresh(self, rows: Rows, *, newest: bool = False) -> Rows:
         """The rows of a block that were not delivered before; counts them as delivered.
 
         Args:
-            block: Rows in the order of time.
+            rows: Rows in the order of time.
             newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just
                 being written field by field, so among them a row that lacks a sensor is held back once: the
                 next look finds it complete, or as it is.
         """
+        block = rows.readings
         keep = block.times >= self.from_ns
         for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():
             keep[i] = int(block.times[i]) not in self._rows.get(str(block.machines[i]), ())
-        self._hold(block, keep, newest=newest)
-        fresh = block if keep.all() else block.take(keep)
+        self._hold(rows, keep, newest=newest)
+        fresh = rows if keep.all() else rows.take(keep)
         if len(fresh):
-            self._add(fresh.machines, fresh.times)
+            self._add(fresh.readings.machines, fresh.readings.times)
         return fresh
 
-    def _hold(self, block: Readings, keep: NDArray[np.bool_], *, newest: bool) -> None:
+    def conflicting(self, rows: Rows) -> Rows:
+        """The rows that others contradict, each once, also when it was delivered before those came."""
+        if rows.conflicts is None:
+            return rows.take(slice(0, 0))
+        machines, times = rows.readings.machines, rows.readings.times
+        keep = (rows.conflicts > 0) & (times >= self.from_ns)
+        for i in np.flatnonzero(keep).tolist():
+            told = self._conflicts.setdefault(str(machines[i]), set())
+            keep[i] = int(times[i]) not in told
+            told.add(int(times[i]))
+        return rows.take(keep)
+
+    def _hold(self, rows: Rows, keep: NDArray[np.bool_], *, newest: bool) -> None:
         """Takes rows out of `keep` that lack a sensor and were not held back before."""
         held, self._held = self._held, set()
+        block = rows.readings
         if not newest or not len(block):
             return
         recent = block.times > int(block.times.max()) - self._lateness_ns
-        for i in np.flatnonzero(keep & recent & np.isnan(block.values).any(axis=1)).tolist():
+        lacking = np.isnan(block.values)
+        if rows.unreadable is not None:
+            lacking &= ~rows.unreadable  # there is a value, which waiting makes no number
+        for i in np.flatnonzero(keep & recent & lacking.any(axis=1)).tolist():
             row = str(block.machines[i]), int(block.times[i])
             if row not in held:
                 self._held.add(row)
@@ -81,8 +99,7 @@ class Seen:
         recent = times >= oldest
         for machine, moment in zip(machines[recent].tolist(), times[recent].tolist(), strict=True):
             self._rows.setdefault(machine, set()).add(moment)
-        kept = {machine: {t for t in rows if t >= oldest} for machine, rows in self._rows.items()}
-        self._rows = {machine: rows for machine, rows in kept.items() if rows}
+        self._rows, self._conflicts = _since(oldest, self._rows), _since(oldest, self._conflicts)
 
     def checkpoint(self) -> str:
         """Where to go on, as JSON.
@@ -92,6 +109,9 @@ class Seen:
         """
         steps = {machine: _steps(self._newest, rows) for machine, rows in sorted(self._rows.items())}
         document = {"start": self._start_ns, "newest": self._newest, "seen": steps}
+        if self._conflicts:
+            conflicts = {m: _steps(self._newest, times) for m, times in sorted(self._conflicts.items())}
+            document["conflicts"] = conflicts
         return json.dumps(document, separators=(",", ":"))
 
     def restore(self, checkpoint: str) -> None:
@@ -104,11 +124,18 @@ class Seen:
             document: dict[str, Any] = json.loads(checkpoint)
             self._start_ns, self._newest = int(document["start"]), int(document["newest"])
             self._rows = {m: _times(self._newest, steps) for m, steps in document["seen"].items()}
+            conflicts = document.get("conflicts", {})
+            self._conflicts = {m: _times(self._newest, steps) for m, steps in conflicts.items()}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an InfluxDB",
                 mend="use another --state file for this source",
             ) from None
+
+
+def _since(oldest: int, rows: dict[str, set[int]]) -> dict[str, set[int]]:
+    kept = {machine: {time for time in times if time >= oldest} for machine, times in rows.items()}
+    return {machine: times for machine, times in kept.items() if times}
 
 
 def _steps(newest: int, times: Iterable[int]) -> list[list[int]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from support.exchanges import Exchange, playing
+from support.reading import check_flux, read_all, read_flux
 
 from edge_runtime.errors import (
     EdgeDetectError,
@@ -26,14 +27,14 @@ from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
     ReadingsQuery,
-    check_fields,
+    check_readings,
     check_write,
     encode_lines,
-    read_range,
+    open_reader,
     write,
 )
-from edge_runtime.influxdb.flux import check_flux, read_flux
-from edge_runtime.influxdb.readings import field_types
+from edge_runtime.influxdb.flux import FluxReader
+from edge_runtime.influxdb.refusals import LoginRefusedError
 from edge_runtime.records import Readings, Results, Scores
 from edge_runtime.sinks.influx import InfluxSink
 
@@ -59,10 +60,19 @@ DIALECT = {
     "commentPrefix": "#",
     "dateTimeFormat": "RFC3339",
 }
-QUERY = """from(bucket: "line 1")
+OF = 'types.isType(v: r._value, type: "{}")'
+QUERY = f"""import "types"
+readings = from(bucket: "line 1")
   |> range(start: 2026-01-01T00:00:00Z, stop: 2026-01-01T00:01:00Z)
   |> filter(fn: (r) => r._measurement == "sensors")
   |> filter(fn: (r) => (r._field == "a" or r._field == "b") and (true))
+numbers = readings
+  |> filter(fn: (r) => {OF.format("float")} or {OF.format("int")} or {OF.format("uint")})
+  |> toFloat()
+others = readings
+  |> filter(fn: (r) => {OF.format("string")} or {OF.format("bool")})
+  |> map(fn: (r) => ({{r with _value: float(v: "NaN")}}))
+union(tables: [numbers, others])
   |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
   |> keep(columns: ["_time", "machine_id", "a", "b"])
   |> group()
@@ -71,6 +81,10 @@ QUERY = """from(bucket: "line 1")
 FIELDS_QUERY = """import "influxdata/influxdb/schema"
 schema.measurementFieldKeys(bucket: "line 1", measurement: "sensors", start: 1970-01-01T00:00:00Z)
 """
+TAGS_QUERY = FIELDS_QUERY.replace("FieldKeys", "TagKeys")
+MEASUREMENTS_QUERY = FIELDS_QUERY.replace("measurementFieldKeys", "measurements").replace(
+    ', measurement: "sensors"', ""
+)
 HEADER = """#datatype,string,long,dateTime:RFC3339,string,double,long\r
 #group,false,false,false,false,false,false\r
 #default,_result,,,,,\r
@@ -81,6 +95,24 @@ ROWS = ''',,0,2026-01-01T00:00:00Z,press-1,1.5,2\r
 ,,0,2026-01-01T00:00:59.25Z,,,4\r
 \r
 '''
+EDGE_QUERY = """from(bucket: "line 1")
+  |> range(start: 2026-01-01T00:00:00Z, stop: 2026-01-01T00:01:00Z)
+  |> filter(fn: (r) => r._measurement == "sensors")
+  |> filter(fn: (r) => (r._field == "a" or r._field == "b") and (true))
+  |> first()
+  |> keep(columns: ["_time"])
+  |> group()
+  |> sort(columns: ["_time"], desc: false)
+  |> limit(n: 1)
+"""
+POINTS_QUERY = """from(bucket: "line 1")
+  |> range(start: 2026-01-01T00:00:00Z, stop: 2026-01-01T00:00:00.000000001Z)
+  |> filter(fn: (r) => r._measurement == "sensors")
+  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+  |> keep(columns: [{columns}])
+  |> group()
+  |> sort(columns: ["_time"])
+"""
 FAILED = """#datatype,string,string\r
 #group,true,true\r
 #default,,\r
@@ -156,6 +188,10 @@ def joined(blocks: Iterable[Readings], sensors: int) -> Readings:
     )
 
 
+def check(url: str, wanted: ReadingsQuery) -> ReadingsQuery:
+    return check_flux(client(url), wanted, T0, T0 + 60 * SECOND)
+
+
 class TestReading:
     """Flux, by way of influxdb-client."""
 
@@ -197,15 +233,12 @@ class TestReading:
 
     def test_names_and_machines_are_quoted_whatever_is_in_them(self) -> None:
         wanted = ReadingsQuery(('a"b', "\\c"), measurement="${x}", machine_tag="n\n", machines=("m1", 'm"2'))
-        query = r"""from(bucket: "line 1")
-  |> range(start: 2026-01-01T00:00:00Z, stop: 2026-01-01T00:01:00Z)
-  |> filter(fn: (r) => r._measurement == "\${x}")
-  |> filter(fn: (r) => (r._field == "a\"b" or r._field == "\\c") and (r["n\n"] == "m1" or r["n\n"] == "m\"2"))
-  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
-  |> keep(columns: ["_time", "n\n", "a\"b", "\\c"])
-  |> group()
-  |> sort(columns: ["_time"])
-"""
+        query = (
+            QUERY.replace('== "sensors"', r'== "\${x}"')
+            .replace('r._field == "a" or r._field == "b"', r'r._field == "a\"b" or r._field == "\\c"')
+            .replace("(true)", r'(r["n\n"] == "m1" or r["n\n"] == "m\"2")')
+            .replace('"machine_id", "a", "b"', r'"n\n", "a\"b", "\\c"')
+        )
         with playing(asked(query, answer=b"\r\n")) as url:
             assert len(read(url, wanted)) == 0
 
@@ -230,38 +263,153 @@ class TestReading:
             write(client(f"{url}/influx/"), b"m a=1 1\n")
 
     def test_the_fields_are_looked_up_before_anything_is_read(self) -> None:
-        answer = field_names("a", "b", "c")
-        with playing(*[asked(FIELDS_QUERY, answer=answer)] * 2, asked(FIELDS_QUERY, answer=b"\r\n")) as url:
-            check_flux(client(url), WANTED)
-            with pytest.raises(
-                SourceError, match="line 1.*measurement sensors: no field 'd'; there are: a, b, c"
+        fields = asked(FIELDS_QUERY, answer=field_names("a", "b", "c"))
+        tags = asked(
+            TAGS_QUERY, answer=field_names("_start", "_stop", "_field", "_measurement", "machine_id")
+        )
+        with playing(*[fields, tags] * 4) as url:
+            assert check(url, WANTED) == WANTED
+            for wanted, words in (
+                (ReadingsQuery(("a", "d")), "line 1.*measurement sensors: no field 'd'; there are: a, b, c"),
+                (ReadingsQuery(("a",), machine_tag="host"), "no tag 'host'.*there are: machine_id; =NAME"),
+                (ReadingsQuery(("a",), machine_tag="b"), "'b' is a field, not a tag.*there are: machine_id"),
             ):
-                check_flux(client(url), ReadingsQuery(("a", "d")))
-            with pytest.raises(SourceError, match="no field 'a'; there are: none yet"):
-                check_flux(client(url), WANTED)
+                with pytest.raises(SourceError, match=words):
+                    check(url, wanted)
+
+    def test_a_measurement_that_is_not_there_is_named_with_those_that_are_and_an_empty_bucket_waited_for(
+        self,
+    ) -> None:
+        nothing = asked(FIELDS_QUERY, answer=b"\r\n")
+        with playing(
+            nothing,
+            asked(MEASUREMENTS_QUERY, answer=field_names("motors", "events")),
+            nothing,
+            asked(MEASUREMENTS_QUERY, answer=b"\r\n"),
+        ) as url:
+            with pytest.raises(SourceError, match="no such measurement; there are: events, motors") as caught:
+                check(url, WANTED)
+            assert not isinstance(caught.value, SourceUnavailableError)
+            with pytest.raises(SourceUnavailableError, match="no measurements yet"):
+                check(url, WANTED)
+
+    def test_machines_that_are_not_there_are_named_with_those_that_are(self) -> None:
+        fields = asked(FIELDS_QUERY, answer=field_names("a", "b"))
+        tags = asked(TAGS_QUERY, answer=field_names("machine_id"))
+        values = FIELDS_QUERY.replace("FieldKeys", "TagValues").replace(
+            'measurement: "sensors"', 'measurement: "sensors", tag: "machine_id"'
+        )
+        with (
+            playing(fields, tags, asked(values, answer=field_names("press-1", "press-2"))) as url,
+            pytest.raises(SourceError, match="no machine 'press-3' .*there are: press-1, press-2"),
+        ):
+            check(url, ReadingsQuery(("a",), machines=("press-1", "press-3")))
+
+    def test_two_series_that_contradict_each_other_are_found_and_told_apart(self) -> None:
+        edge = EDGE_QUERY.replace("first()", "last()").replace("desc: false", "desc: true")
+        newest = HEADER.replace(",string,double,long", "").replace(",false,false,false\r", "\r", 1)
+        newest = (
+            "#datatype,string,long,dateTime:RFC3339\r\n#group,false,false,false\r\n#default,_result,,\r\n"
+        )
+        newest += ",result,table,_time\r\n,,0,2026-01-01T00:00:00Z\r\n\r\n"
+        wide = "#datatype,string,long,dateTime:RFC3339,string,string,double,double\r\n#group" + ",false" * 7
+        wide += "\r\n#default,_result,,,,,,\r\n,result,table,_time,machine_id,host,a,b\r\n"
+        rows = "".join(
+            f",,0,2026-01-01T00:00:00Z,press-1,{host},{a},{b}\r\n"
+            for host, a, b in (("b", 55.5, 1), ("a", 50.5, 1), ("c", "", 1))
+        )
+        found = QUERY.replace("T00:01:00Z", "T00:00:00.000000001Z").replace(
+            '"machine_id", "a"', '"machine_id", "host", "a"'
+        )
+        points = POINTS_QUERY.replace("{columns}", '"_time", "a", "b", "host", "machine_id"')
+        with (
+            playing(
+                asked(FIELDS_QUERY, answer=field_names("a", "b")),
+                asked(TAGS_QUERY, answer=field_names("machine_id", "host")),
+                asked(edge, answer=newest.encode()),
+                asked(found, answer=(wide + rows + "\r\n").encode()),
+                asked(points, answer=(wide + rows + "\r\n").encode()),
+            ) as url,
+            pytest.raises(
+                SourceError, match=r"'press-1' .*\(a 50.5 and 55.5\).*they differ in the tag 'host'"
+            ),
+        ):
+            check(url, WANTED)
+
+    def test_of_two_series_the_first_by_its_tags_stays_and_the_other_is_counted(self) -> None:
+        wide = "#datatype,string,long,dateTime:RFC3339,string,string,double,double\r\n#group" + ",false" * 7
+        wide += "\r\n#default,_result,,,,,,\r\n,result,table,_time,machine_id,host,a,b\r\n"
+        times = [f"2026-01-01T00:00:{second:02}Z" for second in range(10)]
+        rows = "".join(f",,0,{t},press-1,b,55.5,1\r\n,,0,{t},press-1,a,50.5,1\r\n" for t in times)
+        query = QUERY.replace('"machine_id", "a"', '"machine_id", "host", "a"')
+        with playing(asked(query, answer=(wide + rows + "\r\n").encode())) as url:
+            wanted = dataclasses.replace(WANTED, other_tags=("host",))
+            found = [*FluxReader(client(url)).rows(wanted, T0, T0 + 60 * SECOND)]
+        assert [v for rows in found for v in rows.readings.values[:, 0].tolist()] == [50.5] * 10
+        assert sum(int(rows.conflicts.sum()) for rows in found if rows.conflicts is not None) == 10
+
+    def test_text_is_marked_by_the_query_and_costs_that_reading_alone(self) -> None:
+        rows = ",,0,2026-01-01T00:00:00Z,press-1,50,1\r\n,,0,2026-01-01T00:00:01Z,press-2,NaN,1\r\n"
+        with playing(asked(answer=(HEADER + rows + "\r\n").encode())) as url:
+            (found,) = FluxReader(client(url)).rows(WANTED, T0, T0 + 60 * SECOND)
+        np.testing.assert_array_equal(found.readings.values, np.array([[50, 1], [np.nan, 1]], np.float32))
+        assert found.unreadable is not None
+        assert found.unreadable.tolist() == [[False, False], [True, False]]
+
+    def test_a_range_is_read_hour_by_hour_and_days_without_rows_are_stepped_over(self) -> None:
+        hour = 3_600 * SECOND
+
+        def page(start: str, stop: str) -> str:
+            return QUERY.replace("2026-01-01T00:00:00Z", start).replace("2026-01-01T00:01:00Z", stop)
+
+        late = ",,0,2026-01-05T00:00:05Z,press-1,1,2\r\n\r\n"
+        edge = EDGE_QUERY.replace("T00:00:00Z", "T01:00:00Z").replace(
+            "2026-01-01T00:01:00Z", "2026-01-05T02:00:00Z"
+        )
+        found = (
+            "#datatype,string,long,dateTime:RFC3339\r\n#group,false,false,false\r\n#default,_result,,\r\n"
+            ",result,table,_time\r\n,,0,2026-01-05T00:00:05Z\r\n\r\n"
+        )
+        with playing(
+            asked(page("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"), answer=b"\r\n"),
+            asked(edge, answer=found.encode()),
+            asked(page("2026-01-05T00:00:05Z", "2026-01-05T01:00:05Z"), answer=(HEADER + late).encode()),
+            asked(page("2026-01-05T01:00:05Z", "2026-01-05T02:00:00Z"), answer=b"\r\n"),
+        ) as url:
+            rows = joined(read_flux(client(url), WANTED, T0, T0 + 4 * 24 * hour + 2 * hour), 2)
+        assert rows.times.tolist() == [T0 + 4 * 24 * hour + 5 * SECOND]
 
     def test_a_query_of_ones_own_is_tried_on_an_empty_range(self) -> None:
         query = "q 1970-01-01T00:00:00Z 1970-01-01T00:00:00.000000001Z"
         wrong = refusal(400, "invalid", "compilation failed: error @1:1-1:2: undefined identifier q")
         with playing(asked(query, answer=b"\r\n"), asked(query, **wrong)) as url:
-            check_flux(client(url), WANTED, template="q {start} {stop}")
+            list(read_flux(client(url), WANTED, 0, 1, template="q {start} {stop}"))
             with pytest.raises(SourceError, match="undefined identifier q.*check --bucket and the query"):
-                check_flux(client(url), WANTED, template="q {start} {stop}")
+                list(read_flux(client(url), WANTED, 0, 1, template="q {start} {stop}"))
 
     @pytest.mark.parametrize(
         ("answer", "kind", "words"),
         [
             (
                 UNAUTHORIZED,
-                SourceError,
+                LoginRefusedError,
                 r"refuses the login \(unauthorized access\); set EDGE_DETECT_INFLUX_TOKEN",
             ),
             (
                 refusal(403, "forbidden", "read:orgs/1/buckets/2 is unauthorized"),
                 SourceError,
-                "refuses the login",
+                "lacks the right to read here .*give the token the right to read the bucket line 1",
             ),
-            (NO_BUCKET_TO_READ, SourceError, 'could not find bucket "line 1".*check --bucket and the query'),
+            (
+                NO_BUCKET_TO_READ,
+                SourceError,
+                'no such bucket, or the token lacks the right to read it .*could not find bucket "line 1"',
+            ),
+            (
+                refusal(400, "invalid", 'failed to decode request body: organization name "plant" not found'),
+                SourceError,
+                "answers 400 .*; check --org",
+            ),
             (
                 refusal(404, "not found", 'organization name "plant" not found'),
                 SourceError,
@@ -341,11 +489,6 @@ class TestReading:
                 HEADER.replace("a,b", "c,d") + ROWS,
                 r"no column of a sensor \(a, b\).*there are: result, table, _time",
             ),
-            (HEADER.replace("double", "string") + ROWS, "field 'a' holds text, not numbers"),
-            (
-                HEADER.replace("double", "boolean") + ROWS.replace("1.5", "true"),
-                "field 'a' holds text, not numbers",
-            ),
             (HEADER + ROWS + HEADER + ROWS, "not in the order of time; end the query with"),
         ],
     )
@@ -385,7 +528,7 @@ class TestWriting:
             (UNAUTHORIZED, r"refuses the login \(unauthorized access\); set EDGE_DETECT_INFLUX_TOKEN"),
             (
                 refusal(403, "forbidden", "insufficient permissions for write"),
-                "refuses the login .insufficient",
+                "lacks the right to write here .insufficient.*right to write the bucket line 1",
             ),
             (NO_SUCH_BUCKET, r'does not have it \(bucket "line 1" not found\).*--bucket, or create it'),
             (refusal(404, "not found", 'organization name "plant" not found'), "does not have it"),
@@ -505,6 +648,96 @@ def test_the_version_is_the_one_that_ping_names() -> None:
         assert client(url).version() == ""
 
 
+TAG_KEYS = (
+    '{"results":[{"statement_id":0,"series":[{"name":"sensors","columns":["tagKey"],'
+    '"values":[["machine_id"]]}]}]}\n'
+)
+BUCKETS = Exchange("GET /api/v2/buckets", {"org": "plant", "name": "line 1"}, LOGIN, headers=JSON)
+BUCKETS = dataclasses.replace(
+    BUCKETS,
+    answer=b'{"links":{"self":"/api/v2/buckets"},"buckets":[{"id":"0a1b2c3d4e5f6071","orgID":"01","type":"user",'
+    b'"name":"line 1","retentionRules":[]}]}\n',
+)
+MAPPINGS = Exchange(
+    "GET /api/v2/dbrps",
+    {"org": "plant", "bucketID": "0a1b2c3d4e5f6071"},
+    LOGIN,
+    headers=JSON,
+    answer=b'{"content":[]}\n',
+)
+# Where it lists no bucket to this login, Flux is what is left.
+UNMAPPED = dataclasses.replace(BUCKETS, answer=b'{"buckets":[]}\n')
+
+
+def mappings(*found: tuple[str, str]) -> Exchange:
+    """What the server lists for a bucket; the virtual mapping of its name looks the same."""
+    content = [
+        {
+            "id": "0a1b2c3d4e5f6071",
+            "orgID": "01",
+            "bucketID": "0a1b2c3d4e5f6071",
+            "database": database,
+            "retention_policy": policy,
+            "default": True,
+            "virtual": True,
+        }
+        for database, policy in found
+    ]
+    return dataclasses.replace(MAPPINGS, answer=json.dumps({"content": content}).encode())
+
+
+class TestBucketWithAMapping:
+    """A bucket is read by InfluxQL where the server says by which names."""
+
+    def test_the_mapping_is_taken_from_the_servers_list(self) -> None:
+        question = Exchange(
+            "GET /query",
+            {
+                "db": "line 1",
+                "rp": "autogen",
+                "epoch": "ns",
+                "chunked": "true",
+                "chunk_size": "5000",
+                "q": "SHOW MEASUREMENTS",
+            },
+            LOGIN,
+            headers=JSON,
+            answer=b'{"results":[{"statement_id":0}]}\n',
+        )
+        with playing(BUCKETS, mappings(("line 1", "autogen")), question) as url:
+            reader = open_reader(client(url))
+            assert reader.measurements() == ()
+
+    @pytest.mark.parametrize(
+        "exchanges",
+        [
+            (UNMAPPED,),
+            (BUCKETS, MAPPINGS),
+            (dataclasses.replace(BUCKETS, **refusal(403, "forbidden", "no right")),),
+            (dataclasses.replace(BUCKETS, **refusal(404, "not found", "organization not found")),),
+            (dataclasses.replace(BUCKETS, answer=b"<html>"),),
+            (BUCKETS, dataclasses.replace(MAPPINGS, answer=b'{"content":[{"database":"x"}]}')),
+            (BUCKETS, dataclasses.replace(MAPPINGS, **refusal(401, "unauthorized", "no right"))),
+        ],
+    )
+    def test_without_one_flux_is_what_is_left(self, exchanges: tuple[Exchange, ...]) -> None:
+        with playing(*exchanges) as url:
+            if exchanges[-1].status == 401:
+                with pytest.raises(LoginRefusedError):
+                    open_reader(client(url))
+            else:
+                assert isinstance(open_reader(client(url)), FluxReader)
+
+    def test_a_mapping_of_another_bucket_is_not_taken(self) -> None:
+        other = mappings(("line 1", "autogen"))
+        assert isinstance(other.answer, bytes)
+        other = dataclasses.replace(
+            other, answer=other.answer.replace(b'"bucketID": "0a', b'"bucketID": "ff')
+        )
+        with playing(BUCKETS, other) as url:
+            assert isinstance(open_reader(client(url)), FluxReader)
+
+
 class TestMappedDatabase:
     """A bucket with a database mapping is read and written as 1.x is, with the token."""
 
@@ -519,6 +752,9 @@ class TestMappedDatabase:
 
     def client(self, url: str) -> InfluxClient:
         return client(url, bucket=None, org=None, database="plant")
+
+    def check(self, url: str) -> None:
+        check_readings(open_reader(self.client(url)), WANTED, T0, T0 + SECOND)
 
     def test_rows_come_by_influxql(self) -> None:
         fields = (
@@ -536,10 +772,11 @@ class TestMappedDatabase:
             self.asked(
                 'SHOW FIELD KEYS FROM "sensors"', fields, '"values":[["a","float"],["b","integer"]]}]}]}\n'
             ),
+            self.asked('SHOW TAG KEYS FROM "sensors"', TAG_KEYS),
             self.asked(statement, rows),
         ) as url:
-            check_fields(self.client(url), WANTED)
-            found = joined(read_range(self.client(url), WANTED, T0, T0 + SECOND), 2)
+            self.check(url)
+            found = read_all(self.client(url), WANTED, T0, T0 + SECOND)
         assert found.times.tolist() == [T0, T0 + 1]
         assert found.machines.tolist() == ["press-1", "machine"]
         np.testing.assert_array_equal(found.values, np.array([[1.5, 2], [np.nan, 3]], np.float32))
@@ -550,7 +787,7 @@ class TestMappedDatabase:
         question = dataclasses.replace(question, query={**question.query, "rp": "a year"})
         parameters = {"db": "plant", "rp": "a year", "precision": "ns"}
         with playing(question, Exchange("POST /write", parameters, LOGIN, b"m a=1 1\n", status=204)) as url:
-            assert field_types(client(url, **settings), "sensors") == {}
+            assert open_reader(client(url, **settings)).fields("sensors") == {}
             write(client(url, **settings), b"m a=1 1\n")
 
     def test_without_a_mapping_the_mend_names_it(self) -> None:
@@ -561,7 +798,7 @@ class TestMappedDatabase:
             with pytest.raises(
                 SourceError, match="database not found: plant.*InfluxDB 2 needs a mapping for it"
             ):
-                check_fields(self.client(url), WANTED)
+                self.check(url)
             with pytest.raises(SinkUnavailableError, match="no dbrp mapping found.*needs a mapping for it"):
                 write(self.client(url), b"m a=1 1\n")
 
@@ -643,7 +880,9 @@ class TestCommand:
         row = r'anomaly,bundle=[0-9a-f]{{12}},machine=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
         with playing(
+            UNMAPPED,
             asked(FIELDS_QUERY, answer=field_names(*self.SENSORS)),
+            asked(TAGS_QUERY, answer=field_names("machine_id")),
             posted(b"", **NO_POINTS),
             asked(query, answer=rows.encode()),
             posted(re.compile(lines.encode())),
@@ -657,10 +896,16 @@ class TestCommand:
         assert TOKEN.encode() not in done.stdout + done.stderr
 
     @pytest.mark.parametrize(
-        ("answer", "words"),
+        ("exchanges", "words"),
         [
-            (UNAUTHORIZED, "InfluxDB refuses the login (unauthorized access); set EDGE_DETECT_INFLUX_TOKEN"),
-            (NO_BUCKET_TO_READ, 'could not find bucket "line 1"); check --bucket and the query'),
+            (
+                (dataclasses.replace(BUCKETS, **UNAUTHORIZED),),
+                "InfluxDB refuses the login (unauthorized access); set EDGE_DETECT_INFLUX_TOKEN",
+            ),
+            (
+                (UNMAPPED, asked(FIELDS_QUERY, **NO_BUCKET_TO_READ)),
+                'could not find bucket "line 1"); check --bucket, or give the token the right to read',
+            ),
         ],
     )
     def test_a_refusal_is_one_line_and_exit_code_1(
@@ -668,16 +913,16 @@ class TestCommand:
         command: Command,
         bundle: Path,
         monkeypatch: pytest.MonkeyPatch,
-        answer: dict[str, Any],
+        exchanges: tuple[Exchange, ...],
         words: str,
     ) -> None:
         monkeypatch.setenv("EDGE_DETECT_INFLUX_TOKEN", TOKEN)
-        with playing(asked(FIELDS_QUERY, **answer)) as url:
+        with playing(*exchanges) as url:
             done = command("edge-detect", "run", "--bundle", bundle, *self.OPTIONS, "--url", url)
         assert done.returncode == 1
         (line,) = done.stderr.decode().splitlines()
         assert line.startswith(f"edge-detect: {url} (bucket line 1): ")
-        assert line.endswith(words)
+        assert words in line
         assert TOKEN.encode() not in done.stdout + done.stderr
 
 

@@ -6,6 +6,7 @@ its points for ever or at least from 2026-01-01 on. What a test writes it delete
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import uuid
@@ -15,24 +16,30 @@ import numpy as np
 import pytest
 from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
+from support.reading import check_flux, read_flux
 
 from edge_runtime.errors import SinkError, SinkUnavailableError, SourceError
 from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
     ReadingsQuery,
+    check_readings,
     check_write,
     encode_lines,
     write,
 )
-from edge_runtime.influxdb.flux import check_flux, literal, read_flux
+from edge_runtime.influxdb.dbrp import mapped_client
+from edge_runtime.influxdb.flux import FluxReader, literal
+from edge_runtime.influxdb.influxql import InfluxqlReader
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from support.commands import Command
+
+    from edge_runtime.influxdb import Reader
 
 URL, TOKEN, ORG, BUCKET = (
     os.environ.get(f"EDGE_DETECT_TEST_INFLUX2_{name}", "") for name in ("URL", "TOKEN", "ORG", "BUCKET")
@@ -44,6 +51,7 @@ pytestmark = pytest.mark.skipif(
 
 T0 = 1_767_225_600_000_000_000  # 2026-01-01T00:00:00Z
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
 NAMES = tuple(sensor[0] for sensor in SENSORS)
 WRONG = "wr0ng-tok3n=="
 
@@ -140,25 +148,62 @@ def test_a_query_of_ones_own_gets_the_range(measurement: str) -> None:
         ' |> sort(columns: ["_time"])'
     )
     wanted = ReadingsQuery(("a",), measurement)
-    check_flux(client(), wanted, template=template)
     rows = joined(read_flux(client(), wanted, T0 + 1, T0 + 2 * SECOND, template=template))
     assert rows.times.tolist() == [T0 + SECOND]
     assert rows.values.tolist() == [[5.0]]
 
 
 def test_the_fields_are_looked_up_before_anything_is_read(measurement: str) -> None:
-    with pytest.raises(SourceError, match="no field 'a'; there are: none yet"):
-        check_flux(client(), ReadingsQuery(("a",), measurement))
-    put(measurement, f"machine_id=m1 a=1,b=2 {T0}")
-    check_flux(client(), ReadingsQuery(("a", "b"), measurement))
-    with pytest.raises(SourceError, match="no field 'd'; there are: a, b"):
-        check_flux(client(), ReadingsQuery(("a", "d"), measurement))
+    with pytest.raises(SourceError, match="no such measurement|no measurements yet"):
+        check_flux(client(), ReadingsQuery(("a",), measurement), T0 - DAY, T0 + DAY)
+    put(measurement, f"machine_id=m1 a=1,b=2 {T0}", f"machine_id=m2 a=1,b=2 {T0}")
+    check_flux(client(), ReadingsQuery(("a", "b"), measurement), T0 - DAY, T0 + DAY)
+    for wanted, words in (
+        (ReadingsQuery(("a", "d"), measurement), "no field 'd'; there are: a, b"),
+        (ReadingsQuery(("a",), measurement, "host"), "no tag 'host'.*there are: machine_id"),
+        (ReadingsQuery(("a",), measurement, "b"), "'b' is a field, not a tag"),
+        (ReadingsQuery(("a",), measurement, machines=("m3",)), "no machine 'm3' .*there are: m1, m2"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            check_flux(client(), wanted, T0 - DAY, T0 + DAY)
 
 
-def test_text_in_a_field_is_refused_by_name(measurement: str) -> None:
-    put(measurement, f'machine_id=m1 a="1.5" {T0}')
-    with pytest.raises(SourceError, match="field 'a' holds text, not numbers"):
-        list(read_flux(client(), ReadingsQuery(("a",), measurement), T0, T0 + 1))
+READERS = {
+    "flux": FluxReader,
+    "influxql": lambda client: InfluxqlReader(mapped_client(client) or client),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_numbers_of_two_types_are_numbers_and_text_is_unreadable(
+    measurement: str, reader: Callable[[InfluxClient], Reader]
+) -> None:
+    later = T0 + 8 * DAY  # in another shard, where a field may have another type
+    put(measurement, *(f"machine_id=m1 a={i}.5,b=1 {T0 + i}" for i in range(10)))
+    put(measurement, *(f"machine_id=m1 a={i}i,b=1 {later + i}" for i in range(10)))
+    last = T0 + 16 * DAY
+    put(measurement, *(f'machine_id=m2 a="n/a",b=2 {last + i}' for i in range(10)))
+    found = [*reader(client()).rows(ReadingsQuery(("a", "b"), measurement), T0, last + 10)]
+    values = joined(rows.readings for rows in found).values
+    expected = [[i + 0.5, 1] for i in range(10)] + [[i, 1] for i in range(10)] + [[np.nan, 2]] * 10
+    np.testing.assert_array_equal(values, np.array(expected, np.float32))
+    assert sum(int(rows.unreadable.sum()) for rows in found if rows.unreadable is not None) == 10
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_two_series_that_contradict_each_other_are_found(
+    measurement: str, reader: Callable[[InfluxClient], Reader]
+) -> None:
+    put(
+        measurement,
+        *(f"machine_id=m1,host={h} a={v} {T0 + i}" for i in range(10) for h, v in (("b", 5), ("a", 4))),
+    )
+    wanted = ReadingsQuery(("a",), measurement)
+    with pytest.raises(SourceError, match="series of machine 'm1' have different values.*in the tag 'host'"):
+        check_readings(reader(client()), wanted, T0 - DAY, T0 + DAY)
+    found = [*reader(client()).rows(dataclasses.replace(wanted, other_tags=("host",)), T0, T0 + 10)]
+    assert joined(rows.readings for rows in found).values.tolist() == [[4.0]] * 10
+    assert sum(int(rows.conflicts.sum()) for rows in found if rows.conflicts is not None) == 10
 
 
 def test_a_wrong_token_neither_reads_nor_writes(measurement: str) -> None:

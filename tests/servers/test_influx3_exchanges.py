@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from support.exchanges import Exchange, playing
+from support.reading import read_blocks
 
 from edge_runtime.errors import (
     EdgeDetectError,
@@ -22,13 +23,15 @@ from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
     ReadingsQuery,
-    check_fields,
+    check_readings,
     check_write,
-    extent,
+    open_reader,
     query,
-    read_range,
     write,
 )
+from edge_runtime.influxdb.documents import documents
+from edge_runtime.influxdb.query import UnfinishedAnswerError
+from edge_runtime.influxdb.refusals import LoginRefusedError, QueryTooLargeError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +45,7 @@ SECOND = 1_000_000_000
 TOKEN = "apiv3_7Yh2-_xQ"
 LOGIN = {"Authorization": f"Token {TOKEN}"}
 VERSION = {"X-Influxdb-Build": "Core", "X-Influxdb-Version": "3.4.2"}
-JSON = {"Content-Type": "application/json"}
+JSON = {"Content-Type": "application/json", "cluster-uuid": "5f1a0a5e-6a3c-4a0e-9a53-5b1c1a8a7f00"}
 WANTED = ReadingsQuery(("a", "b"))
 SELECT = (
     'SELECT "a", "b", "machine_id" FROM "sensors" '  # noqa: S608
@@ -58,7 +61,7 @@ def client(url: str, **changes: Any) -> InfluxClient:
 
 
 def asked(statement: str, *answer: bytes, **more: Any) -> Exchange:
-    """A statement and its answer: a line of JSON ended by CR LF for each 5,000 rows, nothing for no rows."""
+    """A statement and its answer: a JSON document for each 5,000 rows, nothing for no rows."""
     return Exchange(
         "GET /query",
         {"db": "plant", "epoch": "ns", "chunked": "true", "chunk_size": "5000", "q": statement},
@@ -67,10 +70,11 @@ def asked(statement: str, *answer: bytes, **more: Any) -> Exchange:
     )
 
 
-def series(name: str, columns: tuple[str, ...], *rows: list[Any]) -> bytes:
-    found = {"name": name, "columns": columns, "values": rows}
-    document = {"results": [{"statement_id": 0, "series": [found]}]}
-    return json.dumps(document, separators=(",", ":")).encode() + b"\r\n"
+def series(name: str, columns: tuple[str, ...], *rows: list[Any], partial: bool = False) -> bytes:
+    more = {"partial": True} if partial else {}
+    found = {"name": name, "columns": columns, "values": rows, **more}
+    document = {"results": [{"statement_id": 0, "series": [found], **more}]}
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def posted(body: bytes | re.Pattern[bytes], **answer: Any) -> Exchange:
@@ -105,7 +109,11 @@ PARTIAL = refusal(
 
 
 def read(url: str) -> list[Readings]:
-    return list(read_range(client(url), WANTED, T0, T0 + 60 * SECOND))
+    return read_blocks(client(url), WANTED, T0, T0 + 60 * SECOND)
+
+
+def check(url: str, wanted: ReadingsQuery) -> ReadingsQuery:
+    return check_readings(open_reader(client(url)), wanted, T0, T0 + 60 * SECOND)
 
 
 class TestReading:
@@ -134,6 +142,56 @@ class TestReading:
         with playing(asked(SELECT)) as url:
             assert read(url) == []
 
+    @pytest.mark.parametrize("between", [b"", b"\n", b"\r\n"], ids=["3.7 on", "1.x and 2.x", "3 up to 3.6"])
+    def test_documents_follow_each_other_with_an_end_of_line_or_nothing_between(self, between: bytes) -> None:
+        names = ("a", 'x}{"', "}{", '{"r', "a\nb")
+        parts = [series("sensors", COLUMNS, [T0 + i, float(i), i, name]) for i, name in enumerate(names)]
+        with playing(asked(SELECT, between.join(parts) + between)) as url:
+            blocks = read(url)
+        machines = [str(machine) for block in blocks for machine in block.machines]
+        assert machines == list(names)
+
+    def test_an_answer_as_a_real_server_gave_it(self) -> None:
+        # Twelve rows asked for in chunks of five; the last document alone does not say that there is more.
+        rows = [[T0 + i * SECOND, 250, 50 + i / 10, "press-1"] for i in range(12)]
+        parts = [series("sensors", COLUMNS, *rows[i : i + 5], partial=i < 10) for i in (0, 5, 10)]
+        with playing(asked(SELECT, b"".join(parts))) as url:
+            blocks = read(url)
+        assert [t for block in blocks for t in block.times.tolist()] == [row[0] for row in rows]
+        values = np.concatenate([block.values for block in blocks])
+        np.testing.assert_array_equal(values, np.array([row[1:3] for row in rows], np.float32))
+
+    def test_numbers_come_as_the_server_writes_them(self) -> None:
+        rows = f'[{T0},250,1e+30,"m"],[{T0 + 1},-0,1e+300,"m"],[{T0 + 2},2.5e-3,18446744073709551615,"m"]'
+        text = series("sensors", COLUMNS).replace(b'"values":[]', f'"values":[{rows}]'.encode())
+        with playing(asked(SELECT, text)) as url:
+            (block,) = read(url)
+        np.testing.assert_array_equal(
+            block.values, np.array([[250, 1e30], [0, np.inf], [0.0025, 2.0**64]], np.float32)
+        )
+
+    def test_an_answer_that_says_there_is_more_and_ends_is_asked_for_again_from_its_last_time(self) -> None:
+        first = series("sensors", COLUMNS, [T0, 1.0, 1, "m1"], [T0 + 5, 2.0, 2, "m1"], partial=True)
+        again = SELECT.replace(str(T0), str(T0 + 1), 1)
+        rest = series("sensors", COLUMNS, [T0 + 5, 2.0, 2, "m1"], [T0 + 5, 3.0, 3, "m2"])
+        with playing(asked(SELECT, first), asked(again, rest)) as url:
+            blocks = read(url)
+        rows = [
+            (int(time - T0), str(machine))
+            for block in blocks
+            for time, machine in zip(block.times, block.machines, strict=True)
+        ]
+        assert rows == [(0, "m1"), (5, "m1"), (5, "m2")]
+
+    def test_an_answer_that_ends_early_without_a_whole_time_is_unavailable(self) -> None:
+        part = series("sensors", COLUMNS, [T0, 1.0, 1, "m1"], partial=True)
+        names = series("measurements", ("name",), ["a"], partial=True)
+        with playing(asked(SELECT, part), asked("SHOW MEASUREMENTS", names)) as url:
+            with pytest.raises(UnfinishedAnswerError, match="cut off"):
+                read(url)
+            with pytest.raises(SourceUnavailableError, match="cut off"):
+                open_reader(client(url)).measurements()
+
     def test_rows_of_one_machine_and_time_become_one_even_over_a_chunks_end(self) -> None:
         # A tag beside the machine's makes two series of what one machine measured at one time.
         first = series("sensors", COLUMNS, [T0, 1.0, None, "m1"], [T0, 9.0, 9, "m2"], [T0, None, 2, "m1"])
@@ -158,31 +216,6 @@ class TestReading:
         with pytest.raises(UsageError, match="a query needs sensors, each once"):
             ReadingsQuery(sensors)
 
-    def test_days_without_rows_are_stepped_over_by_one_question(self) -> None:
-        day = 86_400 * SECOND
-        stop = T0 + 10 * day
-        select = 'SELECT "a", "b", "machine_id" FROM "sensors" WHERE time >= {} AND time < {} ORDER BY time'
-        ahead = 'SELECT "a", "b" FROM "sensors" WHERE time >= {} AND time < {} ORDER BY time ASC LIMIT 1'
-        late = T0 + 9 * day + 5
-        with playing(
-            asked(select.format(T0, T0 + day)),
-            asked(ahead.format(T0 + day, stop), series("sensors", ("time", "a", "b"), [late, 1.0, 2])),
-            asked(select.format(late, stop), series("sensors", COLUMNS, [late, 1.0, 2, "press-1"])),
-        ) as url:
-            (block,) = read_range(client(url), WANTED, T0, stop)
-        assert block.times.tolist() == [late]
-
-    def test_the_extent_is_the_first_and_the_last_row(self) -> None:
-        ends = 'SELECT "a", "b" FROM "sensors" ORDER BY time {} LIMIT 1'
-        with playing(
-            asked(ends.format("ASC"), series("sensors", ("time", "a", "b"), [T0, 1.0, None])),
-            asked(ends.format("DESC"), series("sensors", ("time", "a", "b"), [T0 + 7, None, 2])),
-            asked(ends.format("ASC")),
-            asked(ends.format("DESC")),
-        ) as url:
-            assert extent(client(url), WANTED) == (T0, T0 + 7)
-            assert extent(client(url), WANTED) is None
-
     def test_fields_are_checked_by_their_types(self) -> None:
         keys = asked(
             'SHOW FIELD KEYS FROM "sensors"',
@@ -192,35 +225,41 @@ class TestReading:
                 *(["a", "float"], ["b", "unsigned"], ["c", "string"], ["d", "boolean"]),
             ),
         )
-        with playing(keys, keys, keys, keys) as url:
-            check_fields(client(url), WANTED)
+        tags = asked('SHOW TAG KEYS FROM "sensors"', series("sensors", ("tagKey",), ["machine_id"]))
+        with playing(*[keys, tags] * 4) as url:
+            check(url, WANTED)
             for sensor, words in (
                 ("c", "field 'c' holds string values, not numbers"),
                 ("d", "field 'd' holds boolean values"),
                 ("e", "no field 'e'; there are: a, b, c, d"),
             ):
                 with pytest.raises(SourceError, match=words):
-                    check_fields(client(url), ReadingsQuery((sensor,)))
+                    check(url, ReadingsQuery((sensor,)))
 
     def test_a_measurement_that_is_not_there_is_named_with_those_that_are(self) -> None:
         keys = asked('SHOW FIELD KEYS FROM "sensors"')
         names = series("measurements", ("name",), ["events"], ["motors"])
         with playing(keys, asked("SHOW MEASUREMENTS", names), keys, asked("SHOW MEASUREMENTS")) as url:
-            with pytest.raises(SourceError, match="no such measurement; there are: events, motors"):
-                check_fields(client(url), WANTED)
-            with pytest.raises(SourceError, match="there are: none yet"):
-                check_fields(client(url), WANTED)
+            with pytest.raises(SourceError, match="no such measurement; there are: events, motors") as caught:
+                check(url, WANTED)
+            assert not isinstance(caught.value, SourceUnavailableError)
+            with pytest.raises(SourceUnavailableError, match="no measurements yet"):
+                check(url, WANTED)
 
     @pytest.mark.parametrize(
         ("answer", "kind", "words"),
         [
             (
                 UNAUTHENTICATED,
-                SourceError,
+                LoginRefusedError,
                 "refuses the login .the request was not authenticated.; set EDGE_DETECT_",
             ),
-            ({"status": 401, "answer": b""}, SourceError, r"refuses the login \(without a word\)"),
-            (FORBIDDEN, SourceError, "refuses the login .requestor is forbidden from requested resource"),
+            ({"status": 401, "answer": b""}, LoginRefusedError, r"refuses the login \(without a word\)"),
+            (
+                FORBIDDEN,
+                SourceError,
+                "lacks the right to read here .requestor is forbidden from requested resource",
+            ),
             (
                 NO_DATABASE,
                 SourceError,
@@ -235,11 +274,6 @@ class TestReading:
                 refusal(429, "slow down"),
                 SourceUnavailableError,
                 r"answers 429 \(slow down\); try again later",
-            ),
-            (
-                {"status": 500, "answer": b"query error: Query would exceed file limit of 432 parquet files"},
-                SourceUnavailableError,
-                "answers 500 .query error: Query would exceed file limit",
             ),
             ({"status": 503, "answer": b"starting"}, SourceUnavailableError, r"answers 503 \(starting\)"),
         ],
@@ -258,7 +292,11 @@ class TestReading:
         ("error", "kind", "words"),
         [
             ("timeout reached: query-timeout", SourceUnavailableError, "gave up .timeout reached"),
-            ("database not found: plant", SourceError, "does not have it .database not found"),
+            (
+                "Cannot retrieve database: External error: database not found: plant",
+                SourceError,
+                "does not have it .Cannot retrieve database: External error: database not found",
+            ),
             ("mixing aggregate and non-aggregate", SourceError, "refuses the query .mixing aggregate"),
         ],
     )
@@ -285,12 +323,78 @@ class TestReading:
             with playing(exchange) as url, pytest.raises(SourceUnavailableError):
                 read(url)
 
+    @pytest.mark.parametrize(
+        ("words", "kind", "mend"),
+        [
+            (
+                "External error: Query would scan 432 Parquet files, exceeding the file limit. \nCore.",
+                QueryTooLargeError,
+                "raise the server's own limit",
+            ),
+            (
+                "datafusion error: Resources exhausted: Failed to allocate additional 1024 bytes",
+                SourceUnavailableError,
+                "give the server more memory if this goes on",
+            ),
+        ],
+    )
+    def test_a_question_that_is_too_large_is_halved_down_to_a_minute_and_then_given_up(
+        self, words: str, kind: type[SourceError], mend: str
+    ) -> None:
+        refused = json.dumps({"results": [{"statement_id": 0, "error": words}]}).encode()
+        hour = 3_600 * SECOND
+        lengths = [hour]
+        while lengths[-1] > 60 * SECOND:
+            lengths.append(lengths[-1] // 2)
+        exchanges = [
+            asked(SELECT.replace(str(T0 + 60 * SECOND), str(T0 + length)), refused) for length in lengths
+        ]
+        with playing(*exchanges) as url, pytest.raises(kind) as caught:
+            read_blocks(client(url), WANTED, T0, T0 + hour)
+        assert type(caught.value) is kind
+        assert "\n" not in str(caught.value)
+        assert "will not read so much at once" in str(caught.value)
+        assert mend in str(caught.value)
+
     def test_silence_ends_with_the_timeout(self) -> None:
         with (
             playing(asked("SHOW MEASUREMENTS", answer=None)) as url,
             pytest.raises(SourceUnavailableError, match=r"cannot be reached \(no answer in time\)"),
         ):
             list(query(client(url, timeout=0.1), "SHOW MEASUREMENTS"))
+
+
+class TestDocuments:
+    """An answer of a thousand documents, cut at every byte: into two blocks, and off."""
+
+    ONE = b'{"results":[]}'
+
+    @pytest.mark.parametrize(("between", "number"), [(b"", 1000), (b"\n", 100), (b"\r\n", 100)])
+    def test_blocks_may_end_anywhere(self, between: bytes, number: int) -> None:
+        text = between.join([self.ONE] * number)
+        for place in range(len(text) + 1):
+            found = list(documents([text[:place], text[place:]]))
+            assert list(map(bytes.strip, found)) == [self.ONE] * number
+
+    def test_what_is_cut_off_is_no_document(self) -> None:
+        text = self.ONE * 1000
+        for place in range(1, len(text)):
+            *whole, last = documents([text[:place]])
+            assert b"".join([*whole, last]) == text[:place]
+            assert whole == [self.ONE] * len(whole)
+            if place % len(self.ONE):
+                with pytest.raises(ValueError, match="Expecting|Unterminated|Extra data"):
+                    json.loads(last)
+            else:
+                assert last == self.ONE
+
+    def test_an_answer_cut_off_anywhere_gives_no_row_that_is_wrong(self) -> None:
+        rows = [[T0 + i * SECOND, 250, i, "press-1"] for i in range(4)]
+        parts = [series("sensors", COLUMNS, *rows[i : i + 2], partial=i < 2) for i in (0, 2)]
+        text = b"".join(parts)
+        for place in range(1, len(text)):
+            with playing(asked(SELECT, text[:place], cut=True)) as url, pytest.raises(SourceUnavailableError):
+                read(url)
 
 
 class TestWriting:
@@ -307,7 +411,7 @@ class TestWriting:
         ("answer", "words"),
         [
             (UNAUTHENTICATED, "refuses the login .the request was not authenticated"),
-            (FORBIDDEN, "refuses the login .requestor is forbidden"),
+            (FORBIDDEN, "lacks the right to write here .requestor is forbidden"),
             (refusal(429, "slow down"), "answers 429 .slow down.; try again later"),
             ({"status": 500, "answer": b"wal buffer is full"}, "answers 500 .wal buffer is full"),
             ({"status": 503, "answer": b"starting"}, "answers 503 .starting"),
@@ -335,8 +439,17 @@ class TestWriting:
                 "answers 422 .Update to schema",
             ),
             (
-                refusal(400, "parsing failed for write_lp endpoint", {"line_number": 1}),
-                "answers 400 .parsing failed",
+                refusal(
+                    400,
+                    "parsing failed for write_lp endpoint",
+                    {
+                        "error_message": "invalid column type for column 'a', expected "
+                        "iox::column_type::field::integer, got iox::column_type::field::float",
+                        "line_number": 2,
+                        "original_line": "sensors,machine_id=m",
+                    },
+                ),
+                "answers 400 .parsing failed for write_lp endpoint: invalid column type for column 'a'",
             ),
         ],
     )
@@ -389,6 +502,7 @@ class TestCommand:
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
         with playing(
             asked('SHOW FIELD KEYS FROM "sensors"', keys),
+            asked('SHOW TAG KEYS FROM "sensors"', series("sensors", ("tagKey",), ["machine_id"])),
             posted(b"", **EMPTY),
             asked(statement, rows),
             posted(re.compile(lines.encode())),

@@ -16,18 +16,19 @@ from influxd import Influxd
 from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
 from support.logins import until_known
+from support.reading import read_all
 
 from edge_runtime.errors import SinkUnavailableError, SourceError
 from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
     ReadingsQuery,
-    check_fields,
+    check_readings,
     check_write,
     create_database,
     encode_lines,
+    open_reader,
     query,
-    read_range,
     write,
 )
 from edge_runtime.influxdb.query import identifier, text
@@ -95,8 +96,8 @@ def count(plant: Plant, measurement: str) -> int:
 @pytest.mark.parametrize("user", ["admin", "reader", "operator"])
 def test_the_right_password_reads_whatever_characters_it_has(plant: Plant, user: str) -> None:
     client = plant.client(user)
-    check_fields(client, WANTED)
-    assert sum(map(len, read_range(client, WANTED, T0, T0 + ROWS * SECOND))) == ROWS
+    check_readings(open_reader(client), WANTED, T0, T0 + ROWS * SECOND)
+    assert len(read_all(client, WANTED, T0, T0 + ROWS * SECOND)) == ROWS
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_a_wrong_login_neither_reads_nor_writes(
     client = plant.client(user, password)
     mend = "set EDGE_DETECT_INFLUX_TOKEN, or --username with EDGE_DETECT_INFLUX_PASSWORD"
     with pytest.raises(SourceError, match=rf"refuses the login \({words}.*{mend}") as reading:
-        list(read_range(client, WANTED, T0, T0 + ROWS * SECOND))
+        read_all(client, WANTED, T0, T0 + ROWS * SECOND)
     with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{mend}"):
         write(client, b"m a=1 1\n")
     with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{mend}"):
@@ -122,9 +123,15 @@ def test_a_wrong_login_neither_reads_nor_writes(
 
 
 def test_who_may_read_alone_may_not_write_and_the_check_knows_before(plant: Plant) -> None:
-    with pytest.raises(SinkUnavailableError, match="refuses the login .*reader.* not authorized to write"):
+    with pytest.raises(
+        SinkUnavailableError,
+        match=r"lacks the right to write here \(.*reader.* not authorized to write.*give its token or user",
+    ):
         check_write(plant.client("reader"))
-    with pytest.raises(SinkUnavailableError, match="refuses the login .*reader.* not authorized to write"):
+    with pytest.raises(
+        SinkUnavailableError,
+        match=r"lacks the right to write here \(.*reader.* not authorized to write.*give its token or user",
+    ):
         write(plant.client("reader"), b"m a=1 1\n")
     check_write(plant.client("operator"))
 
@@ -138,7 +145,9 @@ def test_rows_outlast_a_grant_that_is_taken_away(plant: Plant) -> None:
     readings = Readings(np.array(["press-1"]), np.array([T0]), np.ones((1, len(NAMES)), np.float32))
     nothing, unknown = np.full(1, np.nan, np.float32), np.array([2], np.int8)
     payload = sink.encode(Results(readings, Scores.unknown(1, len(NAMES)), nothing, unknown, unknown))
-    with pytest.raises(SinkUnavailableError, match="refuses the login .*guest.* not authorized to write"):
+    with pytest.raises(
+        SinkUnavailableError, match="lacks the right to write here .*guest.* not authorized to write"
+    ):
         sink.deliver([payload])
     plant.do("GRANT ALL ON plant TO guest")
     sink.deliver([payload, payload])
@@ -201,7 +210,7 @@ def test_a_reader_is_told_at_the_start_that_the_sink_will_not_take_anything(
 ) -> None:
     monkeypatch.setenv("EDGE_DETECT_INFLUX_PASSWORD", PASSWORDS["reader"])
     done = command("edge-detect", "run", "--bundle", bundle, *plant.options("reader"), "--sink", "influx")
-    assert_one_clear_line(done, 1, "refuses the login", "not authorized to write")
+    assert_one_clear_line(done, 1, "lacks the right to write here", "not authorized to write")
     # That the bundle passed its trial is remembered; of the feed there is nothing.
     kept = {path.parent.name for path in (tmp_path / "state").rglob("*") if path.is_file()}
     assert kept <= {"proved"}

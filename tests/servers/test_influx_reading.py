@@ -9,26 +9,32 @@ import numpy as np
 import pytest
 from influxd import Influxd
 from support.logins import until_known
+from support.reading import read_all, read_blocks
 
 from edge_runtime.errors import SinkUnavailableError, SourceError, SourceUnavailableError, UsageError
 from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
     ReadingsQuery,
-    check_fields,
+    check_readings,
     encode_lines,
-    extent,
     influx_settings,
+    open_reader,
     query,
-    read_range,
     write,
 )
+from edge_runtime.influxdb.influxql import InfluxqlReader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 T0 = 1_760_000_000_000_000_000
 SECOND = 1_000_000_000
+DAY = 86_400 * SECOND
+
+
+def check(client: InfluxClient, wanted: ReadingsQuery) -> ReadingsQuery:
+    return check_readings(open_reader(client), wanted, T0 - DAY, T0 + DAY)
 
 
 def put(
@@ -43,7 +49,8 @@ def put(
 def test_rows_come_whole_in_time_order_and_in_bounded_chunks(database: InfluxClient) -> None:
     put(database, 30_000, machines=("m1", "m2"))
     wanted = ReadingsQuery(("b", "a"))
-    blocks = list(read_range(database, wanted, T0, T0 + 30_000 * SECOND, page_ns=7_001 * SECOND))
+    reader = InfluxqlReader(database, page_ns=7_001 * SECOND)
+    blocks = [rows.readings for rows in reader.rows(wanted, T0, T0 + 30_000 * SECOND)]
     times = np.concatenate([block.times for block in blocks])
     assert len(times) == 60_000
     assert (np.diff(times) >= 0).all()
@@ -57,11 +64,14 @@ def test_rows_come_whole_in_time_order_and_in_bounded_chunks(database: InfluxCli
 def test_the_range_is_half_open_and_machines_are_chosen(database: InfluxClient) -> None:
     put(database, 10, machines=("m1", "m2", "it's"))
     wanted = ReadingsQuery(("a",), machines=("it's", "m2"))
-    (block,) = read_range(database, wanted, T0 + 2 * SECOND, T0 + 4 * SECOND)
+    (block,) = read_blocks(database, wanted, T0 + 2 * SECOND, T0 + 4 * SECOND)
     assert sorted(set(block.machines.tolist())) == ["it's", "m2"]
     assert sorted(set(block.times.tolist())) == [T0 + 2 * SECOND, T0 + 3 * SECOND]
-    assert extent(database, wanted) == (T0, T0 + 9 * SECOND)
-    assert extent(database, wanted, T0 + 100 * SECOND, None) is None
+    reader = open_reader(database)
+    assert reader.first(wanted, T0 - DAY, T0 + DAY) == T0
+    assert reader.last(wanted, T0 - DAY, T0 + DAY) == T0 + 9 * SECOND
+    assert reader.first(wanted, T0 + 100 * SECOND, T0 + DAY) is None
+    assert reader.last(wanted, T0 + 100 * SECOND, T0 + DAY) is None
 
 
 def test_a_missing_value_is_nan_and_whole_numbers_are_numbers(database: InfluxClient) -> None:
@@ -71,7 +81,7 @@ def test_a_missing_value_is_nan_and_whole_numbers_are_numbers(database: InfluxCl
         f"sensors a=3,b=4i {T0 + 2}",
     )
     write(database, "\n".join(points).encode())
-    (block,) = read_range(database, ReadingsQuery(("a", "b")), T0, T0 + 10)
+    (block,) = read_blocks(database, ReadingsQuery(("a", "b")), T0, T0 + 10)
     assert block.values[0].tolist() == [1.5, 2.0]
     assert block.values[1, 0] == 2.5
     assert np.isnan(block.values[1, 1])
@@ -85,7 +95,7 @@ def test_names_are_quoted_whatever_is_in_them(database: InfluxClient, name: str)
     )
     write(database, lines)
     wanted = ReadingsQuery((name,), measurement=name, machine_tag=f"tag {name}", machines=(name,))
-    (block,) = read_range(database, wanted, T0, T0 + 1)
+    (block,) = read_blocks(database, wanted, T0, T0 + 1)
     assert block.machines.tolist() == [name]
     assert block.values.tolist() == [[1.5]]
 
@@ -96,9 +106,11 @@ def test_a_field_that_holds_no_numbers_is_refused_by_name(
 ) -> None:
     write(database, f"sensors,machine_id=m1 a={value} {T0}\n".encode())
     with pytest.raises(SourceError, match=f"field 'a' holds {kind}"):
-        check_fields(database, ReadingsQuery(("a",)))
-    with pytest.raises(SourceError, match="field 'a' holds"):
-        list(read_range(database, ReadingsQuery(("a",)), T0, T0 + 1))
+        check(database, ReadingsQuery(("a",)))
+    (rows,) = open_reader(database).rows(ReadingsQuery(("a",)), T0, T0 + 1)
+    assert rows.unreadable is not None
+    assert rows.unreadable.tolist() == [[True]]
+    assert np.isnan(rows.readings.values).all()
 
 
 def test_a_field_or_measurement_that_is_not_there_is_named_with_those_that_are(
@@ -106,15 +118,15 @@ def test_a_field_or_measurement_that_is_not_there_is_named_with_those_that_are(
 ) -> None:
     put(database, 1)
     with pytest.raises(SourceError, match="no field 'c'.*a, b"):
-        check_fields(database, ReadingsQuery(("a", "c")))
+        check(database, ReadingsQuery(("a", "c")))
     with pytest.raises(SourceError, match="no such measurement; there are: sensors"):
-        check_fields(database, ReadingsQuery(("a",), measurement="nothing"))
+        check(database, ReadingsQuery(("a",), measurement="nothing"))
 
 
 def test_a_missing_database_says_so_when_read_and_when_written(influxd: Influxd) -> None:
     client = InfluxClient(InfluxSettings(url=influxd.url, database="not_there"))
     with pytest.raises(SourceError, match="database not found: not_there.*--database"):
-        check_fields(client, ReadingsQuery(("a",)))
+        check(client, ReadingsQuery(("a",)))
     # Rows are worth keeping until somebody has made it.
     with pytest.raises(SinkUnavailableError, match="not found"):
         write(client, b"m a=1 1\n")
@@ -138,7 +150,7 @@ def test_with_logins_the_right_password_reads_and_a_wrong_one_is_refused(tmp_pat
         with client.request("POST", "/query", {"q": "CREATE DATABASE plant"}):
             pass
         put(client, 3)
-        assert sum(map(len, read_range(client, ReadingsQuery(("a",)), T0, T0 + 3 * SECOND))) == 3
+        assert len(read_all(client, ReadingsQuery(("a",)), T0, T0 + 3 * SECOND)) == 3
         wrong = InfluxClient(dataclasses.replace(admin, password="wr0ng"))
         for stranger in (nobody, wrong):
             with pytest.raises(SourceError, match="refuses the login") as caught:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.running import running
 
 from edge_runtime.errors import UsageError
 from edge_runtime.influxdb import InfluxSettings, influx_settings
@@ -220,10 +221,11 @@ def test_the_command_refuses_a_readable_secret_before_it_asks_any_server(
     assert done.returncode == 2
     assert done.stderr.decode() == f"edge-detect: {file}: others may read this secret; chmod 600 {file}\n"
     file.chmod(0o600)
-    done = command("edge-detect", "run", "--bundle", bundle, *options, "--password-file", file)
-    assert done.returncode == 1
-    assert "cannot be reached" in done.stderr.decode()
-    assert SECRET not in done.stderr.decode()
+    words = ("edge-detect", "run", "--bundle", bundle, *options, "--password-file", file)
+    with running(tmp_path / "state", *words) as run:
+        said = run.says()
+        assert "cannot be reached" in said
+        assert SECRET not in said
 
 
 def test_no_option_and_no_key_of_the_configuration_takes_a_secret_itself(

@@ -128,7 +128,8 @@ def test_no_labels_leave_every_row_normal(history: Path, tmp_path: Path) -> None
         ((), "no database was named", 2),
         (("--database", "x", "--url", "http://127.0.0.1:1"), "cannot be reached", 1),
         (("--database", "x", "--start", "now", "--stop", "-1h"), "not before the stop", 2),
-        (("--bucket", "b", "--org", "o"), "which fields are sensors", 2),
+        (("--bucket", "b"), "a bucket needs its organisation", 2),
+        (("--database", "x", "--machine-tag", "=m", "--machine", "m"), "all rows are of one", 2),
     ],
 )
 def test_what_cannot_be_prepared_is_one_clear_error(

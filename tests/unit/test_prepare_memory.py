@@ -30,6 +30,9 @@ class Endless:
     def extent(self) -> tuple[int, int]:
         return 0, self._pages * PAGE_ROWS * NS - NS
 
+    def warnings(self) -> list[str]:
+        return []
+
     def describe(self) -> dict[str, Any]:
         return {}
 

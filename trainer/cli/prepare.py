@@ -25,7 +25,6 @@ from trainer.cli.influx_options import (
 from trainer.cli.pairs import parse_units
 
 if TYPE_CHECKING:
-    from edge_runtime.influxdb import InfluxClient
     from trainer.prepare import Origin
 
 __all__ = ["prepare"]
@@ -55,7 +54,10 @@ def prepare(  # noqa: PLR0913
     database: Database = None,
     measurement: Annotated[str, typer.Option(help="Measurement of the readings.")] = "sensors",
     machine_tag: Annotated[
-        str | None, typer.Option(help="Tag, or column, of the machine's id. [default: machine_id]")
+        str | None,
+        typer.Option(
+            help="Tag, or column, of the machine's id; =NAME for a single one. [default: machine_id]"
+        ),
     ] = None,
     sensor: Annotated[
         list[str] | None,
@@ -111,11 +113,9 @@ def prepare(  # noqa: PLR0913
         method=labels.value if labels else None,
         events_file=events_file,
         measurement=labels_measurement,
-        machine_tag=machine_tag or "machine_id",
         limits=tuple(limit or ()),
         sigma=sigma,
     )
-    client: InfluxClient | None = None
     origin: Origin
     if files:
         from trainer.prepare.files import FileOrigin  # noqa: PLC0415
@@ -131,7 +131,6 @@ def prepare(  # noqa: PLR0913
             stop_ns=parse_time(stop, now_ns) if stop else None,
         )
     else:
-        from trainer.prepare.flux import FluxOrigin  # noqa: PLC0415
         from trainer.prepare.influx import InfluxOrigin  # noqa: PLC0415
 
         client = connect(
@@ -146,10 +145,10 @@ def prepare(  # noqa: PLR0913
         start_ns, stop_ns = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
         if start_ns >= stop_ns:
             raise UsageError("the start is not before the stop", where="--start, --stop")
-        origin = (FluxOrigin if bucket else InfluxOrigin)(
+        origin = InfluxOrigin(
             client,
             measurement=measurement,
-            machine_tag=labelling.machine_tag,
+            machine_tag=machine_tag or "machine_id",
             sensors=sensor or (),
             machines=machine or (),
             start_ns=start_ns,
@@ -163,13 +162,15 @@ def prepare(  # noqa: PLR0913
             origin,
             output,
             extent=(first_ns, last_ns),
-            make_labeller=lambda train: labelling.labeller(origin, client, train, last_ns),
+            make_labeller=lambda train: labelling.labeller(origin, train, last_ns),
             shares=shares,
             gap_s=gap_s,
             units=units,
             progress=progress,
         )
     typer.echo(prepared.table())
+    for warning in origin.warnings():
+        typer.echo(f"edge-train: {warning}", err=True)
     typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
 
 

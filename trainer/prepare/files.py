@@ -77,6 +77,10 @@ class FileOrigin:
             "stop": None if stop is None else format_time(stop),
         }
 
+    def warnings(self) -> list[str]:
+        """Nothing: what cannot be used in a file is an error."""
+        return []
+
     def extent(self) -> tuple[int, int]:
         """Looks through the times once; also finds out whether they rise."""
         first, last, rows, rising = np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0, True

@@ -16,12 +16,11 @@ from trainer.labels import (
     ThresholdLabels,
     parse_limit,
 )
-from trainer.prepare.influx import events_from_influx, has_measurement
+from trainer.prepare.influx import InfluxOrigin
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_runtime.influxdb import InfluxClient
     from trainer.labels import Labeller
     from trainer.prepare.origin import Origin
     from trainer.prepare.splits import Stretch
@@ -37,7 +36,6 @@ class Labelling:
         method: "events", "threshold", "statistical" or "none"; None for events, where there are any.
         events_file: Where events are taken from; None for the database, or the labels that the rows carry.
         measurement: Where in the database they are.
-        machine_tag: The tag with the machine's id.
         limits: Changes to the default limits, as "NAME=LOW:HIGH".
         sigma: How many standard deviations are far.
     """
@@ -45,7 +43,6 @@ class Labelling:
     method: str | None
     events_file: Path | None
     measurement: str
-    machine_tag: str
     limits: tuple[str, ...]
     sigma: float
 
@@ -55,12 +52,11 @@ class Labelling:
                 f"{self.sigma:g} standard deviations", where="--sigma", mend="choose a positive number"
             )
 
-    def labeller(self, origin: Origin, client: InfluxClient | None, train: Stretch, last_ns: int) -> Labeller:
+    def labeller(self, origin: Origin, train: Stretch, last_ns: int) -> Labeller:
         """Makes it; "statistical" reads the training stretch once for that.
 
         Args:
             origin: The rows.
-            client: The database that they are in; None for files.
             train: The training stretch.
             last_ns: Time of the last row of all.
 
@@ -68,14 +64,13 @@ class Labelling:
             UsageError: There is nothing to label with, or a limit is wrong.
             InputError: The events cannot be used.
         """
-        # A bucket is read through Flux, which knows readings alone.
-        database = client if client is not None and not client.settings.bucket else None
+        database = origin if isinstance(origin, InfluxOrigin) else None
         method = self.method
         if method is None:
             has_events = (
                 self.events_file is not None
                 or origin.labelled
-                or (database is not None and has_measurement(database, self.measurement))
+                or (database is not None and database.has_events(self.measurement))
             )
             method = "events" if has_events else "none"
         if method == "threshold":
@@ -102,5 +97,5 @@ class Labelling:
                 where="--labels events",
                 mend="give an --events-file, or files with a column 'anomaly'",
             )
-        found = events_from_influx(database, self.measurement, self.machine_tag, train.start_ns, last_ns + 1)
+        found = database.events(self.measurement, train.start_ns, last_ns + 1)
         return EventLabels(found, {"from": f"measurement {self.measurement}"})

@@ -55,6 +55,10 @@ class Origin(Protocol):
         """What was asked of which origin, as JSON-ready values."""
         ...
 
+    def warnings(self) -> list[str]:
+        """What could not be used of the rows on the pages, in sentences for people."""
+        ...
+
 
 def distinct(rows: LabelledRows) -> tuple[LabelledRows, int]:
     """The rows by time and machine, the first of each pair alone; and how many were dropped."""

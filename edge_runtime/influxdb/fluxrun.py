@@ -1,0 +1,108 @@
+"""One Flux query and its answer, through influxdb-client; extra `influx`."""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
+from edge_runtime.influxdb.annotated import tables
+from edge_runtime.influxdb.query import CHUNK_ROWS
+from edge_runtime.influxdb.refusals import (
+    READING,
+    LoginRefusedError,
+    QueryTooLargeError,
+    is_too_large,
+    one_line,
+    unreachable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge_runtime.errors import EdgeDetectError
+    from edge_runtime.influxdb.annotated import Table
+    from edge_runtime.influxdb.client import InfluxClient
+    from edge_runtime.influxdb.settings import InfluxSettings
+
+__all__ = ["run_flux"]
+
+UNAUTHORIZED, FORBIDDEN = 401, 403
+TOO_MANY_REQUESTS, SERVER_ERRORS = 429, 500
+
+
+def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
+    """The tables of a query's answer, a few thousand rows at a time.
+
+    Raises:
+        MissingExtraError: influxdb-client is not installed.
+        SourceUnavailableError: The server cannot be reached or is overloaded.
+        QueryTooLargeError: It will not read so much for one query.
+        SourceError: It refuses the query.
+    """
+    try:
+        from influxdb_client.client.influxdb_client import InfluxDBClient  # noqa: PLC0415
+        from influxdb_client.rest import ApiException  # noqa: PLC0415
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("reading with Flux", "influx") from None
+
+    try:
+        for attempt in count(1):
+            settings = client.settings
+            milliseconds = max(1, int(settings.timeout * 1000))  # 0 would wait for ever
+            with InfluxDBClient(
+                settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
+            ) as flux:
+                try:
+                    lines = flux.query_api().query_csv(text, org=settings.org)
+                except ApiException as error:
+                    if error.status == UNAUTHORIZED and attempt == 1 and client.renew():
+                        continue
+                    raise
+                yield from tables(lines, most=CHUNK_ROWS)
+                return
+    except ApiException as error:
+        # Without a status TLS came to nothing.
+        raise (
+            _refusal(error, client.settings) if error.status else _broken(error.__context__, settings.place)
+        ) from None
+    except (HTTPError, OSError) as error:
+        raise _broken(error, settings.place) from None
+
+
+def _broken(error: BaseException | None, where: str) -> EdgeDetectError:
+    """What urllib3 wraps says more than its own error; for TLS it is an argument."""
+    causes = (error and error.__cause__, *(error.args[:1] if error else ()), error)
+    cause = next(
+        c for c in (*causes, OSError("the connection broke")) if isinstance(c, (OSError, HTTPException))
+    )
+    return unreachable(cause, where, READING)
+
+
+def _refusal(error: Any, settings: InfluxSettings) -> SourceError:
+    message = one_line(str(getattr(error, "message", "") or error.reason or ""))
+    where, lowered = settings.place, message.lower()
+    if error.status == UNAUTHORIZED:
+        return LoginRefusedError(
+            f"InfluxDB refuses the login ({message})", where=where, mend="set EDGE_DETECT_INFLUX_TOKEN"
+        )
+    if error.status == FORBIDDEN:
+        return SourceError(
+            f"InfluxDB knows the login, but it lacks the right to read here ({message})",
+            where=where,
+            mend=f"give the token the right to read the {settings.store}",
+        )
+    if is_too_large(message):
+        return QueryTooLargeError(f"InfluxDB will not read so much at once ({message})", where=where)
+    if error.status == TOO_MANY_REQUESTS or error.status >= SERVER_ERRORS:
+        return SourceUnavailableError(f"InfluxDB answers {error.status} ({message})", where=where)
+    if "could not find bucket" in lowered:
+        return SourceError(
+            f"InfluxDB has no such bucket, or the token lacks the right to read it ({message})",
+            where=where,
+            mend=f"check --bucket, or give the token the right to read the {settings.store}",
+        )
+    mend = "check --org" if "organization" in lowered else "check --bucket and the query"
+    return SourceError(f"InfluxDB answers {error.status} ({message})", where=where, mend=mend)
