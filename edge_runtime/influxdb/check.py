@@ -91,7 +91,7 @@ def _check_tag(wanted: ReadingsQuery, tags: tuple[str, ...], types: dict[str, se
     if tag in tags:
         return
     there = f"there are: {_listed(tags)}" if tags else "there are no tags"
-    one = "=NAME stands for a single machine of that name"
+    one = "or =NAME if all rows are of one machine"
     if tag in types:
         raise SourceError(
             f"'{tag}' is a field, not a tag with the machine's id", where=where, mend=f"{there}; {one}"

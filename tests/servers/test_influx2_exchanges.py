@@ -271,7 +271,7 @@ class TestReading:
             assert check(url, WANTED) == WANTED
             for wanted, words in (
                 (ReadingsQuery(("a", "d")), "line 1.*measurement sensors: no field 'd'; there are: a, b, c"),
-                (ReadingsQuery(("a",), machine_tag="host"), "no tag 'host'.*there are: machine_id; =NAME"),
+                (ReadingsQuery(("a",), machine_tag="host"), "no tag 'host'.*there are: machine_id; or =NAME"),
                 (ReadingsQuery(("a",), machine_tag="b"), "'b' is a field, not a tag.*there are: machine_id"),
             ):
                 with pytest.raises(SourceError, match=words):

@@ -417,10 +417,12 @@ class TestMachines:
         with serving(plant(MINUTELY_WEEK)) as url:
             reader = open_reader(client(url))
             with pytest.raises(
-                SourceError, match="'b' is a field, not a tag .*; there are: machine_id; =NAME"
+                SourceError, match="'b' is a field, not a tag .*; there are: machine_id; or =NAME"
             ):
                 check_readings(reader, ReadingsQuery(("a",), machine_tag="b"), WEEK_AGO, NOW)
-            with pytest.raises(SourceError, match="there is no tag 'host' .*; there are: machine_id; =NAME"):
+            with pytest.raises(
+                SourceError, match="there is no tag 'host' .*; there are: machine_id; or =NAME"
+            ):
                 check_readings(reader, ReadingsQuery(("a",), machine_tag="host"), WEEK_AGO, NOW)
 
     def test_a_table_with_a_row_a_sensor_is_refused(self, tmp_path: Path) -> None:

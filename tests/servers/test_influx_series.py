@@ -150,7 +150,7 @@ class TestMachines:
             ),
         )
         with pytest.raises(
-            SourceError, match="no tag 'machine_id' with the machine's id; there are: host, line; =NAME"
+            SourceError, match="no tag 'machine_id' with the machine's id; there are: host, line; or =NAME"
         ):
             check(database)
         with pytest.raises(SourceError, match="'power' is a field, not a tag"):
