@@ -41,7 +41,8 @@ FUTURE_NS = SECOND_NS
 LOOK_BACK_NS = 24 * HOUR_NS
 MACHINES_LOOK_BACK_NS = 31 * LOOK_BACK_NS
 SEARCH_EVERY_NS = 60 * SECOND_NS
-SEARCH_REST = 20  # so many times as long as it took, if that is more
+SEARCH_REST = 20  # so many times as long as it took, if that is more, but not for ever
+LONGEST_REST_NS = 600 * SECOND_NS
 CONFLICTING = "conflicting"
 
 
@@ -187,9 +188,14 @@ class InfluxSource:
             hour = stop_ns - HOUR_NS, stop_ns
             if silent and self._was_searched(now) and reader.first(self._wanted, *hour) is None:
                 return
-            yield from reader.rows(self._wanted, seen.from_ns, stop_ns)
+            found = False
+            for rows in reader.rows(self._wanted, seen.from_ns, stop_ns):
+                found = found or int(rows.readings.times[-1]) > seen.newest
+                yield rows
             took = max(0, self._now_ns() - now)
-            self._search = now, now + max(SEARCH_EVERY_NS, SEARCH_REST * took)
+            rest = min(max(SEARCH_EVERY_NS, SEARCH_REST * took), LONGEST_REST_NS)
+            # Where something was found, more of it may be on its way.
+            self._search = (0, 0) if found else (now, now + rest)
         except LoginRefusedError as error:
             if not known:
                 raise

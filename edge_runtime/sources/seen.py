@@ -37,6 +37,11 @@ class Seen:
         self._conflicts: dict[str, set[int]] = {}
 
     @property
+    def newest(self) -> int:
+        """The newest time that was delivered, nanoseconds."""
+        return self._newest
+
+    @property
     def holds(self) -> bool:
         """Whether rows are held back, to be looked at once more."""
         return bool(self._held)

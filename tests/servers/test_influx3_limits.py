@@ -207,6 +207,23 @@ class TestFollowing:
                 assert now[0] - started <= 61 * SECOND
         assert found == [NOW - 4 * DAY_NS + i * HOUR_NS for i in range(90)]
 
+    def test_a_backlog_that_comes_in_slowly_is_read_as_it_comes(self) -> None:
+        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        now = [NOW]
+        with serving(held) as url:
+            batches = self.source(url, now, start_ns=NOW - 6 * DAY_NS).batches(None)
+            for _ in range(3):
+                next(batches)
+            found = 0
+            for hours in range(1, 90):
+                held.tables["sensors"] = table(
+                    ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 4 * DAY_NS, HOUR_NS, hours)
+                )
+                started = now[0]
+                while found < hours:
+                    found += len(next(batches).readings)
+                assert now[0] - started <= (61 if hours == 1 else 2) * SECOND
+
     def test_new_rows_after_a_long_silence_do_not_hide_older_ones(self) -> None:
         held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
         now = [NOW]
