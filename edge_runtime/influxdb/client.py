@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from edge_runtime.errors import UsageError
-from edge_runtime.influxdb.refusals import READING, Errors, refuse, unreachable
+from edge_runtime.influxdb.refusals import MESSAGE_BYTES, READING, Errors, refuse, unreachable, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,10 @@ class InfluxClient:
 
     Args:
         settings: Where and as whom.
+
+    Attributes:
+        settings: The same, with the secrets as they were last read.
+        is_3: Whether the last answer was one of an InfluxDB 3.
     """
 
     def __init__(self, settings: InfluxSettings) -> None:
@@ -71,7 +75,8 @@ class InfluxClient:
                 connection.close()
                 response = self._answer(connection, method, target, body)
             if response.status >= http.client.MULTIPLE_CHOICES:
-                refuse(response, self.settings, errors, is_3=self.is_3)
+                words = words_of(response.read(MESSAGE_BYTES))
+                refuse(response.status, words, self.settings, errors, is_3=self.is_3)
             yield response
         except (OSError, http.client.HTTPException) as error:
             raise unreachable(error, self.settings.place, errors) from None

@@ -10,7 +10,7 @@ from edge_runtime.errors import SourceError
 from edge_runtime.influxdb.annotated import WHERE
 from edge_runtime.influxdb.fluxrun import run_flux
 from edge_runtime.influxdb.reader import Reader
-from edge_runtime.influxdb.rows import Rows, SeriesOf, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, SeriesTags, sensor_values, whole_rows
 from edge_runtime.records import Readings
 from edge_runtime.timeparse import format_time
 
@@ -83,13 +83,11 @@ class FluxReader(Reader):
 
     def measurements(self) -> tuple[str, ...]:
         """The measurements that are there."""
-        return self._listed("measurements()")
+        return self._schema("measurements")
 
     def fields(self, measurement: str) -> dict[str, set[str]]:
         """A measurement's fields, whose types are not known; empty when there is no such one."""
-        return {
-            name: set() for name in self._listed(f"measurementFieldKeys(measurement: {literal(measurement)})")
-        }
+        return {name: set() for name in self._schema("measurementFieldKeys", measurement=measurement)}
 
     def number_fields(self, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:
         """The fields whose last value in the range is a number, in the order of their names."""
@@ -105,7 +103,7 @@ class FluxReader(Reader):
 
     def tags(self, measurement: str) -> tuple[str, ...]:
         """A measurement's tags, in the order of their names."""
-        keys = self._listed(f"measurementTagKeys(measurement: {literal(measurement)})")
+        keys = self._schema("measurementTagKeys", measurement=measurement)
         return tuple(name for name in keys if not name.startswith("_"))  # those of Flux itself
 
     def rows(self, wanted: ReadingsQuery, start_ns: int, stop_ns: int) -> Iterator[Rows]:
@@ -128,10 +126,9 @@ class FluxReader(Reader):
 
     def _page(self, wanted: ReadingsQuery, start_ns: int, stop_ns: int) -> Iterator[Rows]:
         text = _within(self.template or flux_query(self.client, wanted), start_ns, stop_ns)
-        known: list[tuple[str, ...]] = []
-        places: dict[tuple[str, ...], int] = {}
+        tags_of = SeriesTags(wanted.other_tags)
         tables = run_flux(self.client, text)
-        return whole_rows(_in_order(_as_rows(table, wanted, known, places) for table in tables))
+        return whole_rows(_in_order(_as_rows(table, wanted, tags_of) for table in tables))
 
     def _edge_of_page(
         self, wanted: ReadingsQuery, start_ns: int, stop_ns: int, *, newest: bool
@@ -151,7 +148,7 @@ class FluxReader(Reader):
 
     def _tag_values(self, measurement: str, tag: str, start_ns: int, stop_ns: int) -> Sequence[str]:
         del start_ns, stop_ns  # of all times: the server has them in an index
-        return self._listed(f"measurementTagValues(measurement: {literal(measurement)}, tag: {literal(tag)})")
+        return self._schema("measurementTagValues", measurement=measurement, tag=tag)
 
     def _points(
         self, measurement: str, columns: Sequence[str], start_ns: int, stop_ns: int
@@ -173,14 +170,12 @@ class FluxReader(Reader):
             f"  |> filter(fn: (r) => r._measurement == {literal(measurement)})\n"
         )
 
-    def _listed(self, call: str) -> tuple[str, ...]:
+    def _schema(self, function: str, **arguments: str) -> tuple[str, ...]:
         """What a function of the package `schema` lists; without a start it looks back thirty days."""
-        bucket = literal(self.client.settings.bucket or "")
-        name, _, arguments = call.partition("(")
-        arguments = f", {arguments}" if arguments != ")" else ")"
+        of = {"bucket": self.client.settings.bucket or "", **arguments}
+        given = ", ".join(f"{name}: {literal(value)}" for name, value in of.items())
         return self._texts(
-            'import "influxdata/influxdb/schema"\n'
-            f"schema.{name}(bucket: {bucket}{arguments.removesuffix(')')}, start: 1970-01-01T00:00:00Z)\n"
+            f'import "influxdata/influxdb/schema"\nschema.{function}({given}, start: 1970-01-01T00:00:00Z)\n'
         )
 
     def _texts(self, text: str) -> tuple[str, ...]:
@@ -209,24 +204,13 @@ def _within(text: str, start_ns: int, stop_ns: int) -> str:
     return text.replace("{start}", format_time(start_ns)).replace("{stop}", format_time(stop_ns))
 
 
-def _as_rows(
-    table: Table, wanted: ReadingsQuery, known: list[tuple[str, ...]], places: dict[tuple[str, ...], int]
-) -> Rows:
-    """Some rows of an answer; `known` and `places` collect the series of all its tables."""
+def _as_rows(table: Table, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows:
     if not table.columns.keys() & set(wanted.sensors):
         raise SourceError(
             f"no column of a sensor ({', '.join(wanted.sensors)})",
             where=WHERE,
             mend=f"there are: {', '.join(table.columns)}",
         )
-    of = None
-    if wanted.other_tags:
-        keys = list(zip(*map(table.texts, wanted.other_tags), strict=True))
-        for key in dict.fromkeys(keys):
-            if key not in places:
-                places[key] = len(known)
-                known.append(key)
-        of = SeriesOf(known, np.fromiter(map(places.__getitem__, keys), np.intp, len(keys)))
     machines = ("",) * len(table) if wanted.tag is None else table.texts(wanted.tag)
     values, unreadable = sensor_values([table.values(sensor) for sensor in wanted.sensors])
     marked = np.array([[text == "NaN" for text in table.texts(s)] for s in wanted.sensors], np.bool_).T
@@ -235,7 +219,7 @@ def _as_rows(
     readings = Readings(
         np.asarray([name or wanted.nameless for name in machines], np.str_), table.times("_time"), values
     )
-    return Rows(readings, unreadable, None, of)
+    return Rows(readings, unreadable, None, tags_of.of(table.texts))
 
 
 def _in_order(blocks: Iterator[Rows]) -> Iterator[Rows]:

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from http.client import HTTPException
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError
+from edge_runtime.errors import MissingExtraError, SourceError
 from edge_runtime.influxdb.annotated import tables
 from edge_runtime.influxdb.query import CHUNK_ROWS
-from edge_runtime.influxdb.refusals import (
-    READING,
-    LoginRefusedError,
-    QueryTooLargeError,
-    is_too_large,
-    one_line,
-    unreachable,
-)
+from edge_runtime.influxdb.refusals import READING, one_line, refuse, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_flux"]
 
-UNAUTHORIZED, FORBIDDEN = 401, 403
-TOO_MANY_REQUESTS, SERVER_ERRORS = 429, 500
+BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 400, 401, 404
 
 
 def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
@@ -65,9 +57,9 @@ def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
                 return
     except ApiException as error:
         # Without a status TLS came to nothing.
-        raise (
-            _refusal(error, client.settings) if error.status else _broken(error.__context__, settings.place)
-        ) from None
+        if error.status:
+            _refuse(error, client.settings)
+        raise _broken(error.__context__, settings.place) from None
     except (HTTPError, OSError) as error:
         raise _broken(error, settings.place) from None
 
@@ -81,28 +73,16 @@ def _broken(error: BaseException | None, where: str) -> EdgeDetectError:
     return unreachable(cause, where, READING)
 
 
-def _refusal(error: Any, settings: InfluxSettings) -> SourceError:
+def _refuse(error: Any, settings: InfluxSettings) -> NoReturn:
+    """Raises what a refusal means; of a query that was not taken more than for other requests."""
     message = one_line(str(getattr(error, "message", "") or error.reason or ""))
-    where, lowered = settings.place, message.lower()
-    if error.status == UNAUTHORIZED:
-        return LoginRefusedError(
-            f"InfluxDB refuses the login ({message})", where=where, mend="set EDGE_DETECT_INFLUX_TOKEN"
-        )
-    if error.status == FORBIDDEN:
-        return SourceError(
-            f"InfluxDB knows the login, but it lacks the right to read here ({message})",
-            where=where,
-            mend=f"give the token the right to read the {settings.store}",
-        )
-    if is_too_large(message):
-        return QueryTooLargeError(f"InfluxDB will not read so much at once ({message})", where=where)
-    if error.status == TOO_MANY_REQUESTS or error.status >= SERVER_ERRORS:
-        return SourceUnavailableError(f"InfluxDB answers {error.status} ({message})", where=where)
-    if "could not find bucket" in lowered:
-        return SourceError(
+    if "could not find bucket" in message:
+        raise SourceError(
             f"InfluxDB has no such bucket, or the token lacks the right to read it ({message})",
-            where=where,
+            where=settings.place,
             mend=f"check --bucket, or give the token the right to read the {settings.store}",
         )
-    mend = "check --org" if "organization" in lowered else "check --bucket and the query"
-    return SourceError(f"InfluxDB answers {error.status} ({message})", where=where, mend=mend)
+    if error.status in (BAD_REQUEST, NOT_FOUND):
+        mend = "check --org" if "organization" in message else "check --bucket and the query"
+        raise SourceError(f"InfluxDB answers {error.status} ({message})", where=settings.place, mend=mend)
+    refuse(error.status, message, settings, READING)

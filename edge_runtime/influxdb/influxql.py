@@ -10,7 +10,7 @@ import numpy as np
 from edge_runtime.influxdb.query import Series, identifier, query, regular_expression, text
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.influxdb.readings import NUMBER_TYPES
-from edge_runtime.influxdb.rows import Rows, SeriesOf, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, SeriesTags, in_time_order, sensor_values, whole_rows
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ class InfluxqlReader(Reader):
         tags = () if wanted.tag is None else (wanted.tag,)
         statement = _select((*wanted.sensors, *tags, *wanted.other_tags), wanted.measurement)
         statement += f"{_where(start_ns, stop_ns, condition)} ORDER BY time"
-        known: list[tuple[str, ...]] = []
-        places: dict[tuple[str | None, ...], int] = {}
-        return whole_rows(_as_rows(series, wanted, known, places) for series in query(self.client, statement))
+        tags_of = SeriesTags(wanted.other_tags)
+        return whole_rows(_as_rows(series, wanted, tags_of) for series in query(self.client, statement))
 
     def _edge_of_page(
         self, wanted: ReadingsQuery, start_ns: int, stop_ns: int, *, newest: bool
@@ -145,13 +144,7 @@ def _is(machine: str) -> str:
     return f"=~ {regular_expression(machine)}" if '"' in machine else f"= {text(machine)}"
 
 
-def _as_rows(
-    series: Series,
-    wanted: ReadingsQuery,
-    known: list[tuple[str, ...]],
-    places: dict[tuple[str | None, ...], int],
-) -> Rows:
-    """A chunk of an answer; `known` and `places` collect the series of all its chunks."""
+def _as_rows(series: Series, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows:
     columns: dict[str, tuple[Any, ...]] = dict(
         zip(series.columns, zip(*series.values, strict=True), strict=True)
     )
@@ -164,14 +157,6 @@ def _as_rows(
         machine: names.setdefault(machine or wanted.nameless, len(names))
         for machine in dict.fromkeys(machines)
     }
-    of = None
-    if wanted.other_tags:
-        keys = list(zip(*(columns.get(tag, nothing) for tag in wanted.other_tags), strict=True))
-        for key in dict.fromkeys(keys):
-            if key not in places:
-                places[key] = len(known)
-                known.append(tuple(str(value or "") for value in key))
-        of = SeriesOf(known, np.fromiter(map(places.__getitem__, keys), np.intp, rows))
     values, unreadable = sensor_values([columns.get(sensor, nothing) for sensor in wanted.sensors])
     readings = Readings.coded(
         tuple(names),
@@ -179,4 +164,4 @@ def _as_rows(
         np.asarray(columns["time"], np.int64),
         values,
     )
-    return Rows(readings, unreadable, None, of)
+    return Rows(readings, unreadable, None, tags_of.of(lambda tag: columns.get(tag, nothing)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edge_runtime.influxdb.settings import InfluxSettings
 
 __all__ = [
+    "MESSAGE_BYTES",
     "READING",
     "WRITING",
     "BodyTooLargeError",
@@ -34,6 +35,7 @@ __all__ = [
     "one_line",
     "refuse",
     "unreachable",
+    "words_of",
 ]
 
 MESSAGE_BYTES = 4096
@@ -80,17 +82,17 @@ class BodyTooLargeError(SinkError):
 
 
 def refuse(
-    response: http.client.HTTPResponse, settings: InfluxSettings, errors: Errors, *, is_3: bool
+    status: int, message: str, settings: InfluxSettings, errors: Errors, *, is_3: bool = False
 ) -> NoReturn:
     """Raises what an answer means whose status is none of success.
 
     Args:
-        response: The answer; the beginning of its body is read.
+        status: Of the answer.
+        message: The server's words, on one line.
         settings: Where and as whom it was asked.
         errors: Which errors to raise.
         is_3: Whether the server is an InfluxDB 3.
     """
-    status, message = response.status, _message(response.read(MESSAGE_BYTES))
     where = settings.place
     if status == http.client.UNAUTHORIZED:
         raise errors.login(
@@ -165,8 +167,8 @@ def one_line(message: str) -> str:
     return " ".join(message.split())[:MESSAGE_LETTERS]
 
 
-def _message(body: bytes) -> str:
-    """A server's own words, on one line."""
+def words_of(body: bytes) -> str:
+    """A server's own words in the body of a refusal, on one line."""
     text = body.decode("utf-8", "replace").strip()
     try:
         document = json.loads(text)

@@ -11,11 +11,11 @@ from edge_runtime.influxdb.query import UnfinishedAnswerError
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Rows", "SeriesOf", "in_time_order", "sensor_values", "whole_rows"]
+__all__ = ["Rows", "SeriesOf", "SeriesTags", "in_time_order", "sensor_values", "whole_rows"]
 
 Marks = TypeVar("Marks", np.bool_, np.int64)
 _NUMBERS = {float, int, type(None)}
@@ -42,6 +42,30 @@ class SeriesOf:
         ranks = np.empty(len(order), np.intp)
         ranks[order] = np.arange(len(order))
         return ranks[places]
+
+
+class SeriesTags:
+    """The series that an answer's rows came from, collected block by block.
+
+    Args:
+        names: The tags that tell them apart; none where it does not matter.
+    """
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._tags: list[tuple[str, ...]] = []
+        self._places: dict[tuple[Any, ...], int] = {}
+
+    def of(self, column: Callable[[str], Sequence[Any]]) -> SeriesOf | None:
+        """The series of a block's rows, given a tag's values in them; None where it does not matter."""
+        if not self._names:
+            return None
+        keys = list(zip(*map(column, self._names), strict=True))
+        for key in dict.fromkeys(keys):
+            if key not in self._places:
+                self._places[key] = len(self._tags)
+                self._tags.append(tuple(str(value or "") for value in key))
+        return SeriesOf(self._tags, np.fromiter(map(self._places.__getitem__, keys), np.intp, len(keys)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -398,7 +398,7 @@ class TestReading:
             (
                 refusal(403, "forbidden", "read:orgs/1/buckets/2 is unauthorized"),
                 SourceError,
-                "lacks the right to read here .*give the token the right to read the bucket line 1",
+                "lacks the right to read here .*give its token or user the right to read the bucket line 1",
             ),
             (
                 NO_BUCKET_TO_READ,
