@@ -31,6 +31,7 @@ SECOND = 1_000_000_000
 NOW = 1_767_830_400_000_000_000  # 2026-01-08T00:00:00Z
 WEEK_AGO = NOW - 7 * DAY_NS
 WANTED = ReadingsQuery(("a", "b"))
+OLD = ("m", NOW - 5 * DAY_NS, SECOND, 10)
 FIELDS = {"a": "float", "b": "integer", "note": "string"}
 
 
@@ -185,7 +186,7 @@ class TestFollowing:
         assert held.longest_ns <= HOUR_NS
 
     def test_a_long_silence_costs_one_question_a_poll_and_a_search_a_minute(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         now = [NOW]
         with serving(held) as url:
             batches = self.source(url, now, start_ns=NOW - 6 * DAY_NS).batches(None)
@@ -197,9 +198,7 @@ class TestFollowing:
                 assert len(next(batches).readings) == 0
             assert len(held.asked) - before == 50
             # What was cut off for four days comes in: it is found within a minute, and whole.
-            held.tables["sensors"] = table(
-                ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 4 * DAY_NS, HOUR_NS, 90)
-            )
+            held.tables["sensors"] = table(OLD, ("m", NOW - 4 * DAY_NS, HOUR_NS, 90))
             found: list[int] = []
             started = now[0]
             while len(found) < 90:
@@ -208,7 +207,7 @@ class TestFollowing:
         assert found == [NOW - 4 * DAY_NS + i * HOUR_NS for i in range(90)]
 
     def test_a_backlog_that_comes_in_slowly_is_read_as_it_comes(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         now = [NOW]
         with serving(held) as url:
             batches = self.source(url, now, start_ns=NOW - 6 * DAY_NS).batches(None)
@@ -216,23 +215,21 @@ class TestFollowing:
                 next(batches)
             found = 0
             for hours in range(1, 90):
-                held.tables["sensors"] = table(
-                    ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 4 * DAY_NS, HOUR_NS, hours)
-                )
+                held.tables["sensors"] = table(OLD, ("m", NOW - 4 * DAY_NS, HOUR_NS, hours))
                 started = now[0]
                 while found < hours:
                     found += len(next(batches).readings)
                 assert now[0] - started <= (61 if hours == 1 else 2) * SECOND
 
     def test_new_rows_after_a_long_silence_do_not_hide_older_ones(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         now = [NOW]
         with serving(held) as url:
             batches = self.source(url, now, start_ns=NOW - 6 * DAY_NS).batches(None)
             for _ in range(5):
                 next(batches)
             held.tables["sensors"] = table(
-                ("m", NOW - 5 * DAY_NS, SECOND, 10),
+                OLD,
                 ("m", NOW - 3 * DAY_NS, SECOND, 5),
                 ("m", now[0] - 10 * SECOND, SECOND, 5),
             )
@@ -243,7 +240,7 @@ class TestFollowing:
         assert found[:5] == [NOW - 3 * DAY_NS + i * SECOND for i in range(5)]
 
     def test_an_end_that_is_to_come_changes_nothing_about_the_cost_of_silence(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         now = [NOW]
         with serving(held) as url:
             source = self.source(url, now, start_ns=NOW - 6 * DAY_NS, until_ns=NOW + 100 * SECOND)
@@ -255,37 +252,31 @@ class TestFollowing:
                 next(batches)
             assert len(held.asked) - before == 50
             # Its last poll looks through everything once more.
-            held.tables["sensors"] = table(
-                ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 4 * DAY_NS, HOUR_NS, 5)
-            )
+            held.tables["sensors"] = table(OLD, ("m", NOW - 4 * DAY_NS, HOUR_NS, 5))
             assert sum(len(batch.readings) for batch in batches) == 5
 
     def test_a_clock_that_is_set_back_delays_no_search(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         now = [NOW + 3 * DAY_NS]  # as it started, without a battery
         with serving(held) as url:
             batches = self.source(url, now, start_ns=NOW - 6 * DAY_NS).batches(None)
             for _ in range(3):
                 next(batches)
             now[0] = NOW
-            held.tables["sensors"] = table(
-                ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 4 * DAY_NS, HOUR_NS, 90)
-            )
+            held.tables["sensors"] = table(OLD, ("m", NOW - 4 * DAY_NS, HOUR_NS, 90))
             found = 0
             while found < 90:
                 found += len(next(batches).readings)
                 assert now[0] - NOW <= 61 * SECOND
 
     def test_a_search_that_breaks_off_is_made_again(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         with serving(held) as url:
             source = self.source(url, [NOW], start_ns=NOW - 6 * DAY_NS)
             batches = source.batches(None)
             checkpoint = next(batches).checkpoint
             next(batches)
-            held.tables["sensors"] = table(
-                ("m", NOW - 5 * DAY_NS, SECOND, 10), ("m", NOW - 3 * DAY_NS, SECOND, 5)
-            )
+            held.tables["sensors"] = table(OLD, ("m", NOW - 3 * DAY_NS, SECOND, 5))
             source = self.source(url, [NOW], start_ns=NOW - 6 * DAY_NS)
             source.check()
             held.refusals = 1_000
@@ -295,7 +286,7 @@ class TestFollowing:
             assert len(next(source.batches(checkpoint)).readings) == 5
 
     def test_a_query_of_ones_own_is_never_replaced_by_another_question(self) -> None:
-        held = plant(table(("m", NOW - 5 * DAY_NS, SECOND, 10)))
+        held = plant(table(OLD))
         reader = Template(held)
         with serving(held) as url, pytest.MonkeyPatch.context() as patch:
             patch.setattr("edge_runtime.sources.influx.open_reader", lambda *_, **__: reader)

@@ -56,6 +56,15 @@ def two_hosts(client: InfluxClient, *, machine: str = "press-1", b: float = 60.5
             put(client, f"sensors,{tags} temperature={value},{NORMAL} {T0 + second * SECOND}")
 
 
+def text_in_one_machine(client: InfluxClient) -> int:
+    """Twenty rows of press-1, and in another shard as many of press-2 with a text; gives when those begin."""
+    later = T0 + 8 * DAY
+    for machine, first, value in (("press-1", T0, "55.5"), ("press-2", later, '"n/a"')):
+        tags = f"machine_id={machine}"
+        put(client, *(f"sensors,{tags} temperature={value},{NORMAL} {first + i * SECOND}" for i in range(20)))
+    return later
+
+
 class TestSeries:
     def test_fields_of_one_time_that_complete_each_other_are_one_row(self, database: InfluxClient) -> None:
         # As a collector of OPC UA writes: each node with a tag of its own.
@@ -117,21 +126,10 @@ class TestTypes:
         assert rows.values[:, 0].tolist() == [50.5] * 20 + [50.0] * 20
 
     def test_text_in_one_machine_costs_its_readings_alone(self, database: InfluxClient) -> None:
-        later = T0 + 8 * DAY
-        put(
-            database,
-            *(f"sensors,machine_id=press-1 temperature=50.5,{NORMAL} {T0 + i * SECOND}" for i in range(20)),
-        )
-        put(
-            database,
-            *(
-                f'sensors,machine_id=press-2 temperature="n/a",{NORMAL} {later + i * SECOND}'
-                for i in range(20)
-            ),
-        )
+        text_in_one_machine(database)
         found = rows_of(database, check(database))
         values = np.concatenate([rows.readings.values for rows in found])
-        assert values[:20, 0].tolist() == [50.5] * 20
+        assert values[:20, 0].tolist() == [55.5] * 20
         assert np.isnan(values[20:, 0]).all()
         assert np.isfinite(values[:, 1:]).all()
         assert total(found, "unreadable") == 20
@@ -298,18 +296,7 @@ class TestCommand:
     def test_text_is_told_once_and_counted_and_the_others_go_on(
         self, command: Command, database: InfluxClient, bundle: Path
     ) -> None:
-        later = T0 + 8 * DAY
-        put(
-            database,
-            *(f"sensors,machine_id=press-1 temperature=55.5,{NORMAL} {T0 + i * SECOND}" for i in range(20)),
-        )
-        put(
-            database,
-            *(
-                f'sensors,machine_id=press-2 temperature="n/a",{NORMAL} {later + i * SECOND}'
-                for i in range(20)
-            ),
-        )
+        later = text_in_one_machine(database)
         put(database, *(f"sensors,machine_id=press-1 {NORMAL} {later + i * SECOND}" for i in range(5)))
         lines, said = self.run(command, database, bundle)
         assert [line["verdict"] for line in lines if line["machine_id"] == "press-1"][:20] == ["normal"] * 20
