@@ -67,7 +67,9 @@ def run(  # noqa: PLR0913 - one for each option
     ] = None,
     token_file: Annotated[Path | None, typer.Option(help="influx: a private file with the token.")] = None,
     measurement: Annotated[str | None, typer.Option(help="influx: the measurement to read.")] = None,
-    machine_tag: Annotated[str | None, typer.Option(help="influx: the tag with the machine's id.")] = None,
+    machine_tag: Annotated[
+        str | None, typer.Option(help="influx: the tag with the machine's id; =NAME for a single machine.")
+    ] = None,
     machine: Annotated[
         list[str] | None, typer.Option(help="influx: read this machine alone; repeat it for several.")
     ] = None,

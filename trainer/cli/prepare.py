@@ -56,7 +56,7 @@ def prepare(  # noqa: PLR0913
     machine_tag: Annotated[
         str | None,
         typer.Option(
-            help="Tag, or column, of the machine's id; =NAME for a single one. [default: machine_id]"
+            help="Tag, or column, of the machine's id; =NAME for a single machine. [default: machine_id]"
         ),
     ] = None,
     sensor: Annotated[
