@@ -1,4 +1,4 @@
-"""One row and blocks of rows through `Scorer.score`, beside ONNX Runtime alone on the same session.
+"""One row and blocks of rows through `Engine.feed`, beside ONNX Runtime alone on the same session.
 
 The tables are grouped by block size; the figures in brackets are the ratio within the group.
 """
@@ -12,7 +12,8 @@ import pytest
 
 from benchmarks.floor import plain_call
 from benchmarks.workloads import BATCH_SIZES, BUNDLES, load, plant
-from edge_runtime import Scorer
+from edge_runtime import Engine
+from edge_runtime.bench.rows import rising
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -27,12 +28,12 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 
 
 @pytest.mark.parametrize("rows", BATCH_SIZES)
-def test_scorer(benchmark: BenchmarkFixture, bundle: Bundle, rows: int) -> None:
+def test_engine(benchmark: BenchmarkFixture, bundle: Bundle, rows: int) -> None:
     """The public path."""
     benchmark.group = f"{bundle.name}, blocks of {rows} rows"
-    results = benchmark(Scorer(bundle).score, plant(rows))
-    assert len(results) == rows
-    assert np.isfinite(results.scores.score).all()
+    judged = benchmark(rising(Engine(bundle).feed, [plant(rows)]), 0)
+    assert len(judged) == rows
+    assert np.isfinite(judged.score).all()
 
 
 @pytest.mark.parametrize("rows", BATCH_SIZES)

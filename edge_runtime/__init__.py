@@ -1,9 +1,10 @@
 """What a gateway runs: load a bundle, score readings, deliver what was found.
 
-    from edge_runtime import Scorer, load_bundle
+    from edge_runtime import Engine, load_bundle
 
-    scorer = Scorer(load_bundle("bundle.onnx"))
-    results = scorer.score(readings)
+    engine = Engine(load_bundle("bundle.onnx"))
+    judged = engine.feed([[60.0, 1.2, 47.0, 250.0]], machine_id="press-1", time="2026-01-31T08:00:00Z")
+    print(judged.verdicts)
 
 The names below are the public interface. They are imported when first used, so that a command that needs
 none of them, such as `edge-detect --help`, starts without numpy and ONNX Runtime.
@@ -16,17 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.load import Bundle, load_bundle
+    from edge_runtime.engine.engine import Engine
+    from edge_runtime.engine.judged import Judged
     from edge_runtime.errors import EdgeDetectError
     from edge_runtime.records import Readings, Reason, Results, Verdict
-    from edge_runtime.scoring.scorer import Scorer
 
 __all__ = [
     "Bundle",
     "EdgeDetectError",
+    "Engine",
+    "Judged",
     "Readings",
     "Reason",
     "Results",
-    "Scorer",
     "Verdict",
     "load_bundle",
 ]
@@ -34,11 +37,13 @@ __all__ = [
 _HOMES = {
     "Bundle": "edge_runtime.bundle.load",
     "EdgeDetectError": "edge_runtime.errors",
+    "Engine": "edge_runtime.engine.engine",
+    "Judged": "edge_runtime.engine.judged",
     "Readings": "edge_runtime.records",
     "Reason": "edge_runtime.records",
     "Results": "edge_runtime.records",
-    "Scorer": "edge_runtime.scoring.scorer",
     "Verdict": "edge_runtime.records",
+    "Scorer": "edge_runtime.engine.scorer",  # the engine's earlier name
     "load_bundle": "edge_runtime.bundle.load",
 }
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.proved import state_folder
 from edge_runtime.csvrows import Columns
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,14 +16,36 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.trial import Trial
     from edge_runtime.config import Settings
     from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.engine.engine import Engine
     from edge_runtime.influxdb.settings import InfluxSettings
     from edge_runtime.signing.trust import Trust
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Source
 
-__all__ = ["make_ledger", "make_sinks", "make_source", "make_trial", "make_trust"]
+__all__ = ["make_engine", "make_ledger", "make_sinks", "make_source", "make_trial", "make_trust"]
 
 DIRECT_SINKS = ("stdout",)
+
+
+def make_engine(settings: Settings, bundle: Bundle) -> Engine:
+    """The engine, within the memory that the settings allow.
+
+    Raises:
+        BundleError: The states of so many machines would take more.
+    """
+    from edge_runtime.engine.engine import Engine  # noqa: PLC0415 - with numpy, after the source's settings
+
+    part = settings.run
+    engine = Engine(bundle, future_s=part.future_s, max_machines=part.max_machines)
+    megabytes = part.max_machines * engine.machine_bytes / 1e6
+    if megabytes > part.state_mb:
+        raise BundleError(
+            f"the states of {part.max_machines:,} machines may take {megabytes:,.0f} MB, and state_mb is "
+            f"{part.state_mb:,}",
+            where=bundle.name,
+            mend="lower max_machines or raise state_mb in [run]",
+        )
+    return engine
 
 
 def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None]) -> Source:

@@ -1,6 +1,7 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-    [run]           bundle, source, sinks, state, rows, trial_seconds, trial_memory_mb
+    [run]           bundle, source, sinks, state, rows, future_s, max_machines, state_mb, trial_seconds,
+                    trial_memory_mb
     [trust]         keys: who must have signed the bundle, files or "name:base64"; target: what this gateway
                     is; state: the folder that remembers which bundles were accepted
     [data]          time_column, machine_column, machine: how CSV and JSON lines are laid out
@@ -43,13 +44,16 @@ __all__ = [
 
 SOURCES = ("simulate", "csv", "stdin", "influx", "mqtt")
 SINKS = ("stdout", "jsonl", "influx")
+LONGEST_FUTURE_S = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunPart:
     """What to run; `bundle` None is the default one, `state` None the usual place, `rows` None for ever.
 
-    A bundle that was not seen before is tried within `trial_seconds` and `trial_memory_mb`.
+    A row more than `future_s` seconds ahead of the gateway's clock is unknown, and so is one of a machine
+    beyond `max_machines`, whose states may take `state_mb` together. A bundle that was not seen before is
+    tried within `trial_seconds` and `trial_memory_mb`.
     """
 
     bundle: Path | None = None
@@ -57,6 +61,9 @@ class RunPart:
     sinks: tuple[str, ...] = ("stdout",)
     state: Path | None = None
     rows: int | None = None
+    future_s: float = 60.0
+    max_machines: int = 1000
+    state_mb: int = 256
     trial_seconds: int = 3
     trial_memory_mb: int = 256
 
@@ -67,6 +74,10 @@ class RunPart:
             raise UsageError("a run needs sinks, each once", where="run.sinks")
         if self.trial_seconds < 1 or self.trial_memory_mb < 1:
             raise UsageError("a trial needs at least 1 second and 1 MB", where="run")
+        if self.max_machines < 1 or self.state_mb < 1 or not 0 <= self.future_s <= LONGEST_FUTURE_S:
+            raise UsageError(
+                "max_machines and state_mb must be 1 or more, and future_s 0 to a year", where="run"
+            )
 
 
 @dataclass(frozen=True, slots=True)

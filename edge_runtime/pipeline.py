@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.accounts import Accounts
-from edge_runtime.bundle.selftest import replay
+from edge_runtime.bundle.selftest import DailyReplay
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
-from edge_runtime.quality import QualityCheck
 from edge_runtime.records import Results
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
+    from edge_runtime.engine.engine import Engine
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Batch, Source
@@ -31,7 +30,6 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 STOP_WITHIN_S = 5.0
-PROVE_EVERY_S = 86_400.0
 
 
 @dataclass
@@ -55,17 +53,19 @@ class _Pending:
 
 
 class Pipeline:
-    """One source, one bundle, some sinks.
+    """One source, one engine, some sinks.
 
     Args:
         source: Where readings come from.
-        bundle: What scores them.
+        engine: What judges them.
         direct: Sinks that get each block at once and keep nothing, such as standard output.
         ledger: Where everything else is committed; None when all sinks are direct.
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
-        most_rows: Stop after so many rows; None to go on.
+        most_rows: Stop after so many rows that were not judged before; None to go on.
+        now: The gateway's clock, nanoseconds since the epoch, or None while it is not believed; given for a
+            live source alone, for nothing else has a future.
         clock: Seconds that only rise.
         wait: Sleeps so many seconds, or until `stop` is called.
     """
@@ -73,7 +73,7 @@ class Pipeline:
     def __init__(  # noqa: PLR0913 - the parts of a pipeline
         self,
         source: Source,
-        bundle: Bundle,
+        engine: Engine,
         *,
         direct: Sequence[Sink] = (),
         ledger: Ledger | None = None,
@@ -81,20 +81,20 @@ class Pipeline:
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
         most_rows: int | None = None,
+        now: Callable[[], int | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Any] | None = None,
     ) -> None:
         self.accounts = Accounts()
         self._source = source
-        self._bundle = bundle
-        self._scorer = Scorer(bundle)
-        self._quality = QualityCheck(bundle.metadata)
+        self._engine = engine
         self._direct = direct
         self._ledger = ledger
         self._senders = senders
         self._report = report
         self._watch = watch
         self._most_rows = most_rows
+        self._now = now or _no_clock
         self._clock = clock
         # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -103,7 +103,9 @@ class Pipeline:
         self._pending = _Pending()
         self._checkpoint: str | None = None
         self._stopping = False
-        self._proved = clock()
+        self._acknowledges = True
+        self._new_rows = 0
+        self._daily_replay = DailyReplay(engine.bundle, clock)
 
     def stop(self) -> None:
         """Ends `run` after the rows under way; safe from a signal handler."""
@@ -135,10 +137,8 @@ class Pipeline:
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
-        states = ledger.states()
-        if "quality" in states:
-            self._quality.restore(states["quality"])
-        self._scorer.restore(states)
+        for sentence in self._engine.restore(ledger.states(), now=self._now()):
+            self._report(f"ledger: {sentence}")
 
     def _read(self) -> None:
         away = False
@@ -163,49 +163,58 @@ class Pipeline:
                 return
 
     def _done(self) -> bool:
-        return self._most_rows is not None and self.accounts.counters["read"] >= self._most_rows
+        return self._most_rows is not None and self._new_rows >= self._most_rows
 
     def _prove_again(self) -> None:
-        """Once a day the golden rows, on the session that scores: memory and processors fail, too."""
-        if self._clock() - self._proved < PROVE_EVERY_S:
-            return
         try:
-            replay(self._bundle.session, self._bundle.metadata.model, self._bundle.metadata.golden)
-        except SelfTestError as error:
+            self._daily_replay()
+        except SelfTestError:
             self._pending = _Pending()  # scored by what can no longer be trusted, so neither stored nor sent
-            raise SelfTestError(
-                f"the daily replay failed: {error.what}",
-                where=self._bundle.name,
-                mend="start again; if it comes back, this machine's memory or processor is failing",
-            ) from None
-        self._proved = self._clock()
+            raise
 
     def _take(self, batch: Batch) -> None:
         self._prove_again()
-        readings, checkpoint = batch.readings, batch.checkpoint
-        if self._most_rows is not None and self._ledger is None:
-            # Without a checkpoint to respect, exactly so many rows; with one, a block is whole or not at all.
-            readings = readings.take(slice(0, self._most_rows - self.accounts.counters["read"]))
-        if checkpoint is not None:
-            self._checkpoint = self._pending.checkpoint = checkpoint
-        if len(readings) or batch.skipped:
-            results = self._score(readings)
-            counted = self.accounts.add(results, batch.skipped, batch.unreadable)
+        results, old, whole = self._judge(batch.readings)
+        skipped, unreadable = batch.skipped, batch.unreadable
+        if whole:
+            if batch.checkpoint is not None:
+                self._checkpoint = self._pending.checkpoint = batch.checkpoint
+        else:
+            # The next start reads this block again, and the rows of it that were judged are repeated then.
+            self._acknowledges, skipped, unreadable = False, {}, 0
+        if old:
+            skipped = {why: skipped.get(why, 0) + old.get(why, 0) for why in {**skipped, **old}}
+        if len(results) or skipped:
+            counted = self.accounts.add(results, skipped, unreadable)
+            self._new_rows += counted["read"] - sum(old.values())
             self._hand_on(results)
             if self._ledger is None:
-                self._source.acknowledge()
+                self._acknowledge()
             else:
                 self._pending.add(results, counted, self._clock)
         self._commit_in_time(held=batch.held)
+
+    def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
+        """The rows that were new, what the others were, and whether that is all of the block."""
+        if self._most_rows is None:
+            return *self._engine.feed(readings, now=self._now()).split(), True
+        blocks: list[Results] = []
+        old, start = Counter[str](), 0
+        while True:
+            wanted = max(0, self._most_rows - self._new_rows - sum(len(block) for block in blocks))
+            judged = self._engine.feed(readings.take(slice(start, start + wanted)), now=self._now())
+            results, some_old = judged.split()
+            blocks.append(results)
+            old.update(some_old)
+            start += len(judged)
+            if start == len(readings) or not some_old:
+                return Results.joined(blocks), old, start == len(readings)
 
     def _commit_in_time(self, *, held: bool) -> None:
         pending = self._pending
         late = pending.rows and (held or self._clock() - pending.since >= COMMIT_S)
         if late or pending.rows >= COMMIT_ROWS:
             self._commit()
-
-    def _score(self, readings: Readings) -> Results:
-        return self._scorer.score(readings, reasons=self._quality.check(readings))
 
     def _hand_on(self, results: Results) -> None:
         if not len(results):
@@ -219,6 +228,10 @@ class Pipeline:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, _Pending()
         if pending.rows and self._ledger is not None and self._store(pending, self._ledger):
+            self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        if self._acknowledges:
             self._source.acknowledge()
 
     def _store(self, pending: _Pending, ledger: Ledger) -> bool:
@@ -228,15 +241,16 @@ class Pipeline:
         if blocks:
             results = Results.joined(blocks)
             payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
-        states = {"quality": self._quality.state(), **self._scorer.changes()}
+        states, clock = self._engine.changes(), self._now()
         backoff, away = Backoff(), False
         while True:
             try:
                 ledger.commit(
                     checkpoint=pending.checkpoint,
-                    state=states,
+                    states=states,
                     payloads=payloads,
                     counters=pending.counters,
+                    clock=clock,
                 )
             except LedgerUnavailableError as error:
                 if self._stopping:
@@ -253,3 +267,7 @@ class Pipeline:
                 for sender in self._senders:
                     sender.wake()
                 return True
+
+
+def _no_clock() -> None:
+    """The clock of a source that is not live."""

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Groups", "Readings", "Reason", "Results", "Scores", "Verdict"]
+__all__ = ["Groups", "Readings", "Reason", "Results", "Scores", "Verdict", "nanoseconds", "numbers"]
 
 
 class Verdict(IntEnum):
@@ -37,12 +39,54 @@ class Reason(IntEnum):
     MISSING = 2
     NOT_FINITE = 3
     OUT_OF_RANGE = 4
-    TIME_BACKWARDS = 5
+    REPEATED = 5
+    CONFLICTING = 6
+    TOO_LATE = 7
+    TIME_IN_THE_FUTURE = 8
+    TOO_MANY_MACHINES = 9
 
     @property
     def label(self) -> str:
         """The words that sinks write; empty for NONE."""
         return "" if self is Reason.NONE else self.name.lower().replace("_", " ")
+
+
+def numbers(values: ArrayLike, what: str = "the readings") -> NDArray[np.float32]:
+    """Readings as float32; None is NaN, and what float32 cannot hold is infinite.
+
+    Raises:
+        InputError: Not all are numbers.
+    """
+    try:
+        found = np.asarray(values)
+        if found.dtype == np.float32:
+            return found
+        with np.errstate(over="ignore"):
+            # What is neither numbers nor objects, such as texts and times, is not to be made numbers.
+            return found.astype(np.float32, casting="same_kind" if found.dtype.kind != "O" else "unsafe")
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{what}: not all are numbers ({error})", mend="give NaN or None where a reading is missing"
+        ) from None
+
+
+def nanoseconds(times: ArrayLike) -> NDArray[np.int64]:
+    """Nanoseconds since the epoch of whole numbers or `datetime64` of any unit.
+
+    Raises:
+        InputError: They are something else, or a time is outside what int64 nanoseconds hold.
+    """
+    found = np.asarray(times)
+    if found.dtype == np.int64:
+        return found
+    if found.dtype.kind == "M":
+        fine = found.astype("datetime64[ns]")
+        if not (fine.astype(found.dtype) == found).all():  # not a time is not like itself
+            raise InputError("a time is missing, or outside the years 1677 to 2262")
+        return fine.astype(np.int64)
+    if found.size and (found.dtype.kind not in "iu" or found.max() > np.iinfo(np.int64).max):
+        raise InputError(f"times are nanoseconds as whole numbers, or datetime64, not {found.dtype}")
+    return found.astype(np.int64)
 
 
 class Readings:
@@ -51,9 +95,12 @@ class Readings:
     Machine ids are kept as a dictionary of names and a code a row, so that no row costs a string.
 
     Args:
-        machines: [rows] machine ids, a numpy unicode array.
-        times: [rows] int64 nanoseconds since the epoch, UTC.
-        values: [rows, sensors] float32 in raw units; NaN where a reading is missing.
+        machines: [rows] machine ids; kept as a numpy unicode array.
+        times: [rows] nanoseconds since the epoch, UTC, or `datetime64`; kept as int64.
+        values: [rows, sensors] in raw units, NaN where a reading is missing; kept as float32.
+
+    Raises:
+        InputError: A time or a reading is of another kind, or the shapes do not fit.
     """
 
     __slots__ = ("_codes", "_groups", "_machines", "_names", "times", "values")
@@ -62,14 +109,15 @@ class Readings:
     _machines: NDArray[np.str_] | None
     _groups: Groups | None
 
-    def __init__(
-        self, machines: NDArray[np.str_], times: NDArray[np.int64], values: NDArray[np.float32]
-    ) -> None:
+    def __init__(self, machines: ArrayLike, times: ArrayLike, values: ArrayLike) -> None:
+        machines, times, values = np.asarray(machines), nanoseconds(times), numbers(values)
         rows = len(times)
         if machines.shape != (rows,) or values.ndim != 2 or values.shape[0] != rows:  # noqa: PLR2004
-            raise ValueError(
+            raise InputError(
                 f"shapes do not fit: machines {machines.shape}, times {times.shape}, values {values.shape}"
             )
+        if machines.dtype.kind != "U":
+            machines = np.asarray([str(name) for name in machines.tolist()], np.str_)
         self.times, self.values = times, values
         self._machines, self._names, self._codes, self._groups = machines, (), None, None
 
@@ -295,8 +343,8 @@ class Results:
     def __len__(self) -> int:
         return len(self.readings)
 
-    def take(self, rows: slice) -> Results:
-        """These rows, which share the arrays."""
+    def take(self, rows: NDArray[np.intp] | slice) -> Results:
+        """These rows; of a slice, they share the arrays."""
         scores = self.scores
         return Results(
             self.readings.take(rows),

@@ -1,6 +1,6 @@
 """What is counted: each path over the same rows, in a process that Valgrind runs.
 
-valgrind --tool=callgrind --instr-atstart=no python -m benchmarks.instructions.child ROWS [parts]
+valgrind --tool=callgrind --instr-atstart=no python -m benchmarks.instructions.child ROWS BUNDLE [parts]
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.floor import plain_call
 from benchmarks.instructions.client import Requests
-from benchmarks.workloads import line_protocol, load, plant
-from edge_runtime import Scorer
+from benchmarks.workloads import SECOND, line_protocol, load, plant
+from edge_runtime import Engine, Readings
 from edge_runtime.accounts import Accounts
 from edge_runtime.csvrows import Columns
-from edge_runtime.quality import QualityCheck
-from edge_runtime.records import Reason
 from edge_runtime.sinks.rows import json_lines
 from edge_runtime.sources.stdin import StdinSource
 
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge_runtime import Bundle
-    from edge_runtime.records import Readings
     from edge_runtime.sources.base import Batch
 
 BLOCK = 64
@@ -34,15 +31,16 @@ BLOCK = 64
 def main() -> None:
     """Each path twice: once to warm up, once counted."""
     rows = int(sys.argv[1])
-    bundle = load("default")
+    bundle = load(sys.argv[2])
     readings = plant(rows)
     requests = Requests()
-    if len(sys.argv) > 2:
+    if len(sys.argv) > 3:
         _parts(bundle, readings, requests)
         return
     paths = {
         "raw": _raw(bundle, readings),
-        "one row": _score(bundle, readings),
+        "one row": _judge(bundle, readings, 1),
+        f"{BLOCK} rows": _judge(bundle, readings, BLOCK),
         "one row, text to text": _text(bundle, readings, 1),
         f"{BLOCK} rows, text to text": _text(bundle, readings, BLOCK),
     }
@@ -66,32 +64,38 @@ def _raw(bundle: Bundle, readings: Readings) -> Callable[[], None]:
     return path
 
 
-def _score(bundle: Bundle, readings: Readings) -> Callable[[], None]:
-    scorer, blocks = Scorer(bundle), _split(readings, 1)
+def _judge(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
+    """Through the engine, so many rows at a time."""
+    feed, rounds = Engine(bundle).feed, _rounds(readings)
+    blocks = iter([_split(each, size) for each in rounds])
 
     def path() -> None:
-        for block in blocks:
-            scorer.score(block)
+        for block in next(blocks):
+            feed(block)
 
     return path
 
 
 def _text(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
-    """Line protocol out of a pipe, its quality checked, scored, and JSON lines: so many rows at a time."""
-    sensors = bundle.metadata.sensor_names
-    scorer, quality = Scorer(bundle), QualityCheck(bundle.metadata)
+    """Line protocol out of a pipe, judged, and JSON lines: so many rows at a time."""
+    sensors, feed = bundle.metadata.sensor_names, Engine(bundle).feed
     batches, write = _source(sensors)
-    texts = [line_protocol(block) for block in _split(readings, size)]
+    rounds = iter([[line_protocol(block) for block in _split(each, size)] for each in _rounds(readings)])
 
     def path() -> None:
-        for text in texts:
+        for text in next(rounds):
             os.write(write, text)
-            block = next(batches).readings
-            reasons = quality.check(block)
-            results = scorer.score(block, reasons=reasons)
+            results, _ = feed(next(batches).readings).split()
             assert json_lines(results, sensors).count(b"\n") == text.count(b"\n")
 
     return path
+
+
+def _rounds(readings: Readings) -> list[Readings]:
+    """The rows, and the same again later: no row is judged twice."""
+    times = readings.times
+    later = times + (times[-1] - times[0] + SECOND)
+    return [readings, Readings(readings.machines, later, readings.values)]
 
 
 def _source(sensors: tuple[str, ...]) -> tuple[Iterator[Batch], int]:
@@ -104,7 +108,7 @@ def _source(sensors: tuple[str, ...]) -> tuple[Iterator[Batch], int]:
 def _parts(bundle: Bundle, readings: Readings, requests: Requests) -> None:
     """One row after another, what is done with each counted part by part; the first half warms up."""
     sensors = bundle.metadata.sensor_names
-    scorer, quality, accounts = Scorer(bundle), QualityCheck(bundle.metadata), Accounts()
+    engine, accounts = Engine(bundle), Accounts()
     batches, write = _source(sensors)
     blocks = _split(readings, 1)
     call, texts = plain_call(bundle, blocks), [line_protocol(block) for block in blocks]
@@ -118,11 +122,8 @@ def _parts(bundle: Bundle, readings: Readings, requests: Requests) -> None:
         os.write(write, text)
         block = next(batches).readings
         dump("parsed")
-        reasons = quality.check(block)
-        scorable = reasons == Reason.NONE
-        dump("checked")
-        results = scorer.score(block, scorable=scorable, reasons=reasons)
-        dump("scored")
+        results, _ = engine.feed(block).split()
+        dump("judged")
         accounts.add(results, {})
         dump("accounted for")
         json_lines(results, sensors)

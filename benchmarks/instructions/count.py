@@ -17,20 +17,27 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.workloads import BUILD, ROOT
+from benchmarks.workloads import BUILD, BUNDLES, ROOT
 from edge_runtime.bench.environment import Environment
 
-__all__ = ["COUNTED_ROWS", "RAW", "RECORDED", "count", "ratios", "record"]
+__all__ = ["BASE", "COUNTED_ROWS", "RAW", "RECORDED", "count", "ratios", "record"]
 
 RECORDED = Path(__file__).with_name("recorded.json")
+# Before the engine and all that was built upon it: what the sum of all changes is held against.
+BASE = Path(__file__).with_name("recorded-5e06ad3.json")
 RAW = "raw"
 COUNTED_ROWS = 128
 NAMED = re.compile(r"^desc: Trigger: Client Request: (.+)$", re.MULTILINE)
 TOTAL = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 
 
-def count(rows: int = COUNTED_ROWS, *, parts: bool = False) -> dict[str, float]:
+def count(bundle: str, rows: int = COUNTED_ROWS, *, parts: bool = False) -> dict[str, float]:
     """Each path's instructions a row, or what each part of one row's way from text to text takes.
+
+    Args:
+        bundle: One of `BUNDLES`.
+        rows: How many are counted.
+        parts: Whether it is the parts.
 
     Raises:
         RuntimeError: There is no valgrind, or it fails.
@@ -43,9 +50,14 @@ def count(rows: int = COUNTED_ROWS, *, parts: bool = False) -> dict[str, float]:
     BUILD.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         command = [valgrind, "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counts"]
-        child = [sys.executable, "-m", "benchmarks.instructions.child", str(rows), *["parts"] * parts]
+        child = [sys.executable, "-m", "benchmarks.instructions.child", str(rows), bundle]
         done = subprocess.run(
-            [*command, *child], cwd=folder, env=environment, capture_output=True, text=True, check=False
+            [*command, *child, *["parts"] * parts],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(f"valgrind: {done.stderr[-2000:]}")
@@ -68,10 +80,13 @@ def ratios(counts: dict[str, float]) -> dict[str, float]:
 
 def record() -> dict[str, Any]:
     """Counts, and writes down what the test compares with."""
-    counts, here = count(), Environment.here()
+    counts, here = {bundle: count(bundle) for bundle in BUNDLES}, Environment.here()
     document = {
-        "ratios": ratios(counts),
-        "instructions_a_row": {name: round(each) for name, each in sorted(counts.items())},
+        "ratios": {bundle: ratios(each) for bundle, each in counts.items()},
+        "instructions_a_row": {
+            bundle: {name: round(number) for name, number in sorted(each.items())}
+            for bundle, each in counts.items()
+        },
         "recorded_with": {"python": here.python, "numpy": here.numpy, "onnxruntime": here.onnxruntime},
     }
     RECORDED.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""This project: `Scorer.score`, as a program calls it."""
+"""This project: `Engine.feed`, as a program calls it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,15 +18,17 @@ NAME = "edge-detect"
 
 
 def load(folder: Path) -> Callable[[NDArray[np.float32]], object]:
-    """Machines and times are made once for each size of block: a source would bring them."""
-    scorer = Scorer(load_bundle(folder / "bundle.onnx"))
-    ready: dict[int, Readings] = {}
+    """Machines are made once for each size of block: a source would bring them. Times rise."""
+    engine = Engine(load_bundle(folder / "bundle.onnx"))
+    machines: dict[int, NDArray[np.str_]] = {}
+    following = 0
 
     def score(rows: NDArray[np.float32]) -> object:
-        count = len(rows)
-        if count not in ready:
-            ready[count] = Readings(np.full(count, "press-1"), np.arange(count, dtype=np.int64), rows)
-        known = ready[count]
-        return scorer.score(Readings(known.machines, known.times, rows))
+        nonlocal following
+        count, first = len(rows), following
+        following += count
+        if count not in machines:
+            machines[count] = np.full(count, "press-1")
+        return engine.feed(Readings(machines[count], np.arange(first, following, dtype=np.int64), rows))
 
     return score

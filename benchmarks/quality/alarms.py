@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.simulation import Simulator
 from trainer.calibration.budget import DAYS, AlarmBudget
@@ -77,11 +77,11 @@ def measure_alarms(say: Callable[[str], None], runs: int = RUNS) -> dict[str, di
 def _scores(machine: str, day: int, days: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Of a healthy machine from this day on; a day at a time, for memory."""
     simulator = Simulator(machine, seed=1, severity=0.0, start_ns=START_NS + day * DAY_S * 10**9)
-    scorer = Scorer(load_bundle())
+    engine = Engine(load_bundle())
     scores, times = [], []
     for _ in range(days):
         block = simulator.block(DAY_S)
         readings = Readings(np.full(DAY_S, machine), block.times, block.values.astype(np.float32))
-        scores.append(scorer.score(readings).scores.score)
+        scores.append(engine.feed(readings).score)
         times.append(block.times)
     return np.concatenate(scores), np.concatenate(times)

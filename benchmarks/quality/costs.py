@@ -16,8 +16,9 @@ import numpy as np
 from hydraulic import CYCLE
 from simulated import read_simulated
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bench.latency import Rounds, measure_in_turns
+from edge_runtime.bench.rows import rising
 from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
 from trainer.fit import Settings
 from trainer.recipes import RECIPES
@@ -66,12 +67,12 @@ def measure_costs(
 
 
 def _calls(data: TrainingData, settings: Settings) -> list[Callable[[int], Any]]:
-    """One row through ONNX Runtime alone, and through the scorer."""
+    """One row through ONNX Runtime alone, and through the engine."""
     with tempfile.TemporaryDirectory() as scratch:
         plan = Plan(output=Path(scratch), settings=settings, plots=False)
         bundle = load_bundle(run_fit(data, plan, NoTracker()).bundle)
     values, times = data.val.values[:ROWS], data.val.times[:ROWS]
-    scorer, model = Scorer(bundle), bundle.metadata.model
+    model = bundle.metadata.model
     blocks = [Readings(np.array(["m"]), times[i : i + 1], values[i : i + 1]) for i in range(ROWS)]
     seconds = seconds_of_day(times)
     state = initial_state(model)
@@ -80,4 +81,4 @@ def _calls(data: TrainingData, settings: Settings) -> list[Callable[[int], Any]]
         row = slice(i % ROWS, i % ROWS + 1)
         return infer(bundle.session, values[row], state, seconds[row] if model.time_of_day else None)
 
-    return [alone, lambda i: scorer.score(blocks[i % ROWS])]
+    return [alone, rising(Engine(bundle).feed, blocks)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.database import Filled, filled_database
 from benchmarks.figures import Figure, paired
 from benchmarks.workloads import DATABASE_ROWS, QUICK_ROUNDS, ROUNDS, load
-from edge_runtime import Scorer
+from edge_runtime import Engine
 from edge_runtime.influxdb import open_reader
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         ours, theirs, parsed = [], [], []
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             started = time.perf_counter()
-            scorer = Scorer(bundle)
+            engine = Engine(bundle)
             blocks = open_reader(filled.client).rows(filled.query, filled.start_ns, filled.stop_ns)
-            rows = sum(len(scorer.score(block.readings)) for block in blocks)
+            rows = sum(len(engine.feed(block.readings)) for block in blocks)
             ours.append(rows / (time.perf_counter() - started))
 
             started = time.perf_counter()

@@ -21,6 +21,7 @@ from benchmarks.figures import Figure, paired
 from benchmarks.workloads import BUILD, MESSAGES, QUICK_ROUNDS, ROOT, ROUNDS, STREAM_MACHINES, load, plant
 from edge_runtime.csvrows import Columns
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.engine.engine import Engine
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.pipeline import Pipeline
 from edge_runtime.simulation import SENSORS
@@ -78,7 +79,7 @@ def _scored(where: Broker, root: str, bundle: Bundle, messages: int, state: Path
     """Seconds in which the runtime's pipeline takes so many messages, its ledger on disk."""
     ledger = Ledger(state, root)
     source = MqttSource(where, Topic(f"{root}/{{machine}}"), Columns(tuple(SENSORS)))
-    pipeline = Pipeline(source, bundle, ledger=ledger, report=print, most_rows=messages)
+    pipeline = Pipeline(source, Engine(bundle), ledger=ledger, report=print, most_rows=messages)
     started = time.perf_counter()
     pipeline.run()
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""One row, and blocks of them, through `Scorer.score` beside ONNX Runtime alone on the same session."""
+"""One row, and blocks of them, through `Engine.feed` beside ONNX Runtime alone on the same session."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from benchmarks.figures import Figure, in_rounds, paired
 from benchmarks.floor import bound_call, plain_call
 from benchmarks.workloads import BATCH, BUNDLES, DISTINCT_ROWS, ROUNDS, load, plant
-from edge_runtime import Scorer
+from edge_runtime import Engine
+from edge_runtime.bench.rows import rising
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +32,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 def _one_row(name: str, seconds: float) -> Iterator[Figure]:
     bundle = load(name)
     rows = _split(plant(DISTINCT_ROWS), 1)
-    scorer = Scorer(bundle)
     contestants = [
-        lambda i: scorer.score(rows[i % DISTINCT_ROWS]),
+        rising(Engine(bundle).feed, rows),
         bound_call(bundle, None),
         bound_call(bundle, rows),
         plain_call(bundle, rows),
@@ -41,8 +41,8 @@ def _one_row(name: str, seconds: float) -> Iterator[Figure]:
     found = in_rounds(contestants, rounds=ROUNDS, seconds=seconds)
     ours, bound, written, plain = ([latency.p50 for latency in each] for each in found)
     target = f"one row, p50, {name} bundle"
-    yield paired(target, "Scorer.score", "bound session", "µs", ours, bound, at_most=1.25)
-    yield paired(target, "Scorer.score", "session.run", "µs", ours, plain)
+    yield paired(target, "Engine.feed", "bound session", "µs", ours, bound, at_most=1.25)
+    yield paired(target, "Engine.feed", "session.run", "µs", ours, plain)
     yield paired(target, "bound, row written in", "bound session", "µs", written, bound)
     yield paired(target, "session.run", "bound session", "µs", plain, bound)
 
@@ -50,12 +50,11 @@ def _one_row(name: str, seconds: float) -> Iterator[Figure]:
 def _blocks(name: str, seconds: float) -> Figure:
     bundle = load(name)
     blocks = _split(plant(BLOCKS * BATCH), BATCH)
-    scorer = Scorer(bundle)
-    contestants = [lambda i: scorer.score(blocks[i % BLOCKS]), plain_call(bundle, blocks)]
+    contestants = [rising(Engine(bundle).feed, blocks), plain_call(bundle, blocks)]
     found = in_rounds(contestants, rounds=ROUNDS, seconds=seconds)
     ours, plain = ([BATCH / latency.p50 * 1e6 for latency in each] for each in found)
     target = f"blocks of {BATCH:,} rows, {name} bundle"
-    return paired(target, "Scorer.score", "session.run", "rows/s", ours, plain, at_least=0.95)
+    return paired(target, "Engine.feed", "session.run", "rows/s", ours, plain, at_least=0.95)
 
 
 def _split(readings: Readings, size: int) -> list[Readings]:

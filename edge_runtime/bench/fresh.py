@@ -70,10 +70,10 @@ def score_one() -> None:
     """Loads the bundle that the command line names, or the default one, scores a row, and says when."""
     from edge_runtime.bench.rows import make_rows  # noqa: PLC0415 - the imports are part of what is measured
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
-    from edge_runtime.scoring.scorer import Scorer  # noqa: PLC0415
+    from edge_runtime.engine.engine import Engine  # noqa: PLC0415
 
     bundle = load_bundle(sys.argv[1] if len(sys.argv) > 1 else None)
-    Scorer(bundle).score(make_rows(bundle.metadata, 1))
+    Engine(bundle).feed(make_rows(bundle.metadata, 1))
     answer = {"scored_at_ns": time.monotonic_ns(), "rss_mb": peak_memory_mb()}
     sys.stdout.write(json.dumps(answer))
 

@@ -72,7 +72,7 @@ class Figures:
         digest: The bundle's digest.
         limits: What the bundle declares to need.
         one_row: One row: ours, `session.run`, and the floor.
-        throughput: Batch size to rows a second through `Scorer.score`.
+        throughput: Batch size to rows a second through `Engine.feed`.
         raw_throughput: Batch size to rows a second through `session.run`.
         jitters: Rows on a schedule, alone and beside busy neighbours.
         end_to_end: Route to what came of it.

@@ -15,8 +15,8 @@ import numpy as np
 
 from edge_runtime.bench.latency import Latency
 from edge_runtime.bench.neighbours import busy_neighbours
-from edge_runtime.bench.rows import make_rows
-from edge_runtime.scoring.scorer import Scorer
+from edge_runtime.bench.rows import make_rows, rising
+from edge_runtime.engine.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ def offer(
 
 
 def measure_jitter(bundle: Bundle, *, rate: float, seconds: float) -> Jitters:
-    """Offers rows to `Scorer.score`, half of the time alone and half beside a busy process on every CPU.
+    """Offers rows to `Engine.feed`, half of the time alone and half beside a busy process on every CPU.
 
     Args:
         bundle: What scores them.
@@ -94,11 +94,7 @@ def measure_jitter(bundle: Bundle, *, rate: float, seconds: float) -> Jitters:
     """
     rows = make_rows(bundle.metadata, DISTINCT_ROWS)
     blocks = [rows.take(slice(i, i + 1)) for i in range(DISTINCT_ROWS)]
-    scorer, each = Scorer(bundle), max(3, round(rate * seconds / 2))
-
-    def call(i: int) -> object:
-        return scorer.score(blocks[i % DISTINCT_ROWS])
-
+    call, each = rising(Engine(bundle).feed, blocks), max(3, round(rate * seconds / 2))
     for i in range(WARM_UP_ROWS):
         call(i)
     idle = offer(call, rate=rate, rows=each)

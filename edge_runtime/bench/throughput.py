@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.bench.floor import BoundFloor
 from edge_runtime.bench.histogram import Histogram
 from edge_runtime.bench.latency import Latency, Rounds, durations_in_turns, measure_in_turns
-from edge_runtime.bench.rows import make_rows, raw_call
-from edge_runtime.scoring.scorer import Scorer
+from edge_runtime.bench.rows import make_rows, raw_call, rising
+from edge_runtime.engine.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ class OneRow:
     """A row at a time, in turns.
 
     Attributes:
-        ours: Through `Scorer.score`.
+        ours: Through `Engine.feed`.
         raw: Through `session.run` of the same session.
         floor: Through I/O binding, in a session of the same bytes.
         histogram: Of ours.
@@ -90,11 +90,11 @@ def _blocks(bundle: Bundle, size: int) -> list[Readings]:
 
 
 def _contestants(bundle: Bundle, blocks: list[Readings]) -> list[Callable[[int], object]]:
-    """Our scoring path and `session.run`, over the same blocks."""
+    """Our whole path to a verdict and `session.run`, over the same blocks."""
     count = len(blocks)
     calls = [raw_call(bundle.metadata.model, block) for block in blocks]
-    scorer, session = Scorer(bundle), bundle.session
-    return [lambda i: scorer.score(blocks[i % count]), lambda i: session.run(*calls[i % count])]
+    session = bundle.session
+    return [rising(Engine(bundle).feed, blocks), lambda i: session.run(*calls[i % count])]
 
 
 def _rate(size: int, latency: Latency) -> float:

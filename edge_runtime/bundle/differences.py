@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.engine.engine import Engine
 from edge_runtime.records import Readings
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from edge_runtime.bundle.load import Bundle
 
 __all__ = ["Differences", "Scored", "compare_bundles"]
+
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,9 @@ def _scored(first: Bundle, second: Bundle) -> Scored:
     seconds = np.arange(len(values), dtype=np.float64) * first.metadata.cadence_seconds
     if golden.time_of_day is not None:
         seconds = np.asarray(golden.time_of_day, np.float64)
-    times = np.maximum.accumulate((seconds * 1e9).astype(np.int64))
+    days = np.cumsum(np.diff(seconds, prepend=seconds[0]) < 0)
+    times = ((seconds + days * DAY_S) * 1e9).astype(np.int64) + np.arange(len(values))  # that rise, always
     readings = Readings(np.full(len(values), "golden"), times, values)
-    ours, theirs = Scorer(first).score(readings), Scorer(second).score(readings)
-    largest = float(np.abs(ours.severity - theirs.severity).max())
+    ours, theirs = (Engine(bundle).feed(readings).results for bundle in (first, second))
+    largest = float(np.nan_to_num(np.abs(ours.severity - theirs.severity)).max())
     return Scored(len(values), largest, int((ours.verdicts != theirs.verdicts).sum()))

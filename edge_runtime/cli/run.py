@@ -154,6 +154,7 @@ def _run(settings: Settings) -> None:
 
     _stop_on_signals(None)  # until there is something to stop
     from edge_runtime.assembly import (  # noqa: PLC0415
+        make_engine,
         make_ledger,
         make_sinks,
         make_source,
@@ -162,6 +163,7 @@ def _run(settings: Settings) -> None:
     )
     from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.cli.guard import imported  # noqa: PLC0415
+    from edge_runtime.clock import GatewayClock, known_moments  # noqa: PLC0415
     from edge_runtime.errors import SourceUnavailableError  # noqa: PLC0415
     from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
 
@@ -172,6 +174,7 @@ def _run(settings: Settings) -> None:
     with ExitStack() as stack:
         view = _view(settings, bundle)
         report = view.report if view else _to_stderr
+        engine = make_engine(settings, bundle)
         source = make_source(settings, bundle, report)
         direct, durable = make_sinks(settings, bundle)
         # What is away, or empty so far, is waited for: `run` says so and tries again.
@@ -188,13 +191,16 @@ def _run(settings: Settings) -> None:
             senders = [Sender(sink, ledger, report) for sink in durable]
         pipeline = Pipeline(
             source,
-            bundle,
+            engine,
             direct=[] if view else direct,
             ledger=ledger,
             senders=senders,
             report=report,
             watch=view.watch if view else None,
             most_rows=settings.run.rows,
+            now=GatewayClock(known_moments(bundle, ledger and ledger.clock()), report)
+            if source.live
+            else None,
         )
         _stop_on_signals(pipeline)
         imported()

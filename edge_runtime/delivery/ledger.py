@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
+from edge_runtime.delivery.migrations import migrate
+from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
 if TYPE_CHECKING:
@@ -21,16 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "Parcel"]
 
-SCHEMA_VERSION = 1
-SCHEMA = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL, rows INTEGER NOT NULL,
-                     payload BLOB NOT NULL);
-CREATE INDEX outbox_by_sink ON outbox (sink, id);
-CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, sink TEXT NOT NULL, rows INTEGER NOT NULL,
-                           payload BLOB NOT NULL, error TEXT NOT NULL);
-"""
 MOST_OUTBOX_BYTES = 256 << 20
 
 
@@ -87,26 +79,30 @@ class Ledger:
         self,
         *,
         checkpoint: str | None,
-        state: Mapping[str, Any],
+        states: Sequence[StageState],
         payloads: Mapping[str, tuple[bytes, int]],
         counters: Mapping[str, int],
+        clock: int | None = None,
     ) -> None:
         """Stores everything that a block of rows led to, in one transaction.
 
         Args:
             checkpoint: Where the source goes on; None keeps the last one.
-            state: Name to JSON-ready state.
+            states: Of stages and machines; each replaces the one before, or takes it away.
             payloads: Sink to its payload and the number of rows in it.
             counters: Name to what is added to it.
+            clock: The gateway's clock, nanoseconds since the epoch; None where it is not believed.
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
         """
         with self._transaction() as db:
-            about = {f"state.{name}": json.dumps(value) for name, value in state.items()}
-            if checkpoint is not None:
-                about["checkpoint"] = checkpoint
-            db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", about.items())
+            about = {"checkpoint": checkpoint, "clock": clock}
+            db.executemany(
+                "INSERT OR REPLACE INTO about VALUES (?, ?)",
+                [(name, str(value)) for name, value in about.items() if value is not None],
+            )
+            _keep(db, states)
             _count(db, counters)
             db.executemany(
                 "INSERT INTO outbox (sink, rows, payload) VALUES (?, ?, ?)",
@@ -161,11 +157,18 @@ class Ledger:
         """Where the source goes on."""
         return self._about("checkpoint")
 
-    def states(self) -> dict[str, Any]:
-        """Every state as it was committed last, by its name."""
+    def clock(self) -> int | None:
+        """The gateway's clock when it was believed last, nanoseconds since the epoch."""
+        text = self._about("clock")
+        return None if text is None else int(text)
+
+    def states(self) -> list[StageState]:
+        """Every state as it was committed last."""
         with self._mutex:
-            rows = self._db.execute("SELECT name, value FROM about WHERE name GLOB 'state.*'")
-            return {name.removeprefix("state."): json.loads(text) for name, text in rows}
+            rows = self._db.execute("SELECT owner, stage, machine, version, value FROM states").fetchall()
+        return [
+            StageState(owner, stage, name, version, _read(text)) for owner, stage, name, version, text in rows
+        ]
 
     def position(self, sink: str) -> str | None:
         """What the sink had delivered."""
@@ -214,15 +217,7 @@ class Ledger:
     def _prepare(self, source: str) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise LedgerError(
-                f"is of version {version}, this edge-detect knows {SCHEMA_VERSION}",
-                where=str(self._path),
-                mend="name another --state file",
-            )
+        migrate(self._db, self._path)
         known = self._about("source")
         if known is None:
             self._db.execute("INSERT INTO about VALUES ('source', ?)", (source,))
@@ -283,3 +278,20 @@ def _count(db: sqlite3.Connection, counters: Mapping[str, int]) -> None:
         "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
         [(name, number) for name, number in counters.items() if number],
     )
+
+
+def _keep(db: sqlite3.Connection, states: Sequence[StageState]) -> None:
+    known = [state for state in states if state.value is not None]
+    gone = [state[:3] for state in states if state.value is None]
+    db.executemany(
+        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)",
+        [(*state[:4], json.dumps(state.value, separators=(",", ":"))) for state in known],
+    )
+    db.executemany("DELETE FROM states WHERE owner = ? AND stage = ? AND machine = ?", gone)
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"unreadable": text}  # what no stage takes

@@ -1,4 +1,4 @@
-"""Blocks through one scorer, or through several at once: a machine is always in the same one's hands."""
+"""Blocks through one engine, or through several at once: a machine is always in the same one's hands."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.quality import QualityCheck
+from edge_runtime.engine.engine import Engine
 from edge_runtime.records import Results, Scores
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.load import Bundle
+    from edge_runtime.engine.stage import StageState
     from edge_runtime.records import Readings
     from edge_runtime.scorefile.blocks import Block
 
@@ -24,25 +24,6 @@ __all__ = ["Lanes"]
 
 # Blocks that are under way at once: one is written while the next is scored and a third one is read.
 AHEAD = 2
-COUNTERS = ("quality", "debounce", "hold")
-
-
-class _Lane:
-    """Scores some machines' rows."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._scorer = Scorer(bundle)
-        self._quality = QualityCheck(bundle.metadata)
-
-    def score(self, readings: Readings) -> Results:
-        return self._scorer.score(readings, reasons=self._quality.check(readings))
-
-    def state(self) -> dict[str, Any]:
-        return {"quality": self._quality.state(), **self._scorer.changes()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        self._quality.restore(state["quality"])
-        self._scorer.restore(state)
 
 
 def _threads(count: int) -> list[Any]:
@@ -52,20 +33,20 @@ def _threads(count: int) -> list[Any]:
 
 
 class Lanes:
-    """Scorers side by side. ONNX Runtime leaves Python's lock alone, so threads use all cores.
+    """Engines side by side. ONNX Runtime leaves Python's lock alone, so threads use all cores.
 
     Args:
-        bundle: What scores.
+        bundle: What judges.
         count: How many; with one, everything happens in the caller's thread.
         with_expected: Whether what the model expected is of use; else it may be left out.
     """
 
     def __init__(self, bundle: Bundle, count: int, *, with_expected: bool) -> None:
         self._with_expected = with_expected
-        self._lanes = [_Lane(bundle) for _ in range(count)]
+        self._engines = [Engine(bundle) for _ in range(count)]
         self._pools = _threads(count) if count > 1 else []
         self._lane_of: dict[str, int] = {}
-        self._kept: dict[str, Any] = {}
+        self._states: dict[tuple[str, ...], StageState] = {}
 
     def score(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, Results]]:
         """Scores blocks, in their order."""
@@ -77,56 +58,56 @@ class Lanes:
         while under_way:
             yield self._finish(*under_way.popleft())
 
-    def state(self) -> dict[str, Any]:
-        """All machines' states, JSON-ready, after the blocks that were given back."""
-        found = [lane.state() for lane in self._lanes]
-        for state in found:
-            self._kept.update(state)
-        # Counters are given whole each time: a lane's own machines, and nobody else's.
-        for name in COUNTERS:
-            self._kept[name] = {machine: part for state in found for machine, part in state[name].items()}
-        return self._kept
+    def states(self) -> list[StageState]:
+        """All machines' states after the blocks that were given back."""
+        for engine in self._engines:
+            self._states.update((state[:3], state) for state in engine.changes())
+        return list(self._states.values())
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from what `state` gave, with as many lanes as there are now."""
-        self._kept = dict(state)
-        for machine in state["quality"]:
-            self._lane_of.setdefault(machine, len(self._lane_of) % len(self._lanes))
-        for number, lane in enumerate(self._lanes):
-            lane.restore({name: self._of(number, name, value) for name, value in state.items()})
+    def restore(self, states: Iterable[StageState]) -> None:
+        """Goes on from what `states` gave, with as many engines as there are now.
 
-    def _of(self, lane: int, name: str, value: Any) -> Any:
-        """A lane's part of a counter by machine; the rest is of use to all."""
-        if name not in COUNTERS:
-            return value
-        return {machine: part for machine, part in value.items() if self._lane_of.get(machine) == lane}
+        Raises:
+            ValueError: A state cannot be used.
+        """
+        self._states = {state[:3]: state for state in states}
+        for number, engine in enumerate(self._engines):
+            dropped = engine.restore(
+                state for state in self._states.values() if self._engine_of(state.machine) == number
+            )
+            if dropped:
+                raise ValueError(dropped[0])
 
     def close(self) -> None:
         """Ends the threads."""
         for pool in self._pools:
             pool.shutdown(cancel_futures=True)
 
+    def _engine_of(self, machine: str) -> int:
+        """The number of the engine that has this machine."""
+        return self._lane_of.setdefault(machine, len(self._lane_of) % len(self._engines))
+
     def _begin(self, readings: Readings) -> list[tuple[Any, Any]]:
-        """Each lane's rows and its results, or their future."""
+        """Each engine's rows and its results, or their future."""
         if not self._pools:
-            return [(None, self._lanes[0].score(readings))]
+            return [(None, self._engines[0].feed(readings).results)]
         groups = readings.groups
         rows: dict[int, list[Any]] = {}
         for machine, part in groups:
-            lane = self._lane_of.setdefault(machine, len(self._lane_of) % len(self._lanes))
+            lane = self._engine_of(machine)
             rows.setdefault(lane, []).append(None if groups.order is None else groups.order[part])
         begun: list[tuple[Any, Any]] = []
         for lane, parts in rows.items():
             index = None if parts[0] is None else np.concatenate(parts)
             mine = readings if index is None else readings.take(index)
-            begun.append((index, self._pools[lane].submit(self._lanes[lane].score, mine)))
+            begun.append((index, self._pools[lane].submit(self._engines[lane].feed, mine)))
         return begun
 
     def _finish(
         self, block: Block, begun: list[tuple[NDArray[np.intp] | None, Any]]
     ) -> tuple[Block, Results]:
         """The lanes' results in the block's own order."""
-        found = [(index, part.result() if self._pools else part) for index, part in begun]
+        found = [(index, part.result().results if self._pools else part) for index, part in begun]
         if len(found) == 1 and found[0][0] is None:
             return block, found[0][1]
         rows, sensors = block.readings.values.shape

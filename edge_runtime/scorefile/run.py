@@ -12,6 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.accounts import Accounts
+from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import InterruptedRunError, UsageError
 from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
 from edge_runtime.scorefile.lanes import Lanes
@@ -111,10 +112,7 @@ def _in_parts(
     """From file to file."""
     rows = 0
     if resume:
-        state = parts.resume()
-        rows = int(state["rows"])
-        accounts.counters.update(state["counters"])
-        lanes.restore(state["lanes"])
+        rows = _resume(parts.resume(), lanes, accounts)
     elif parts.unfinished:
         sys.stderr.write(
             "edge-detect: an unfinished run was there: begun anew, --resume would have gone on\n"
@@ -122,7 +120,7 @@ def _in_parts(
     progress, stop = Progress(reader.rows, rows), _Stop()
 
     def note() -> dict[str, Any]:
-        return {"rows": rows, "counters": dict(accounts.counters), "lanes": lanes.state()}
+        return {"rows": rows, "counters": dict(accounts.counters), "states": lanes.states()}
 
     with _signals(stop):
         try:
@@ -153,6 +151,18 @@ def _in_parts(
     raise InterruptedRunError(
         f"interrupted after {rows:,} rows", mend="go on with the same command and --resume"
     )
+
+
+def _resume(state: dict[str, Any], lanes: Lanes, accounts: Accounts) -> int:
+    """Goes on from what an earlier run noted; the number of rows that it scored."""
+    try:
+        lanes.restore(StageState(*each) for each in state["states"])
+        accounts.counters.update(state["counters"])
+        return int(state["rows"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"the unfinished run cannot be gone on with ({error})", mend="leave --resume out"
+        ) from None
 
 
 class _Stop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,8 +12,6 @@ from edge_runtime.records import Scores
 from edge_runtime.scoring.inference import calls, infer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from edge_runtime.records import Groups
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Memory"]
 
-NAME = "memory."
+ARRAY_BYTES = 200  # of an empty one, and its place in a dictionary
 
 
 class Memory:
-    """One state for each machine.
+    """One state for each machine; a stage of the engine.
 
     Args:
         session: The bundle's.
@@ -33,9 +31,14 @@ class Memory:
         one_row: Its buffers hold the state of the machine whose single row came last.
     """
 
+    name = "memory"
+    version = 1
+    belongs: Literal["bundle", "machine"] = "bundle"
+
     def __init__(self, session: Any, start: NDArray[np.float32], one_row: OneRow) -> None:
         self._session = session
         self._start = start
+        self.machine_bytes = ARRAY_BYTES + start.nbytes
         self._one_row = one_row
         self._states: dict[str, NDArray[np.float32]] = {}
         self._loaded: str | None = None
@@ -116,19 +119,19 @@ class Memory:
         buffer[...] = self._states.get(machine, self._start)
         self._loaded = machine
 
-    def changes(self) -> dict[str, str]:
-        """The states that changed since the last call, JSON-ready, named "memory." and the machine."""
+    def changed(self) -> set[str]:
+        """As `Stage.changed`."""
         changed, self._changed = self._changed, set()
-        return {
-            f"{NAME}{machine}": base64.b64encode(self._state(machine).tobytes()).decode("ascii")
-            for machine in sorted(changed)
-        }
+        return changed
 
-    def restore(self, states: Mapping[str, Any]) -> None:
-        """Goes on from what `changes` gave; a state of another size is of another model, and left out."""
-        for name, text in states.items():
-            if name.startswith(NAME):
-                found = np.frombuffer(base64.b64decode(text), np.float32)
-                if found.size == self._start.size and np.isfinite(found).all():
-                    self._keep(name.removeprefix(NAME), found.reshape(self._start.shape))
-        self._changed.clear()
+    def state(self, machine: str) -> str:
+        """The state's float32 numbers as base64."""
+        return base64.b64encode(self._state(machine).tobytes()).decode("ascii")
+
+    def restore(self, machine: str, value: Any, _version: int) -> None:
+        """As `Stage.restore`."""
+        found = np.frombuffer(base64.b64decode(value), np.float32)
+        if found.size != self._start.size or not np.isfinite(found).all():
+            raise ValueError(f"not {self._start.size} finite numbers")
+        self._keep(machine, found.reshape(self._start.shape))
+        self._changed.discard(machine)

@@ -41,9 +41,14 @@ class Source(Protocol):
     source that can go back starts after `checkpoint`, what a batch of an earlier process carried. It raises
     `SourceUnavailableError` when the caller should back off and call `batches` again from the last
     checkpoint, and `SourceError` when it failed for good.
+
+    Attributes:
+        name: Of the kind of source.
+        live: Whether rows come as they are measured, so that one of the future must be wrong.
     """
 
     name: str
+    live: bool
 
     def check(self) -> None:
         """Fails now, before a row is read, where the source could not work at all."""

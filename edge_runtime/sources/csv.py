@@ -34,6 +34,7 @@ class CsvSource:
     """
 
     name = "csv"
+    live = False
 
     def __init__(self, path: Path, columns: Columns) -> None:
         self._path = path

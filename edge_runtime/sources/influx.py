@@ -63,6 +63,7 @@ class InfluxSource:
     """
 
     name = "influx"
+    live = True
 
     def __init__(  # noqa: PLR0913 - one for each option
         self,

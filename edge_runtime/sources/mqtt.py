@@ -50,6 +50,7 @@ class MqttSource:
     """
 
     name = "mqtt"
+    live = True
 
     def __init__(
         self,

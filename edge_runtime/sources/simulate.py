@@ -45,6 +45,7 @@ class SimulateSource:
     """
 
     name = "simulate"
+    live = False
 
     def __init__(  # noqa: PLR0913 - one for each option
         self,

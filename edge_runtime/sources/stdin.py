@@ -41,6 +41,7 @@ class StdinSource:
     """
 
     name = "stdin"
+    live = True
 
     def __init__(
         self, columns: Columns, *, descriptor: int | None = None, report: Callable[[str], None] | None = None

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from conformance.bundles import BUNDLES, make_case
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 
 if TYPE_CHECKING:
     from conformance.bundles import Case
@@ -42,11 +42,9 @@ def test_another_runtime_gives_the_same_verdicts(case: Case, runtime: str) -> No
 
 def test_the_gateway_gives_the_same_verdicts(case: Case) -> None:
     times = (case.seconds.astype(np.int64) + 86_400 * (np.diff(case.seconds, prepend=0) < 0).cumsum()) * 10**9
-    scorer = Scorer(load_bundle(case.path))
+    engine = Engine(load_bundle(case.path))
     parts = np.split(np.arange(ROWS), [1, 8, 50])
-    blocks = [
-        scorer.score(Readings(np.full(len(p), "m"), times[p], case.readings[p])).scores.score for p in parts
-    ]
+    blocks = [engine.feed(Readings(np.full(len(p), "m"), times[p], case.readings[p])).score for p in parts]
     used, equal = case.judge(np.concatenate(blocks))
     assert equal
     assert used <= 1

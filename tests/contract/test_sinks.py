@@ -11,10 +11,10 @@ import pytest
 from support.bundles import normal_rows
 
 from edge_runtime.bundle.load import load_bundle
+from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.influxdb import query
 from edge_runtime.records import Readings, Results
-from edge_runtime.scoring.scorer import Scorer
 from edge_runtime.sinks.influx import InfluxSink
 from edge_runtime.sinks.jsonl import JsonlSink
 from edge_runtime.sinks.stdout import StdoutSink
@@ -37,7 +37,7 @@ def results(bundle: Path) -> Results:
     values[4, 1] = np.nan
     machines = np.array(["m1", "m2"] * 3)
     times = np.repeat(np.arange(3, dtype=np.int64), 2) * SECOND
-    return Scorer(load_bundle(bundle)).score(Readings(machines, times, values))
+    return Engine(load_bundle(bundle)).feed(Readings(machines, times, values)).results
 
 
 class Target(Protocol):

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.bundle.load import load_bundle
+from edge_runtime.engine.engine import Engine
 from edge_runtime.influxdb import InfluxClient, encode_lines, query, write
 from edge_runtime.records import Readings
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,7 +109,7 @@ def test_killed_at_any_moment_every_row_is_scored_exactly_once(
             repeats += (machine, moment) in found
             found[machine, moment] = [score, severity, verdict]
     assert repeats == 0
-    results = Scorer(loaded).score(rows)
+    results = Engine(loaded).feed(rows).results
     assert len(found) == len(rows)
     for i, key in enumerate(zip(rows.machines.tolist(), rows.times.tolist(), strict=True)):
         score, severity, verdict = found[key]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: str | None = None) -> None:
     ledger.commit(
         checkpoint=checkpoint,
-        state={"hold": {"m1": 2.0}},
+        states=[StageState("bundle", "hold", "m1", 1, 2.0)],
         payloads={"a": (payload, rows)},
         counters={"read": rows},
     )
@@ -34,11 +35,28 @@ def test_what_was_committed_is_there_in_the_next_process(tmp_path: Path) -> None
 
     again = Ledger(path, "source")
     assert again.checkpoint() == "c1"
-    assert again.states() == {"hold": {"m1": 2.0}}
+    assert again.states() == [StageState("bundle", "hold", "m1", 1, 2.0)]
     assert again.counters() == {"read": 5}
     assert [(p.rows, p.payload) for p in again.parcels("a", most=10)] == [(2, b"one"), (3, b"two")]
     assert again.parcels("b", most=10) == []
     again.close()
+
+
+def test_states_replace_those_before_by_owner_stage_and_machine(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+
+    def store(*states: StageState, clock: int | None = None) -> None:
+        ledger.commit(checkpoint=None, states=states, payloads={}, counters={}, clock=clock)
+
+    first = StageState("b1", "hold", "m1", 1, 2.0)
+    others = [first._replace(owner="b2"), first._replace(stage="times"), first._replace(machine="m2")]
+    store(first, *others, clock=7)
+    store(first._replace(value=[3, "x"]), others[0]._replace(value=None))
+    assert sorted(ledger.states()) == sorted([first._replace(value=[3, "x"]), *others[1:]], key=str)
+    assert ledger.clock() == 7
+    ledger._db.execute("UPDATE states SET value = '01' WHERE stage = 'times'")
+    assert StageState("b1", "times", "m1", 1, {"unreadable": "01"}) in ledger.states()
+    ledger.close()
 
 
 def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> None:
@@ -47,9 +65,10 @@ def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> N
 import os, sys
 from pathlib import Path
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.engine.stage import StageState
 ledger = Ledger(Path({str(path)!r}), "source")
 for i in range(1000):
-    ledger.commit(checkpoint=str(i), state={{}}, payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
+    ledger.commit(checkpoint=str(i), states=[], payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
     print(i, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -54,7 +54,7 @@ class ScriptedSink:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path / "l", "source")
     for payload in (b"1", b"2", b"3"):
-        ledger.commit(checkpoint=None, state={}, payloads={"a": (payload, 10)}, counters={"read": 10})
+        ledger.commit(checkpoint=None, states=[], payloads={"a": (payload, 10)}, counters={"read": 10})
     yield ledger
     ledger.close()
 

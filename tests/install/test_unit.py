@@ -49,10 +49,10 @@ try:
 except PermissionError:
     print("refused")
 
-from edge_runtime import Scorer, load_bundle
+from edge_runtime import Engine, load_bundle
 from edge_runtime.bench.rows import make_rows
 bundle = load_bundle()
-print(len(Scorer(bundle).score(make_rows(bundle.metadata, 3))))
+print(len(Engine(bundle).feed(make_rows(bundle.metadata, 3))))
 from edge_runtime.signing.keys import make_key
 key = make_key("press")
 print(key.public.verifies(b"", key.sign(b"")))

@@ -21,8 +21,8 @@ from edge_runtime.bench.openloop import offer
 from edge_runtime.bench.route import descriptors
 from edge_runtime.bench.rows import make_rows
 from edge_runtime.bundle.load import read_bundle
+from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import EdgeDetectError
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,10 +88,10 @@ def test_the_floor_computes_the_same_scores(kind: str, bundle: Path, tmp_path: P
     loaded = load_bundle(path)
     rows = make_rows(loaded.metadata, 40)
     blocks = [rows.take(slice(i, i + 1)) for i in range(40)]
-    floor, scorer = BoundFloor(read_bundle(path)[1], loaded.metadata, blocks), Scorer(loaded)
+    floor, engine = BoundFloor(read_bundle(path)[1], loaded.metadata, blocks), Engine(loaded)
     for i, block in enumerate(blocks):
         floor(i)
-        np.testing.assert_array_equal(floor.score, scorer.score(block).scores.score)
+        np.testing.assert_array_equal(floor.score, engine.feed(block).score)
 
 
 def test_a_histogram_counts_every_call_between_its_edges() -> None:

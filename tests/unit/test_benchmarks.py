@@ -19,7 +19,7 @@ from benchmarks.peers import contest, edge_detect, onnxruntime_bound, onnxruntim
 from benchmarks.targets import __main__ as targets
 from benchmarks.targets.processes import bare, environment
 from benchmarks.workloads import csv_text, line_protocol, plant
-from edge_runtime import Scorer, load_bundle
+from edge_runtime import Engine, load_bundle
 from edge_runtime.csvrows import Columns, read_blocks
 from edge_runtime.simulation import SENSORS
 
@@ -80,7 +80,7 @@ def test_the_bare_script_and_we_find_the_same_scores_in_the_same_lines() -> None
         bare("default"), input=line_protocol(readings), capture_output=True, check=True, env=environment()
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    results = Scorer(load_bundle()).score(readings)
+    results = Engine(load_bundle()).feed(readings).results
     np.testing.assert_allclose([each["score"] for each in answers], results.scores.score, rtol=1e-5)
     assert [each["machine_id"] for each in answers] == readings.machines.tolist()
 
@@ -88,7 +88,7 @@ def test_the_bare_script_and_we_find_the_same_scores_in_the_same_lines() -> None
 def test_a_bound_session_gives_what_run_gives_row_by_row() -> None:
     bundle = load_bundle()
     rows = [plant(20).take(slice(i, i + 1)) for i in range(20)]
-    expected = Scorer(bundle).score(plant(20)).scores.score
+    expected = Engine(bundle).feed(plant(20)).score
     call = bound_call(bundle, rows)
     found = [float(scores(call(i))[0]) for i in range(20)]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -99,7 +99,7 @@ def test_a_bound_session_gives_what_run_gives_row_by_row() -> None:
 def test_the_peers_that_take_the_bundle_score_as_we_do(tmp_path: Path, bundle: Path) -> None:
     (tmp_path / "bundle.onnx").write_bytes(bundle.read_bytes())
     rows = plant(8).values
-    ours = edge_detect.load(tmp_path)(rows).scores.score  # type: ignore[attr-defined]
+    ours = edge_detect.load(tmp_path)(rows).score  # type: ignore[attr-defined]
     for peer in (onnxruntime_loop, onnxruntime_bound):
         score = peer.load(tmp_path)
         np.testing.assert_allclose(scores(score(rows)), ours, rtol=1e-6)

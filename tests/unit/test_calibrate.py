@@ -10,9 +10,9 @@ import pytest
 from sklearn.metrics import f1_score
 
 from edge_runtime.bundle.metadata import Hold
+from edge_runtime.engine.hold import HoldCounter
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
-from edge_runtime.scoring.hold import HoldCounter
 from trainer.calibration.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
 
 if TYPE_CHECKING:

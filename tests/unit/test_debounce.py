@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from support.bundles import make_bundle, make_checkpoint, normal_rows
+from support.stages import hand_over, taken
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold, Metadata, Threshold
+from edge_runtime.engine.debounce import Debouncer
+from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import BundleFormatError, TrainingError
 from edge_runtime.records import Groups
-from edge_runtime.scoring.debounce import Debouncer
 from trainer.calibration.budget import AlarmBudget
 from trainer.calibration.calibrate import verdicts
 from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
@@ -58,20 +60,35 @@ def test_the_state_goes_on_in_another_process() -> None:
     whole = Debouncer(Debounce(3, 5)).apply(Groups.of(machines), above)
     first, second = Debouncer(Debounce(3, 5)), Debouncer(Debounce(3, 5))
     head = first.apply(Groups.of(machines[:77]), above[:77])
-    second.restore(json.loads(json.dumps(first.state())))
+    hand_over(first, second)
     assert (
         np.concatenate([head, second.apply(Groups.of(machines[77:]), above[77:])]).tolist() == whole.tolist()
     )
-    other = Debouncer(Debounce(2, 3))
-    other.restore(first.state())
-    assert other.state() == {}
+    first.apply(Groups.of(np.array(["a"])), np.array([True]))
+    with pytest.raises(ValueError, match="not 2 rows"):
+        hand_over(first, Debouncer(Debounce(2, 3)))
 
 
 def test_without_one_every_row_passes_as_it_is_and_nothing_is_kept() -> None:
     above = np.array([True, False])
     debouncer = Debouncer(None)
     assert debouncer.apply(Groups.of(np.array(["a", "a"])), above) is above
-    assert debouncer.state() == {}
+    assert taken(debouncer) == {}
+
+
+def test_a_state_is_taken_away_when_no_row_above_is_left() -> None:
+    debouncer = Debouncer(Debounce(1, 2))
+    debouncer.apply(Groups.of(np.array(["a", "b"])), np.array([True, False]))
+    assert taken(debouncer) == {"a": "1"}
+    assert taken(debouncer) == {}
+    debouncer.apply(Groups.of(np.array(["a", "b"])), np.array([False, False]))
+    assert taken(debouncer) == {"a": None}
+
+
+@pytest.mark.parametrize("wrong", ["1", "10x", 5, None, ["1", "0"]])
+def test_what_is_no_state_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="not 2 rows"):
+        Debouncer(Debounce(2, 3)).restore("a", wrong, 1)
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 3), (4, 3), (-1, 1), (1, 5000)])
@@ -123,23 +140,23 @@ def test_the_gateway_and_the_trainer_give_equal_verdicts_block_by_block(tmp_path
     path = make_bundle(tmp_path, hold=hold, debounce=Debounce(2, 3), per_machine={"lathe": 1.5}, smooth=3)
     values, machines = feed(600, 4)
     times = np.arange(600, dtype=np.int64) * SECOND
-    scorer, found, scores, start = Scorer(load_bundle(path)), [], [], 0
+    engine, found, scores, start = Engine(load_bundle(path)), [], [], 0
     random = np.random.default_rng(5)
     while start < 600:
         stop = start + int(random.integers(1, 30))
         part = slice(start, stop)
-        results = scorer.score(Readings(machines[part], times[part], values[part]))
+        results = engine.feed(Readings(machines[part], times[part], values[part])).results
         found.append(results.verdicts)
         scores.append(results.scores.score)
         if start < 300 <= stop:  # the gateway is restarted
-            states = json.loads(json.dumps(scorer.changes()))
-            scorer = Scorer(load_bundle(path))
-            scorer.restore(states)
+            states = json.loads(json.dumps(engine.changes()))
+            engine = Engine(load_bundle(path))
+            assert engine.restore(StageState(*state) for state in states) == []
         start = stop
     verdict, score = np.concatenate(found), np.concatenate(scores)
     known = np.isfinite(score)
     assert 400 < known.sum() < 600
-    threshold = scorer.bundle.metadata.threshold
+    threshold = engine.bundle.metadata.threshold
     wanted = verdicts(score[known], threshold, times[known], machines[known])
     assert verdict[known].astype(bool).tolist() == wanted.tolist()
     plain = verdicts(score[known], replace(threshold, debounce=None), times[known], machines[known])

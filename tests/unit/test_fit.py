@@ -14,7 +14,7 @@ import torch
 from support.history import machine_rows, write_history
 
 import trainer.run
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
 from trainer.checkpoint import Checkpoint
@@ -255,7 +255,7 @@ def test_pytorch_and_the_bundle_agree_on_100_000_rows(data: TrainingData, tmp_pa
     values = frame[list(SENSORS)].to_numpy(np.float32)
     score, errors, expected = checkpoint.detector.score(values)
     readings = Readings(np.full(len(frame), "press-9"), np.arange(len(frame), dtype=np.int64), values)
-    found = Scorer(bundle).score(readings)
+    found = Engine(bundle).feed(readings).results
     golden = bundle.metadata.golden
     relative, absolute = golden.relative_tolerance, golden.absolute_tolerance
     np.testing.assert_allclose(found.scores.score, score, rtol=relative, atol=absolute)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from support.history import machine_rows
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
 from trainer.data import Columns, read_training_data
@@ -225,8 +225,8 @@ def test_every_machine_gets_a_bundle_that_judges_as_training_did(
         assert entry["metrics"]["test"] == results.test.metrics
         rows = np.argsort(test.times)
         rows = rows[test.finite[rows]]
-        judged = Scorer(bundle).score(Readings(test.machines[rows], test.times[rows], test.values[rows]))
-        flagged = verdicts(judged.scores.score, results.threshold, test.times[rows], test.machines[rows])
+        judged = Engine(bundle).feed(Readings(test.machines[rows], test.times[rows], test.values[rows]))
+        flagged = verdicts(judged.score, results.threshold, test.times[rows], test.machines[rows])
         assert flagged.mean() == pytest.approx(results.test.alarm_rate)
     assert "left out" in done.table()
 

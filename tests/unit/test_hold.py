@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
+from support.stages import hand_over, taken
 
 from edge_runtime.bundle.metadata import Hold
+from edge_runtime.engine.hold import HoldCounter
 from edge_runtime.errors import BundleFormatError
 from edge_runtime.records import Groups
-from edge_runtime.scoring.hold import HoldCounter
 
 HOLDS = [
     Hold(),
@@ -69,7 +68,7 @@ def test_the_state_goes_on_in_another_process() -> None:
     whole = HoldCounter(hold).apply(Groups.of(machines), above)
     first, second = HoldCounter(hold), HoldCounter(hold)
     head = first.apply(Groups.of(machines[:77]), above[:77])
-    second.restore(json.loads(json.dumps(first.state())))
+    hand_over(first, second)
     assert (
         np.concatenate([head, second.apply(Groups.of(machines[77:]), above[77:])]).tolist() == whole.tolist()
     )
@@ -77,15 +76,31 @@ def test_the_state_goes_on_in_another_process() -> None:
 
 def test_restored_counters_stay_within_the_hold() -> None:
     counter = HoldCounter(Hold(rise=1, fall=1, cap=3, level=2))
-    counter.restore({"a": 99.0, "b": -5.0})
-    assert counter.state() == {"a": 3.0}
+    counter.restore("a", 99.0, 1)
+    counter.restore("b", -5.0, 1)
+    assert [counter.state("a"), counter.state("b")] == [3.0, None]
+
+
+@pytest.mark.parametrize("wrong", ["3", None, True, [1.0], float("nan"), float("inf")])
+def test_what_is_no_counter_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="not a counter"):
+        HoldCounter(Hold()).restore("a", wrong, 1)
+
+
+def test_a_state_is_taken_away_when_the_counter_is_back_at_nothing() -> None:
+    counter = HoldCounter(Hold(rise=1, fall=1, cap=3, level=1))
+    counter.apply(Groups.of(np.array(["a", "b"])), np.array([True, False]))
+    assert taken(counter) == {"a": 1.0}
+    assert taken(counter) == {}
+    counter.apply(Groups.of(np.array(["a", "b"])), np.array([False, False]))
+    assert taken(counter) == {"a": None}
 
 
 def test_a_hold_that_holds_nothing_keeps_no_state() -> None:
     counter = HoldCounter(Hold())
     above = np.array([True, False])
     assert counter.apply(Groups.of(np.array(["a", "a"])), above) is above
-    assert counter.state() == {}
+    assert taken(counter) == {}
 
 
 @pytest.mark.parametrize("wrong", [{"rise": 0}, {"fall": -1}, {"cap": 1, "level": 1}, {"level": -1}])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle, normal_rows
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
+from edge_runtime.engine.stage import StageState
 from export.tolerance import Tolerance
 from trainer.checkpoint import Checkpoint
 
@@ -73,8 +74,8 @@ def block(values: NDArray[np.float32], machine: str = "press", first: int = 0) -
 
 
 def scores(path: Path, *blocks: Readings) -> NDArray[np.float32]:
-    scorer = Scorer(load_bundle(path))
-    return np.concatenate([scorer.score(rows).scores.score for rows in blocks])
+    engine = Engine(load_bundle(path))
+    return np.concatenate([engine.feed(rows).score for rows in blocks])
 
 
 def test_the_state_is_in_the_bundles_own_words(path: Path, kind: str) -> None:
@@ -107,7 +108,7 @@ def test_row_by_row_equals_the_whole_series_and_pytorch(path: Path, series: NDAr
 
 
 def test_errors_sum_to_the_score_in_held_rows_too(path: Path, series: NDArray[np.float32]) -> None:
-    results = Scorer(load_bundle(path)).score(block(series))
+    results = Engine(load_bundle(path)).feed(block(series)).results
     np.testing.assert_allclose(results.scores.errors.sum(1), results.scores.score, rtol=1e-5)
 
 
@@ -115,25 +116,27 @@ def test_machines_in_one_block_keep_their_own_state(path: Path, series: NDArray[
     both = np.empty((400, 4), np.float32)
     both[::2], both[1::2] = series, series[::-1]
     machines = np.array(["a", "b"] * 200)
-    found = (
-        Scorer(load_bundle(path)).score(Readings(machines, np.arange(400) // 2 * 10**9, both)).scores.score
-    )
+    found = Engine(load_bundle(path)).feed(Readings(machines, np.arange(400) // 2 * 10**9, both)).score
     np.testing.assert_allclose(found[::2], scores(path, block(series)), rtol=1e-3)
     np.testing.assert_allclose(found[1::2], scores(path, block(series[::-1].copy())), rtol=1e-3)
 
 
 def test_the_state_survives_a_restart(path: Path, series: NDArray[np.float32]) -> None:
     whole = scores(path, block(series))
-    first = Scorer(load_bundle(path))
-    kept: dict[str, object] = {}
+    first = Engine(load_bundle(path))
+    kept: dict[tuple[str, ...], StageState] = {}
     for start in range(0, 70, 10):
-        first.score(block(series[start : start + 10], first=start))
-        kept |= json.loads(json.dumps(first.changes()))
-    assert set(kept) == {"bundle", "hold", "debounce", "memory.press"}
-    assert set(first.changes()) == {"bundle", "hold", "debounce"}
-    second = Scorer(load_bundle(path))
-    second.restore(kept)
-    rest = second.score(block(series[70:], first=70)).scores.score
+        first.feed(block(series[start : start + 10], first=start))
+        changes = [StageState(*each) for each in json.loads(json.dumps(first.changes()))]
+        assert [(state.owner, state.stage, state.machine) for state in changes] == [
+            ("-", "times", "press"),
+            (first.bundle.digest, "memory", "press"),
+        ]
+        kept |= {state[:3]: state for state in changes}
+    assert first.changes() == []
+    second = Engine(load_bundle(path))
+    assert second.restore(kept.values()) == []
+    rest = second.feed(block(series[70:], first=70)).score
     np.testing.assert_allclose(rest, whole[70:], rtol=1e-3)
     fresh = scores(path, block(series[70:]))
     assert not np.allclose(fresh[:3], whole[70:73], rtol=1e-3)
@@ -142,8 +145,9 @@ def test_the_state_survives_a_restart(path: Path, series: NDArray[np.float32]) -
 def test_a_row_that_overflows_or_is_lost_leaves_no_trace(path: Path, series: NDArray[np.float32]) -> None:
     broken = np.insert(series, [55, 56], [[3e38] * 4, [np.nan] * 4], axis=0).astype(np.float32)
     rows = block(broken)
-    seconds = np.insert(np.arange(len(series)), [55, 56], 0) * 10**9
-    results = Scorer(load_bundle(path)).score(Readings(rows.machines, seconds, rows.values))
+    # A second that the others do not have, so that they are as far apart as without.
+    seconds = np.insert(np.arange(len(series)) * 10**9, [55, 56], [545 * 10**8, 555 * 10**8])
+    results = Engine(load_bundle(path)).feed(Readings(rows.machines, seconds, rows.values)).results
     assert results.verdicts[[55, 57]].tolist() == [2, 2]
     left = np.delete(results.scores.score, [55, 57])
     np.testing.assert_allclose(left, scores(path, block(series)), rtol=1e-3)

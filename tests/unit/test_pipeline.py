@@ -14,6 +14,7 @@ from support.bundles import make_bundle, normal_rows
 from edge_runtime.bundle.load import Bundle, load_bundle
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
+from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceError, SourceUnavailableError
 from edge_runtime.pipeline import Pipeline
 from edge_runtime.records import Readings, Results
@@ -32,6 +33,7 @@ class ScriptedSource:
     """Gives rows by number, and fails where it is told to."""
 
     name = "scripted"
+    live = False
 
     def __init__(self, rows: int, *, block: int = 10, fails: dict[int, Exception] | None = None) -> None:
         self.values = normal_rows(rows, seed=3)
@@ -85,7 +87,12 @@ class Run:
         )
         options = {"wait": self.waits.append, **options}
         self.pipeline = Pipeline(
-            source, bundle, ledger=self.ledger, senders=[self.sender], report=self.said.append, **options
+            source,
+            Engine(bundle),
+            ledger=self.ledger,
+            senders=[self.sender],
+            report=self.said.append,
+            **options,
         )
 
     def __call__(self) -> list[dict[str, Any]]:
@@ -220,6 +227,82 @@ def test_a_second_process_scores_as_the_first_would_have(tmp_path: Path, loaded:
     np.testing.assert_allclose(parts, whole, rtol=1e-3)
 
 
+def test_a_row_that_is_not_new_is_skipped_by_its_reason_and_no_sink_gets_it(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    source = ScriptedSource(30)
+    source.skipped = {"conflicting": 1}
+    original = source.batches
+
+    def with_old_rows(checkpoint: str | None) -> Iterator[Batch]:
+        for batch in original(checkpoint):
+            readings = batch.readings
+            again = Readings(readings.machines, readings.times, readings.values.copy())
+            again.values[0] += 1
+            yield batch
+            yield dataclasses.replace(batch, readings=again)
+
+    source.batches = with_old_rows  # type: ignore[method-assign]
+    run = Run(tmp_path, loaded, source)
+    rows = run()
+    counters = run.pipeline.accounts.counters
+    assert times(rows) == wanted(30)
+    assert all(row["verdict"] != "unknown" for row in rows)
+    assert (counters["read"], counters["skipped.repeated"], counters["skipped.conflicting"]) == (66, 27, 9)
+    assert run.pipeline.accounts.balanced
+
+
+def test_a_row_of_the_future_is_unknown_and_the_clock_is_stored(tmp_path: Path, loaded: Bundle) -> None:
+    # A row a second from 1970 on; the clock stands at 5 s, and a row may be a minute ahead.
+    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: 5 * SECOND)
+    rows = run()
+    assert [row.get("reason") for row in rows] == [None] * 66 + ["time in the future"] * 4
+    assert run.pipeline.accounts.counters["unknown.time in the future"] == 4
+    again = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: 6 * SECOND)
+    assert again.ledger.clock() == 5 * SECOND
+    again.ledger._db.execute("UPDATE about SET value = '66' WHERE name = 'checkpoint'")
+    # What was of the future moved nothing: when its time has come it is judged.
+    assert [row["verdict"] == "unknown" for row in again()[70:]] == [False, True, True, True]
+
+
+def test_a_clock_that_is_not_believed_is_neither_used_nor_stored(tmp_path: Path, loaded: Bundle) -> None:
+    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: None)
+    assert all(row["verdict"] != "unknown" for row in run())
+    ledger = Ledger(tmp_path / "ledger.sqlite", "scripted")
+    assert ledger.clock() is None
+    ledger.close()
+
+
+def test_a_stored_state_that_is_damaged_is_said_and_begins_anew(tmp_path: Path, loaded: Bundle) -> None:
+    Run(tmp_path, loaded, ScriptedSource(20))()
+    run = Run(tmp_path, loaded, ScriptedSource(40))
+    run.ledger._db.execute("UPDATE states SET value = 'x' WHERE stage = 'memory'")
+    assert times(run()) == wanted(40)
+    assert len(run.said) == 1
+    assert run.said[0].startswith("ledger: press: the stored state of 'memory' is unreadable")
+
+
+def test_exactly_so_many_new_rows_are_taken_and_the_next_start_goes_on_after_them(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    sources = [ScriptedSource(100) for _ in range(6)]
+    sources[0].skipped = {"not a line": 1}
+    counters = []
+    for source, most in zip(sources, (24, 3, 1, 2, 10, None), strict=True):
+        run = Run(tmp_path, loaded, source, most_rows=most)
+        rows = run()
+        counters.append(run.pipeline.accounts.counters)
+        assert run.pipeline.accounts.balanced
+    assert times(rows) == wanted(100)
+    # Two whole blocks with two bad lines and 2 rows of a third; from there on the block is read again.
+    assert [found["normal"] + found["anomaly"] for found in counters] == [22, 3, 1, 2, 10, 62]
+    assert [found["skipped.repeated"] for found in counters] == [0, 2, 5, 6, 8, 8]
+    assert [found["skipped.not a line"] for found in counters] == [2, 0, 0, 0, 0, 0]
+    # What is cut off is left to the next start.
+    assert sources[0].acknowledged == []
+    assert sources[-1].acknowledged[-1] == 100
+
+
 def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(tmp_path: Path, loaded: Bundle) -> None:
     source = ScriptedSource(10, fails={0: SourceUnavailableError("gone")})
     run = Run(tmp_path, loaded, source, wait=None)
@@ -276,7 +359,7 @@ def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None
     watched: list[Results] = []
     pipeline = Pipeline(
         ScriptedSource(100),
-        loaded,
+        Engine(loaded),
         direct=[Direct()],
         report=seen.append,  # type: ignore[arg-type]
         watch=watched.append,

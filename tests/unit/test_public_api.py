@@ -7,7 +7,10 @@ import pytest
 
 import edge_runtime
 
-NAMES = ["Bundle", "EdgeDetectError", "Readings", "Reason", "Results", "Scorer", "Verdict", "load_bundle"]
+NAMES = [
+    *("Bundle", "EdgeDetectError", "Engine", "Judged", "Readings", "Reason", "Results", "Verdict"),
+    "load_bundle",
+]
 
 
 def test_the_public_names_are_these_and_sorted() -> None:
@@ -41,4 +44,4 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 def test_scoring_imports_nothing_of_the_workstation() -> None:
     foreign = ("torch", "onnx", "mlflow", "pandas", "sklearn", "typer", "export", "trainer")
-    assert imported_of(foreign, "e.Scorer(e.load_bundle())") == "[]"
+    assert imported_of(foreign, "e.Engine(e.load_bundle()).feed([60.0, 1.2, 47.0, 250.0])") == "[]"

@@ -8,67 +8,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.bundle.load import load_bundle
-from edge_runtime.quality import QualityCheck
-from edge_runtime.records import Readings, Reason
+from edge_runtime.engine.quality import Quality
+from edge_runtime.records import Reason
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge_runtime.bundle.metadata import Metadata
-
-
-def check_of(bundle: Path, **ranges: tuple[float, float]) -> QualityCheck:
-    metadata: Metadata = load_bundle(bundle).metadata
-    sensors = tuple(
-        dataclasses.replace(sensor, physical_range=ranges.get(sensor.name)) for sensor in metadata.sensors
-    )
-    return QualityCheck(dataclasses.replace(metadata, sensors=sensors))
-
-
-def rows(*values: list[float], times: list[int] | None = None, machines: list[str] | None = None) -> Readings:
-    return Readings(
-        np.asarray(machines or ["m"] * len(values), np.str_),
-        np.asarray(times or range(len(values)), np.int64),
-        np.asarray(values, np.float32),
-    )
-
-
 GOOD = [50.0, 1.0, 50.0, 200.0]
 
 
-def test_each_fault_has_its_reason(bundle: Path) -> None:
-    check = check_of(bundle, temperature=(-40.0, 200.0))
-    nan, inf = float("nan"), float("inf")
-    block = rows(
-        GOOD,
-        [nan, 1, 1, 1],
-        [inf, 1, 1, 1],
-        [201, 1, 1, 1],
-        [-40.5, 1, 1, 1],
-        [nan, inf, 1, 1],
-        [200, 1, 1, 1],
+def quality_of(bundle: Path, **ranges: tuple[float, float]) -> Quality:
+    metadata = load_bundle(bundle).metadata
+    sensors = tuple(
+        dataclasses.replace(sensor, physical_range=ranges.get(sensor.name)) for sensor in metadata.sensors
     )
-    assert [Reason(code).label for code in check.check(block)] == [
+    return Quality(dataclasses.replace(metadata, sensors=sensors))
+
+
+def test_each_fault_has_its_reason(bundle: Path) -> None:
+    quality = quality_of(bundle, temperature=(-40.0, 200.0))
+    nan, inf = float("nan"), float("inf")
+    values = np.array(
+        [
+            GOOD,
+            [nan, 1, 1, 1],
+            [inf, 1, 1, 1],
+            [201, 1, 1, 1],
+            [-40.5, 1, 1, 1],
+            [nan, inf, 1, 1],
+            [200, 1, 1, 1],
+        ],
+        np.float32,
+    )
+    found = quality.check(values)
+    assert found is not None
+    assert [Reason(code).label for code in found] == [
         *("", "missing", "not finite", "out of range", "out of range", "missing", ""),
     ]
 
 
-def test_time_must_rise_for_each_machine_across_blocks(bundle: Path) -> None:
-    check = check_of(bundle)
-    first = rows(*[GOOD] * 6, times=[5, 1, 6, 6, 4, 2], machines=["a", "b", "a", "a", "a", "b"])
-    backwards = int(Reason.TIME_BACKWARDS)
-    assert check.check(first).tolist() == [0, 0, 0, backwards, backwards, 0]
-    second = rows(*[GOOD] * 3, times=[6, 3, 7], machines=["a", "b", "a"])
-    assert check.check(second).tolist() == [backwards, 0, 0]
-
-
-def test_a_later_process_goes_on_from_the_state(bundle: Path) -> None:
-    check = check_of(bundle)
-    check.check(rows(GOOD, times=[10]))
-    later = check_of(bundle)
-    later.restore(check.state())
-    assert later.check(rows(GOOD, GOOD, times=[10, 11])).tolist() == [Reason.TIME_BACKWARDS, 0]
-
-
-def test_an_empty_block_is_fine(bundle: Path) -> None:
-    assert check_of(bundle).check(Readings.empty(4)).tolist() == []
+def test_good_rows_and_no_rows_have_none(bundle: Path) -> None:
+    quality = quality_of(bundle)
+    assert quality.check(np.array([GOOD, GOOD], np.float32)) is None
+    assert quality.check(np.empty((0, 4), np.float32)) is None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.history import write_history
 
-from edge_runtime import Readings, Scorer, load_bundle
+from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import verdicts
 from trainer.checkpoint import Checkpoint
 from trainer.cli.fit import ModelChoice, RecipeChoice
@@ -61,7 +61,7 @@ def test_a_gateway_judges_as_training_did(recipe: str, data: TrainingData, tmp_p
     rows = rows[np.argsort(test.times[rows], kind="stable")]
     values, times, machines = test.values[rows], test.times[rows], test.machines[rows]
     scores = checkpoint.detector.score_table(values, times, machines)
-    found = Scorer(bundle).score(Readings(machines, times, values))
+    found = Engine(bundle).feed(Readings(machines, times, values)).results
     np.testing.assert_allclose(found.scores.score, scores, rtol=2e-3, atol=1e-5)
     wanted = verdicts(scores, checkpoint.threshold, times, machines)
     close = np.abs(scores / checkpoint.threshold.value - 1) < 1e-3

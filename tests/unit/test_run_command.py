@@ -63,6 +63,32 @@ def test_lines_on_standard_input_are_scored(command: Command, bundle: Path) -> N
     assert len(done.stdout.splitlines()) >= 1
 
 
+def test_standard_input_has_a_future_and_a_file_has_none(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    lines = [f"{year}-01-01T00:00:00Z,m1,55,1.2,50,235\n" for year in (2025, 2136, 2026)]
+    feed = "time,machine_id,temperature,vibration,pressure,power\n" + "".join(lines)
+    done = command("edge-detect", "run", "--bundle", bundle, "--source", "stdin", stdin=feed.encode())
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row.get("reason") for row in rows] == [None, "time in the future", None]
+    assert b"unknown, time in the future: 1" in done.stderr
+    (tmp_path / "in.csv").write_text(feed)
+    done = command("edge-detect", "run", "--bundle", bundle, "--source", "csv", "--input", "in.csv")
+    assert len(done.stdout.splitlines()) == 2
+    assert b"3 rows read: 2 normal, 0 anomalous, 0 unknown, 1 skipped\n  skipped, too late: 1" in done.stderr
+
+
+def test_machines_beyond_the_bound_are_unknown_and_a_bound_that_takes_too_much_memory_is_refused(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    words = ("edge-detect", "run", "--bundle", bundle, "--config", "c.toml", "--rows", 12, "--speed", 0)
+    (tmp_path / "c.toml").write_text("[run]\nmax_machines = 2\n")
+    done = command(*words, "--machines", 3)
+    assert b"unknown, too many machines: 4" in done.stderr
+    (tmp_path / "c.toml").write_text("[run]\nmax_machines = 100_000\n")
+    assert_one_clear_line(command(*words), 1, "the states of 100,000 machines may take", "lower max_machines")
+
+
 def test_the_settings_come_from_a_file_and_options_win(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:

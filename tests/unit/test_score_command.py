@@ -14,8 +14,8 @@ from support.commands import assert_one_clear_line
 from support.tampering import with_document
 
 from edge_runtime.bundle.load import load_bundle
+from edge_runtime.engine.engine import Engine
 from edge_runtime.records import Readings
-from edge_runtime.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def test_the_scores_are_the_scorers_and_the_columns_say_which(
     values = np.array(
         [[float(v) for v in row[2:]] for row in list(csv.reader(source.open()))[1:]], np.float32
     )
-    wanted = Scorer(load_bundle(bundle)).score(Readings(np.full(20, "m1"), np.arange(20), values))
+    wanted = Engine(load_bundle(bundle)).feed(Readings(np.full(20, "m1"), np.arange(20), values)).results
     assert [np.float32(row["score"]) for row in rows] == wanted.scores.score.tolist()
     assert rows[3]["time"] == "2026-01-01T00:00:03Z"
 

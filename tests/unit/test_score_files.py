@@ -116,7 +116,7 @@ def wanted(folder: Path, loaded: Bundle) -> dict[str, list[Any]]:
     table = scored(Task(folder / "in.parquet", folder / "wanted.parquet", columns), loaded)
     found = plain(table)
     assert {"normal", "anomaly", "unknown"} == set(found["verdict"])
-    assert set(found["reason"]) == {"", "missing", "time backwards"}
+    assert set(found["reason"]) == {"", "missing", "too late"}
     assert found["time"] == rows()["time"].cast(pa.int64()).to_pylist()
     return found
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from support.bundles import normal_rows
 
 from edge_runtime.bundle.load import Bundle, load_bundle
+from edge_runtime.engine.engine import Engine
 from edge_runtime.records import Readings, Results
-from edge_runtime.scoring.scorer import Scorer
 from edge_runtime.view import LiveView
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def score(loaded: Bundle, machine: str, *, off: bool = False, lost: bool = False
     if lost:
         values[-1, 0] = np.nan
     times = np.arange(3, dtype=np.int64) * 1_000_000_000
-    return Scorer(loaded).score(Readings(np.full(3, machine), times, values))
+    return Engine(loaded).feed(Readings(np.full(3, machine), times, values)).results
 
 
 def shown(view: LiveView) -> str:

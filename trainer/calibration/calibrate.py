@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Threshold
+from edge_runtime.engine.debounce import Debouncer
+from edge_runtime.engine.hold import HoldCounter
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
-from edge_runtime.scoring.debounce import Debouncer
-from edge_runtime.scoring.hold import HoldCounter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

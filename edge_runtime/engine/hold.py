@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -20,7 +20,7 @@ MOST_WHOLE = 2.0**20
 
 
 class HoldCounter:
-    """The counters of a hold, carried from one block of rows to the next.
+    """The stage of a hold's counters, carried from one block of rows to the next.
 
     Args:
         hold: The bundle's; `Hold` says what it does.
@@ -29,9 +29,15 @@ class HoldCounter:
         holds: Whether it ever holds a row.
     """
 
+    name = "hold"
+    version = 1
+    belongs: Literal["bundle", "machine"] = "bundle"
+    machine_bytes = 150
+
     def __init__(self, hold: Hold) -> None:
         self._hold = hold
         self._counters: dict[str, float] = {}
+        self._changed: set[str] = set()
         # If not, one row below leaves the level, whatever came before.
         self.holds = hold.cap - hold.fall > hold.level
         self._whole = all(
@@ -114,15 +120,22 @@ class HoldCounter:
         """A counter at 0 is that of a machine never seen."""
         if count:
             self._counters[machine] = count
-        else:
-            self._counters.pop(machine, None)
+        elif self._counters.pop(machine, None) is None:
+            return
+        self._changed.add(machine)
 
-    def state(self) -> dict[str, float]:
-        """Machine id to its counter where that is above 0, JSON-ready."""
-        return dict(self._counters)
+    def changed(self) -> set[str]:
+        """As `Stage.changed`."""
+        changed, self._changed = self._changed, set()
+        return changed
 
-    def restore(self, state: dict[str, float]) -> None:
-        """Goes on from what `state` gave; counters are brought within 0 and the cap."""
-        self._counters = {}
-        for machine, count in state.items():
-            self._keep(machine, min(self._hold.cap, max(0.0, float(count))))
+    def state(self, machine: str) -> float | None:
+        """Its counter; None where that is 0."""
+        return self._counters.get(machine)
+
+    def restore(self, machine: str, value: Any, _version: int) -> None:
+        """As `Stage.restore`; the counter is brought within 0 and the cap."""
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError("not a counter")
+        if value > 0:
+            self._counters[machine] = min(self._hold.cap, float(value))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Debounce
@@ -16,9 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Debouncer"]
 
+ARRAY_BYTES = 200  # of an empty one, and its place in a dictionary
+
 
 class Debouncer:
-    """The last rows of each machine, carried from one block of rows to the next.
+    """The stage of the last rows of each machine, carried from one block of rows to the next.
 
     Args:
         debounce: The bundle's; None for one that lets every row pass as it is.
@@ -27,11 +27,17 @@ class Debouncer:
         counts: Whether it ever looks at more than one row.
     """
 
+    name = "debounce"
+    version = 1
+    belongs: Literal["bundle", "machine"] = "bundle"
+
     def __init__(self, debounce: Debounce | None) -> None:
         self._k, self._n = (1, 1) if debounce is None else (debounce.k, debounce.n)
         self.counts = self._n > 1
+        self.machine_bytes = ARRAY_BYTES + self._n
         # The n - 1 rows before the next one, oldest first, of the machines that have one above among them.
         self._last: dict[str, NDArray[np.bool_]] = {}
+        self._changed: set[str] = set()
 
     def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Which rows count as above.
@@ -56,6 +62,9 @@ class Debouncer:
 
     def _one(self, machine: str, above: NDArray[np.bool_]) -> NDArray[np.bool_]:
         last = self._last.get(machine)
+        if last is None and not above.any():
+            return above
+        self._changed.add(machine)
         rows = np.concatenate([np.zeros(self._n - 1, np.bool_) if last is None else last, above])
         last = rows[len(above) :]
         if last.any():
@@ -66,14 +75,19 @@ class Debouncer:
         passed: NDArray[np.bool_] = counts[self._n :] - counts[: -self._n] >= self._k
         return passed
 
-    def state(self) -> dict[str, str]:
-        """Machine id to its last rows, oldest first, 1 for one above; JSON-ready."""
-        return {machine: "".join("01"[row] for row in last.tolist()) for machine, last in self._last.items()}
+    def changed(self) -> set[str]:
+        """As `Stage.changed`."""
+        changed, self._changed = self._changed, set()
+        return changed
 
-    def restore(self, state: Mapping[str, str]) -> None:
-        """Goes on from what `state` gave; rows of another number are of another debounce, and left out."""
-        self._last = {
-            machine: np.array([letter == "1" for letter in rows], np.bool_)
-            for machine, rows in state.items()
-            if len(rows) == self._n - 1 and "1" in rows
-        }
+    def state(self, machine: str) -> str | None:
+        """Its last rows, oldest first, 1 for one above; None where none of them is."""
+        last = self._last.get(machine)
+        return None if last is None else "".join("01"[row] for row in last.tolist())
+
+    def restore(self, machine: str, value: Any, _version: int) -> None:
+        """As `Stage.restore`."""
+        if type(value) is not str or len(value) != self._n - 1 or not set(value) <= {"0", "1"}:
+            raise ValueError(f"not {self._n - 1} rows")
+        if "1" in value:
+            self._last[machine] = np.array([letter == "1" for letter in value], np.bool_)

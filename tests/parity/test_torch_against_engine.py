@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.bundles import SENSORS, make_checkpoint, normal_rows
 
-from edge_runtime import Readings, Scorer, Verdict, load_bundle
+from edge_runtime import Engine, Readings, Verdict, load_bundle
 from export.tolerance import Tolerance
 from trainer.checkpoint import Checkpoint
 
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from trainer.detector.scaler import ScalerKind
 
 ROWS = 100_000
+# Rows are compared that lie far beyond what the sensors can give.
+WITHOUT_RANGES = tuple((*sensor[:4], None) for sensor in SENSORS)
 PRESSURE_IN_PASCAL = (("pressure", "Pa", 101_325.0, 50.0, None), ("vibration", "mm/s", 0.5, 0.05, None))
 
 
-@pytest.mark.parametrize("sensors", [SENSORS, PRESSURE_IN_PASCAL], ids=["four", "pascal"])
+@pytest.mark.parametrize("sensors", [WITHOUT_RANGES, PRESSURE_IN_PASCAL], ids=["four", "pascal"])
 @pytest.mark.parametrize("scaler", ["minmax", "standard"])
 @pytest.mark.parametrize("train", [0, 300], ids=["random", "trained"])
 def test_100_000_rows_agree(
@@ -45,9 +47,9 @@ def test_100_000_rows_agree(
 
     score, errors, expected = detector.score(values)
     tolerance = Tolerance.of(detector, values)
-    scorer = Scorer(load_bundle(tmp_path / "b.onnx"))
+    engine = Engine(load_bundle(tmp_path / "b.onnx"))
     found = [
-        scorer.score(Readings(np.full(1000, "press"), np.arange(i, i + 1000), values[i : i + 1000]))
+        engine.feed(Readings(np.full(1000, "press"), np.arange(i, i + 1000), values[i : i + 1000])).results
         for i in range(0, ROWS, 1000)
     ]
     ours = np.concatenate([r.scores.score for r in found]).astype(np.float64)

@@ -1,0 +1,115 @@
+"""The ledger's schema, version by version: an older file is copied beside itself, then brought up to date."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = ["SCHEMA_VERSION", "migrate"]
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Makes a new ledger's tables, or brings an older ledger up to date; steps only add.
+
+    Args:
+        db: The open ledger.
+        path: Its file. The copy has the version and the day in its name.
+
+    Raises:
+        LedgerError: The ledger is of a later version than this code knows.
+        sqlite3.Error: It cannot be read, or there is no room for the copy; nothing was changed.
+    """
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"is of version {version}, this edge-detect knows {SCHEMA_VERSION}",
+            where=str(path),
+            mend="install a newer edge-detect, or name another --state file",
+        )
+    if version == SCHEMA_VERSION:
+        return
+    if version:
+        _copy(db, path, version)
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for step in STEPS[version:]:
+            step(db)
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise
+
+
+def _copy(db: sqlite3.Connection, path: Path, version: int) -> None:
+    """A whole copy, in place when it is complete; one that is there from an earlier try is replaced."""
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    target = path.with_name(f"{path.name}.v{version}.{day}")
+    unfinished = target.with_name(f"{target.name}.part")
+    unfinished.unlink(missing_ok=True)
+    try:
+        copy = sqlite3.connect(unfinished)
+        try:
+            db.backup(copy)
+        finally:
+            copy.close()
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _first(db: sqlite3.Connection) -> None:
+    """Outbox, counters, and what is known of the feed."""
+    db.execute("CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID")
+    db.execute("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID")
+    db.execute(
+        "CREATE TABLE outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, sink TEXT NOT NULL,"
+        " rows INTEGER NOT NULL, payload BLOB NOT NULL)"
+    )
+    db.execute("CREATE INDEX outbox_by_sink ON outbox (sink, id)")
+    db.execute(
+        "CREATE TABLE dead_letters (id INTEGER PRIMARY KEY, sink TEXT NOT NULL, rows INTEGER NOT NULL,"
+        " payload BLOB NOT NULL, error TEXT NOT NULL)"
+    )
+
+
+def _states_by_machine(db: sqlite3.Connection) -> None:
+    """The engine's states, a row a stage and machine. Before, all machines' stood in one text in `about`."""
+    db.execute(
+        "CREATE TABLE states (owner TEXT NOT NULL, stage TEXT NOT NULL, machine TEXT NOT NULL,"
+        " version INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, stage, machine)) WITHOUT ROWID"
+    )
+    rows = db.execute("SELECT name, value FROM about WHERE name GLOB 'state.*'").fetchall()
+    known = {name.removeprefix("state."): json.loads(value) for name, value in rows}
+    db.executemany(
+        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, 1, ?)",
+        [(*key, json.dumps(value)) for key, value in _states_of_version_1(known)],
+    )
+
+
+def _states_of_version_1(known: dict[str, Any]) -> Iterator[tuple[tuple[str, str, str], Any]]:
+    """Owner, stage and machine, and the state as the stage has it now; rows before are not known."""
+    for machine, newest in known.get("quality", {}).items():
+        yield ("-", "times", machine), [newest, "", ""]
+    bundle = known.get("bundle")
+    if bundle is None:
+        return
+    for stage in ("debounce", "hold"):
+        for machine, value in known.get(stage, {}).items():
+            yield (bundle, stage, machine), value
+    for name, value in known.items():
+        stage, _, machine = name.partition(".")
+        if stage == "memory":
+            yield (bundle, "memory", machine), value
+
+
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _states_by_machine)
+SCHEMA_VERSION = len(STEPS)

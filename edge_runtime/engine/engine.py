@@ -1,0 +1,184 @@
+"""Rows in, verdicts out: the same for a live feed, a file, a benchmark and a program of one's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.engine.judged import Judged
+from edge_runtime.engine.quality import Quality
+from edge_runtime.engine.row import row_path
+from edge_runtime.engine.stage import ANY_BUNDLE, StageState
+from edge_runtime.engine.times import Times
+from edge_runtime.engine.verdict import Judge
+from edge_runtime.errors import SensorMismatchError
+from edge_runtime.records import Readings, Reason
+from edge_runtime.scoring.graph import Graph
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.engine.stage import Stage
+
+__all__ = ["FUTURE_S", "Engine"]
+
+FUTURE_S = 60.0
+NONE = int(Reason.NONE)
+FIRST_OLD, LAST_OLD = int(Reason.REPEATED), int(Reason.TOO_LATE)
+
+
+class Engine:
+    """Judges readings with a bundle, and remembers of each machine what its next row needs.
+
+    A row passes the stages in turn: its time must be newer than every earlier one of its machine, its
+    readings must be there and within what the sensors can give; then it is scored, and the score becomes a
+    verdict. A row that a stage stops is unknown, with a reason, and moves nothing that comes after.
+
+    One feed needs one engine. It has no clock, reads and writes no file and starts no thread.
+
+    Args:
+        bundle: As `load_bundle` returned it.
+        future_s: Seconds by which a row may be ahead of the clock that `feed` is given.
+        max_machines: A row of a further machine is unknown; None for any number of machines.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, future_s: float = FUTURE_S, max_machines: int | None = None
+    ) -> None:
+        metadata = bundle.metadata
+        self.bundle = bundle
+        self._sensors = metadata.sensor_names
+        self._times = Times(len(self._sensors), round(future_s * 1e9), max_machines)
+        self._quality = Quality(metadata)
+        self._graph = Graph(bundle)
+        self._judge = Judge(metadata.threshold)
+        remembering = (self._times, self._graph.memory, self._judge.debounce, self._judge.hold)
+        self._stages: tuple[Stage, ...] = tuple(stage for stage in remembering if stage is not None)
+        self._row = row_path(self._times, self._quality, self._graph, self._judge)
+        self._row_shape = (1, len(self._sensors))
+
+    @property
+    def machine_bytes(self) -> int:
+        """Memory that a machine takes, at most."""
+        return sum(stage.machine_bytes for stage in self._stages)
+
+    def feed(
+        self, readings: Any, *, machine_id: Any = None, time: Any = None, now: int | None = None
+    ) -> Judged:
+        """Judges rows; those of several machines may be mixed.
+
+        Args:
+            readings: `Readings`; or [rows, sensors] numbers, as an array or as lists, in the bundle's order
+                of sensors and in raw units, where a single row may stand alone; or a table with a column for
+                each sensor: a structured NumPy array or a mapping. NaN or None where a reading is missing.
+            machine_id: Of numbers: the machine's name, or one for each row. A table has a column for it.
+            time: Of numbers: one time, or one for each row: nanoseconds since the epoch, `datetime64`,
+                `datetime`, or text as in ISO 8601, UTC where no zone is given. A table has a column for it.
+                Without times, rows follow one another at the bundle's cadence.
+            now: The gateway's clock, nanoseconds since the epoch, for a live feed: a row too far ahead of it
+                is unknown. None, and nothing is in the future.
+
+        Raises:
+            SensorMismatchError: The readings do not have the bundle's sensors.
+            InputError: A value is no number or no time, or columns are of different lengths.
+        """
+        if type(readings) is not Readings:
+            readings = self._taken_in(readings, machine_id, time)
+        elif machine_id is not None or time is not None:
+            raise TypeError("Readings have machines and times of their own")
+        values = readings.values
+        if values.shape == self._row_shape:
+            found = self._row(readings, values, now)
+            if found is not None:
+                return Judged(found, self._sensors, None)
+        return self._block(readings, now)
+
+    def changes(self) -> list[StageState]:
+        """What `restore` needs and has changed since the last call.
+
+        Kept by owner, stage and machine, the newest of each, it lets a later process go on as if it were
+        this one.
+        """
+        return [
+            StageState(self._owner(stage), stage.name, machine, stage.version, stage.state(machine))
+            for stage in self._stages
+            for machine in sorted(stage.changed())
+        ]
+
+    def restore(self, states: Iterable[StageState], *, now: int | None = None) -> list[str]:
+        """Goes on from what `changes` gave; what another bundle left means nothing to this one.
+
+        Args:
+            states: In any order.
+            now: The gateway's clock: a newest time too far ahead of it is forgotten, for it would keep its
+                machine's rows from being judged.
+
+        Returns:
+            What could not be used, a sentence each.
+        """
+        stages = {(self._owner(stage), stage.name): stage for stage in self._stages}
+        dropped = []
+        for owner, name, machine, version, value in states:
+            stage = stages.get((owner, name))
+            if stage is None or value is None:
+                continue
+            try:
+                _restore(stage, machine, value, version)
+            except (ValueError, TypeError, OverflowError) as error:
+                dropped.append(
+                    f"{machine}: the stored state of '{name}' is unreadable ({error}); it begins anew"
+                )
+        if now is not None:
+            dropped += [
+                f"{machine}: its newest time was in the future, and is forgotten"
+                for machine in self._times.forget_the_future(now)
+            ]
+        return dropped
+
+    def _owner(self, stage: Stage) -> str:
+        return self.bundle.digest if stage.belongs == "bundle" else ANY_BUNDLE
+
+    def _taken_in(self, readings: Any, machine_id: Any, time: Any) -> Readings:
+        from edge_runtime.engine.intake import take_in  # noqa: PLC0415 - for programs of one's own
+
+        metadata = self.bundle.metadata
+        newest = {machine: known.newest for machine, known in self._times.machines.items()}
+        return take_in(readings, machine_id, time, metadata, newest, where=self.bundle.name)
+
+    def _block(self, readings: Readings, now: int | None) -> Judged:
+        """Any rows, stage by stage."""
+        values = readings.values
+        if values.shape[1] != len(self._sensors):
+            raise SensorMismatchError(
+                f"{values.shape[1]} sensors, but the bundle takes {len(self._sensors)}",
+                where=self.bundle.name,
+                mend=f"give {', '.join(self._sensors)}, in this order",
+            )
+        reasons, old = self._times.check(readings, now), None
+        if reasons is not None:
+            old = (reasons >= FIRST_OLD) & (reasons <= LAST_OLD)
+        faults = self._quality.check(values)
+        if reasons is None:
+            reasons = faults
+        elif faults is not None:
+            reasons = np.where(reasons == NONE, faults, reasons)
+        usable = None if reasons is None else reasons == NONE
+        scores = self._graph.score(readings, usable)
+        if reasons is None:
+            reasons = np.zeros(len(readings), np.int8)
+        scored = np.isfinite(scores.score)
+        if not scored.all():
+            overflown = ~scored if usable is None else usable & ~scored
+            reasons[overflown] = Reason.NOT_FINITE
+            scores.forget(overflown)
+            usable = scored
+        results = self._judge.judge(readings, scores, usable, reasons)
+        return Judged(results, self._sensors, old if old is not None and old.any() else None)
+
+
+def _restore(stage: Stage, machine: str, value: Any, version: int) -> None:
+    if version > stage.version:
+        raise ValueError(f"version {version}, and this edge-detect knows {stage.version}")
+    stage.restore(machine, value, version)

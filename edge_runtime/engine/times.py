@@ -1,0 +1,240 @@
+"""Each machine's newest time: which rows are new, and what a row is that is not.
+
+A row is judged when it is newer than every earlier one of its machine. One of a known time is repeated or,
+with other readings, conflicting; any other is too late. None of the three overwrites what was found before.
+One machine's clock, outage or backlog never costs another machine's rows.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal
+from zlib import crc32
+
+import numpy as np
+
+from edge_runtime.records import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.records import Readings
+
+__all__ = ["Machine", "Times"]
+
+# Before every time that int64 nanoseconds hold.
+NEVER = -(2**63)
+KNOWN_ROWS = 64
+# Blocks of a machine whose rows have no digests yet.
+WAITING_BLOCKS = 2
+ROW_BYTES = 120  # a tuple of two numbers
+
+
+class Machine:
+    """What is known of one machine.
+
+    Args:
+        name: Its id.
+
+    Attributes:
+        name: Its id.
+        newest: Time of its newest judged row, nanoseconds since the epoch.
+    """
+
+    __slots__ = ("_blocks", "_rows", "name", "newest")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.newest = NEVER
+        # Time and digest of its last judged rows, oldest first; newer ones may still lie in blocks.
+        self._rows: deque[tuple[int, int]] = deque(maxlen=KNOWN_ROWS)
+        self._blocks: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+
+    def add_row(self, time: int, values: NDArray[np.float32]) -> None:
+        """Takes a row that is newer than the ones before; its readings are [1, sensors]."""
+        if self._blocks:
+            self._digest()
+        self._rows.append((time, crc32(values.tobytes())))
+        self.newest = time
+
+    def add_block(self, times: NDArray[np.int64], values: NDArray[np.float32]) -> None:
+        """Takes rows, at least one; of more than `KNOWN_ROWS` the last ones are enough.
+
+        Their digests are made when somebody asks for them: most rows are followed by others before that.
+        """
+        if len(times) >= KNOWN_ROWS:
+            self._rows.clear()
+            self._blocks.clear()
+        elif len(self._blocks) >= WAITING_BLOCKS:
+            self._digest()
+        self._blocks.append((times[-KNOWN_ROWS:].copy(), values[-KNOWN_ROWS:].copy()))
+        self.newest = int(times[-1])
+
+    @property
+    def rows(self) -> deque[tuple[int, int]]:
+        """Time and digest of its last `KNOWN_ROWS` judged rows, oldest first."""
+        self._digest()
+        return self._rows
+
+    def _digest(self) -> None:
+        for times, values in self._blocks:
+            self._rows.extend(zip(times.tolist(), _digests(values), strict=True))
+        self._blocks.clear()
+
+    @classmethod
+    def of(cls, name: str, newest: int, rows: Iterable[tuple[int, int]]) -> Machine:
+        """One that was stored."""
+        self = cls(name)
+        self._rows.extend(rows)
+        self.newest = newest
+        return self
+
+
+class Times:
+    """The stage that lets each row pass once, in the order of its machine's time.
+
+    Args:
+        sensors: Number of sensors.
+        future_ns: How far ahead of the gateway's clock a row may be.
+        max_machines: So many machines are kept; None for any number.
+
+    Attributes:
+        machines: Machine id to what is known of it; for the path of a single row.
+        moved: Machines whose newest time moved since `changed` was asked last; for that path, too.
+    """
+
+    name = "times"
+    version = 1
+    belongs: Literal["bundle", "machine"] = "machine"
+
+    def __init__(self, sensors: int, future_ns: int, max_machines: int | None) -> None:
+        self.machine_bytes = KNOWN_ROWS * (ROW_BYTES + (WAITING_BLOCKS + 1) * (8 + 4 * sensors))
+        self.future_ns = future_ns
+        self._max_machines = max_machines
+        self.machines: dict[str, Machine] = {}
+        self.moved: set[str] = set()
+
+    def check(self, readings: Readings, now: int | None) -> NDArray[np.int8] | None:
+        """The reason of each row that must not be judged, [rows] codes of `Reason`; None where all are new.
+
+        Args:
+            readings: The rows, in the order in which they came.
+            now: The gateway's clock, nanoseconds since the epoch; None where nothing is in the future.
+        """
+        if now is not None:
+            ahead = readings.times > now + self.future_ns
+            if ahead.any():
+                found = np.full(len(readings), Reason.TIME_IN_THE_FUTURE, np.int8)
+                present = self._check(readings.take(~ahead))
+                found[~ahead] = Reason.NONE if present is None else present
+                return found
+        return self._check(readings)
+
+    def _check(self, readings: Readings) -> NDArray[np.int8] | None:
+        groups = readings.groups
+        found: NDArray[np.int8] | None = None
+        times = groups.gather(readings.times)
+        for machine, rows in groups:
+            index: Any = rows if groups.order is None else groups.order[rows]
+            reasons = self._check_machine(machine, times[rows], readings.values, index)
+            if reasons is not None:
+                found = np.zeros(len(readings), np.int8) if found is None else found
+                found[index] = reasons
+        return found
+
+    def _check_machine(
+        self, name: str, times: NDArray[np.int64], values: NDArray[np.float32], index: Any
+    ) -> NDArray[np.int8] | Reason | None:
+        """Takes one machine's rows; `index` says where their readings are."""
+        machine = self.machines.get(name)
+        if machine is None:
+            if self._max_machines is not None and len(self.machines) >= self._max_machines:
+                return Reason.TOO_MANY_MACHINES
+            machine = self.machines[name] = Machine(name)
+        if times[0] > machine.newest and (times[1:] > times[:-1]).all():
+            last = index[-KNOWN_ROWS:] if not isinstance(index, slice) else _last(index)
+            machine.add_block(times, values[last])
+            self.moved.add(name)
+            return None
+        readings = values[index]
+        reasons, fresh = _find_old(machine, times, readings)
+        if fresh.any():
+            machine.add_block(times[fresh], readings[fresh])
+            self.moved.add(name)
+        return reasons
+
+    def changed(self) -> set[str]:
+        """As `Stage.changed`."""
+        # The set itself stays: the path of a single row has it at hand.
+        moved = self.moved.copy()
+        self.moved.clear()
+        return moved
+
+    def state(self, machine: str) -> list[Any] | None:
+        """Its newest time; and of the known rows the steps between their times, and their digests, packed."""
+        known = self.machines.get(machine)
+        if known is None:
+            return None
+        times, digests = np.array(known.rows, np.int64).reshape(-1, 2).T
+        # Steps of a steady clock are all alike and take next to nothing; digests cannot be packed.
+        parts = zlib.compress(np.diff(times).astype("<i8").tobytes(), 1), digests.astype("<u4").tobytes()
+        return [known.newest, *(base64.b64encode(part).decode("ascii") for part in parts)]
+
+    def restore(self, machine: str, value: Any, _version: int) -> None:
+        """As `Stage.restore`."""
+        newest, *parts = value
+        packed, digests = (base64.b64decode(part, validate=True) for part in parts)
+        if type(newest) is not int:
+            raise ValueError("the newest time is not a whole number")
+        try:
+            steps = np.frombuffer(zlib.decompressobj().decompress(packed, 8 * KNOWN_ROWS), "<i8")
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+        found = np.frombuffer(digests, "<u4").tolist()
+        times = newest - np.append(np.cumsum(steps[::-1])[::-1], 0) if found else steps
+        self.machines[machine] = Machine.of(machine, newest, zip(times.tolist(), found, strict=True))
+
+    def forget_the_future(self, now: int) -> list[str]:
+        """Forgets machines whose newest time cannot be: of a row that came while the clock was wrong."""
+        ahead = [name for name, known in self.machines.items() if known.newest > now + self.future_ns]
+        for name in ahead:
+            del self.machines[name]
+            self.moved.add(name)
+        return ahead
+
+
+def _last(rows: slice) -> slice:
+    return slice(max(rows.start, rows.stop - KNOWN_ROWS), rows.stop)
+
+
+def _digests(values: NDArray[np.float32]) -> list[int]:
+    """[rows] A number for each row's readings, the same on every machine."""
+    width, data = values.shape[1] * values.itemsize, values.tobytes()
+    return [crc32(data[start : start + width]) for start in range(0, len(data), width)]
+
+
+def _find_old(
+    machine: Machine, times: NDArray[np.int64], values: NDArray[np.float32]
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Each row's reason, and which rows are new, as if they had come one at a time."""
+    before = np.maximum.accumulate(np.concatenate([[machine.newest], times]))[:-1]
+    fresh = times > before
+    digests = np.array(_digests(values), np.int64)
+    before_block = np.array(machine.rows, np.int64).reshape(-1, 2)
+    known_times = np.append(before_block[:, 0], times[fresh])
+    known_digests = np.append(before_block[:, 1], digests[fresh])
+    # Only the last `KNOWN_ROWS` before a row are known to it, however the rows are cut into blocks.
+    count = len(before_block) + np.cumsum(fresh) - fresh
+    place = np.searchsorted(known_times, times)
+    known = (place < count) & (place >= count - KNOWN_ROWS)
+    known[known] = known_times[place[known]] == times[known]
+    same = known.copy()
+    same[known] = known_digests[place[known]] == digests[known]
+    reasons = np.where(known, np.int8(Reason.CONFLICTING), np.int8(Reason.TOO_LATE))
+    reasons[same] = Reason.REPEATED
+    reasons[fresh] = Reason.NONE
+    return reasons, fresh

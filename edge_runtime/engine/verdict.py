@@ -1,0 +1,83 @@
+"""Scores to verdicts: the threshold, then the debounce, then the hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.engine.debounce import Debouncer
+from edge_runtime.engine.hold import HoldCounter
+from edge_runtime.records import Results, Verdict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.metadata import Threshold
+    from edge_runtime.records import Readings, Scores
+
+__all__ = ["LARGEST", "Judge"]
+
+LARGEST = float(np.finfo(np.float32).max)
+
+
+class Judge:
+    """Compares scores with a bundle's threshold.
+
+    Args:
+        threshold: The bundle's.
+
+    Attributes:
+        value: The threshold of a machine without one of its own.
+        per_machine: Machine id to the threshold of its own.
+        debounce: The stage that looks at a machine's last rows.
+        hold: The stage that holds an anomaly through dips of its score.
+    """
+
+    def __init__(self, threshold: Threshold) -> None:
+        self.value = threshold.value
+        self.per_machine = threshold.per_machine
+        self.debounce = Debouncer(threshold.debounce)
+        self.hold = HoldCounter(threshold.hold)
+
+    def judge(
+        self,
+        readings: Readings,
+        scores: Scores,
+        usable: NDArray[np.bool_] | None,
+        reasons: NDArray[np.int8],
+    ) -> Results:
+        """Verdicts; unknown for a row that is not usable.
+
+        Args:
+            readings: The rows; each machine's in time order.
+            scores: Of these rows.
+            usable: [rows] which rows have a finite score; None for all.
+            reasons: [rows] codes of `Reason`.
+        """
+        # The threshold is a float64, the score a float32: compared as float64, so that no rounding of the
+        # threshold moves a row across it.
+        exact = scores.score.astype(np.float64)
+        threshold = self._thresholds(readings)
+        above = exact > threshold
+        with np.errstate(over="ignore"):
+            exact /= threshold
+        severity = np.minimum(exact, LARGEST, out=exact).astype(np.float32)
+        if usable is None:
+            verdicts = self._verdicts(readings, above)
+        else:
+            verdicts = np.full(len(readings), Verdict.UNKNOWN, np.int8)
+            verdicts[usable] = self._verdicts(readings.take(usable), above[usable])
+        return Results(readings, scores, severity, verdicts, reasons)
+
+    def _verdicts(self, readings: Readings, above: NDArray[np.bool_]) -> NDArray[np.int8]:
+        groups = readings.groups
+        return self.hold.apply(groups, self.debounce.apply(groups, above)).astype(np.int8)
+
+    def _thresholds(self, readings: Readings) -> NDArray[np.float64]:
+        """Each row's threshold; of no dimension when they are all the same."""
+        if not self.per_machine:
+            return np.asarray(self.value, np.float64)
+        names, codes = readings.dictionary
+        by_name = np.asarray([self.per_machine.get(name, self.value) for name in names], np.float64)
+        return by_name.take(codes)

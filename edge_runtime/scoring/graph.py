@@ -1,0 +1,70 @@
+"""A bundle's graph over blocks of rows: readings in, scores out, each machine's memory carried along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.records import Scores
+from edge_runtime.scoring.binding import OneRow
+from edge_runtime.scoring.inference import calls, infer, initial_state, seconds_of_day
+from edge_runtime.scoring.memory import Memory
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.records import Readings
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """Scores rows, and says nothing about them.
+
+    Args:
+        bundle: As `load_bundle` returned it.
+
+    Attributes:
+        memory: Each machine's state; None for a model without memory.
+        one_row: What scores a single row.
+        asks_for_time: Whether the graph asks for the time of the day.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        model = bundle.metadata.model
+        start = initial_state(model)
+        self._session = bundle.session
+        self.asks_for_time = model.time_of_day
+        self.one_row = OneRow(
+            bundle.session, len(bundle.metadata.sensors), start, asks_for_time=model.time_of_day
+        )
+        self.memory = None if start is None else Memory(bundle.session, start, self.one_row)
+
+    def score(self, readings: Readings, usable: NDArray[np.bool_] | None) -> Scores:
+        """The graph's outputs; NaN for a row that is not usable or whose score is not finite.
+
+        Neither moves its machine's memory.
+
+        Args:
+            readings: [rows, sensors] raw units; each machine's rows in time order.
+            usable: [rows] which rows are finite and to be scored; None for all.
+        """
+        if usable is None and len(readings):
+            return self._infer(readings)
+        scores = Scores.unknown(*readings.values.shape)
+        if usable is not None and usable.any():
+            scores.put(usable, self._infer(readings.take(usable)))
+        return scores
+
+    def _infer(self, readings: Readings) -> Scores:
+        values = readings.values
+        seconds = seconds_of_day(readings.times) if self.asks_for_time else None
+        if self.memory is not None:
+            return self.memory.score(readings.groups, values, seconds)
+        return Scores.joined(
+            [
+                infer(self._session, values[part], None, None if seconds is None else seconds[part])[0]
+                for part in calls(slice(0, len(values)))
+            ]
+        )

@@ -1,0 +1,53 @@
+"""The gateway's clock: believed unless something that is past lies after it."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.bundle.load import load_bundle
+from edge_runtime.clock import GatewayClock, known_moments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECOND = 10**9
+# What the bundle of the tests says of its training: 2026-01-02T00:00:00Z.
+TRAINED = 1_767_312_000 * SECOND
+
+
+def test_a_clock_is_believed_from_the_last_moment_that_is_past_on(bundle: Path) -> None:
+    now, said = [12 * SECOND], list[str]()
+    clock = GatewayClock(known_moments(load_bundle(bundle), None), said.append, lambda: now[0])
+    assert [clock(), clock()] == [None, None]
+    assert len(said) == 1
+    assert said[0].startswith("clock: 1970-01-01T00:00:12Z cannot be right, for the bundle's training data")
+    assert said[0].endswith("2026-01-02T00:00:00Z; until it is set, no row is taken for one of the future")
+    now[0] = TRAINED
+    assert [clock(), clock()] == [TRAINED, TRAINED]
+    assert said[1:] == ["clock: 2026-01-02T00:00:00Z can be right; rows of the future are recognised again"]
+
+
+def test_everything_that_is_known_to_be_past_counts(bundle: Path) -> None:
+    loaded: Any = load_bundle(bundle)
+    assert known_moments(loaded, None) == {"the bundle's training data ends": TRAINED}
+    provenance = dataclasses.replace(
+        loaded.metadata.provenance, created="2026-03-01T00:00:00Z", time_stop="some time in spring"
+    )
+    approval = SimpleNamespace(moment=datetime(2026, 5, 1, tzinfo=UTC))
+    later: Any = SimpleNamespace(
+        metadata=dataclasses.replace(loaded.metadata, provenance=provenance), approval=approval
+    )
+    assert {name: moment / SECOND / 86_400 for name, moment in known_moments(later, 7 * SECOND).items()} == {
+        "the bundle was made": 20_513,
+        "the bundle's signature was accepted": 20_574,
+        "the ledger was written": 7 / 86_400,
+    }
+
+
+def test_a_clock_about_which_nothing_is_known_is_believed() -> None:
+    said = list[str]()
+    assert GatewayClock({}, said.append, lambda: 5)() == 5
+    assert said == []
