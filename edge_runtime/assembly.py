@@ -211,6 +211,7 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...], report: Callabl
         until_ns=None if part.until is None else parse_time(part.until, now),
         poll=part.poll,
         lateness=part.lateness,
+        future_s=settings.run.future_s,
         flux=flux,
         report=report,
     )

@@ -11,13 +11,22 @@ from edge_runtime.timeparse import format_time, parse_time
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edge_runtime.bundle.load import Bundle
 
 __all__ = ["GatewayClock", "known_moments"]
 
+AGREEING_ROWS = 10
+AGREES_NS = 3600 * 10**9
+
 
 class GatewayClock:
-    """Nanoseconds since the epoch; None while the clock is older than something that is known to be past.
+    """Nanoseconds since the epoch; None while the clock is earlier than something that is known to be past.
+
+    What is known may be wrong itself, such as a commit that was made while the clock was years ahead. So when
+    ten live rows in a row have times within an hour of the clock, it is believed all the same.
 
     Args:
         past: Moments that are past, nanoseconds since the epoch, and what happened then.
@@ -35,22 +44,36 @@ class GatewayClock:
         self._report = report
         self._now = now
         self._believed = True
+        self._agreeing = 0
 
-    def __call__(self) -> int | None:
-        """What time it is."""
+    def __call__(self, times: NDArray[np.int64] | None = None) -> int | None:
+        """What time it is.
+
+        Args:
+            times: Of live rows that have just come.
+        """
         now = self._now()
-        believed = now >= self._earliest
-        if believed != self._believed:
-            self._believed = believed
-            self._report(self._sentence(now))
-        return now if believed else None
+        if now >= self._earliest:
+            self._say(now, believed=True)
+            return now
+        if times is not None:
+            for time_ns in times.tolist():
+                self._agreeing = self._agreeing + 1 if abs(time_ns - now) <= AGREES_NS else 0
+            if self._agreeing >= AGREEING_ROWS:
+                self._earliest = now
+        self._say(now, believed=now >= self._earliest)
+        return now if self._believed else None
 
-    def _sentence(self, now: int) -> str:
-        if self._believed:
-            return f"clock: {format_time(now)} can be right; rows of the future are recognised again"
-        return (
-            f"clock: {format_time(now)} cannot be right, for {self._what} at {format_time(self._earliest)}; "
-            "until it is set, no row is taken for one of the future"
+    def _say(self, now: int, *, believed: bool) -> None:
+        if believed == self._believed:
+            return
+        self._believed = believed
+        if believed:
+            self._report(f"clock: {format_time(now)} is plausible; rows from the future are recognised again")
+            return
+        self._report(
+            f"clock: {format_time(now)} is earlier than {format_time(self._earliest)}, when {self._what}, "
+            "so it is not used: until it is set, no row is treated as being in the future"
         )
 
 
@@ -67,7 +90,7 @@ def known_moments(bundle: Bundle, last_commit: int | None) -> dict[str, int]:
 def _moments(bundle: Bundle, last_commit: int | None) -> Iterator[tuple[str, int]]:
     provenance = bundle.metadata.provenance
     for what, text in (
-        ("the bundle's training data ends", provenance.time_stop),
+        ("the bundle's training data ended", provenance.time_stop),
         ("the bundle was made", provenance.created),
     ):
         try:

@@ -18,9 +18,13 @@ from edge_runtime.records import Results
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.engine import Engine
+    from edge_runtime.engine.judged import Judged
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Batch, Source
@@ -64,8 +68,9 @@ class Pipeline:
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
         most_rows: Stop after so many rows that were not judged before; None to go on.
-        now: The gateway's clock, nanoseconds since the epoch, or None while it is not believed; given for a
-            live source alone, for nothing else has a future.
+        now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
+            believed. It is shown the times of live rows. None for a source that is not live: a file's rows
+            cannot be in the future.
         clock: Seconds that only rise.
         wait: Sleeps so many seconds, or until `stop` is called.
     """
@@ -81,7 +86,7 @@ class Pipeline:
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
         most_rows: int | None = None,
-        now: Callable[[], int | None] | None = None,
+        now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Any] | None = None,
     ) -> None:
@@ -105,6 +110,7 @@ class Pipeline:
         self._stopping = False
         self._acknowledges = True
         self._new_rows = 0
+        self._believed = True
         self._daily_replay = DailyReplay(engine.bundle, clock)
 
     def stop(self) -> None:
@@ -137,7 +143,9 @@ class Pipeline:
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
-        for sentence in self._engine.restore(ledger.states(), now=self._now()):
+        now = self._now(None)
+        self._believed = now is not None
+        for sentence in self._engine.restore(ledger.states(), now=now):
             self._report(f"ledger: {sentence}")
 
     def _read(self) -> None:
@@ -175,40 +183,57 @@ class Pipeline:
     def _take(self, batch: Batch) -> None:
         self._prove_again()
         results, old, whole = self._judge(batch.readings)
-        skipped, unreadable = batch.skipped, batch.unreadable
-        if whole:
-            if batch.checkpoint is not None:
-                self._checkpoint = self._pending.checkpoint = batch.checkpoint
-        else:
+        skipped, unreadable, checkpoint = batch.skipped, batch.unreadable, batch.checkpoint
+        if not whole:
             # The next start reads this block again, and the rows of it that were judged are repeated then.
-            self._acknowledges, skipped, unreadable = False, {}, 0
+            self._acknowledges, skipped, unreadable, checkpoint = False, {}, 0, None
         if old:
             skipped = {why: skipped.get(why, 0) + old.get(why, 0) for why in {**skipped, **old}}
+        if checkpoint is not None:
+            self._checkpoint = self._pending.checkpoint = checkpoint
         if len(results) or skipped:
             counted = self.accounts.add(results, skipped, unreadable)
-            self._new_rows += counted["read"] - sum(old.values())
+            self._new_rows += len(results)
+            if self._ledger is not None:
+                self._pending.add(results, counted, self._clock)
             self._hand_on(results)
             if self._ledger is None:
                 self._acknowledge()
-            else:
-                self._pending.add(results, counted, self._clock)
         self._commit_in_time(held=batch.held)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
         """The rows that were new, what the others were, and whether that is all of the block."""
+        now = self._time(readings)
         if self._most_rows is None:
-            return *self._engine.feed(readings, now=self._now()).split(), True
+            return *self._feed(readings, now).split(), True
         blocks: list[Results] = []
         old, start = Counter[str](), 0
         while True:
             wanted = max(0, self._most_rows - self._new_rows - sum(len(block) for block in blocks))
-            judged = self._engine.feed(readings.take(slice(start, start + wanted)), now=self._now())
+            judged = self._feed(readings.take(slice(start, start + wanted)), now)
             results, some_old = judged.split()
             blocks.append(results)
             old.update(some_old)
             start += len(judged)
             if start == len(readings) or not some_old:
                 return Results.joined(blocks), old, start == len(readings)
+
+    def _feed(self, readings: Readings, now: int | None) -> Judged:
+        try:
+            return self._engine.feed(readings, now=now)
+        except BaseException:
+            # What the engine knows of the block is not what was judged: the next start reads it all again.
+            self._pending = _Pending()
+            raise
+
+    def _time(self, readings: Readings) -> int | None:
+        """What time it is; with a word about what was judged while the clock was not believed."""
+        now = self._now(readings.times)
+        if now is not None and not self._believed:
+            for sentence in self._engine.forget_the_future(now):
+                self._report(sentence)
+        self._believed = now is not None
+        return now
 
     def _commit_in_time(self, *, held: bool) -> None:
         pending = self._pending
@@ -241,7 +266,7 @@ class Pipeline:
         if blocks:
             results = Results.joined(blocks)
             payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
-        states, clock = self._engine.changes(), self._now()
+        states, clock = self._engine.changes(), self._now(None)
         backoff, away = Backoff(), False
         while True:
             try:
@@ -269,5 +294,5 @@ class Pipeline:
                 return True
 
 
-def _no_clock() -> None:
+def _no_clock(_times: NDArray[np.int64] | None) -> None:
     """The clock of a source that is not live."""

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Groups", "Readings", "Reason", "Results", "Scores", "Verdict", "nanoseconds", "numbers"]
+__all__ = [
+    "Groups",
+    "Readings",
+    "Reason",
+    "Results",
+    "Scores",
+    "Verdict",
+    "machine_name",
+    "nanoseconds",
+    "numbers",
+]
 
 
 class Verdict(IntEnum):
@@ -52,22 +62,39 @@ class Reason(IntEnum):
 
 
 def numbers(values: ArrayLike, what: str = "the readings") -> NDArray[np.float32]:
-    """Readings as float32; None is NaN, and what float32 cannot hold is infinite.
+    """Readings as float32; None and what is masked are NaN, and what float32 cannot hold is infinite.
 
     Raises:
         InputError: Not all are numbers.
     """
     try:
+        if isinstance(values, np.ma.MaskedArray):
+            values = np.ma.filled(values.astype(np.float64), np.nan)
         found = np.asarray(values)
         if found.dtype == np.float32:
             return found
+        # Texts and times are not to be made numbers, nor texts among objects.
+        text = found.dtype.kind == "O" and any(isinstance(value, str | bytes) for value in found.flat)
         with np.errstate(over="ignore"):
-            # What is neither numbers nor objects, such as texts and times, is not to be made numbers.
-            return found.astype(np.float32, casting="same_kind" if found.dtype.kind != "O" else "unsafe")
-    except (ValueError, TypeError) as error:
+            casting: Any = "unsafe" if found.dtype.kind == "O" and not text else "same_kind"
+            return found.astype(np.float32, casting=casting)
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
             f"{what}: not all are numbers ({error})", mend="give NaN or None where a reading is missing"
         ) from None
+
+
+def machine_name(name: Any) -> str:
+    """A machine's id as text: of a text, of UTF-8 bytes or of a whole number.
+
+    Raises:
+        InputError: It is something else.
+    """
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "replace")
+    if isinstance(name, str | int | np.integer) and not isinstance(name, bool):
+        return str(name)
+    raise InputError(f"{name!r:.60} is not a machine's id")
 
 
 def nanoseconds(times: ArrayLike) -> NDArray[np.int64]:
@@ -77,6 +104,8 @@ def nanoseconds(times: ArrayLike) -> NDArray[np.int64]:
         InputError: They are something else, or a time is outside what int64 nanoseconds hold.
     """
     found = np.asarray(times)
+    if found.ndim != 1:
+        raise InputError(f"times of the shape {found.shape}, and not one for each row")
     if found.dtype == np.int64:
         return found
     if found.dtype.kind == "M":
@@ -117,7 +146,7 @@ class Readings:
                 f"shapes do not fit: machines {machines.shape}, times {times.shape}, values {values.shape}"
             )
         if machines.dtype.kind != "U":
-            machines = np.asarray([str(name) for name in machines.tolist()], np.str_)
+            machines = np.asarray([machine_name(name) for name in machines.tolist()], np.str_)
         self.times, self.values = times, values
         self._machines, self._names, self._codes, self._groups = machines, (), None, None
 

@@ -63,7 +63,7 @@ class Ledger:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(source)
             self._bytes = self._sum_bytes()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise LedgerError(
                 f"cannot be used ({error})",

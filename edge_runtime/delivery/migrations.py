@@ -88,7 +88,7 @@ def _states_by_machine(db: sqlite3.Connection) -> None:
         " version INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, stage, machine)) WITHOUT ROWID"
     )
     rows = db.execute("SELECT name, value FROM about WHERE name GLOB 'state.*'").fetchall()
-    known = {name.removeprefix("state."): json.loads(value) for name, value in rows}
+    known = {name.removeprefix("state."): _read(value) for name, value in rows}
     db.executemany(
         "INSERT OR REPLACE INTO states VALUES (?, ?, ?, 1, ?)",
         [(*key, json.dumps(value)) for key, value in _states_of_version_1(known)],
@@ -96,19 +96,34 @@ def _states_by_machine(db: sqlite3.Connection) -> None:
 
 
 def _states_of_version_1(known: dict[str, Any]) -> Iterator[tuple[tuple[str, str, str], Any]]:
-    """Owner, stage and machine, and the state as the stage has it now; rows before are not known."""
-    for machine, newest in known.get("quality", {}).items():
+    """Owner, stage and machine, and the state as the stage has it now; rows before are not known.
+
+    What is not as version 1 wrote it is left out; a value that a stage cannot use, the engine leaves out.
+    """
+    for machine, newest in _mapping(known, "quality").items():
         yield ("-", "times", machine), [newest, "", ""]
     bundle = known.get("bundle")
-    if bundle is None:
+    if not isinstance(bundle, str):
         return
     for stage in ("debounce", "hold"):
-        for machine, value in known.get(stage, {}).items():
+        for machine, value in _mapping(known, stage).items():
             yield (bundle, stage, machine), value
     for name, value in known.items():
         stage, _, machine = name.partition(".")
         if stage == "memory":
             yield (bundle, "memory", machine), value
+
+
+def _mapping(known: dict[str, Any], name: str) -> dict[str, Any]:
+    found = known.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
 
 
 STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _states_by_machine)

@@ -128,14 +128,23 @@ class Engine:
                 _restore(stage, machine, value, version)
             except (ValueError, TypeError, OverflowError) as error:
                 dropped.append(
-                    f"{machine}: the stored state of '{name}' is unreadable ({error}); it begins anew"
+                    f"{machine}: the stored state of '{name}' is unreadable ({error}) and has been discarded"
                 )
-        if now is not None:
-            dropped += [
-                f"{machine}: its newest time was in the future, and is forgotten"
-                for machine in self._times.forget_the_future(now)
-            ]
-        return dropped
+        return dropped if now is None else [*dropped, *self.forget_the_future(now)]
+
+    def forget_the_future(self, now: int) -> list[str]:
+        """Forgets newest times that cannot be, for they would keep their machines' rows from being judged.
+
+        Args:
+            now: The gateway's clock, nanoseconds since the epoch.
+
+        Returns:
+            What was forgotten, a sentence each.
+        """
+        return [
+            f"{machine}: the newest time on record was in the future, and has been discarded"
+            for machine in self._times.forget_the_future(now)
+        ]
 
     def _owner(self, stage: Stage) -> str:
         return self.bundle.digest if stage.belongs == "bundle" else ANY_BUNDLE
@@ -156,7 +165,7 @@ class Engine:
                 where=self.bundle.name,
                 mend=f"give {', '.join(self._sensors)}, in this order",
             )
-        reasons, old = self._times.check(readings, now), None
+        (reasons, fresh), old = self._times.check(readings, now), None
         if reasons is not None:
             old = (reasons >= FIRST_OLD) & (reasons <= LAST_OLD)
         faults = self._quality.check(values)
@@ -175,6 +184,7 @@ class Engine:
             scores.forget(overflown)
             usable = scored
         results = self._judge.judge(readings, scores, usable, reasons)
+        self._times.take(fresh)  # last of all: what fails before may be fed again
         return Judged(results, self._sensors, old if old is not None and old.any() else None)
 
 

@@ -80,7 +80,7 @@ def _forgetting(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) ->
         call()
         score = score_of()
         relative = score / limit
-        if not relative < LARGEST:
+        if not -LARGEST < relative < LARGEST:
             return None
         machine.add_row(readings.times.item(), values)
         moved(machine.name)

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.records import Readings
+    from edge_runtime.records import Groups, Readings
+
+    # A machine, the times of its new rows, and the readings of the last of them, at most `KNOWN_ROWS`.
+    Fresh = tuple[str, NDArray[np.int64], NDArray[np.float32]]
 
 __all__ = ["Machine", "Times"]
 
@@ -118,53 +121,81 @@ class Times:
         self.machines: dict[str, Machine] = {}
         self.moved: set[str] = set()
 
-    def check(self, readings: Readings, now: int | None) -> NDArray[np.int8] | None:
-        """The reason of each row that must not be judged, [rows] codes of `Reason`; None where all are new.
+    def check(self, readings: Readings, now: int | None) -> tuple[NDArray[np.int8] | None, list[Fresh]]:
+        """Which rows must not be judged, and what `take` needs to know once the others are.
 
         Args:
             readings: The rows, in the order in which they came.
             now: The gateway's clock, nanoseconds since the epoch; None where nothing is in the future.
+
+        Returns:
+            [rows] codes of `Reason`, or None where all rows are new; and each machine's new rows.
         """
         if now is not None:
             ahead = readings.times > now + self.future_ns
             if ahead.any():
                 found = np.full(len(readings), Reason.TIME_IN_THE_FUTURE, np.int8)
-                present = self._check(readings.take(~ahead))
+                present, fresh = self._check(readings.take(~ahead))
                 found[~ahead] = Reason.NONE if present is None else present
-                return found
+                return found, fresh
         return self._check(readings)
 
-    def _check(self, readings: Readings) -> NDArray[np.int8] | None:
+    def take(self, fresh: Iterable[Fresh]) -> None:
+        """Makes these rows the newest ones of their machines: they are judged."""
+        for name, times, values in fresh:
+            machine = self.machines.get(name)
+            if machine is None:
+                machine = self.machines[name] = Machine(name)
+            machine.add_block(times, values)
+            self.moved.add(name)
+
+    def _check(self, readings: Readings) -> tuple[NDArray[np.int8] | None, list[Fresh]]:
         groups = readings.groups
         found: NDArray[np.int8] | None = None
+        fresh: list[Fresh] = []
         times = groups.gather(readings.times)
+        excess = self._excess(groups)
         for machine, rows in groups:
             index: Any = rows if groups.order is None else groups.order[rows]
-            reasons = self._check_machine(machine, times[rows], readings.values, index)
+            if machine in excess:
+                reasons: NDArray[np.int8] | Reason | None = Reason.TOO_MANY_MACHINES
+            else:
+                reasons = self._check_machine(machine, times[rows], readings.values, index, fresh)
             if reasons is not None:
                 found = np.zeros(len(readings), np.int8) if found is None else found
                 found[index] = reasons
-        return found
+        return found, fresh
+
+    def _excess(self, groups: Groups) -> set[str]:
+        """The machines for which there is no more room; whoever came first has it."""
+        if self._max_machines is None or len(self.machines) + len(groups.names) <= self._max_machines:
+            return set()
+        first = {
+            machine: rows.start if groups.order is None else int(groups.order[rows.start])
+            for machine, rows in groups
+            if machine not in self.machines
+        }
+        room = max(0, self._max_machines - len(self.machines))
+        return set(sorted(first, key=lambda machine: first[machine])[room:])
 
     def _check_machine(
-        self, name: str, times: NDArray[np.int64], values: NDArray[np.float32], index: Any
-    ) -> NDArray[np.int8] | Reason | None:
-        """Takes one machine's rows; `index` says where their readings are."""
-        machine = self.machines.get(name)
-        if machine is None:
-            if self._max_machines is not None and len(self.machines) >= self._max_machines:
-                return Reason.TOO_MANY_MACHINES
-            machine = self.machines[name] = Machine(name)
+        self,
+        name: str,
+        times: NDArray[np.int64],
+        values: NDArray[np.float32],
+        index: Any,
+        fresh: list[Fresh],
+    ) -> NDArray[np.int8] | None:
+        """One machine's rows; `index` says where their readings are."""
+        machine = self.machines.get(name) or Machine(name)
         if times[0] > machine.newest and (times[1:] > times[:-1]).all():
             last = index[-KNOWN_ROWS:] if not isinstance(index, slice) else _last(index)
-            machine.add_block(times, values[last])
-            self.moved.add(name)
+            fresh.append((name, times, values[last]))
             return None
         readings = values[index]
-        reasons, fresh = _find_old(machine, times, readings)
-        if fresh.any():
-            machine.add_block(times[fresh], readings[fresh])
-            self.moved.add(name)
+        reasons, new = _find_old(machine, times, readings)
+        if new.any():
+            fresh.append((name, times[new], readings[new]))
         return reasons
 
     def changed(self) -> set[str]:
@@ -185,11 +216,11 @@ class Times:
         return [known.newest, *(base64.b64encode(part).decode("ascii") for part in parts)]
 
     def restore(self, machine: str, value: Any, _version: int) -> None:
-        """As `Stage.restore`."""
+        """As `Stage.restore`; beyond the bound on machines those with the oldest rows are left out."""
         newest, *parts = value
         packed, digests = (base64.b64decode(part, validate=True) for part in parts)
-        if type(newest) is not int:
-            raise ValueError("the newest time is not a whole number")
+        if type(newest) is not int or not NEVER <= newest < -NEVER:
+            raise ValueError("the newest time is no time")
         try:
             steps = np.frombuffer(zlib.decompressobj().decompress(packed, 8 * KNOWN_ROWS), "<i8")
         except zlib.error as error:
@@ -197,6 +228,8 @@ class Times:
         found = np.frombuffer(digests, "<u4").tolist()
         times = newest - np.append(np.cumsum(steps[::-1])[::-1], 0) if found else steps
         self.machines[machine] = Machine.of(machine, newest, zip(times.tolist(), found, strict=True))
+        if self._max_machines is not None and len(self.machines) > self._max_machines:
+            del self.machines[min(self.machines.values(), key=lambda known: known.newest).name]
 
     def forget_the_future(self, now: int) -> list[str]:
         """Forgets machines whose newest time cannot be: of a row that came while the clock was wrong."""

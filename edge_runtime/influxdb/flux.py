@@ -187,7 +187,10 @@ class FluxReader(Reader):
 def _readings_of(client: InfluxClient, wanted: ReadingsQuery) -> str:
     fields = " or ".join(f"r._field == {literal(sensor)}" for sensor in wanted.sensors)
     tag = literal(wanted.machine_tag)
-    machines = " or ".join(f"r[{tag}] == {literal(machine)}" for machine in wanted.machines) or "true"
+    chosen = [f"r[{tag}] == {literal(machine)}" for machine in wanted.machines]
+    if wanted.nameless in wanted.machines:  # which has no tag, or one with its name
+        chosen += [f"not exists r[{tag}]", f'r[{tag}] == ""']
+    machines = " or ".join(chosen) or "true"
     return (
         f"from(bucket: {literal(client.settings.bucket or '')})\n"
         "  |> range(start: {start}, stop: {stop})\n"

@@ -130,6 +130,8 @@ def _conditions(wanted: ReadingsQuery) -> list[str]:
     whole = room = max(MOST_CONDITION_BYTES - len(quote_plus(columns)), LEAST_CONDITION_BYTES)
     for machine in wanted.machines:
         one = f"{identifier(wanted.machine_tag)} {_is(machine)}"
+        if machine == wanted.nameless:  # which has no tag, or one with its name
+            one = f"{one} OR {identifier(wanted.machine_tag)} = ''"
         length = len(quote_plus(f"{one} OR "))
         if groups[-1] and length > room:
             groups.append([])

@@ -94,13 +94,13 @@ class Lanes:
         groups = readings.groups
         rows: dict[int, list[Any]] = {}
         for machine, part in groups:
-            lane = self._engine_of(machine)
-            rows.setdefault(lane, []).append(None if groups.order is None else groups.order[part])
+            mine = np.arange(part.start, part.stop) if groups.order is None else groups.order[part]
+            rows.setdefault(self._engine_of(machine), []).append(mine)
         begun: list[tuple[Any, Any]] = []
         for lane, parts in rows.items():
-            index = None if parts[0] is None else np.concatenate(parts)
-            mine = readings if index is None else readings.take(index)
-            begun.append((index, self._pools[lane].submit(self._engines[lane].feed, mine)))
+            index = None if len(rows) == 1 and groups.order is None else np.concatenate(parts)
+            block = readings if index is None else readings.take(index)
+            begun.append((index, self._pools[lane].submit(self._engines[lane].feed, block)))
         return begun
 
     def _finish(

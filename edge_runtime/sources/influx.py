@@ -4,10 +4,11 @@ When nothing came for long, each poll looks through the last hour alone, and onc
 time since the newest row, where a backlog may have turned up; less often where that takes long.
 
 Delivery: at least once from the last checkpoint, and no row twice from one checkpoint on. Rows are read by
-their own time. Each poll goes back by the lateness from the newest row that was seen, and drops what was
-delivered before; so a row that arrives late by less than that is still found, and one that is later is not.
-Rows from the future wait until their time has come. Among the newest rows one that lacks a sensor waits for
-the next poll, and is then taken as it stands: what belongs to one machine and time should be written at once.
+their own time, each machine's from its own newest one on. A poll goes back from there by the lateness and
+drops what was delivered before, so that a row that is late is read and counted, unless it is later than
+that. Rows from the future wait until their time has come. Among the newest rows one that lacks a sensor waits
+for the next poll, and is then taken as it stands: what belongs to one machine and time should be written at
+once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from edge_runtime.influxdb.reader import HOUR_NS, Reader, open_reader
 from edge_runtime.influxdb.refusals import LoginRefusedError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch
+from edge_runtime.sources.faults import Faults
+from edge_runtime.sources.following import Following
 from edge_runtime.sources.seen import Seen
 
 if TYPE_CHECKING:
@@ -35,15 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InfluxSource"]
 
-SECOND_NS = 1_000_000_000
-FUTURE_NS = SECOND_NS
 # How far back machines, and series that contradict each other, are looked for at the start.
 LOOK_BACK_NS = 24 * HOUR_NS
 MACHINES_LOOK_BACK_NS = 31 * LOOK_BACK_NS
-SEARCH_EVERY_NS = 60 * SECOND_NS
-SEARCH_REST = 20  # so many times as long as it took, if that is more, but not for ever
-LONGEST_REST_NS = 600 * SECOND_NS
-CONFLICTING = "conflicting"
 
 
 class InfluxSource:
@@ -55,7 +52,8 @@ class InfluxSource:
         start_ns: First time to read when there is no checkpoint.
         until_ns: First time not to read any more; None to follow for ever.
         poll: Seconds from one poll to the next.
-        lateness: Seconds by which a row may arrive late.
+        lateness: Seconds before its machine's newest row within which a row that arrives late is read.
+        future_s: Seconds ahead of the wall clock up to which rows are read.
         flux: A Flux query of one's own, with `{start}` and `{stop}`.
         now_ns: The wall clock, nanoseconds.
         wait: Waits so many seconds or until the source is closed; returns whether it was closed.
@@ -74,6 +72,7 @@ class InfluxSource:
         until_ns: int | None = None,
         poll: float = 1.0,
         lateness: float = 10.0,
+        future_s: float = 60.0,
         flux: str | None = None,
         now_ns: Callable[[], int] = time.time_ns,
         wait: Callable[[float], bool] | None = None,
@@ -85,7 +84,7 @@ class InfluxSource:
         self._start_ns = start_ns
         self._until_ns = until_ns
         self._poll = poll
-        self._lateness_ns = round(lateness * 1e9)
+        self._lateness_ns, self._future_ns = round(lateness * 1e9), round(future_s * 1e9)
         self._flux = flux
         self._now_ns = now_ns
         self._closed = False
@@ -93,8 +92,8 @@ class InfluxSource:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wait = wait or self._wait_for_close
         self._report = report or (lambda _: None)
-        self._faults = _Faults(query.sensors, self._report)
-        self._search = (0, 0)  # when the whole silence was last looked through, and when it will be again
+        self._faults = Faults(query.sensors, self._report)
+        self._following: Following | None = None
 
     def check(self) -> None:
         """Makes sure that the server answers and has what is to be read.
@@ -113,7 +112,7 @@ class InfluxSource:
                 for _ in reader.rows(self._wanted, 0, 1):
                     pass
             else:
-                now = self._now_ns() + FUTURE_NS
+                now = self._now_ns() + self._future_ns
                 stop = now if self._until_ns is None else min(now, self._until_ns)
                 back = MACHINES_LOOK_BACK_NS if self._wanted.machines else LOOK_BACK_NS
                 start = min(self._start_ns, stop - back)
@@ -143,16 +142,19 @@ class InfluxSource:
         seen = Seen(self._start_ns, self._lateness_ns)
         if checkpoint is not None:
             seen.restore(checkpoint)
+        self._following = None
         started = self._now_ns()
         while not self._closed:
             now = self._now_ns()
-            stop = now + FUTURE_NS if self._until_ns is None else min(now + FUTURE_NS, self._until_ns)
+            stop = now + self._future_ns
+            if self._until_ns is not None:
+                stop = min(stop, self._until_ns)
             found, ended = 0, self._ended(started, now)
-            for block, newest in _with_end(self._read(seen, now, stop, all_of_it=ended)):
+            for block, newest, own in self._round(seen, now, stop, everyone=ended):
                 if self._is_closed():
                     return
-                skipped = self._faults.conflicts(seen.conflicting(block))
-                fresh = seen.fresh(block, newest=newest)
+                skipped = self._faults.conflicts(seen.conflicting(block, own))
+                fresh = seen.fresh(block, own, newest=newest)
                 if len(fresh) or skipped:
                     found += len(fresh)
                     unreadable = self._faults.unreadable(fresh)
@@ -180,72 +182,20 @@ class InfluxSource:
             self._wake.get(timeout=seconds)
         return self._closed
 
-    def _read(self, seen: Seen, now: int, stop_ns: int, *, all_of_it: bool) -> Iterator[Rows]:
-        """What there is since the newest row; nothing where a look through the last hour finds none."""
+    def _round(
+        self, seen: Seen, now: int, stop_ns: int, *, everyone: bool
+    ) -> Iterator[tuple[Rows, bool, frozenset[str] | None]]:
+        """As `Following.round`."""
         known = self._reader is not None
         try:
             reader = self._opened()
-            silent = stop_ns - seen.from_ns > 2 * HOUR_NS and self._flux is None and not all_of_it
-            hour = stop_ns - HOUR_NS, stop_ns
-            if silent and self._was_searched(now) and reader.first(self._wanted, *hour) is None:
-                return
-            found = False
-            for rows in reader.rows(self._wanted, seen.from_ns, stop_ns):
-                found = found or int(rows.readings.times[-1]) > seen.newest
-                yield rows
-            took = max(0, self._now_ns() - now)
-            rest = min(max(SEARCH_EVERY_NS, SEARCH_REST * took), LONGEST_REST_NS)
-            # Where something was found, more of it may be on its way.
-            self._search = (0, 0) if found else (now, now + rest)
+            if self._following is None:
+                self._following = Following(
+                    reader, self._wanted, seen, names_machines=self._flux is None, now_ns=self._now_ns
+                )
+            yield from self._following.round(now, stop_ns, everyone=everyone)
         except LoginRefusedError as error:
             if not known:
                 raise
             # It was taken before: somebody is changing it, and the new one will be in its file.
             raise SourceUnavailableError(error.what, where=error.where, mend=error.mend) from None
-
-    def _was_searched(self, now: int) -> bool:
-        """Whether the last search is of late; one of the future was made before the clock was set back."""
-        last, following = self._search
-        return last <= now < following
-
-
-class _Faults:
-    """What is wrong with readings: counted, and told once for each machine and sensor."""
-
-    def __init__(self, sensors: tuple[str, ...], report: Callable[[str], None]) -> None:
-        self._sensors = sensors
-        self._report = report
-        self._told: set[tuple[str, str]] = set()
-
-    def unreadable(self, rows: Rows) -> int:
-        """How many readings were no numbers."""
-        if rows.unreadable is None:
-            return 0
-        for sensor, strange in zip(self._sensors, rows.unreadable.T, strict=True):
-            for machine in dict.fromkeys(rows.readings.machines[strange].tolist()):
-                self._tell(machine, sensor, "has values that are no numbers; they count as missing")
-        return int(rows.unreadable.sum())
-
-    def conflicts(self, rows: Rows) -> dict[str, int]:
-        """How many rows were left out, as `Batch.skipped` has it."""
-        if rows.conflicts is None:
-            return {}
-        for machine in dict.fromkeys(rows.readings.machines.tolist()):
-            self._tell(machine, "", "two series disagree about one time; one of them is kept")
-        return {CONFLICTING: int(rows.conflicts.sum())}
-
-    def _tell(self, machine: str, sensor: str, words: str) -> None:
-        if (machine, sensor) not in self._told:
-            self._told.add((machine, sensor))
-            self._report(f"influx: {machine}: {sensor + ' ' if sensor else ''}{words}")
-
-
-def _with_end(blocks: Iterator[Rows]) -> Iterator[tuple[Rows, bool]]:
-    """Each block, and whether it is the last."""
-    before = next(blocks, None)
-    for block in blocks:
-        if before is not None:
-            yield before, False
-        before = block
-    if before is not None:
-        yield before, True

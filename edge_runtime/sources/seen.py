@@ -11,7 +11,7 @@ import numpy as np
 from edge_runtime.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -21,24 +21,25 @@ __all__ = ["Seen"]
 
 
 class Seen:
-    """The newest time, and every row within the lateness before it.
+    """Each machine's newest time, and every row within the lateness before it.
 
     Args:
         start_ns: First time of all.
-        lateness_ns: How far back a row may still turn up.
+        lateness_ns: How far back before a machine's newest row another one of it may still turn up.
     """
 
     def __init__(self, start_ns: int, lateness_ns: int) -> None:
-        self._start_ns = start_ns
+        self.start_ns = start_ns
         self._lateness_ns = lateness_ns
-        self._newest = start_ns - 1
-        self._rows: dict[str, set[int]] = {}
+        self._newest: dict[str, int] = {}
+        self._times: dict[str, set[int]] = {}
+        self._expected: set[str] = set()  # of which nothing was delivered
         self._held: set[tuple[str, int]] = set()
         self._conflicts: dict[str, set[int]] = {}
 
     @property
-    def newest(self) -> int:
-        """The newest time that was delivered, nanoseconds."""
+    def newest(self) -> Mapping[str, int]:
+        """Machine to its newest delivered time, or to the time before the first one to read."""
         return self._newest
 
     @property
@@ -46,101 +47,160 @@ class Seen:
         """Whether rows are held back, to be looked at once more."""
         return bool(self._held)
 
-    @property
-    def from_ns(self) -> int:
-        """First time to read."""
-        return max(self._start_ns, self._newest - self._lateness_ns + 1)
+    def from_ns(self, machine: str) -> int:
+        """First time to read of a machine."""
+        newest = self._newest.get(machine)
+        return self.start_ns if newest is None else max(self.start_ns, newest - self._lateness_ns + 1)
 
-    def fresh(self, rows: Rows, *, newest: bool = False) -> Rows:
+    def expect(self, machine: str, from_ns: int) -> None:
+        """Knows a machine of which nothing was delivered yet, and which is read from a time on."""
+        if machine not in self._newest:
+            self._newest[machine] = max(self.start_ns, from_ns) - 1
+            self._expected.add(machine)
+
+    def fresh(self, rows: Rows, own: Container[str] | None = None, *, newest: bool = False) -> Rows:
         """The rows of a block that were not delivered before; counts them as delivered.
 
         Args:
             rows: Rows in the order of time.
+            own: The machines whose rows are taken; None for all.
             newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just
-                being written field by field, so among them a row that lacks a sensor is held back once: the
-                next look finds it complete, or as it is.
+                being written field by field, so among them a row that lacks a sensor is held back once, with
+                those of its machine that follow: the next look finds it complete, or as it is.
         """
         block = rows.readings
-        keep = block.times >= self.from_ns
-        for i in np.flatnonzero(keep & (block.times <= self._newest)).tolist():
-            keep[i] = int(block.times[i]) not in self._rows.get(str(block.machines[i]), ())
-        self._hold(rows, keep, newest=newest)
-        fresh = rows if keep.all() else rows.take(keep)
-        if len(fresh):
-            self._add(fresh.readings.machines, fresh.readings.times)
-        return fresh
+        keep = np.zeros(len(block), np.bool_)
+        lacking = self._lacking(rows) if newest and len(block) else None
+        fresh: list[tuple[str, NDArray[np.int64]]] = []
+        for machine, index in _by_machine(rows, own):
+            times = block.times[index]
+            new = self._new(machine, times)
+            if lacking is not None:
+                new = self._hold(machine, times, new, lacking[index])
+            keep[index] = new
+            if new.any():
+                fresh.append((machine, times[new]))
+        for machine, times in fresh:
+            self._add(machine, times)
+        return rows if keep.all() else rows.take(keep)
 
-    def conflicting(self, rows: Rows) -> Rows:
+    def conflicting(self, rows: Rows, own: Container[str] | None = None) -> Rows:
         """The rows that others contradict, each once, also when it was delivered before those came."""
         if rows.conflicts is None:
             return rows.take(slice(0, 0))
-        machines, times = rows.readings.machines, rows.readings.times
-        keep = (rows.conflicts > 0) & (times >= self.from_ns)
-        for i in np.flatnonzero(keep).tolist():
-            told = self._conflicts.setdefault(str(machines[i]), set())
-            keep[i] = int(times[i]) not in told
-            told.add(int(times[i]))
+        keep = np.zeros(len(rows), np.bool_)
+        for machine, index in _by_machine(rows, own):
+            told = self._conflicts.setdefault(machine, set())
+            for place in np.atleast_1d(index)[rows.conflicts[index] > 0].tolist():
+                time = int(rows.readings.times[place])
+                keep[place] = time >= self.from_ns(machine) and time not in told
+                told.add(time)
         return rows.take(keep)
 
-    def _hold(self, rows: Rows, keep: NDArray[np.bool_], *, newest: bool) -> None:
-        """Takes rows out of `keep` that lack a sensor and were not held back before."""
-        held, self._held = self._held, set()
+    def _new(self, machine: str, times: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which rows of one machine were not delivered before, and are not too far back."""
+        from_ns = self.from_ns(machine)
+        new: NDArray[np.bool_] = times >= from_ns
+        known = self._times.get(machine)
+        if known:
+            for i in np.flatnonzero(new & (times <= self._newest[machine])).tolist():
+                new[i] = int(times[i]) not in known
+        return new
+
+    def _lacking(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which rows may just be being written."""
         block = rows.readings
-        if not newest or not len(block):
-            return
-        recent = block.times > int(block.times.max()) - self._lateness_ns
         lacking = np.isnan(block.values)
         if rows.unreadable is not None:
             lacking &= ~rows.unreadable  # there is a value, which waiting makes no number
-        for i in np.flatnonzero(keep & recent & lacking.any(axis=1)).tolist():
-            row = str(block.machines[i]), int(block.times[i])
-            if row not in held:
-                self._held.add(row)
-                keep[i] = False
+        recent: NDArray[np.bool_] = block.times > int(block.times.max()) - self._lateness_ns
+        return recent & lacking.any(axis=1)
 
-    def _add(self, machines: NDArray[np.str_], times: NDArray[np.int64]) -> None:
-        self._newest = max(self._newest, int(times.max()))
-        oldest = self.from_ns
-        recent = times >= oldest
-        for machine, moment in zip(machines[recent].tolist(), times[recent].tolist(), strict=True):
-            self._rows.setdefault(machine, set()).add(moment)
-        self._rows, self._conflicts = _since(oldest, self._rows), _since(oldest, self._conflicts)
+    def _hold(
+        self, machine: str, times: NDArray[np.int64], new: NDArray[np.bool_], lacking: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Takes out of `new` what lacks a sensor and was not held back before, and all that follows."""
+        for i in np.flatnonzero(new & lacking).tolist():
+            row = machine, int(times[i])
+            if row in self._held:
+                self._held.discard(row)
+                continue
+            self._held.add(row)
+            return new & (times < row[1])
+        return new
+
+    def _add(self, machine: str, times: NDArray[np.int64]) -> None:
+        self._newest[machine] = max(self._newest.get(machine, self.start_ns - 1), int(times.max()))
+        self._expected.discard(machine)
+        oldest = self.from_ns(machine)
+        known = self._times.setdefault(machine, set())
+        known.update(times[times >= oldest].tolist())
+        self._times[machine] = {time for time in known if time >= oldest}
+        if self._held:
+            delivered = set(times.tolist())
+            self._held -= {row for row in self._held if row[0] == machine and row[1] in delivered}
+        told = self._conflicts.pop(machine, None)
+        if told and (kept := {time for time in told if time >= oldest}):
+            self._conflicts[machine] = kept
 
     def checkpoint(self) -> str:
         """Where to go on, as JSON.
 
-        A machine's times are written as steps back from the newest, each with how often it is taken: a
+        A machine's times are written as steps back from its newest, each with how often it is taken: a
         regular feed takes a few numbers, however far back it goes.
         """
-        steps = {machine: _steps(self._newest, rows) for machine, rows in sorted(self._rows.items())}
-        document = {"start": self._start_ns, "newest": self._newest, "seen": steps}
-        if self._conflicts:
-            conflicts = {m: _steps(self._newest, times) for m, times in sorted(self._conflicts.items())}
+        document: dict[str, Any] = {
+            "start": self.start_ns,
+            "machines": {
+                machine: [newest, _steps(newest, self._times.get(machine, ()))]
+                for machine, newest in sorted(self._newest.items())
+                if machine not in self._expected
+            },
+        }
+        conflicts = {
+            m: _steps(self._newest[m], times) for m, times in sorted(self._conflicts.items()) if times
+        }
+        if conflicts:
             document["conflicts"] = conflicts
         return json.dumps(document, separators=(",", ":"))
 
     def restore(self, checkpoint: str) -> None:
-        """Goes on from what `checkpoint` gave.
+        """Goes on from what `checkpoint` gave, in this version or the one before.
 
         Raises:
             SourceError: It is the checkpoint of another kind of source.
         """
         try:
             document: dict[str, Any] = json.loads(checkpoint)
-            self._start_ns, self._newest = int(document["start"]), int(document["newest"])
-            self._rows = {m: _times(self._newest, steps) for m, steps in document["seen"].items()}
-            conflicts = document.get("conflicts", {})
-            self._conflicts = {m: _times(self._newest, steps) for m, steps in conflicts.items()}
+            self.start_ns = int(document["start"])
+            machines = document["machines"] if "machines" in document else self._of_one_newest(document)
+            self._newest = {machine: int(newest) for machine, (newest, _) in machines.items()}
+            self._times = {machine: _times(int(n), steps) for machine, (n, steps) in machines.items()}
+            self._conflicts = {
+                machine: _times(self._newest[machine], steps)
+                for machine, steps in document.get("conflicts", {}).items()
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an InfluxDB",
                 mend="use another --state file for this source",
             ) from None
 
+    def _of_one_newest(self, document: dict[str, Any]) -> dict[str, tuple[int, Any]]:
+        """Of a checkpoint with one newest time for all: every row up to then was read, but for late ones."""
+        newest = int(document["newest"])
+        self.start_ns = max(self.start_ns, newest - self._lateness_ns + 1)
+        document.pop("conflicts", None)
+        found = {machine: _times(newest, steps) for machine, steps in document["seen"].items()}
+        return {m: (max(times), _steps(max(times), times)) for m, times in found.items() if times}
 
-def _since(oldest: int, rows: dict[str, set[int]]) -> dict[str, set[int]]:
-    kept = {machine: {time for time in times if time >= oldest} for machine, times in rows.items()}
-    return {machine: times for machine, times in kept.items() if times}
+
+def _by_machine(rows: Rows, own: Container[str] | None) -> Iterator[tuple[str, Any]]:
+    """Each machine and where its rows are, of those that are meant."""
+    groups = rows.readings.groups
+    for machine, part in groups:
+        if own is None or machine in own:
+            yield machine, np.arange(part.start, part.stop) if groups.order is None else groups.order[part]
 
 
 def _steps(newest: int, times: Iterable[int]) -> list[list[int]]:

@@ -6,7 +6,7 @@ import base64
 import json
 import shutil
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +85,38 @@ def test_states_of_version_1_are_gone_on_from(tmp_path: Path, loaded: Bundle) ->
     assert rest.verdicts[8:] == wanted.verdicts[8:]
     lathe = Readings(["lathe"] * 2, [3, 4], values[:2])
     assert second.feed(lathe).reasons == ["too late", ""]
+
+
+@pytest.mark.parametrize(
+    "damage", ['{"press": 7', "null", "[1]", '"x"', '{"press": "x"}', '{"press": null}'], ids=repr
+)
+@pytest.mark.parametrize("name", ["quality", "bundle", "hold", "debounce", "memory.press"])
+def test_a_state_that_is_damaged_costs_no_other(
+    tmp_path: Path, loaded: Bundle, name: str, damage: str
+) -> None:
+    path = tmp_path / "ledger.sqlite"
+    version_1(path, {"quality": {"press": 7}, "bundle": loaded.digest, "hold": {"press": 1.0}})
+    db = sqlite3.connect(path)
+    db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"state.{name}", damage))
+    db.commit()
+    db.close()
+    ledger = Ledger(path, "csv a")
+    engine = Engine(loaded)
+    assert all("press: the stored state of" in sentence for sentence in engine.restore(ledger.states()))
+    reasons = engine.feed(Readings(["press"], [7], normal_rows(1))).reasons
+    assert reasons == ([""] if name == "quality" else ["too late"])
+    ledger.close()
+
+
+def test_a_copy_that_cannot_be_put_in_place_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    version_1(path, {})
+    days = {datetime.now(UTC).date(), (datetime.now(UTC) + timedelta(minutes=5)).date()}
+    for day in days:
+        (tmp_path / f"ledger.sqlite.v1.{day}").mkdir()
+    for _ in range(2):
+        with pytest.raises(LedgerError, match="cannot be used"):
+            Ledger(path, "csv a")
 
 
 def test_a_dated_copy_of_the_older_ledger_is_left(tmp_path: Path) -> None:

@@ -68,6 +68,8 @@ class Feed:
     def end(self) -> None:
         self.source.close()
         list(self.batches)
+        # The broker reads the last acknowledgements before another client takes the session over.
+        time.sleep(0.1)
 
 
 def publish(broker: Mosquitto, *messages: tuple[str, bytes]) -> None:

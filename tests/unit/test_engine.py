@@ -191,6 +191,20 @@ def test_a_machine_beyond_the_bound_is_unknown_and_the_others_go_on(bundle: Bund
     assert {state.machine for state in engine.changes()} == {"a", "b"}
 
 
+def test_whoever_came_first_has_the_room_however_the_feed_is_cut(bundle: Bundle) -> None:
+    rows = block(normal_rows(3), ["b", "a", "b"])
+    assert Engine(bundle, max_machines=1).feed(rows).reasons == ["", "too many machines", ""]
+    engine = Engine(bundle, max_machines=1)
+    assert [engine.feed(rows.take(slice(i, i + 1))).reasons[0] for i in range(3)] == [
+        *("", "too many machines", ""),
+    ]
+    many = Engine(bundle)
+    many.feed(block(normal_rows(5), ["a", "b", "c", "d", "e"]))
+    few = Engine(bundle, max_machines=2)
+    few.restore(many.changes())
+    assert sorted(few._times.machines) == ["d", "e"]
+
+
 def test_a_machine_takes_no_more_memory_than_it_says(tmp_path: Path) -> None:
     import tracemalloc  # noqa: PLC0415
 
@@ -300,10 +314,10 @@ def test_another_bundle_goes_on_from_a_machines_times_alone(tmp_path: Path) -> N
     [
         ([1, "AAAA", ""], 1, "decompressing"),
         ([1, "no base64!", ""], 1, "base64|Non-base64|padding"),
-        ([1.5, "", ""], 1, "whole number"),
+        ([1.5, "", ""], 1, "the newest time is no time"),
         ([1], 1, "not enough values"),
         ({"unreadable": "x"}, 1, "not enough values|Incorrect padding"),
-        ([2**70, "eAEDAAAAAAE=", "1ZgPWA=="], 1, "too large|too big"),
+        ([2**70, "eAEDAAAAAAE=", "1ZgPWA=="], 1, "the newest time is no time"),
         ([5, "eAEDAAAAAAE=", ""], 2, "version 2, and this edge-detect knows 1"),
     ],
 )
@@ -313,7 +327,9 @@ def test_a_state_that_cannot_be_read_is_dropped_and_said(
     engine = Engine(bundle)
     said = engine.restore([StageState("-", "times", "m", version, value), *good_states(bundle, "other")])
     assert len(said) == 1
-    assert re.match(f"m: the stored state of 'times' is unreadable .*({why}).*; it begins anew", said[0])
+    assert re.match(
+        f"m: the stored state of 'times' is unreadable .*({why}).* and has been discarded", said[0]
+    )
     assert engine.feed(block(normal_rows(2), ["m", "other"])).reasons == ["", "repeated"]
 
 
@@ -330,6 +346,8 @@ def test_a_newest_time_of_the_future_is_forgotten_when_the_clock_is_known(bundle
     assert blind.restore([ahead]) == []
     assert blind.feed(block(normal_rows(1), ["m"])).reasons == ["too late"]
     engine = Engine(bundle)
-    assert engine.restore([ahead], now=10**9) == ["m: its newest time was in the future, and is forgotten"]
+    assert engine.restore([ahead], now=10**9) == [
+        "m: the newest time on record was in the future, and has been discarded"
+    ]
     assert [tuple(state) for state in engine.changes()] == [("-", "times", "m", 1, None)]
     assert engine.feed(block(normal_rows(1), ["m"])).reasons == [""]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from support.bundles import make_bundle
 
@@ -59,8 +60,15 @@ FORMS: dict[str, Callable[[], tuple[Any, dict[str, Any]]]] = {
     "table": lambda: (structured(4), {}),
     "records": lambda: (pd.DataFrame(columns(4)).to_records(index=False), {}),
     "columns": lambda: (columns(4), {}),
+    "frame": lambda: (pd.DataFrame(columns(4))[[*reversed(SENSORS), "time", "machine_id"]], {}),
+    "indexed frame": lambda: (pd.DataFrame(columns(4)).set_index("time"), {}),
+    "arrow": lambda: (pa.table(columns(4)), {}),
     "readings": lambda: (Readings(["press-1"] * 4, range(4), [ROW] * 4), {}),
 }
+
+
+# Forms whose rows have no times or machines of their own.
+PLAIN = ("lists", "array", "integers", "readings")
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -76,8 +84,9 @@ def test_every_form_is_judged_and_gives_a_row_for_each(engine: Engine, form: str
 
 
 def test_all_forms_of_the_same_rows_give_the_same(loaded: Bundle) -> None:
-    found = [Engine(loaded).feed(FORMS[form]()[0]).rows() for form in ("table", "records", "columns")]
-    assert found[0] == found[1] == found[2]
+    found = [Engine(loaded).feed(FORMS[form]()[0]).rows() for form in FORMS if form not in PLAIN]
+    assert all(each == found[0] for each in found)
+    assert len(found) == 6
     assert [row["machine_id"] for row in found[0]] == ["press-1", "press-2"] * 2
     assert [row["time"] for row in found[0]][::3] == ["2026-01-31T08:00:00Z", "2026-01-31T08:00:03Z"]
 
@@ -107,6 +116,8 @@ def test_rows_are_those_of_the_json_lines(loaded: Bundle) -> None:
         pd.Timestamp("2026-01-31T08:00:00Z"),
         [np.datetime64("2026-01-31T08", "h")],
         pd.to_datetime(["2026-01-31T08:00:00"]),
+        pd.to_datetime(["2026-01-31T09:00:00+01:00"]),
+        pd.Series(["2026-01-31T08:00:00"], index=[7]),
     ],
     ids=repr,
 )
@@ -162,6 +173,14 @@ def test_a_model_that_asks_for_the_time_of_the_day_needs_times(tmp_path: Path) -
         ({**{key: [1.0] for key in SENSORS}, "power": [1.0, 2.0]}, {}, InputError, "different lengths"),
         ([ROW] * 3, {"machine_id": ["a", "b"]}, InputError, "2 of machine_id, but 3 rows; give one, or"),
         ([ROW] * 3, {"time": [1, 2]}, InputError, "2 of time, but 3 rows"),
+        ([ROW] * 2, {"time": [[1, 2]]}, InputError, "time has the shape"),
+        ([ROW] * 2, {"machine_id": np.array([["a", "b"]])}, InputError, "machine_id has the shape"),
+        ([ROW] * 2, {"machine_id": ["a", None]}, InputError, "None is not a machine's id"),
+        ([ROW], {"machine_id": (str(i) for i in range(1))}, InputError, "generator.* is not a machine's id"),
+        (pd.Series(ROW, index=SENSORS), {}, InputError, "a row with names of its own; give a table"),
+        (np.empty((0, 3)), {}, SensorMismatchError, r"shape \(0, 3\)"),
+        ([["60", 1.2, 47, None]], {}, InputError, "not all are numbers"),
+        ([[10**400, 1, 1, 1]], {}, InputError, "not all are numbers"),
         ({**{key: [1.0] for key in SENSORS}, "power": ["x"]}, {}, InputError, "power: not all are numbers"),
     ],
 )  # fmt: skip
@@ -170,6 +189,33 @@ def test_what_does_not_fit_is_said(
 ) -> None:
     with pytest.raises(kind, match=words):
         engine.feed(rows, **options)
+
+
+def test_machines_ids_may_be_bytes_and_numbers(engine: Engine) -> None:
+    for given, wanted in ((b"press-1", "press-1"), (np.array(["p"], "S5"), "p"), (7, "7"), (np.int8(7), "7")):
+        judged = engine.feed(ROW, machine_id=given)
+        assert judged.results.readings.machines.tolist() == [wanted]
+
+
+def test_what_is_masked_is_missing_and_arrays_may_be_used_again(engine: Engine) -> None:
+    masked = np.ma.array([ROW, ROW], mask=[[False] * 4, [True, False, False, False]])
+    assert engine.feed(masked).reasons == ["", "missing"]
+    buffer = np.array([ROW], np.float32)
+    judged = engine.feed(buffer)
+    buffer[:] = 0
+    assert judged.rows()[0]["readings"]["power"] == 250.0
+
+
+def test_what_failed_may_be_fed_again(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._graph, "score", failing)
+        with pytest.raises(MemoryError):
+            engine.feed([ROW, ROW], time=[1, 2])
+    assert engine.feed([ROW, ROW], time=[1, 2]).reasons == ["", ""]
+
+
+def failing(*_: object) -> None:
+    raise MemoryError
 
 
 def test_readings_bring_machines_and_times_of_their_own(engine: Engine) -> None:

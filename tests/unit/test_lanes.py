@@ -13,6 +13,7 @@ from support.bundles import make_bundle, normal_rows
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.engine.stage import StageState
+from edge_runtime.records import Results
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.scorefile.lanes import Lanes
 
@@ -112,6 +113,23 @@ def test_every_stage_of_every_machine_is_kept_by_any_number_of_workers(
         if state.stage != "memory":  # whose last bits hang on how rows are cut into calls
             assert found[key] == state
     assert sum(state.value for state in found.values() if state.stage == "alarms") > 100
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_a_file_that_lies_machine_by_machine_is_judged_the_same_by_any_number_of_workers(
+    loaded: Bundle, workers: int
+) -> None:
+    values = normal_rows(600, seed=6)
+    values[np.random.default_rng(1).random(600) < 0.4] *= 3
+    readings = Readings(np.repeat(MACHINES, 120), np.tile(np.arange(120), 5), values)
+    lanes = Lanes(loaded, workers, with_expected=True)
+    cut = [Block(readings.take(slice(at, at + 50)), None) for at in range(0, 600, 50)]
+    found = Results.joined([results for _, results in lanes.score(cut)])
+    lanes.close()
+    alone = Engine(loaded).feed(readings).results
+    assert found.verdicts.tolist() == alone.verdicts.tolist()
+    assert set(alone.verdicts.tolist()) == {0, 1}
+    np.testing.assert_allclose(found.scores.score, alone.scores.score, rtol=1e-4)
 
 
 def test_a_state_that_cannot_be_used_ends_the_run(loaded: Bundle) -> None:

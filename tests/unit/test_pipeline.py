@@ -254,11 +254,11 @@ def test_a_row_that_is_not_new_is_skipped_by_its_reason_and_no_sink_gets_it(
 
 def test_a_row_of_the_future_is_unknown_and_the_clock_is_stored(tmp_path: Path, loaded: Bundle) -> None:
     # A row a second from 1970 on; the clock stands at 5 s, and a row may be a minute ahead.
-    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: 5 * SECOND)
+    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda _: 5 * SECOND)
     rows = run()
     assert [row.get("reason") for row in rows] == [None] * 66 + ["time in the future"] * 4
     assert run.pipeline.accounts.counters["unknown.time in the future"] == 4
-    again = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: 6 * SECOND)
+    again = Run(tmp_path, loaded, ScriptedSource(70), now=lambda _: 6 * SECOND)
     assert again.ledger.clock() == 5 * SECOND
     again.ledger._db.execute("UPDATE about SET value = '66' WHERE name = 'checkpoint'")
     # What was of the future moved nothing: when its time has come it is judged.
@@ -266,11 +266,72 @@ def test_a_row_of_the_future_is_unknown_and_the_clock_is_stored(tmp_path: Path, 
 
 
 def test_a_clock_that_is_not_believed_is_neither_used_nor_stored(tmp_path: Path, loaded: Bundle) -> None:
-    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda: None)
+    run = Run(tmp_path, loaded, ScriptedSource(70), now=lambda _: None)
     assert all(row["verdict"] != "unknown" for row in run())
     ledger = Ledger(tmp_path / "ledger.sqlite", "scripted")
     assert ledger.clock() is None
     ledger.close()
+
+
+def test_a_clock_that_is_set_while_running_lets_go_of_times_that_cannot_be(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    # The clock begins at nothing; rows 0 to 9 come with times of far ahead, then it is set.
+    source = ScriptedSource(40)
+    clock: list[int | None] = [None]
+    source.when_asked = lambda at: clock.__setitem__(0, None if at < 10 else 30 * SECOND)
+    original = source.batches
+
+    def with_a_wrong_start(checkpoint: str | None) -> Iterator[Batch]:
+        for number, batch in enumerate(original(checkpoint)):
+            if number == 0:
+                times = batch.readings.times + 10**18
+                yield dataclasses.replace(
+                    batch, readings=Readings(["press"] * 10, times, batch.readings.values)
+                )
+            else:
+                yield batch
+
+    source.batches = with_a_wrong_start  # type: ignore[method-assign]
+    run = Run(tmp_path, loaded, source, now=lambda _: clock[0])
+    assert times(run())[10:] == wanted(30, first=10)
+    assert run.said == ["press: the newest time on record was in the future, and has been discarded"]
+
+
+def test_what_fails_while_it_is_judged_is_read_again_whole(
+    tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path, loaded, ScriptedSource(60))
+    judged = []
+
+    def failing(*arguments: Any) -> Any:
+        judged.append(1)
+        if len(judged) == 4:
+            raise MemoryError
+        return memory_score(*arguments)
+
+    memory = run.pipeline._engine._graph.memory
+    assert memory is not None
+    memory_score = memory.score
+    monkeypatch.setattr(memory, "score", failing)
+    with pytest.raises(MemoryError):
+        run.pipeline.run()
+    run.ledger.close()
+    rows = Run(tmp_path, loaded, ScriptedSource(60))()
+    assert times(rows) == wanted(60)
+    assert all(row["verdict"] != "unknown" for row in rows)
+
+
+def test_a_sink_that_fails_at_once_costs_the_others_nothing(tmp_path: Path, loaded: Bundle) -> None:
+    class Broken(Direct):
+        def deliver(self, payloads: Any) -> None:
+            raise OSError(f"gone with {len(payloads)}")
+
+    run = Run(tmp_path, loaded, ScriptedSource(30), direct=[Broken([])])
+    with pytest.raises(OSError, match="gone with 1"):
+        run.pipeline.run()
+    run.ledger.close()
+    assert times(Run(tmp_path, loaded, ScriptedSource(30))()) == wanted(30)
 
 
 def test_a_stored_state_that_is_damaged_is_said_and_begins_anew(tmp_path: Path, loaded: Bundle) -> None:
@@ -288,7 +349,7 @@ def test_exactly_so_many_new_rows_are_taken_and_the_next_start_goes_on_after_the
     sources = [ScriptedSource(100) for _ in range(6)]
     sources[0].skipped = {"not a line": 1}
     counters = []
-    for source, most in zip(sources, (24, 3, 1, 2, 10, None), strict=True):
+    for source, most in zip(sources, (22, 3, 1, 2, 10, None), strict=True):
         run = Run(tmp_path, loaded, source, most_rows=most)
         rows = run()
         counters.append(run.pipeline.accounts.counters)
@@ -338,29 +399,34 @@ def test_what_is_acknowledged_was_committed_and_a_feed_that_holds_back_gets_it_a
     assert len(source.acknowledged) == (6 if held else 1)
 
 
+class Direct:
+    """A sink that keeps nothing but the sizes of blocks."""
+
+    name = "direct"
+
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    def check(self) -> None: ...
+    def resume(self, position: str | None) -> None: ...
+    def position(self) -> str | None: ...
+    def close(self) -> None: ...
+
+    def encode(self, results: Results) -> bytes:
+        self.seen.append(len(results))
+        return b""
+
+    def deliver(self, payloads: Any) -> None:
+        assert payloads == [b""]
+
+
 def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None:
     seen: list[int] = []
-
-    class Direct:
-        name = "direct"
-
-        def check(self) -> None: ...
-        def resume(self, position: str | None) -> None: ...
-        def position(self) -> str | None: ...
-        def close(self) -> None: ...
-
-        def encode(self, results: Results) -> bytes:
-            seen.append(len(results))
-            return b""
-
-        def deliver(self, payloads: Any) -> None:
-            assert payloads == [b""]
-
     watched: list[Results] = []
     pipeline = Pipeline(
         ScriptedSource(100),
         Engine(loaded),
-        direct=[Direct()],
+        direct=[Direct(seen)],
         report=seen.append,  # type: ignore[arg-type]
         watch=watched.append,
         most_rows=25,
