@@ -32,6 +32,7 @@ class GatewayClock:
         past: Moments that are past, nanoseconds since the epoch, and what happened then.
         report: Called with one line for a person, when the clock ceases to be believed and when it is again.
         now: The wall clock.
+        elapsed: Seconds that only rise.
     """
 
     def __init__(
@@ -39,12 +40,21 @@ class GatewayClock:
         past: dict[str, int],
         report: Callable[[str], None],
         now: Callable[[], int] = time.time_ns,
+        elapsed: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._elapsed, self._started = elapsed, elapsed()
         self._what, self._earliest = max(past.items(), key=lambda each: each[1], default=("", 0))
         self._report = report
         self._now = now
         self._believed = True
         self._agreeing = 0
+
+    def arrival(self) -> int:
+        """What time to give a row that came without one: the clock, or what can be known without it."""
+        now = self._now()
+        if now >= self._earliest:
+            return now
+        return self._earliest + round((self._elapsed() - self._started) * 1e9)
 
     def __call__(self, times: NDArray[np.int64] | None = None) -> int | None:
         """What time it is.

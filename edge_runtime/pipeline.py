@@ -71,6 +71,7 @@ class Pipeline:
         now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
             believed. It is shown the times of live rows. None for a source that is not live: a file's rows
             cannot be in the future.
+        arrival: The time that a row gets which came without one, nanoseconds since the epoch.
         clock: Seconds that only rise.
         wait: Sleeps so many seconds, or until `stop` is called.
     """
@@ -87,6 +88,7 @@ class Pipeline:
         watch: Callable[[Results], None] | None = None,
         most_rows: int | None = None,
         now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
+        arrival: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Any] | None = None,
     ) -> None:
@@ -100,6 +102,7 @@ class Pipeline:
         self._watch = watch
         self._most_rows = most_rows
         self._now = now or _no_clock
+        self._arrival = arrival
         self._clock = clock
         # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -220,7 +223,7 @@ class Pipeline:
 
     def _feed(self, readings: Readings, now: int | None) -> Judged:
         try:
-            return self._engine.feed(readings, now=now)
+            return self._engine.feed(readings, now=now, arrival=self._arrival)
         except BaseException:
             # What the engine knows of the block is not what was judged: the next start reads it all again.
             self._pending = _Pending()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "NO_TIME",
     "Groups",
     "Readings",
     "Reason",
@@ -26,6 +27,10 @@ __all__ = [
     "nanoseconds",
     "numbers",
 ]
+
+
+# The time of a row that came without one, until it gets that of its arrival.
+NO_TIME = -(2**63)
 
 
 class Verdict(IntEnum):

@@ -189,6 +189,7 @@ def _run(settings: Settings) -> None:
             from edge_runtime.delivery.sender import Sender  # noqa: PLC0415 - not without a ledger
 
             senders = [Sender(sink, ledger, report) for sink in durable]
+        clock = GatewayClock(known_moments(bundle, ledger and ledger.clock()), report)
         pipeline = Pipeline(
             source,
             engine,
@@ -198,9 +199,8 @@ def _run(settings: Settings) -> None:
             report=report,
             watch=view.watch if view else None,
             most_rows=settings.run.rows,
-            now=GatewayClock(known_moments(bundle, ledger and ledger.clock()), report)
-            if source.live
-            else None,
+            now=clock if source.live else None,
+            arrival=clock.arrival,
         )
         _stop_on_signals(pipeline)
         imported()

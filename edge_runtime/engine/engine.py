@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.engine.arrival import dated
 from edge_runtime.engine.judged import Judged
 from edge_runtime.engine.quality import Quality
 from edge_runtime.engine.row import row_path
@@ -13,11 +14,11 @@ from edge_runtime.engine.stage import ANY_BUNDLE, StageState
 from edge_runtime.engine.times import Times
 from edge_runtime.engine.verdict import Judge
 from edge_runtime.errors import SensorMismatchError
-from edge_runtime.records import Readings, Reason
+from edge_runtime.records import NO_TIME, Readings, Reason
 from edge_runtime.scoring.graph import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from edge_runtime.bundle.load import Bundle
     from edge_runtime.engine.stage import Stage
@@ -65,7 +66,13 @@ class Engine:
         return sum(stage.machine_bytes for stage in self._stages)
 
     def feed(
-        self, readings: Any, *, machine_id: Any = None, time: Any = None, now: int | None = None
+        self,
+        readings: Any,
+        *,
+        machine_id: Any = None,
+        time: Any = None,
+        now: int | None = None,
+        arrival: Callable[[], int] | None = None,
     ) -> Judged:
         """Judges rows; those of several machines may be mixed.
 
@@ -79,6 +86,8 @@ class Engine:
                 Without times, rows follow one another at the bundle's cadence.
             now: The gateway's clock, nanoseconds since the epoch, for a live feed: a row too far ahead of it
                 is unknown. None, and nothing is in the future.
+            arrival: Gives the time of arrival, nanoseconds since the epoch, for `Readings` with rows whose
+                time is `NO_TIME`; called when there are any.
 
         Raises:
             SensorMismatchError: The readings do not have the bundle's sensors.
@@ -93,7 +102,7 @@ class Engine:
             found = self._row(readings, values, now)
             if found is not None:
                 return Judged(found, self._sensors, None)
-        return self._block(readings, now)
+        return self._block(readings, now, arrival)
 
     def changes(self) -> list[StageState]:
         """What `restore` needs and has changed since the last call.
@@ -156,8 +165,10 @@ class Engine:
         newest = {machine: known.newest for machine, known in self._times.machines.items()}
         return take_in(readings, machine_id, time, metadata, newest, where=self.bundle.name)
 
-    def _block(self, readings: Readings, now: int | None) -> Judged:
+    def _block(self, readings: Readings, now: int | None, arrival: Callable[[], int] | None) -> Judged:
         """Any rows, stage by stage."""
+        if arrival is not None and (readings.times == NO_TIME).any():
+            return self.feed(dated(readings, arrival(), self._times.newest), now=now)
         values = readings.values
         if values.shape[1] != len(self._sensors):
             raise SensorMismatchError(

@@ -121,6 +121,11 @@ class Times:
         self.machines: dict[str, Machine] = {}
         self.moved: set[str] = set()
 
+    def newest(self, machine: str) -> int:
+        """A machine's newest time; `NEVER` of one that was never seen."""
+        known = self.machines.get(machine)
+        return NEVER if known is None else known.newest
+
     def check(self, readings: Readings, now: int | None) -> tuple[NDArray[np.int8] | None, list[Fresh]]:
         """Which rows must not be judged, and what `take` needs to know once the others are.
 

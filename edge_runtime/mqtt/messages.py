@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,6 @@ class MessageRows:
         columns: Which keys or fields to read.
         place: The broker, for what is said of a bad message.
         report: Called with what was wrong with a message that is skipped.
-        now: Nanoseconds since the epoch, which a row without a time gets.
     """
 
     def __init__(
@@ -43,14 +41,12 @@ class MessageRows:
         place: str,
         *,
         report: Callable[[str], None],
-        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._topic = topic
         self._columns = columns
         self._place = place
         self._report = report
-        self._now = now
-        self._json = JsonRows(columns, place, now)
+        self._json = JsonRows(columns, place)
         # For each machine that a topic names: what a line without the machine's tag is of.
         self._lines: dict[str, LineProtocol] = {}
 
@@ -112,7 +108,7 @@ class MessageRows:
         reader = self._lines.get(machine)
         if reader is None:
             columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
-            reader = self._lines[machine] = LineProtocol(columns, self._place, self._now)
+            reader = self._lines[machine] = LineProtocol(columns, self._place)
         readings, other = reader.parse(b"\n".join(lines), 1)
         if other:
             raise InputError("none of the bundle's sensors is in it")

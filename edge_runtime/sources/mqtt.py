@@ -2,7 +2,9 @@
 
 Delivery: at least once. The session is kept by the broker, messages have QoS 1, and a message is acknowledged
 when its rows are committed: what was not comes again. A message that comes again although its rows were
-committed, for the acknowledgement was lost, is told by its mark and its times, and left out.
+committed, for the acknowledgement was lost, is recognised and left out (`edge_runtime/mqtt/redelivery.py`).
+
+A retained message says how things were, not how they are: its rows are left out unless they have a time.
 
 Everything happens in the caller's thread: while nothing is taken from the socket the broker holds back, so
 that nothing piles up here. What has come is handed on at once: a message alone, or a backlog as one block.
@@ -10,18 +12,18 @@ that nothing piles up here. What has come is handed on at once: a message alone,
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
 from edge_runtime.mqtt.client import connect, make_client, require_paho
 from edge_runtime.mqtt.messages import MessageRows
+from edge_runtime.mqtt.redelivery import Redelivery
+from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.sources.base import Batch
 
 if TYPE_CHECKING:
@@ -29,13 +31,13 @@ if TYPE_CHECKING:
 
     from edge_runtime.csvrows import Columns
     from edge_runtime.mqtt.broker import Broker, Topic
-    from edge_runtime.records import Readings
 
 __all__ = ["MqttSource"]
 
 IDLE_S = 0.5
 MOST_MESSAGES = 500
 AGAIN = "delivered before"
+RETAINED = "retained, without a time"
 
 
 class MqttSource:
@@ -46,7 +48,6 @@ class MqttSource:
         topic: What.
         columns: Which keys or fields to read.
         report: Called with what was wrong with a message that is skipped.
-        now: Nanoseconds since the epoch, which a row without a time gets.
     """
 
     name = "mqtt"
@@ -59,17 +60,16 @@ class MqttSource:
         columns: Columns,
         *,
         report: Callable[[str], None] | None = None,
-        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._broker = broker
         self._topic = topic
-        self._messages = MessageRows(topic, columns, broker.place, report=report or (lambda _: None), now=now)
+        self._messages = MessageRows(topic, columns, broker.place, report=report or (lambda _: None))
         self._client: Any = None
         self._lost: str | None = None
         self._refused: str | None = None
         self._arrived: list[Any] = []
         self._given: list[Any] = []
-        self._newest: dict[str, int] = {}
+        self._redelivery = Redelivery()
         self._closed = False
         self._wake_read, self._wake_write = os.pipe()
 
@@ -101,7 +101,7 @@ class MqttSource:
             SourceError: It refuses the login or the subscription, or the checkpoint is another source's.
         """
         if checkpoint is not None:
-            self._restore(checkpoint)
+            self._redelivery.restore(checkpoint)
         self._connect()
         try:
             while not self._closed:
@@ -111,21 +111,12 @@ class MqttSource:
                 if self._is_closed():
                     return
                 readings, skipped = self._rows(messages)
-                yield Batch(readings, json.dumps(self._newest), skipped, held=bool(messages))
+                yield Batch(readings, self._redelivery.checkpoint(), skipped, held=bool(messages))
         finally:
             self._disconnect()
 
     def _is_closed(self) -> bool:
         return self._closed
-
-    def _restore(self, checkpoint: str) -> None:
-        try:
-            self._newest = {str(name): int(moment) for name, moment in json.loads(checkpoint).items()}
-        except (ValueError, TypeError, AttributeError):
-            raise SourceError(
-                "the ledger's checkpoint is not one of an MQTT broker",
-                mend="use another --state file for this source",
-            ) from None
 
     def _connect(self) -> None:
         self._arrived, self._given, self._lost, self._refused = [], [], None, None
@@ -136,10 +127,12 @@ class MqttSource:
         self._client = client
         connect(client, self._broker)
 
-    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         if reason.is_failure:
             self._refused = f"the broker refuses the login ({str(reason).lower()})"
         else:
+            if not flags.session_present:
+                self._redelivery.forget()
             client.subscribe(self._topic.subscription, qos=1)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
@@ -179,20 +172,29 @@ class MqttSource:
             raise SourceUnavailableError(f"the broker went away ({self._lost})", where=self._broker.place)
 
     def _rows(self, messages: list[Any]) -> tuple[Readings, dict[str, int]]:
-        """Rows of the messages, without those that were handed on before; and what was left out."""
+        """Rows of the messages, without those that were committed before; and what was left out."""
+        if any(message.dup or message.retain for message in messages):
+            return self._mixed(messages)
+        self._redelivery.add(messages)
         readings, skipped = self._messages.readings(messages)
-        if any(message.dup for message in messages):
-            fresh = self._fresh(readings)
-            skipped[AGAIN] = len(readings) - int(fresh.sum())
-            readings = readings.take(fresh)
-        times = readings.groups.gather(readings.times)
-        for machine, rows in readings.groups:
-            newest = int(times[rows].max())
-            self._newest[machine] = max(newest, self._newest.get(machine, newest))
-        return readings, {reason: number for reason, number in skipped.items() if number}
+        return readings, dict(skipped)
 
-    def _fresh(self, readings: Readings) -> Any:
-        """Which rows are newer than what was handed on of their machine."""
-        names, codes = readings.dictionary
-        newest = np.array([self._newest.get(name, -(2**63)) for name in names], np.int64)
-        return readings.times > newest.take(codes)
+    def _mixed(self, messages: list[Any]) -> tuple[Readings, dict[str, int]]:
+        """The same where some were delivered before, or are retained."""
+        again, retained, live = list[Any](), list[Any](), list[Any]()
+        for message in messages:
+            known = self._redelivery.knows(message)
+            (again if known else retained if message.retain else live).append(message)
+        self._redelivery.add(messages)
+        left_out = Counter({AGAIN: self._count(again)})
+        kept, unreadable = self._messages.readings(retained)
+        timed = kept.times != NO_TIME
+        left_out[RETAINED] = len(kept) - int(timed.sum())
+        readings, skipped = self._messages.readings(live)
+        joined = Readings.joined([kept.take(timed), readings])
+        return joined, dict(left_out + unreadable + skipped)
+
+    def _count(self, messages: list[Any]) -> int:
+        """The rows that were left out, and the messages that have none."""
+        readings, skipped = self._messages.readings(messages)
+        return len(readings) + skipped.total()

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError
-from edge_runtime.records import Readings
+from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, times
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from edge_runtime.csvrows import Columns
 
@@ -27,13 +27,11 @@ class JsonRows:
     Args:
         columns: Which keys to read.
         where: What the lines are of, for errors.
-        now: Nanoseconds since the epoch for an object that has no time; None where each must have one.
     """
 
-    def __init__(self, columns: Columns, where: str, now: Callable[[], int] | None = None) -> None:
+    def __init__(self, columns: Columns, where: str) -> None:
         self._columns = columns
         self._where = where
-        self._now = now
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings; none is left out.
@@ -52,7 +50,7 @@ class JsonRows:
         return self.readings(documents, place), {}
 
     def readings(self, documents: Sequence[Any], place: Place) -> Readings:
-        """Objects to readings.
+        """Objects to readings; the time of one that has none is `NO_TIME`.
 
         Raises:
             InputError: One is no object, or a value is none of a reading; the first line is named.
@@ -72,12 +70,11 @@ class JsonRows:
             place,
         )
         written = [one.get(columns.time) for one in documents]
-        if None in written:
-            if self._now is None:
-                raise InputError(f"no '{columns.time}'", where=place.row(written.index(None)))
-            moment = self._now()
-            written = [moment if one is None else one for one in written]
-        moments = times([str(one).encode("utf-8", "replace") for one in written], place)
+        lacking = None in written
+        there = ["0" if one is None else str(one) for one in written] if lacking else map(str, written)
+        moments = times([one.encode("utf-8", "replace") for one in there], place)
+        if lacking:
+            moments[[one is None for one in written]] = NO_TIME
         return Readings.coded(names, of_row, moments, as_float32(numbers))
 
     @staticmethod

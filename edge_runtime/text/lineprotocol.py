@@ -7,7 +7,6 @@ at once. What the pattern does not fit is read line by line, with all that the f
 from __future__ import annotations
 
 import re
-import time
 from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Any
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError
-from edge_runtime.records import Readings
+from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, floats, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +40,7 @@ FIRST_LINE = re.compile(rb"(?:\\.|[^\\ {\"])+ (?:\\.|[^\\ ,=])+=", re.DOTALL)
 PLAIN = rb'[^ ,="\\\r\n]*'
 MOMENT = np.zeros(1, np.int64)
 OTHER = "other measurement"
+WITHOUT_TIME = str(NO_TIME).encode()
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
 
@@ -56,13 +56,11 @@ class LineProtocol:
     Args:
         columns: Which fields to read, and the machine's tag.
         where: What the lines are of, for errors.
-        now: Nanoseconds since the epoch, which a line without a time gets.
     """
 
-    def __init__(self, columns: Columns, where: str, now: Callable[[], int] = time.time_ns) -> None:
+    def __init__(self, columns: Columns, where: str) -> None:
         self._columns = columns
         self._where = where
-        self._now = now
         self._pattern: re.Pattern[bytes] | None = None
         # What the pattern's groups are: a field's name, TAG or TIME.
         self._groups: list[bytes] = []
@@ -74,7 +72,8 @@ class LineProtocol:
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many lines were left out, by reason.
 
-        A line with none of the bundle's sensors is of another measurement, and left out.
+        The time of a line that has none is `NO_TIME`. A line with none of the bundle's sensors is of another
+        measurement, and left out.
 
         Raises:
             InputError: A line cannot be read; it is named.
@@ -123,7 +122,7 @@ class LineProtocol:
         """What the pattern gave of one line, without the machinery for columns."""
         found = dict(zip(self._groups, cells, strict=True))
         name = found[TAG].decode().strip() if TAG in found else ""
-        moment = int(found[TIME]) if TIME in found else self._now()
+        moment = int(found[TIME]) if TIME in found else NO_TIME
         # As C rounds a float64 to a float32; one that is too large is an OverflowError.
         readings, times = self._blank.copy(), MOMENT.copy()
         self._put_row(readings.data, 0, *[float(found.get(key, b"nan")) for key in self._sensors])
@@ -150,7 +149,7 @@ class LineProtocol:
 
     def _times(self, cells: Sequence[bytes] | None, rows: int, place: Place) -> NDArray[np.int64]:
         if cells is None:
-            return np.full(rows, self._now(), np.int64)
+            return np.full(rows, NO_TIME, np.int64)
         try:
             return np.fromiter(map(int, cells), np.int64, rows)
         except OverflowError:
@@ -203,4 +202,4 @@ class LineProtocol:
                 raise InputError(
                     f"field '{name}' holds '{shown(fields[key])}', not a number", where=place.row(number)
                 ) from None
-        return (machine or [b""])[-1], whole[3] or str(self._now()).encode(), values
+        return (machine or [b""])[-1], whole[3] or WITHOUT_TIME, values

@@ -128,7 +128,11 @@ def test_json_lines_are_seen_by_their_first_character() -> None:
     ("first", "good", "bad"),
     [
         ("time,a,b\n", "1767225600,1,2\n", ["1767225601,1\n", "x,1,2\n", "1767225602,one,2\n"]),
-        ("", '{"time":1767225600,"a":1,"b":2}\n', ['{"a":1}\n', "[]\n", '{"time":1,"a":"x","b":1}\n', "{\n"]),
+        (
+            "",
+            '{"time":1767225600,"a":1,"b":2}\n',
+            ['{"time":"soon"}\n', "[]\n", '{"time":1,"a":"x","b":1}\n', "{\n"],
+        ),
     ],
 )
 def test_a_bad_line_is_skipped_counted_and_told(first: str, good: str, bad: list[str]) -> None:

@@ -23,7 +23,9 @@ from support.commands import assert_one_clear_line
 from edge_runtime.csvrows import Columns
 from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError, UsageError
 from edge_runtime.mqtt.broker import Broker, Topic
+from edge_runtime.records import NO_TIME
 from edge_runtime.sources.mqtt import MqttSource
+from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 COLUMNS = Columns(("a", "b"))
 NAMES = [sensor[0] for sensor in SENSORS]
 T0 = 1_767_225_600
-NOW = 1_800_000_000_000_000_000
+KILLS = int(os.environ.get("EDGE_DETECT_SOAK_KILLS", "3"))
+ROWS = 300 * KILLS
 
 
 @pytest.fixture
@@ -47,13 +50,21 @@ def root() -> str:
 class Feed:
     """A source and what it gave."""
 
-    def __init__(self, broker: Mosquitto, root: str, *, client: str | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        broker: Mosquitto,
+        root: str,
+        *,
+        client: str | None = None,
+        checkpoint: str | None = None,
+        **options: Any,
+    ) -> None:
         self.client = client or uuid.uuid4().hex
         self.said: list[str] = []
         where = Broker.of(broker.url, self.client, username=None, password_file=None)
         topic = Topic(f"{root}/{{machine}}")
-        self.source = MqttSource(where, topic, COLUMNS, report=self.said.append, now=lambda: NOW, **options)
-        self.batches = self.source.batches(None)
+        self.source = MqttSource(where, topic, COLUMNS, report=self.said.append, **options)
+        self.batches = self.source.batches(checkpoint)
         self._first = [next(self.batches)]  # connected, and subscribed: with what the broker had kept
 
     def rows(self, number: int) -> list[Batch]:
@@ -120,9 +131,9 @@ def test_objects_arrays_and_line_protocol_become_rows(mosquitto: Mosquitto, root
     assert rows == {
         ("press", (T0 + 1) * 10**9, 1.0, 2.0),
         ("lathe", (T0 + 2) * 10**9, 2.0, 4.0),
-        ("press", NOW, 3.0, 6.0),
+        ("press", NO_TIME, 3.0, 6.0),
         ("mill", (T0 + 4) * 10**9, 4.0, 8.0),
-        ("mill", NOW, 5.0, 10.0),
+        ("mill", NO_TIME, 5.0, 10.0),
         ("saw", (T0 + 6) * 10**9, 6.0, 12.0),
     }
     feed.end()
@@ -146,24 +157,48 @@ def test_what_was_not_acknowledged_comes_again_and_what_was_does_not(mosquitto: 
     third.end()
 
 
-def test_rows_whose_acknowledgement_was_lost_are_left_out(mosquitto: Mosquitto, root: str) -> None:
+@pytest.mark.parametrize("timed", [True, False])
+def test_rows_whose_acknowledgement_was_lost_are_left_out(
+    mosquitto: Mosquitto, root: str, *, timed: bool
+) -> None:
+    payloads = [message(i) if timed else json.dumps({"a": i, "b": 2 * i}).encode() for i in range(5)]
+    first = Feed(mosquitto, root)
+    publish(mosquitto, *((f"{root}/m", payload) for payload in payloads))
+    checkpoint = first.rows(5)[-1].checkpoint
+    first.end()
+    second = Feed(mosquitto, root, client=first.client, checkpoint=checkpoint)
+    publish(mosquitto, (f"{root}/m", payloads[4]), (f"{root}/m", message(6)))
+    found = second.rows(7)
+    # The same text in a new message is another row.
+    assert values(found) == [[4.0, 8.0], [6.0, 12.0]]
+    assert sum(batch.skipped.get("delivered before", 0) for batch in found) == 5
+    second.end()
+
+
+def test_what_another_session_delivered_says_nothing_about_this_one(mosquitto: Mosquitto, root: str) -> None:
     first = Feed(mosquitto, root)
     publish(mosquitto, *((f"{root}/m", message(i)) for i in range(5)))
     checkpoint = first.rows(5)[-1].checkpoint
     first.end()
-    second = Feed(mosquitto, root, client=first.client)
-    second.end()
-    source = second.source
-    batches = source.batches(checkpoint)
-    source._closed = False
-    publish(mosquitto, (f"{root}/m", message(6)))
-    found: list[Batch] = []
-    while sum(len(batch.readings) for batch in found) < 1:
-        found.append(next(batches))
-    assert values(found) == [[6.0, 12.0]]
-    assert sum(batch.skipped.get("delivered before", 0) for batch in found) == 5
-    source.close()
-    list(batches)
+    other = Feed(mosquitto, root, checkpoint=checkpoint)
+    assert other.source._redelivery._known == {}
+    other.end()
+
+
+def test_a_retained_message_without_a_time_is_not_live(mosquitto: Mosquitto, root: str) -> None:
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.connect("127.0.0.1", mosquitto.port)
+    client.loop_start()
+    for machine, payload in (("old", b'[{"a":1,"b":2},{"a":2,"b":3}]'), ("dated", message(3))):
+        client.publish(f"{root}/{machine}", payload, qos=1, retain=True).wait_for_publish(10)
+    client.disconnect()
+    client.loop_stop()
+    feed = Feed(mosquitto, root)
+    publish(mosquitto, (f"{root}/old", b'{"a":7,"b":8}'))
+    found = feed.rows(4)
+    assert sorted(values(found)) == [[3.0, 6.0], [7.0, 8.0]]
+    assert sum(batch.skipped.get("retained, without a time", 0) for batch in found) == 2
+    feed.end()
 
 
 def test_what_cannot_be_read_is_counted_said_and_acknowledged(mosquitto: Mosquitto, root: str) -> None:
@@ -255,37 +290,50 @@ def start(folder: Path, bundle: Path, broker: Mosquitto, root: str) -> subproces
     return subprocess.Popen([script, *words], cwd=folder, env=environment, stderr=subprocess.PIPE)
 
 
-def times(folder: Path) -> list[str]:
+def delivered(folder: Path) -> list[dict[str, Any]]:
     path = folder / "out.jsonl"
-    return [json.loads(line)["time"] for line in path.read_text().splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def test_a_runtime_that_is_killed_again_and_again_delivers_every_message_once(
-    mosquitto: Mosquitto, root: str, bundle: Path, tmp_path: Path
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_runtime_that_is_killed_again_and_again_delivers_every_row_once(
+    mosquitto: Mosquitto, root: str, bundle: Path, tmp_path: Path, *, timed: bool
 ) -> None:
-    rows = normal_rows(1200, seed=1)
+    rows = normal_rows(ROWS, seed=1)
     random = np.random.default_rng(5)
     process = start(tmp_path, bundle, mosquitto, root)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 100 + 10 * KILLS
     publish(mosquitto, (f"{root}/warm-up", b"{}"))
     while not (tmp_path / "ledger.sqlite").exists() and time.monotonic() < until:
         time.sleep(0.05)
     time.sleep(1.0)  # subscribed
-    for part in range(4):
-        chunk = range(part * 300, part * 300 + 300)
-        payloads = ({"time": T0 + i, **dict(zip(NAMES, rows[i].tolist(), strict=True))} for i in chunk)
+    for part in np.array_split(np.arange(ROWS), KILLS):
+        documents = [
+            {**({"time": T0 + i} if timed else {}), **dict(zip(NAMES, rows[i].tolist(), strict=True))}
+            for i in part.tolist()
+        ]
+        # Ten in one array, the next ten by themselves, and so on.
+        payloads: list[list[dict[str, float]]] = []
+        for at in range(0, len(documents), 10):
+            ten = documents[at : at + 10]
+            payloads += [[one] for one in ten] if at // 10 % 2 else [ten]
         publish(mosquitto, *((f"{root}/press", json.dumps(payload).encode()) for payload in payloads))
-        time.sleep(float(random.uniform(0.0, 0.2)))
+        time.sleep(float(random.uniform(0.0, 0.3)))
         process.kill()
         process.communicate()
         process = start(tmp_path, bundle, mosquitto, root)
-    while len(times(tmp_path)) < 1200 and time.monotonic() < until:
+    while len(delivered(tmp_path)) < ROWS and time.monotonic() < until:
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
-    found = times(tmp_path)
-    assert len(found) == len(set(found)) == 1200
+    found = delivered(tmp_path)
+    times = [row["time"] for row in found]
+    assert len(times) == len(set(times)) == ROWS
+    # Each row once, in the order in which it was sent, and each with a time of its own.
+    read = np.array([[row["readings"][name] for name in NAMES] for row in found], np.float32)
+    np.testing.assert_array_equal(read, rows)
+    assert times == sorted(times, key=lambda text: parse_time(text, 0))
 
 
 def test_an_option_that_is_wrong_is_one_clear_line(command: Command, bundle: Path) -> None:

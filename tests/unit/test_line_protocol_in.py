@@ -8,14 +8,14 @@ import pytest
 from edge_runtime.csvrows import Columns
 from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
+from edge_runtime.records import NO_TIME
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 
 COLUMNS = Columns(("a", "b"))
-NOW = 1_800_000_000_000_000_000
 
 
 def reader(columns: Columns = COLUMNS) -> LineProtocol:
-    return LineProtocol(columns, "stdin", lambda: NOW)
+    return LineProtocol(columns, "stdin")
 
 
 def read(text: str, columns: Columns = COLUMNS) -> tuple[list[tuple[str, int, list[float]]], dict[str, int]]:
@@ -44,7 +44,7 @@ def test_what_our_own_writer_writes_is_read_back() -> None:
         ('m,machine_id=p a=-1e3,b=.5,text="a, b=7 \\" c" 5', ("p", 5, [-1000.0, 0.5])),
         ("m a=1,b=2 -5", ("machine", -5, [1.0, 2.0])),
         ("m,machine_id=p\\ 1\\,2\\=3 a=1,b=2 5", ("p 1,2=3", 5, [1.0, 2.0])),
-        ("m\\ n,machine_id=p a=1,b=2", ("p", NOW, [1.0, 2.0])),
+        ("m\\ n,machine_id=p a=1,b=2", ("p", NO_TIME, [1.0, 2.0])),
         ("m,machine_id=p   a=1,b=2   5  \r", ("p", 5, [1.0, 2.0])),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_stream_that_changes_its_layout_is_read_on() -> None:
 
 def test_one_sensor_without_tags_and_times_is_read() -> None:
     rows, _ = read("m a=1\nm a=2\n", Columns(("a",)))
-    assert rows == [("machine", NOW, [1.0]), ("machine", NOW, [2.0])]
+    assert rows == [("machine", NO_TIME, [1.0]), ("machine", NO_TIME, [2.0])]
 
 
 @pytest.mark.parametrize(
