@@ -14,6 +14,7 @@ from edge_runtime.bundle.selftest import DailyReplay
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
 from edge_runtime.records import Results
+from edge_runtime.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -113,6 +114,7 @@ class Pipeline:
         self._stopping = False
         self._acknowledges = True
         self._new_rows = 0
+        self._unfit = Unfit(source, engine.bundle.metadata.sensor_names, report, clock)
         self._believed = True
         self._daily_replay = DailyReplay(engine.bundle, clock)
 
@@ -202,6 +204,8 @@ class Pipeline:
             self._hand_on(results)
             if self._ledger is None:
                 self._acknowledge()
+        if not self._unfit.ended:
+            self._unfit.watch(results)
         self._commit_in_time(held=batch.held)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:

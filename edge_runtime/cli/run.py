@@ -27,7 +27,9 @@ def run(  # noqa: PLR0913 - one for each option
     sink: Annotated[
         list[str] | None, typer.Option(help="stdout (the default), jsonl or influx; repeat it for several.")
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="Stop after so many rows.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many rows that were not judged before.")
+    ] = None,
     trusted_key: Annotated[
         list[str] | None,
         typer.Option(help="Only a bundle signed with this key: a .pub file; repeat it for several."),

@@ -1,1 +1,1 @@
-"""MQTT apart from its protocol, which is paho's: where to listen, and what a message says."""
+"""MQTT: where to listen, the client, what a message says, and which messages may come again."""

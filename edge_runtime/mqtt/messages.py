@@ -12,6 +12,7 @@ from edge_runtime.records import Readings
 from edge_runtime.text.cells import Place
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
+from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,9 @@ class MessageRows:
         columns: Which keys or fields to read.
         place: The broker, for what is said of a bad message.
         report: Called with what was wrong with a message that is skipped.
+
+    Attributes:
+        unmapped: What came with none of the sensors.
     """
 
     def __init__(
@@ -46,14 +50,15 @@ class MessageRows:
         self._columns = columns
         self._place = place
         self._report = report
-        self._json = JsonRows(columns, place)
+        self.unmapped = Unmapped()
+        self._json = JsonRows(columns, place, self.unmapped)
         # For each machine that a topic names: what a line without the machine's tag is of.
         self._lines: dict[str, LineProtocol] = {}
 
     def readings(self, messages: Sequence[Any]) -> tuple[Readings, Counter[str]]:
         """Rows of messages with `topic` and `payload`, and how many of the messages had none."""
         try:
-            blocks, skipped = self._parse(messages), Counter[str]()
+            blocks, skipped = self._parse(messages)
         except InputError:
             blocks, skipped = self._one_by_one(messages)
         return Readings.joined(blocks or [Readings.empty(len(self._columns.sensors))]), skipped
@@ -64,14 +69,16 @@ class MessageRows:
         skipped: Counter[str] = Counter()
         for message in messages:
             try:
-                blocks += self._parse([message])
+                of_message, left_out = self._parse([message])
+                blocks += of_message
+                skipped += left_out
             except InputError as error:
                 skipped[UNREADABLE] += 1
                 self._report(f"{message.topic}: {error.what}")
         return blocks, skipped
 
-    def _parse(self, messages: Sequence[Any]) -> list[Readings]:
-        """Messages to readings, those of a kind at once.
+    def _parse(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:
+        """Messages to readings, those of a kind at once; and how many rows were left out.
 
         Raises:
             InputError: One cannot be read.
@@ -86,8 +93,13 @@ class MessageRows:
                 lines.setdefault(machine, []).append(payload)
             else:
                 raise InputError("it is empty")
-        blocks = [self._json.readings(documents, Place(self._place, 1))] if documents else []
-        return blocks + [self._of_lines(found, machine) for machine, found in lines.items()]
+        blocks, skipped = list[Readings](), Counter[str]()
+        parts = [self._json.readings(documents, Place(self._place, 1))] if documents else []
+        parts += [self._of_lines(found, machine) for machine, found in lines.items()]
+        for readings, left_out in parts:
+            blocks.append(readings)
+            skipped.update(left_out)
+        return blocks, skipped
 
     def _documents(self, payload: bytes, machine: str) -> list[Any]:
         try:
@@ -104,12 +116,9 @@ class MessageRows:
                     document.setdefault(key, machine)
         return documents
 
-    def _of_lines(self, lines: Sequence[bytes], machine: str) -> Readings:
+    def _of_lines(self, lines: Sequence[bytes], machine: str) -> tuple[Readings, dict[str, int]]:
         reader = self._lines.get(machine)
         if reader is None:
             columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
-            reader = self._lines[machine] = LineProtocol(columns, self._place)
-        readings, other = reader.parse(b"\n".join(lines), 1)
-        if other:
-            raise InputError("none of the bundle's sensors is in it")
-        return readings
+            reader = self._lines[machine] = LineProtocol(columns, self._place, self.unmapped)
+        return reader.parse(b"\n".join(lines), 1)

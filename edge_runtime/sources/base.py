@@ -58,6 +58,10 @@ class Source(Protocol):
         """Yields the feed from `checkpoint` on, oldest first for each machine."""
         ...
 
+    def unfit(self) -> str | None:
+        """What came instead of readings, or None; asked when no row has come for a while."""
+        ...
+
     def acknowledge(self) -> None:
         """Everything that was yielded is safe: committed or, where there is no ledger, handed on."""
         ...

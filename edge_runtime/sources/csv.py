@@ -49,6 +49,10 @@ class CsvSource:
         """
         open_rows(self._path).close()
 
+    def unfit(self) -> str | None:
+        """Nothing: what could not fit was an error at the start."""
+        return None
+
     def acknowledge(self) -> None:
         """There is nobody to tell."""
 

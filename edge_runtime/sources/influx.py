@@ -123,6 +123,10 @@ class InfluxSource:
     def _tell(self, line: str) -> None:
         self._report(f"{self.name}: {line}")
 
+    def unfit(self) -> str | None:
+        """Nothing: what could not fit was an error at the start."""
+        return None
+
     def acknowledge(self) -> None:
         """There is nobody to tell."""
 

@@ -63,6 +63,7 @@ class MqttSource:
     ) -> None:
         self._broker = broker
         self._topic = topic
+        self._columns = columns
         self._messages = MessageRows(topic, columns, broker.place, report=report or (lambda _: None))
         self._client: Any = None
         self._lost: str | None = None
@@ -80,6 +81,13 @@ class MqttSource:
             MissingExtraError: It is not.
         """
         require_paho()
+
+    def unfit(self) -> str | None:
+        """What came instead of readings."""
+        sensors = ", ".join(self._columns.sensors)
+        if self._messages.unmapped:
+            return f"no message has one of the sensors {sensors}; there are: {self._messages.unmapped}"
+        return f"no message with readings has come on {self._topic.subscription} so far"
 
     def acknowledge(self) -> None:
         """Tells the broker that every message that was handed on is safe."""

@@ -74,8 +74,9 @@ class Rests:
 
     def after(self, machines: Iterable[str], newest: Mapping[str, int], now: int, took: int) -> None:
         """Nothing was found, in so many nanoseconds: when to ask again."""
+        front = max(newest.values(), default=0)
         for machine in machines:
-            silent = now - newest[machine]
+            silent = front - newest[machine]
             rest = 0 if silent <= EACH_POLL_NS else min(MINUTE_NS, silent // PART_OF_SILENCE)
             self._until[machine] = now + min(max(rest, SEARCH_REST * took), LONGEST_REST_NS)
 

@@ -85,6 +85,10 @@ class SimulateSource:
     def check(self) -> None:
         """There is nothing to check."""
 
+    def unfit(self) -> str | None:
+        """Nothing: what could not fit was an error at the start."""
+        return None
+
     def acknowledge(self) -> None:
         """There is nobody to tell."""
 

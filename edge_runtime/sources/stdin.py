@@ -18,6 +18,7 @@ from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
+from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,10 +52,18 @@ class StdinSource:
         self._report = report or (lambda _: None)
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
+        self._unmapped = Unmapped()
         self._wake_read, self._wake_write = os.pipe()
 
     def check(self) -> None:
         """There is nothing to check before the first line."""
+
+    def unfit(self) -> str | None:
+        """What came instead of readings."""
+        if self._unmapped:
+            sensors = ", ".join(self._columns.sensors)
+            return f"no line has one of the sensors {sensors}; there are: {self._unmapped}"
+        return "no line with readings has come so far"
 
     def acknowledge(self) -> None:
         """There is nobody to tell."""
@@ -104,9 +113,9 @@ class StdinSource:
         text = text.removeprefix(codecs.BOM_UTF8)
         first, _, left = text.partition(b"\n")
         if first.lstrip().startswith(b"{"):
-            self._parser = JsonRows(self._columns, WHERE)
+            self._parser = JsonRows(self._columns, WHERE, self._unmapped)
         elif is_line_protocol(first):
-            self._parser = LineProtocol(self._columns, WHERE)
+            self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
         else:
             header = first.decode("utf-8", "replace")
             self._parser = CsvLines(read_layout(header, self._columns, WHERE))

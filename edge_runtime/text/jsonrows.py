@@ -10,11 +10,13 @@ import numpy as np
 from edge_runtime.errors import InputError
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, times
+from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_runtime.csvrows import Columns
+    from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["JsonRows"]
 
@@ -27,14 +29,17 @@ class JsonRows:
     Args:
         columns: Which keys to read.
         where: What the lines are of, for errors.
+        unmapped: Takes the keys of objects with none of the sensors.
     """
 
-    def __init__(self, columns: Columns, where: str) -> None:
+    def __init__(self, columns: Columns, where: str, unmapped: Unmapped) -> None:
         self._columns = columns
         self._where = where
+        self._unmapped = unmapped
+        self._sensors = frozenset(columns.sensors)
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
-        """Whole lines to readings; none is left out.
+        """Whole lines to readings, and how many were left out, by reason.
 
         Raises:
             InputError: A line cannot be read; it is named.
@@ -47,10 +52,12 @@ class JsonRows:
                     documents.append(json.loads(line))
                 except (ValueError, RecursionError) as error:
                     raise InputError(f"not a JSON object ({error})", where=place.row(number)) from None
-        return self.readings(documents, place), {}
+        return self.readings(documents, place)
 
-    def readings(self, documents: Sequence[Any], place: Place) -> Readings:
+    def readings(self, documents: Sequence[Any], place: Place) -> tuple[Readings, dict[str, int]]:
         """Objects to readings; the time of one that has none is `NO_TIME`.
+
+        One without any of the sensors is left out; those that are, are counted by their reason.
 
         Raises:
             InputError: One is no object, or a value is none of a reading; the first line is named.
@@ -58,8 +65,15 @@ class JsonRows:
         columns = self._columns
         if set(map(type, documents)) - {dict}:
             raise InputError("not a JSON object", where=place.row(0))
+        given = len(documents)
+        strange = [one for one in documents if self._sensors.isdisjoint(one)]
+        if strange:
+            for one in strange:
+                self._unmapped.add(one)
+            documents = [one for one in documents if not self._sensors.isdisjoint(one)]
+        skipped = {NOT_MAPPED: given - len(documents)} if strange else {}
         if not documents:
-            return Readings.empty(len(columns.sensors))
+            return Readings.empty(len(columns.sensors)), skipped
         numbers = [
             self._numbers([one.get(name) for one in documents], name, place) for name in columns.sensors
         ]
@@ -75,7 +89,7 @@ class JsonRows:
         moments = times([one.encode("utf-8", "replace") for one in there], place)
         if lacking:
             moments[[one is None for one in written]] = NO_TIME
-        return Readings.coded(names, of_row, moments, as_float32(numbers))
+        return Readings.coded(names, of_row, moments, as_float32(numbers)), skipped
 
     @staticmethod
     def _numbers(column: list[Any], name: str, place: Place) -> Any:

@@ -16,6 +16,7 @@ import numpy as np
 from edge_runtime.errors import InputError
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, floats, shown
+from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.csvrows import Columns
+    from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["LineProtocol", "is_line_protocol"]
 
@@ -39,7 +41,6 @@ FIRST_LINE = re.compile(rb"(?:\\.|[^\\ {\"])+ (?:\\.|[^\\ ,=])+=", re.DOTALL)
 # What a value without escapes and quotes may be.
 PLAIN = rb'[^ ,="\\\r\n]*'
 MOMENT = np.zeros(1, np.int64)
-OTHER = "other measurement"
 WITHOUT_TIME = str(NO_TIME).encode()
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
@@ -56,11 +57,13 @@ class LineProtocol:
     Args:
         columns: Which fields to read, and the machine's tag.
         where: What the lines are of, for errors.
+        unmapped: Takes the fields of lines with none of the sensors.
     """
 
-    def __init__(self, columns: Columns, where: str) -> None:
+    def __init__(self, columns: Columns, where: str, unmapped: Unmapped) -> None:
         self._columns = columns
         self._where = where
+        self._unmapped = unmapped
         self._pattern: re.Pattern[bytes] | None = None
         # What the pattern's groups are: a field's name, TAG or TIME.
         self._groups: list[bytes] = []
@@ -72,8 +75,8 @@ class LineProtocol:
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many lines were left out, by reason.
 
-        The time of a line that has none is `NO_TIME`. A line with none of the bundle's sensors is of another
-        measurement, and left out.
+        The time of a line that has none is `NO_TIME`. A line with none of the bundle's sensors, as of
+        another measurement, is left out.
 
         Raises:
             InputError: A line cannot be read; it is named.
@@ -166,12 +169,12 @@ class LineProtocol:
                 else:
                     rows.append(row)
         if not rows:
-            return Readings.empty(len(self._sensors)), {OTHER: skipped} if skipped else {}
+            return Readings.empty(len(self._sensors)), {NOT_MAPPED: skipped} if skipped else {}
         tags, moments, values = zip(*rows, strict=True)
         names, of_row = codes(tags, self._columns.default_machine, place)
         columns = [np.asarray(column, np.float64) for column in zip(*values, strict=True)]
         readings = Readings.coded(names, of_row, self._times(moments, len(rows), place), as_float32(columns))
-        return readings, {OTHER: skipped} if skipped else {}
+        return readings, {NOT_MAPPED: skipped} if skipped else {}
 
     def _row(self, line: bytes, place: Place, number: int) -> tuple[bytes, bytes, list[float]] | None:
         """Machine id, time and values of one line; None when it is of another measurement."""
@@ -192,6 +195,7 @@ class LineProtocol:
         if stop != len(whole[2]) or None in tags:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
         if not fields.keys() & set(self._sensors):
+            self._unmapped.add(key.decode("utf-8", "replace") for key in fields)
             return None
         values = []
         for key, name in zip(self._sensors, self._columns.sensors, strict=True):

@@ -131,7 +131,7 @@ def test_json_lines_are_seen_by_their_first_character() -> None:
         (
             "",
             '{"time":1767225600,"a":1,"b":2}\n',
-            ['{"time":"soon"}\n', "[]\n", '{"time":1,"a":"x","b":1}\n', "{\n"],
+            ['{"a":1,"time":"soon"}\n', "[]\n", '{"time":1,"a":"x","b":1}\n', "{\n"],
         ),
     ],
 )
@@ -143,6 +143,18 @@ def test_a_bad_line_is_skipped_counted_and_told(first: str, good: str, bad: list
     assert batch.readings.values.tolist() == [[1.0, 2.0]] * 2
     assert batch.skipped == {"unreadable line": len(bad)}
     assert len(pipe.said) == len(bad)
+
+
+@pytest.mark.parametrize("text", ['{"temp":1,"rpm":2}\n', "press temp=1,rpm=2\n"])
+def test_lines_with_none_of_the_sensors_are_counted_and_named_when_nothing_fits(text: str) -> None:
+    pipe = Pipe()
+    assert pipe.source.unfit() == "no line with readings has come so far"
+    pipe.write(text * 3)
+    pipe.end()
+    (batch,) = pipe.source.batches(None)
+    assert len(batch.readings) == 0
+    assert batch.skipped == {"none of the sensors in it": 3}
+    assert pipe.source.unfit() == "no line has one of the sensors a, b; there are: temp, rpm"
 
 
 def test_an_empty_standard_input_and_a_header_without_a_sensor_are_errors() -> None:

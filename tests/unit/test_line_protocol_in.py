@@ -10,12 +10,13 @@ from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
 from edge_runtime.records import NO_TIME
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
+from edge_runtime.text.unmapped import Unmapped
 
 COLUMNS = Columns(("a", "b"))
 
 
 def reader(columns: Columns = COLUMNS) -> LineProtocol:
-    return LineProtocol(columns, "stdin")
+    return LineProtocol(columns, "stdin", Unmapped())
 
 
 def read(text: str, columns: Columns = COLUMNS) -> tuple[list[tuple[str, int, list[float]]], dict[str, int]]:
@@ -60,7 +61,7 @@ def test_a_line_alone_and_among_others_gives_the_same_row(
 
 def test_a_line_without_a_sensor_is_left_out_and_one_without_some_lacks_them() -> None:
     rows, skipped = read("cpu,host=h load=1 5\nm,machine_id=p b=2 6\ncpu,host=h load=2 7\n")
-    assert skipped == {"other measurement": 2}
+    assert skipped == {"none of the sensors in it": 2}
     assert rows[0][:2] == ("p", 6)
     assert np.isnan(rows[0][2][0])
     assert rows[0][2][1] == 2.0

@@ -41,6 +41,7 @@ class ScriptedSource:
         self.fails = dict(fails or {})
         self.starts: list[str | None] = []
         self.closed = False
+        self.instead: str | None = None
         self.skipped: dict[str, int] = {}
         self.held = False
         self.given = 0
@@ -48,6 +49,9 @@ class ScriptedSource:
         self.when_asked: Callable[[int], None] = lambda _at: None
 
     def check(self) -> None: ...
+
+    def unfit(self) -> str | None:
+        return self.instead
 
     def acknowledge(self) -> None:
         self.acknowledged.append(self.given)
@@ -332,6 +336,41 @@ def test_a_sink_that_fails_at_once_costs_the_others_nothing(tmp_path: Path, load
         run.pipeline.run()
     run.ledger.close()
     assert times(Run(tmp_path, loaded, ScriptedSource(30))()) == wanted(30)
+
+
+def test_a_feed_in_which_nothing_fits_says_so_after_ten_seconds_and_then_once_an_hour(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    source = ScriptedSource(80)
+    source.values[:70, 1] = np.nan
+    now = [0.0]
+    source.when_asked = lambda at: now.__setitem__(
+        0, {10: 9.0, 20: 10.0, 30: 3600.0, 40: 3610.0}.get(at, now[0])
+    )
+    run = Run(tmp_path, loaded, source, clock=lambda: now[0])
+    assert times(run()) == wanted(80)
+    assert run.said == [
+        "scripted: no row could be judged so far: vibration did not come in any of 30 rows",
+        "scripted: no row could be judged so far: vibration did not come in any of 50 rows",
+    ]
+
+
+def test_a_feed_without_a_row_says_what_came_instead(tmp_path: Path, loaded: Bundle) -> None:
+    source = ScriptedSource(30)
+    source.values = source.values[:0]
+    source.instead = "no message has one of the sensors; there are: temp_c"
+    now = [0.0]
+
+    def idle(_checkpoint: str | None) -> Iterator[Batch]:
+        for second in (5.0, 9.9, 10.0, 20.0):
+            now[0] = second
+            yield Batch(Readings.empty(4), None, {})
+
+    source.batches = idle  # type: ignore[assignment, method-assign]
+    run = Run(tmp_path, loaded, source, clock=lambda: now[0])
+    run.pipeline.run()
+    run.ledger.close()
+    assert run.said == [f"scripted: {source.instead}"]
 
 
 def test_a_stored_state_that_is_damaged_is_said_and_begins_anew(tmp_path: Path, loaded: Bundle) -> None:

@@ -1,0 +1,71 @@
+"""A feed in which nothing fits says so: after ten seconds, then once an hour until a row can be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.records import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_runtime.records import Results
+    from edge_runtime.sources.base import Source
+
+__all__ = ["Unfit"]
+
+FIRST_S, AGAIN_S = 10.0, 3600.0
+
+
+class Unfit:
+    """Watches a feed until its first row with all sensors.
+
+    Args:
+        source: Whose feed it is.
+        sensors: The bundle's.
+        report: Called with one line for a person.
+        clock: Seconds that only rise.
+
+    Attributes:
+        ended: Whether such a row has come, so that there is nothing more to watch.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        sensors: tuple[str, ...],
+        report: Callable[[str], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.ended = False
+        self._source = source
+        self._sensors = sensors
+        self._report = report
+        self._clock = clock
+        self._next = clock() + FIRST_S
+        self._came = np.zeros(len(sensors), np.bool_)
+        self._rows = 0
+
+    def watch(self, results: Results) -> None:
+        """Takes what a block led to, which may be nothing."""
+        self._rows += len(results)
+        self.ended = bool((results.reasons != Reason.MISSING).any())
+        if self.ended:
+            return
+        self._came |= ~np.isnan(results.readings.values).all(axis=0) if len(results) else False
+        if self._clock() < self._next:
+            return
+        self._next = self._clock() + AGAIN_S
+        words = self._words()
+        if words:
+            self._report(f"{self._source.name}: {words}")
+
+    def _words(self) -> str | None:
+        if not self._rows:
+            return self._source.unfit()
+        never = [name for name, came in zip(self._sensors, self._came.tolist(), strict=True) if not came]
+        if not never:
+            return f"no row could be judged so far: each of {self._rows:,} lacks a sensor"
+        return f"no row could be judged so far: {', '.join(never)} did not come in any of {self._rows:,} rows"
