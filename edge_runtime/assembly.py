@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.proved import state_folder
@@ -48,8 +47,16 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
     return engine
 
 
-def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None]) -> Source:
+def make_source(
+    settings: Settings, bundle: Bundle, report: Callable[[str], None], now_ns: Callable[[], int]
+) -> Source:
     """The source that the settings ask for, over the bundle's sensors.
+
+    Args:
+        settings: Which one.
+        bundle: Whose sensors are read.
+        report: Called with one line for a person.
+        now_ns: What time to go by, nanoseconds since the epoch.
 
     Raises:
         EdgeDetectError: Its settings are wrong or incomplete.
@@ -69,7 +76,7 @@ def make_source(settings: Settings, bundle: Bundle, report: Callable[[str], None
 
         return StdinSource(columns, report=report)
     if kind == "influx":
-        return _influx_source(settings, sensors, report)
+        return _influx_source(settings, sensors, report, now_ns)
     if kind == "mqtt":
         return _mqtt_source(settings, columns, report)
     from edge_runtime.sources.simulate import SimulateSource  # noqa: PLC0415
@@ -185,12 +192,17 @@ def _sink(name: str, settings: Settings, bundle: Bundle) -> Sink:
     )
 
 
-def _influx_source(settings: Settings, sensors: tuple[str, ...], report: Callable[[str], None]) -> Source:
+def _influx_source(
+    settings: Settings,
+    sensors: tuple[str, ...],
+    report: Callable[[str], None],
+    now_ns: Callable[[], int],
+) -> Source:
     from edge_runtime.influxdb.readings import ReadingsQuery  # noqa: PLC0415
     from edge_runtime.sources.influx import InfluxSource  # noqa: PLC0415
     from edge_runtime.timeparse import parse_time  # noqa: PLC0415
 
-    part, now = settings.influx, time.time_ns()
+    part, now = settings.influx, now_ns()
     if part.poll <= 0 or part.lateness < 0:
         raise UsageError("a poll needs more than 0 seconds, and a lateness 0 or more", where="influx")
     query = ReadingsQuery(
@@ -213,6 +225,7 @@ def _influx_source(settings: Settings, sensors: tuple[str, ...], report: Callabl
         lateness=part.lateness,
         future_s=settings.run.future_s,
         flux=flux,
+        now_ns=now_ns,
         report=report,
     )
 

@@ -49,8 +49,13 @@ class GatewayClock:
         self._believed = True
         self._agreeing = 0
 
+    def know(self, what: str, moment: int) -> None:
+        """Takes another moment that is past."""
+        if moment > self._earliest:
+            self._what, self._earliest, self._started = what, moment, self._elapsed()
+
     def arrival(self) -> int:
-        """What time to give a row that came without one: the clock, or what can be known without it."""
+        """What time to go by where there must be one: the clock, or what can be known without it."""
         now = self._now()
         if now >= self._earliest:
             return now
@@ -70,7 +75,7 @@ class GatewayClock:
             for time_ns in times.tolist():
                 self._agreeing = self._agreeing + 1 if abs(time_ns - now) <= AGREES_NS else 0
             if self._agreeing >= AGREEING_ROWS:
-                self._earliest = now
+                self._earliest, self._started = now, self._elapsed()
         self._say(now, believed=now >= self._earliest)
         return now if self._believed else None
 
@@ -87,17 +92,12 @@ class GatewayClock:
         )
 
 
-def known_moments(bundle: Bundle, last_commit: int | None) -> dict[str, int]:
-    """What happened before now, by all that bundle and ledger say.
-
-    Args:
-        bundle: Whose training, making and acceptance are past.
-        last_commit: The gateway's clock when it was believed last, nanoseconds since the epoch.
-    """
-    return dict(_moments(bundle, last_commit))
+def known_moments(bundle: Bundle) -> dict[str, int]:
+    """What happened before now, by all that the bundle says: its training, its making, its acceptance."""
+    return dict(_moments(bundle))
 
 
-def _moments(bundle: Bundle, last_commit: int | None) -> Iterator[tuple[str, int]]:
+def _moments(bundle: Bundle) -> Iterator[tuple[str, int]]:
     provenance = bundle.metadata.provenance
     for what, text in (
         ("the bundle's training data ended", provenance.time_stop),
@@ -110,5 +110,3 @@ def _moments(bundle: Bundle, last_commit: int | None) -> Iterator[tuple[str, int
             continue  # a bundle may say so in any words
     if bundle.approval is not None:
         yield "the bundle's signature was accepted", int(bundle.approval.moment.timestamp() * 1e9)
-    if last_commit is not None:
-        yield "the ledger was written", last_commit

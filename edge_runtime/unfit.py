@@ -44,7 +44,7 @@ class Unfit:
         self._sensors = sensors
         self._report = report
         self._clock = clock
-        self._next = clock() + FIRST_S
+        self._next: float | None = None
         self._came = np.zeros(len(sensors), np.bool_)
         self._rows = 0
 
@@ -55,6 +55,8 @@ class Unfit:
         if self.ended:
             return
         self._came |= ~np.isnan(results.readings.values).all(axis=0) if len(results) else False
+        if self._next is None:  # it answers: from now on something should come
+            self._next = self._clock() + FIRST_S
         if self._clock() < self._next:
             return
         self._next = self._clock() + AGAIN_S

@@ -177,7 +177,8 @@ def _run(settings: Settings) -> None:
         view = _view(settings, bundle)
         report = view.report if view else _to_stderr
         engine = make_engine(settings, bundle)
-        source = make_source(settings, bundle, report)
+        clock = GatewayClock(known_moments(bundle), report)
+        source = make_source(settings, bundle, report, clock.arrival)
         direct, durable = make_sinks(settings, bundle)
         # What is away, or empty so far, is waited for: `run` says so and tries again.
         with suppress(SourceUnavailableError):
@@ -191,7 +192,8 @@ def _run(settings: Settings) -> None:
             from edge_runtime.delivery.sender import Sender  # noqa: PLC0415 - not without a ledger
 
             senders = [Sender(sink, ledger, report) for sink in durable]
-        clock = GatewayClock(known_moments(bundle, ledger and ledger.clock()), report)
+        if ledger and (last := ledger.clock()) is not None:
+            clock.know("the ledger was written", last)
         pipeline = Pipeline(
             source,
             engine,

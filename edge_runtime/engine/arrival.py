@@ -18,7 +18,9 @@ __all__ = ["dated"]
 MICROSECOND_NS = 1000
 
 
-def dated(readings: Readings, arrival: int, newest: Callable[[str], int]) -> Readings:
+def dated(
+    readings: Readings, arrival: int, newest: Callable[[str], int], latest: int | None = None
+) -> Readings:
     """The same rows, with a time each.
 
     The first row of a machine that has none gets the time of arrival, the next one a microsecond more, and so
@@ -28,16 +30,17 @@ def dated(readings: Readings, arrival: int, newest: Callable[[str], int]) -> Rea
         readings: In the order in which they came; `NO_TIME` where a row has no time.
         arrival: When they came, nanoseconds since the epoch.
         newest: A machine's newest time, before these rows.
+        latest: A row with a later time is of the future, and moves nothing; None where there is no future.
     """
     groups = readings.groups
     times = groups.gather(readings.times).copy()
     for machine, rows in groups:
-        times[rows] = _of_machine(times[rows], arrival, newest(machine))
+        times[rows] = _of_machine(times[rows], arrival, newest(machine), latest)
     names, codes = readings.dictionary
     return Readings.coded(names, codes, groups.scatter(times), readings.values)
 
 
-def _of_machine(times: NDArray[np.int64], arrival: int, newest: int) -> NDArray[np.int64]:
+def _of_machine(times: NDArray[np.int64], arrival: int, newest: int, latest: int | None) -> NDArray[np.int64]:
     steps = np.arange(len(times), dtype=np.int64) * MICROSECOND_NS
     lacking = times == NO_TIME
     if lacking.all():
@@ -47,8 +50,6 @@ def _of_machine(times: NDArray[np.int64], arrival: int, newest: int) -> NDArray[
         if lacks:
             times[row] = max(arrival + number * MICROSECOND_NS, before + MICROSECOND_NS)
             number += 1
-        if times[row] <= arrival:  # one that is ahead may be of the future, which moves nothing
+        if latest is None or lacks or times[row] <= latest:
             before = max(before, int(times[row]))
-        elif lacks:
-            before = int(times[row])
     return times

@@ -168,7 +168,8 @@ class Engine:
     def _block(self, readings: Readings, now: int | None, arrival: Callable[[], int] | None) -> Judged:
         """Any rows, stage by stage."""
         if arrival is not None and (readings.times == NO_TIME).any():
-            return self.feed(dated(readings, arrival(), self._times.newest), now=now)
+            latest = None if now is None else now + self._times.future_ns
+            return self.feed(dated(readings, arrival(), self._times.newest, latest), now=now)
         values = readings.values
         if values.shape[1] != len(self._sensors):
             raise SensorMismatchError(

@@ -50,7 +50,7 @@ class MessageRows:
         self._columns = columns
         self._place = place
         self._report = report
-        self.unmapped = Unmapped()
+        self.unmapped = Unmapped((columns.time, columns.machine))
         self._json = JsonRows(columns, place, self.unmapped)
         # For each machine that a topic names: what a line without the machine's tag is of.
         self._lines: dict[str, LineProtocol] = {}

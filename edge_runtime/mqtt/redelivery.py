@@ -57,11 +57,11 @@ class Redelivery:
         """
         try:
             document = json.loads(checkpoint)
-            messages = document.get("messages", [])
-            if not isinstance(messages, list):  # of the version before, which kept each machine's newest time
-                messages = []
+            # The version before kept each machine's newest time.
+            before = all(type(value) is int for value in document.values())
+            messages = [] if before else document["messages"]
             self._known = {int(mid): int(digest) for mid, digest in messages}
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an MQTT broker",
                 mend="use another --state file for this source",

@@ -73,6 +73,7 @@ class Following:
             stop_ns: First time not to read.
             everyone: Whether no machine and no silence may be left for later: it is the last round.
         """
+        self._seen.begin_round()
         plan = self._plan(now, stop_ns, everyone=everyone)
         for question in plan.behind:
             yield from self._behind(question, now, stop_ns)
@@ -98,6 +99,9 @@ class Following:
 
     def _plan(self, now: int, stop_ns: int, *, everyone: bool) -> Round:
         seen = self._seen
+        # What a clock that was far ahead let through would keep its machine from being read until then.
+        for machine in [name for name, newest in seen.newest.items() if newest > stop_ns + HOUR_NS]:
+            seen.forget(machine, now - BACKLOG_NS)
         if not self._names_machines:
             front = max(seen.newest.values(), default=0)
             live = [seen.from_ns(name) for name, newest in seen.newest.items() if newest >= front - HOUR_NS]
@@ -105,7 +109,15 @@ class Following:
         if seen.newest and self._wanted.tag is not None:
             self._discover(now, stop_ns)
         from_ns = {machine: seen.from_ns(machine) for machine in seen.newest}
-        return plan_round(seen.newest, from_ns, seen.start_ns, now, self._rests, everyone=everyone)
+        return plan_round(
+            seen.newest,
+            from_ns,
+            seen.start_ns,
+            now,
+            self._rests,
+            expected=seen.expected,
+            everyone=everyone,
+        )
 
     def _discover(self, now: int, stop_ns: int) -> None:
         """Looks for machines that the live question cannot show, because their clocks are far behind."""
@@ -113,15 +125,17 @@ class Following:
             return
         self._discovered = now
         wanted = self._wanted.machines
+        # From no later than what was read of the others, in case the clock is ahead for a moment.
+        from_ns = min(now - BACKLOG_NS, max(self._seen.newest.values()))
         for machine in self._reader.machines(self._wanted, stop_ns - HOUR_NS, stop_ns, until=wanted):
             if not wanted or machine in wanted:
-                self._seen.expect(machine, now - BACKLOG_NS)
+                self._seen.expect(machine, from_ns)
 
     def _behind(self, question: Question, now: int, stop_ns: int) -> Iterator[Part]:
         """Rows of the machines that a question names."""
         before = {machine: self._seen.newest[machine] for machine in question.machines}
         started, start = self._now_ns(), question.start_ns
-        if not self._reader.looks_up_any_range:
+        if not self._reader.looks_up_any_range and self._rests.searched(question.machines):
             start = max(start, now - BACKLOG_NS)  # each hour is a question
         wanted, own = replace(self._wanted, machines=question.machines), frozenset(question.machines)
         for rows, last in _with_end(self._reader.rows(wanted, start, stop_ns)):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["BACKLOG_NS", "SECOND_NS", "Question", "Rests", "Round", "plan_round"]
 
@@ -65,6 +66,11 @@ class Rests:
 
     def __init__(self) -> None:
         self._until: dict[str, int] = {}
+        self._searched: set[str] = set()
+
+    def searched(self, machines: Iterable[str]) -> bool:
+        """Whether all that there is of these was asked for before, by this process."""
+        return self._searched.issuperset(machines)
 
     def due(self, machine: str, now: int) -> bool:
         """Whether it is time to ask for this machine."""
@@ -72,8 +78,9 @@ class Rests:
         # One that is too far away was set before the clock was set back.
         return now >= until or until > now + LONGEST_REST_NS
 
-    def after(self, machines: Iterable[str], newest: Mapping[str, int], now: int, took: int) -> None:
+    def after(self, machines: Collection[str], newest: Mapping[str, int], now: int, took: int) -> None:
         """Nothing was found, in so many nanoseconds: when to ask again."""
+        self._searched.update(machines)
         front = max(newest.values(), default=0)
         for machine in machines:
             silent = front - newest[machine]
@@ -93,6 +100,7 @@ def plan_round(
     now: int,
     rests: Rests,
     *,
+    expected: AbstractSet[str] = frozenset(),
     everyone: bool = False,
 ) -> Round:
     """What the next poll asks for.
@@ -103,12 +111,14 @@ def plan_round(
         start_ns: First time of all.
         now: What time it is, nanoseconds since the epoch.
         rests: When machines that are behind are due.
+        expected: The machines of which nothing came yet; they are behind until something comes.
         everyone: Whether none may rest: it is the last poll.
     """
-    if not newest:
+    heard = {machine: time for machine, time in newest.items() if machine not in expected}
+    if not heard:
         return Round((), Question((), start_ns), None)
-    oldest_live = _oldest_live(newest)
-    live = frozenset(machine for machine, time in newest.items() if time >= oldest_live)
+    oldest_live = _oldest_live(heard)
+    live = frozenset(machine for machine, time in heard.items() if time >= oldest_live)
     start = min(from_ns[machine] for machine in live)
     if start <= start_ns:  # that is everything
         return Round((), Question((), start_ns), None)

@@ -12,6 +12,7 @@ from edge_runtime.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ class Seen:
         self._times: dict[str, set[int]] = {}
         self._expected: set[str] = set()  # of which nothing was delivered
         self._held: set[tuple[str, int]] = set()
+        self._held_before: set[tuple[str, int]] = set()
         self._conflicts: dict[str, set[int]] = {}
 
     @property
@@ -43,8 +45,13 @@ class Seen:
         return self._newest
 
     @property
+    def expected(self) -> AbstractSet[str]:
+        """The machines of which nothing was delivered yet."""
+        return self._expected
+
+    @property
     def holds(self) -> bool:
-        """Whether rows are held back, to be looked at once more."""
+        """Whether rows of this round are held back, to be looked at once more."""
         return bool(self._held)
 
     def from_ns(self, machine: str) -> int:
@@ -58,6 +65,16 @@ class Seen:
             self._newest[machine] = max(self.start_ns, from_ns) - 1
             self._expected.add(machine)
 
+    def forget(self, machine: str, from_ns: int) -> None:
+        """Knows nothing more of a machine than that it is read from a time on."""
+        for known in (self._newest, self._times, self._conflicts):
+            known.pop(machine, None)
+        self.expect(machine, from_ns)
+
+    def begin_round(self) -> None:
+        """What is held back from now on is delivered in the next round, not in this one."""
+        self._held_before, self._held = self._held, set()
+
     def fresh(self, rows: Rows, own: Container[str] | None = None, *, newest: bool = False) -> Rows:
         """The rows of a block that were not delivered before; counts them as delivered.
 
@@ -65,12 +82,12 @@ class Seen:
             rows: Rows in the order of time.
             own: The machines whose rows are taken; None for all.
             newest: Whether these are the last rows there are so far. InfluxDB shows a point that is just
-                being written field by field, so among them a row that lacks a sensor is held back once, with
-                those of its machine that follow: the next look finds it complete, or as it is.
+                being written field by field, so among them a row that lacks a sensor is held back for one
+                round, with those of its machine that follow: the next look finds it complete, or as it is.
         """
         block = rows.readings
         keep = np.zeros(len(block), np.bool_)
-        lacking = self._lacking(rows) if newest and len(block) else None
+        lacking = _lacking(rows) if newest and len(block) else None
         fresh: list[tuple[str, NDArray[np.int64]]] = []
         for machine, index in _by_machine(rows, own):
             times = block.times[index]
@@ -107,26 +124,18 @@ class Seen:
                 new[i] = int(times[i]) not in known
         return new
 
-    def _lacking(self, rows: Rows) -> NDArray[np.bool_]:
-        """Which rows may just be being written."""
-        block = rows.readings
-        lacking = np.isnan(block.values)
-        if rows.unreadable is not None:
-            lacking &= ~rows.unreadable  # there is a value, which waiting makes no number
-        recent: NDArray[np.bool_] = block.times > int(block.times.max()) - self._lateness_ns
-        return recent & lacking.any(axis=1)
-
     def _hold(
         self, machine: str, times: NDArray[np.int64], new: NDArray[np.bool_], lacking: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
         """Takes out of `new` what lacks a sensor and was not held back before, and all that follows."""
-        for i in np.flatnonzero(new & lacking).tolist():
-            row = machine, int(times[i])
-            if row in self._held:
-                self._held.discard(row)
-                continue
-            self._held.add(row)
-            return new & (times < row[1])
+        recent = times > int(times.max()) - self._lateness_ns
+        suspect = [(machine, time) for time in times[new & lacking & recent].tolist()]
+        first = next((row for row in suspect if row not in self._held_before), None)
+        if first is None:
+            return new
+        # All of them are looked at once more, and none for a third time.
+        self._held.update(row for row in suspect if row[1] >= first[1])
+        new[times >= first[1]] = False
         return new
 
     def _add(self, machine: str, times: NDArray[np.int64]) -> None:
@@ -136,9 +145,6 @@ class Seen:
         known = self._times.setdefault(machine, set())
         known.update(times[times >= oldest].tolist())
         self._times[machine] = {time for time in known if time >= oldest}
-        if self._held:
-            delivered = set(times.tolist())
-            self._held -= {row for row in self._held if row[0] == machine and row[1] in delivered}
         told = self._conflicts.pop(machine, None)
         if told and (kept := {time for time in told if time >= oldest}):
             self._conflicts[machine] = kept
@@ -149,17 +155,11 @@ class Seen:
         A machine's times are written as steps back from its newest, each with how often it is taken: a
         regular feed takes a few numbers, however far back it goes.
         """
-        document: dict[str, Any] = {
-            "start": self.start_ns,
-            "machines": {
-                machine: [newest, _steps(newest, self._times.get(machine, ()))]
-                for machine, newest in sorted(self._newest.items())
-                if machine not in self._expected
-            },
-        }
-        conflicts = {
-            m: _steps(self._newest[m], times) for m, times in sorted(self._conflicts.items()) if times
-        }
+        newest = {name: time for name, time in sorted(self._newest.items()) if name not in self._expected}
+        machines = {name: [time, _steps(time, self._times.get(name, ()))] for name, time in newest.items()}
+        document: dict[str, Any] = {"start": self.start_ns, "machines": machines}
+        told = {name: times for name, times in sorted(self._conflicts.items()) if times and name in newest}
+        conflicts = {name: _steps(newest[name], times) for name, times in told.items()}
         if conflicts:
             document["conflicts"] = conflicts
         return json.dumps(document, separators=(",", ":"))
@@ -193,6 +193,15 @@ class Seen:
         document.pop("conflicts", None)
         found = {machine: _times(newest, steps) for machine, steps in document["seen"].items()}
         return {m: (max(times), _steps(max(times), times)) for m, times in found.items() if times}
+
+
+def _lacking(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows may just be being written."""
+    lacking = np.isnan(rows.readings.values)
+    if rows.unreadable is not None:
+        lacking &= ~rows.unreadable  # there is a value, which waiting makes no number
+    found: NDArray[np.bool_] = np.logical_or.reduce(lacking, axis=1)
+    return found
 
 
 def _by_machine(rows: Rows, own: Container[str] | None) -> Iterator[tuple[str, Any]]:

@@ -52,7 +52,7 @@ class StdinSource:
         self._report = report or (lambda _: None)
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
-        self._unmapped = Unmapped()
+        self._unmapped = Unmapped((columns.time, columns.machine))
         self._wake_read, self._wake_write = os.pipe()
 
     def check(self) -> None:

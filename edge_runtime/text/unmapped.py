@@ -10,13 +10,18 @@ if TYPE_CHECKING:
 __all__ = ["NOT_MAPPED", "Unmapped"]
 
 NOT_MAPPED = "none of the sensors in it"
-MOST_NAMES = 12
+MOST_NAMES, MOST_LETTERS = 12, 40
 
 
 class Unmapped:
-    """The first few names of keys or fields; true when there are any."""
+    """The first few names of keys or fields; true when there are any.
 
-    def __init__(self) -> None:
+    Args:
+        known: Names that are no sensors and mean something, such as the one of the time.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = frozenset(known)
         self._names: dict[str, None] = {}
 
     def __bool__(self) -> bool:
@@ -25,8 +30,10 @@ class Unmapped:
     def add(self, names: Iterable[str]) -> None:
         """Takes the names of one row."""
         for name in names:
-            if len(self._names) < MOST_NAMES:
-                self._names.setdefault(str(name))
+            if name not in self._known and len(self._names) < MOST_NAMES:
+                # They come from anybody, and go to a terminal.
+                shown = "".join(letter if letter.isprintable() else "?" for letter in str(name))
+                self._names.setdefault(shown[:MOST_LETTERS])
 
     def __str__(self) -> str:
         return ", ".join(self._names)

@@ -24,9 +24,11 @@ SECOND = 10**9
 NOW = 1_800_000_000 * SECOND
 
 
-def times(machines: list[str], given: list[int], newest: dict[str, int]) -> list[int]:
+def times(
+    machines: list[str], given: list[int], newest: dict[str, int], latest: int | None = None
+) -> list[int]:
     rows = Readings(machines, given, np.arange(len(given), dtype=np.float32)[:, None])
-    found = dated(rows, NOW, lambda machine: newest.get(machine, NO_TIME))
+    found = dated(rows, NOW, lambda machine: newest.get(machine, NO_TIME), latest)
     assert found.machines.tolist() == machines
     assert found.values.tolist() == rows.values.tolist()
     return [int(time) for time in found.times]
@@ -48,7 +50,11 @@ def test_rows_with_a_time_keep_it_and_those_between_follow_them() -> None:
 
 
 def test_a_row_of_the_future_does_not_draw_those_after_it_along() -> None:
-    assert times(["a"] * 2, [NOW + 10**18, NO_TIME], {}) == [NOW + 10**18, NOW]
+    assert times(["a"] * 2, [NOW + 10**18, NO_TIME], {}, latest=NOW + 60 * SECOND) == [NOW + 10**18, NOW]
+    # One that is ahead and taken does, and so does any where there is no future.
+    near = NOW + 10 * SECOND
+    assert times(["a"] * 2, [near, NO_TIME], {}, latest=NOW + 60 * SECOND) == [near, near + US]
+    assert times(["a"] * 2, [near, NO_TIME], {}) == [near, near + US]
 
 
 def test_the_engine_dates_what_it_is_fed_and_judges_each_row(tmp_path: Path) -> None:
@@ -77,6 +83,14 @@ def test_under_a_clock_that_is_not_believed_time_goes_on_from_what_is_known() ->
     elapsed[0] += 1.5
     assert clock.arrival() == NOW + 1_500_000_000
     assert GatewayClock({"x": NOW}, lambda _: None, lambda: NOW + 5).arrival() == NOW + 5
+    # What ten rows agree with is where time goes on from.
+    now, elapsed[0] = [NOW - 500 * SECOND], 1e6
+    clock = GatewayClock({"x": NOW}, lambda _: None, lambda: now[0], lambda: elapsed[0])
+    elapsed[0] += 1e6
+    assert clock(np.full(10, now[0])) == NOW - 500 * SECOND
+    now[0] -= 100 * SECOND
+    elapsed[0] += 1.0
+    assert clock.arrival() == NOW - 499 * SECOND
 
 
 def sent(mid: int, payload: bytes = b"{}", *, dup: bool = False, qos: int = 1, topic: str = "t") -> Any:
@@ -117,6 +131,6 @@ def test_a_checkpoint_of_the_version_before_says_nothing_and_another_sources_is_
     for before in ('{"press":1767225600000000000}', '{"messages":1767225600000000000}', "{}"):
         kept.restore(before)
         assert kept.checkpoint() == '{"messages":[]}'
-    for strange in ("[]", "x", '{"messages":[7]}', '{"messages":[["a",1]]}'):
+    for strange in ("[]", "x", '{"start":1,"machines":{}}', '{"messages":[7]}', '{"messages":[["a",1]]}'):
         with pytest.raises(SourceError, match="not one of an MQTT broker"):
             kept.restore(strange)

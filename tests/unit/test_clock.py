@@ -22,7 +22,7 @@ TRAINED = 1_767_312_000 * SECOND
 
 def test_a_clock_is_believed_from_the_last_moment_that_is_past_on(bundle: Path) -> None:
     now, said = [12 * SECOND], list[str]()
-    clock = GatewayClock(known_moments(load_bundle(bundle), None), said.append, lambda: now[0])
+    clock = GatewayClock(known_moments(load_bundle(bundle)), said.append, lambda: now[0])
     assert [clock(), clock()] == [None, None]
     assert len(said) == 1
     assert said[0].startswith(
@@ -51,7 +51,7 @@ def test_ten_live_rows_in_a_row_outvote_what_is_known() -> None:
 
 def test_everything_that_is_known_to_be_past_counts(bundle: Path) -> None:
     loaded: Any = load_bundle(bundle)
-    assert known_moments(loaded, None) == {"the bundle's training data ended": TRAINED}
+    assert known_moments(loaded) == {"the bundle's training data ended": TRAINED}
     provenance = dataclasses.replace(
         loaded.metadata.provenance, created="2026-03-01T00:00:00Z", time_stop="some time in spring"
     )
@@ -59,11 +59,18 @@ def test_everything_that_is_known_to_be_past_counts(bundle: Path) -> None:
     later: Any = SimpleNamespace(
         metadata=dataclasses.replace(loaded.metadata, provenance=provenance), approval=approval
     )
-    assert {name: moment / SECOND / 86_400 for name, moment in known_moments(later, 7 * SECOND).items()} == {
+    assert {name: moment / SECOND / 86_400 for name, moment in known_moments(later).items()} == {
         "the bundle was made": 20_513,
         "the bundle's signature was accepted": 20_574,
-        "the ledger was written": 7 / 86_400,
     }
+
+
+def test_what_is_learned_later_counts_too() -> None:
+    clock = GatewayClock({"x": 5}, lambda _: None, lambda: 7)
+    clock.know("y", 3)
+    assert clock() == 7
+    clock.know("z", 9)
+    assert clock() is None
 
 
 def test_a_clock_about_which_nothing_is_known_is_believed() -> None:

@@ -31,9 +31,8 @@ LATENESS = 10 * SECOND
 class Database:
     """What stands for a server: points by time, whoever wrote them when."""
 
-    looks_up_any_range = True
-
     def __init__(self) -> None:
+        self.looks_up_any_range = True
         self.points: list[tuple[int, str]] = []
         self.asked: list[tuple[tuple[str, ...], int, int]] = []
         self.while_asked: dict[int, list[tuple[int, str]]] = {}
@@ -270,9 +269,121 @@ def test_a_row_that_lacks_a_sensor_is_held_back_once_with_what_follows_of_its_ma
     assert first.machines.tolist() == ["b", "b"]
     assert seen.holds
     # Complete by now, or as it stands.
+    seen.begin_round()
     again = seen.fresh(rows(nan, 1, 1, 1), newest=True).readings
     assert again.times.tolist() == seconds(0, 2)
     assert not seen.holds
+
+
+def half(
+    machines: list[str], offsets: list[int], values: list[float], conflicts: list[int] | None = None
+) -> Rows:
+    readings = Readings(machines, seconds(*offsets), np.array(values, np.float32)[:, None])
+    return Rows(readings, None, None if conflicts is None else np.array(conflicts))
+
+
+NAN = float("nan")
+
+
+def test_a_row_that_contradicts_another_and_is_held_back_leaves_a_checkpoint() -> None:
+    for expected in (False, True):
+        seen = Seen(T0, LATENESS)
+        if expected:
+            seen.expect("m", T0)
+        block = half(["m"], [1], [NAN], [1])
+        assert len(seen.conflicting(block)) == 1
+        assert len(seen.fresh(block, newest=True)) == 0
+        Seen(0, LATENESS).restore(seen.checkpoint())
+
+
+def test_a_row_is_among_the_newest_of_its_own_machine() -> None:
+    seen = Seen(T0, LATENESS)
+    found = seen.fresh(half(["b", "a", "ahead"], [0, 0, 15], [1, NAN, 1]), newest=True).readings
+    assert found.machines.tolist() == ["b", "ahead"]
+    assert seen.holds
+
+
+def test_a_row_that_is_gone_at_the_next_look_is_not_waited_for() -> None:
+    seen = Seen(T0, LATENESS)
+    seen.begin_round()
+    seen.fresh(half(["a", "a"], [0, 1], [1, NAN]), newest=True)
+    assert seen.holds
+    seen.begin_round()
+    seen.fresh(half(["a"], [2], [1]), newest=True)
+    assert not seen.holds
+
+
+def test_a_row_is_held_back_for_a_round_also_where_it_is_seen_twice_in_it() -> None:
+    seen = Seen(T0, LATENESS)
+    for _ in range(2):
+        assert len(seen.fresh(half(["a"], [1], [NAN]), newest=True)) == 0
+    seen.begin_round()
+    assert len(seen.fresh(half(["a"], [1], [NAN]), newest=True)) == 1
+
+
+def test_a_sensor_that_is_dead_delays_its_machine_by_one_round() -> None:
+    seen, delivered = Seen(T0, 60 * SECOND), 0
+    for second in range(0, 100, 5):
+        seen.begin_round()
+        rows = half(["dead"] * (second + 5), list(range(second + 5)), [NAN] * (second + 5))
+        delivered += len(seen.fresh(rows, newest=True))
+        assert delivered == second
+
+
+def test_a_clock_that_is_ahead_for_a_moment_hides_no_new_machine() -> None:
+    database = Database()
+    reading, found = Reading(database), list[tuple[str, int]]()
+    for second in range(200):
+        database.put("a", T0 + second * SECOND)
+        if second >= 100:
+            database.put("new", T0 + second * SECOND)
+        found += reading.round(T0 + second * SECOND + (365 * DAY if second == 100 else 0))
+    assert of("a", found) == seconds(*range(200))
+    assert of("new", found) == seconds(*range(100, 200))
+
+
+def test_a_time_of_the_future_that_was_taken_once_hides_its_machine_no_longer() -> None:
+    database = Database()
+    database.put("a", T0 + 5 * HOUR)
+    reading = Reading(database)
+    found = reading.round(T0 + 6 * HOUR)
+    for second in range(100):
+        database.put("a", T0 + second * SECOND)
+        database.put("b", T0 + second * SECOND)
+        found += reading.round(T0 + second * SECOND)
+    assert of("a", found) == [T0 + 5 * HOUR, *seconds(*range(100))]
+    assert of("b", found) == seconds(*range(100))
+
+
+def test_after_two_weeks_without_the_gateway_everything_is_read_whatever_it_costs() -> None:
+    database = Database()
+    database.looks_up_any_range = False
+    database.put("a", *seconds(*range(0, 3600, 60)))
+    database.put("b", *seconds(*range(0, 7200, 60)))
+    first = Reading(database)
+    found = first.round(T0 + 7200 * SECOND)
+    later = [T0 + 7200 * SECOND + hour * HOUR for hour in range(14 * 24)]
+    for name in ("a", "b"):
+        database.put(name, *later)
+    second = Reading(database, checkpoint=first.seen.checkpoint())
+    for number in range(3):
+        found += second.round(later[-1] + number * SECOND)
+    for name in ("a", "b"):
+        assert of(name, found) == [time for time, machine in database.points if machine == name]
+
+
+def test_names_that_stopped_long_ago_do_not_draw_the_live_question_back() -> None:
+    database = Database()
+    for number in range(200):
+        database.put(f"old-{number}", T0 - 100 * DAY)
+    reading = Reading(database)
+    for second in range(100):
+        for number in range(5):
+            database.put(f"m-{number}", T0 + second * SECOND)
+        reading.round(T0 + second * SECOND)
+    names, start, _ = [asked for asked in database.asked if not asked[0]][-1]
+    assert names == ()
+    assert start >= T0 + 88 * SECOND
 
 
 def test_random_clocks_outages_and_restarts_lose_and_repeat_nothing() -> None:
