@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
+from edge_runtime.records import NO_TIME
 from edge_runtime.timeparse import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class GatewayClock:
             self._say(now, believed=True)
             return now
         if times is not None:
-            for time_ns in times.tolist():
+            for time_ns in times[times != NO_TIME].tolist():
                 self._agreeing = self._agreeing + 1 if abs(time_ns - now) <= AGREES_NS else 0
             if self._agreeing >= AGREEING_ROWS:
                 self._earliest, self._started = now, self._elapsed()

@@ -6,18 +6,18 @@ import queue
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.accounts import Accounts
 from edge_runtime.bundle.selftest import DailyReplay
 from edge_runtime.delivery.backoff import Backoff
-from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
+from edge_runtime.delivery.pending import Pending, store
+from edge_runtime.errors import SelfTestError, SourceUnavailableError
 from edge_runtime.records import Results
 from edge_runtime.unfit import Unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,26 +35,6 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 STOP_WITHIN_S = 5.0
-
-
-@dataclass
-class _Pending:
-    """What was scored and is not committed yet."""
-
-    results: list[Results] = field(default_factory=list)
-    counters: dict[str, int] = field(default_factory=dict)
-    checkpoint: str | None = None
-    rows: int = 0
-    since: float = 0.0
-
-    def add(self, results: Results, counted: Mapping[str, int], clock: Callable[[], float]) -> None:
-        """A block, and what the accounts counted of it."""
-        if not self.rows:
-            self.since = clock()
-        for name, number in counted.items():
-            self.counters[name] = self.counters.get(name, 0) + number
-        self.results.append(results)
-        self.rows += counted.get("read", 0)
 
 
 class Pipeline:
@@ -109,7 +89,7 @@ class Pipeline:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wait = wait or self._wait_for_stop
         self._backoff = Backoff()
-        self._pending = _Pending()
+        self._pending = Pending()
         self._checkpoint: str | None = None
         self._stopping = False
         self._acknowledges = True
@@ -182,7 +162,7 @@ class Pipeline:
         try:
             self._daily_replay()
         except SelfTestError:
-            self._pending = _Pending()  # scored by what can no longer be trusted, so neither stored nor sent
+            self._pending = Pending()  # scored by what can no longer be trusted, so neither stored nor sent
             raise
 
     def _take(self, batch: Batch) -> None:
@@ -230,7 +210,7 @@ class Pipeline:
             return self._engine.feed(readings, now=now, arrival=self._arrival)
         except BaseException:
             # What the engine knows of the block is not what was judged: the next start reads it all again.
-            self._pending = _Pending()
+            self._pending = Pending()
             raise
 
     def _time(self, readings: Readings) -> int | None:
@@ -258,47 +238,26 @@ class Pipeline:
 
     def _commit(self) -> None:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
-        pending, self._pending = self._pending, _Pending()
-        if pending.rows and self._ledger is not None and self._store(pending, self._ledger):
+        pending, self._pending = self._pending, Pending()
+        if not pending.rows or self._ledger is None:
+            return
+        states, clock = self._engine.changes(), self._now(None)
+        stored = store(
+            pending,
+            self._ledger,
+            self._senders,
+            states=states,
+            clock=clock,
+            report=self._report,
+            wait=self._wait,
+            stopping=lambda: self._stopping,
+        )
+        if stored:
             self._acknowledge()
 
     def _acknowledge(self) -> None:
         if self._acknowledges:
             self._source.acknowledge()
-
-    def _store(self, pending: _Pending, ledger: Ledger) -> bool:
-        """Whether it was stored; only a stop ends the trying, for nothing may be lost."""
-        blocks = [block for block in pending.results if len(block)]
-        payloads = {}
-        if blocks:
-            results = Results.joined(blocks)
-            payloads = {s.sink.name: (s.sink.encode(results), len(results)) for s in self._senders}
-        states, clock = self._engine.changes(), self._now(None)
-        backoff, away = Backoff(), False
-        while True:
-            try:
-                ledger.commit(
-                    checkpoint=pending.checkpoint,
-                    states=states,
-                    payloads=payloads,
-                    counters=pending.counters,
-                    clock=clock,
-                )
-            except LedgerUnavailableError as error:
-                if self._stopping:
-                    # Not acknowledged, so not lost: the next start reads these rows again.
-                    self._report(f"ledger: {error}; {pending.rows} rows are left to the next start")
-                    return False
-                if not away:
-                    self._report(f"ledger: {error}; reading waits until it can be written")
-                away = True
-                self._wait(backoff.next_wait())
-            else:
-                if away:
-                    self._report("ledger: can be written again")
-                for sender in self._senders:
-                    sender.wake()
-                return True
 
 
 def _no_clock(_times: NDArray[np.int64] | None) -> None:

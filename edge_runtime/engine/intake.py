@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.conversion import machine_name, nanoseconds, numbers
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
-from edge_runtime.records import Groups, Readings, machine_name, nanoseconds, numbers
+from edge_runtime.records import Groups, Readings
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:

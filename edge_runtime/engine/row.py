@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_runtime.engine.machine import Machine
     from edge_runtime.engine.quality import Quality
-    from edge_runtime.engine.times import Machine, Times
+    from edge_runtime.engine.times import Times
     from edge_runtime.engine.verdict import Judge
     from edge_runtime.records import Readings
     from edge_runtime.scoring.graph import Graph

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
-from zlib import crc32
 
 import numpy as np
 
+from edge_runtime.engine.machine import KNOWN_ROWS, NEVER, WAITING_BLOCKS, Machine, digests
 from edge_runtime.records import Reason
 
 if TYPE_CHECKING:
@@ -27,74 +26,9 @@ if TYPE_CHECKING:
     # A machine, the times of its new rows, and the readings of the last of them, at most `KNOWN_ROWS`.
     Fresh = tuple[str, NDArray[np.int64], NDArray[np.float32]]
 
-__all__ = ["Machine", "Times"]
+__all__ = ["Times"]
 
-# Before every time that int64 nanoseconds hold.
-NEVER = -(2**63)
-KNOWN_ROWS = 64
-# Blocks of a machine whose rows have no digests yet.
-WAITING_BLOCKS = 2
 ROW_BYTES = 120  # a tuple of two numbers
-
-
-class Machine:
-    """What is known of one machine.
-
-    Args:
-        name: Its id.
-
-    Attributes:
-        name: Its id.
-        newest: Time of its newest judged row, nanoseconds since the epoch.
-    """
-
-    __slots__ = ("_blocks", "_rows", "name", "newest")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.newest = NEVER
-        # Time and digest of its last judged rows, oldest first; newer ones may still lie in blocks.
-        self._rows: deque[tuple[int, int]] = deque(maxlen=KNOWN_ROWS)
-        self._blocks: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-
-    def add_row(self, time: int, values: NDArray[np.float32]) -> None:
-        """Takes a row that is newer than the ones before; its readings are [1, sensors]."""
-        if self._blocks:
-            self._digest()
-        self._rows.append((time, crc32(values.tobytes())))
-        self.newest = time
-
-    def add_block(self, times: NDArray[np.int64], values: NDArray[np.float32]) -> None:
-        """Takes rows, at least one; of more than `KNOWN_ROWS` the last ones are enough.
-
-        Their digests are made when somebody asks for them: most rows are followed by others before that.
-        """
-        if len(times) >= KNOWN_ROWS:
-            self._rows.clear()
-            self._blocks.clear()
-        elif len(self._blocks) >= WAITING_BLOCKS:
-            self._digest()
-        self._blocks.append((times[-KNOWN_ROWS:].copy(), values[-KNOWN_ROWS:].copy()))
-        self.newest = int(times[-1])
-
-    @property
-    def rows(self) -> deque[tuple[int, int]]:
-        """Time and digest of its last `KNOWN_ROWS` judged rows, oldest first."""
-        self._digest()
-        return self._rows
-
-    def _digest(self) -> None:
-        for times, values in self._blocks:
-            self._rows.extend(zip(times.tolist(), _digests(values), strict=True))
-        self._blocks.clear()
-
-    @classmethod
-    def of(cls, name: str, newest: int, rows: Iterable[tuple[int, int]]) -> Machine:
-        """One that was stored."""
-        self = cls(name)
-        self._rows.extend(rows)
-        self.newest = newest
-        return self
 
 
 class Times:
@@ -215,22 +149,22 @@ class Times:
         known = self.machines.get(machine)
         if known is None:
             return None
-        times, digests = np.array(known.rows, np.int64).reshape(-1, 2).T
+        times, marks = np.array(known.rows, np.int64).reshape(-1, 2).T
         # Steps of a steady clock are all alike and take next to nothing; digests cannot be packed.
-        parts = zlib.compress(np.diff(times).astype("<i8").tobytes(), 1), digests.astype("<u4").tobytes()
+        parts = zlib.compress(np.diff(times).astype("<i8").tobytes(), 1), marks.astype("<u4").tobytes()
         return [known.newest, *(base64.b64encode(part).decode("ascii") for part in parts)]
 
     def restore(self, machine: str, value: Any, _version: int) -> None:
         """As `Stage.restore`; beyond the bound on machines those with the oldest rows are left out."""
         newest, *parts = value
-        packed, digests = (base64.b64decode(part, validate=True) for part in parts)
+        packed, marks = (base64.b64decode(part, validate=True) for part in parts)
         if type(newest) is not int or not NEVER <= newest < -NEVER:
             raise ValueError("the newest time is no time")
         try:
             steps = np.frombuffer(zlib.decompressobj().decompress(packed, 8 * KNOWN_ROWS), "<i8")
         except zlib.error as error:
             raise ValueError(str(error)) from None
-        found = np.frombuffer(digests, "<u4").tolist()
+        found = np.frombuffer(marks, "<u4").tolist()
         times = newest - np.append(np.cumsum(steps[::-1])[::-1], 0) if found else steps
         self.machines[machine] = Machine.of(machine, newest, zip(times.tolist(), found, strict=True))
         if self._max_machines is not None and len(self.machines) > self._max_machines:
@@ -249,29 +183,23 @@ def _last(rows: slice) -> slice:
     return slice(max(rows.start, rows.stop - KNOWN_ROWS), rows.stop)
 
 
-def _digests(values: NDArray[np.float32]) -> list[int]:
-    """[rows] A number for each row's readings, the same on every machine."""
-    width, data = values.shape[1] * values.itemsize, values.tobytes()
-    return [crc32(data[start : start + width]) for start in range(0, len(data), width)]
-
-
 def _find_old(
     machine: Machine, times: NDArray[np.int64], values: NDArray[np.float32]
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """Each row's reason, and which rows are new, as if they had come one at a time."""
     before = np.maximum.accumulate(np.concatenate([[machine.newest], times]))[:-1]
     fresh = times > before
-    digests = np.array(_digests(values), np.int64)
+    own = np.array(digests(values), np.int64)
     before_block = np.array(machine.rows, np.int64).reshape(-1, 2)
     known_times = np.append(before_block[:, 0], times[fresh])
-    known_digests = np.append(before_block[:, 1], digests[fresh])
+    known_digests = np.append(before_block[:, 1], own[fresh])
     # Only the last `KNOWN_ROWS` before a row are known to it, however the rows are cut into blocks.
     count = len(before_block) + np.cumsum(fresh) - fresh
     place = np.searchsorted(known_times, times)
     known = (place < count) & (place >= count - KNOWN_ROWS)
     known[known] = known_times[place[known]] == times[known]
     same = known.copy()
-    same[known] = known_digests[place[known]] == digests[known]
+    same[known] = known_digests[place[known]] == own[known]
     reasons = np.where(known, np.int8(Reason.CONFLICTING), np.int8(Reason.TOO_LATE))
     reasons[same] = Reason.REPEATED
     reasons[fresh] = Reason.NONE

@@ -121,4 +121,7 @@ class MessageRows:
         if reader is None:
             columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
             reader = self._lines[machine] = LineProtocol(columns, self._place, self.unmapped)
-        return reader.parse(b"\n".join(lines), 1)
+        readings, skipped = reader.parse(b"\n".join(lines), 1)
+        if not len(readings) and not skipped:
+            raise InputError("it has nothing but comments")
+        return readings, skipped

@@ -20,7 +20,7 @@ __all__ = ["BACKLOG_NS", "SECOND_NS", "Question", "Rests", "Round", "plan_round"
 SECOND_NS = 1_000_000_000
 # Newest times within it are alike.
 ALIKE_NS = 30 * SECOND_NS
-# No machine is live that is further behind the newest one.
+# A machine that is further behind the newest one is not live.
 LIVE_NS = 300 * SECOND_NS
 # Machines that are further behind are asked for less often, but once a minute.
 EACH_POLL_NS = 120 * SECOND_NS

@@ -179,6 +179,7 @@ class Seen:
             self._conflicts = {
                 machine: _times(self._newest[machine], steps)
                 for machine, steps in document.get("conflicts", {}).items()
+                if machine in self._newest
             }
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(

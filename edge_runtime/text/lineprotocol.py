@@ -94,10 +94,10 @@ class LineProtocol:
         return self._one_by_one(text, place)
 
     def _learn(self, line: bytes) -> None:
-        """Makes the pattern out of a line's keys; none where it has quotes or escapes, or no sensor."""
+        """Makes the pattern out of a line's keys; none of a comment, or with quotes, escapes or no sensor."""
         self._pattern, self._groups = None, []
         whole = LINE.fullmatch(line)
-        if whole is None or b"\\" in line or b'"' in line:
+        if whole is None or line.startswith(b"#") or b"\\" in line or b'"' in line:
             return
         measurement, *tags = whole[1].split(b",")
         fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]

@@ -224,7 +224,7 @@ def test_a_retained_message_without_a_time_is_not_live(mosquitto: Mosquitto, roo
 
 def test_what_cannot_be_read_is_counted_said_and_acknowledged(mosquitto: Mosquitto, root: str) -> None:
     feed = Feed(mosquitto, root)
-    bad = [b"", b"{", b"[1]", b"[]", b'{"a":"x"}', b"\xff\xfe"]
+    bad = [b"", b"{", b"[1]", b"[]", b'{"a":"x"}', b"\xff\xfe", b"# a=1"]
     bad.append(b'{"a":1,"b":2,"time":"yesterday"}')
     publish(mosquitto, (f"{root}/m", message(1)), *((f"{root}/m", payload) for payload in bad))
     batches = feed.rows(1 + len(bad))

@@ -1,0 +1,105 @@
+"""What was judged and is not committed yet, and its way into the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.delivery.backoff import Backoff
+from edge_runtime.errors import LedgerUnavailableError
+from edge_runtime.records import Results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.delivery.sender import Sender
+    from edge_runtime.engine.stage import StageState
+
+__all__ = ["Pending", "store"]
+
+
+@dataclass
+class Pending:
+    """Rows since the last commit.
+
+    Attributes:
+        results: Blocks of them.
+        counters: What the accounts counted of them.
+        checkpoint: Where the source goes on after them; None for where it did before.
+        rows: How many were read.
+        since: When the first of them came, seconds of the clock that only rises.
+    """
+
+    results: list[Results] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    checkpoint: str | None = None
+    rows: int = 0
+    since: float = 0.0
+
+    def add(self, results: Results, counted: Mapping[str, int], clock: Callable[[], float]) -> None:
+        """A block, and what the accounts counted of it."""
+        if not self.rows:
+            self.since = clock()
+        for name, number in counted.items():
+            self.counters[name] = self.counters.get(name, 0) + number
+        self.results.append(results)
+        self.rows += counted.get("read", 0)
+
+
+def store(
+    pending: Pending,
+    ledger: Ledger,
+    senders: Sequence[Sender],
+    *,
+    states: Sequence[StageState],
+    clock: int | None,
+    report: Callable[[str], None],
+    wait: Callable[[float], Any],
+    stopping: Callable[[], bool],
+) -> bool:
+    """Commits rows; waits while the disk does not take them.
+
+    Args:
+        pending: The rows.
+        ledger: Where to.
+        senders: One for each sink behind the ledger.
+        states: What the engine remembers after these rows.
+        clock: The gateway's clock; None where it is not believed.
+        report: Called with one line for a person.
+        wait: Sleeps so many seconds, or less.
+        stopping: Whether the process ends.
+
+    Returns:
+        Whether they are stored; only a stop ends the trying, for nothing may be lost.
+    """
+    blocks = [block for block in pending.results if len(block)]
+    payloads = {}
+    if blocks:
+        results = Results.joined(blocks)
+        payloads = {sender.sink.name: (sender.sink.encode(results), len(results)) for sender in senders}
+    backoff, away = Backoff(), False
+    while True:
+        try:
+            ledger.commit(
+                checkpoint=pending.checkpoint,
+                states=states,
+                payloads=payloads,
+                counters=pending.counters,
+                clock=clock,
+            )
+        except LedgerUnavailableError as error:
+            if stopping():
+                # Not acknowledged, so not lost: the next start reads these rows again.
+                report(f"ledger: {error}; {pending.rows} rows are left to the next start")
+                return False
+            if not away:
+                report(f"ledger: {error}; reading waits until it can be written")
+            away = True
+            wait(backoff.next_wait())
+        else:
+            if away:
+                report("ledger: can be written again")
+            for sender in senders:
+                sender.wake()
+            return True
