@@ -13,7 +13,7 @@ from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.clock import GatewayClock
 from edge_runtime.engine.arrival import dated
 from edge_runtime.errors import SourceError
-from edge_runtime.mqtt.redelivery import KEPT, Redelivery
+from edge_runtime.mqtt.redelivery import Redelivery
 from edge_runtime.records import NO_TIME
 
 if TYPE_CHECKING:
@@ -116,21 +116,44 @@ def test_a_message_is_known_again_by_packet_id_and_content_where_the_broker_mark
     assert not second.knows(sent(1, dup=True))
 
 
-def test_the_oldest_messages_are_forgotten_and_those_of_one_commit_kept_together() -> None:
-    kept = Redelivery()
-    kept.add([sent(mid) for mid in range(1, 501)])
-    assert kept.knows(sent(1, dup=True))
-    for mid in range(501, 501 + KEPT):
+def test_messages_are_kept_for_some_seconds_but_no_fewer_and_no_more_than_so_many() -> None:
+    now = [0.0]
+    kept = Redelivery(lambda: now[0])
+    for mid in range(1, 201):
+        now[0] += 0.1
         kept.add([sent(mid)])
-    assert not kept.knows(sent(500, dup=True))
-    assert kept.knows(sent(501, dup=True))
+    # Ten seconds' worth of them.
+    assert [kept.knows(sent(mid, dup=True)) for mid in (90, 99, 101, 200)] == [False, False, True, True]
+    now[0] += 1000
+    kept.add([sent(300)])
+    assert [kept.knows(sent(mid, dup=True)) for mid in (100, 137, 138, 300)] == [False, False, True, True]
+    for start in range(1000, 6000, 500):
+        kept.add([sent(mid) for mid in range(start, start + 500)])
+    assert not kept.knows(sent(1999, dup=True))
+    assert kept.knows(sent(2000, dup=True))
+    again = Redelivery()
+    again.restore(kept.checkpoint())
+    assert again.checkpoint() == kept.checkpoint()
+    assert again.knows(sent(2000, dup=True))
+
+
+def test_a_packet_id_that_is_used_again_means_the_newer_message() -> None:
+    now = [0.0]
+    kept = Redelivery(lambda: now[0])
+    kept.add([sent(1, b"old")])
+    now[0] = 9.0
+    kept.add([sent(1, b"new"), *(sent(mid) for mid in range(2, 200))])
+    assert not kept.knows(sent(1, b"old", dup=True))
+    now[0] = 11.0
+    kept.add([sent(500)])
+    assert kept.knows(sent(1, b"new", dup=True))
 
 
 def test_a_checkpoint_of_the_version_before_says_nothing_and_another_sources_is_refused() -> None:
     kept = Redelivery()
     for before in ('{"press":1767225600000000000}', '{"messages":1767225600000000000}', "{}"):
         kept.restore(before)
-        assert kept.checkpoint() == '{"messages":[]}'
-    for strange in ("[]", "x", '{"start":1,"machines":{}}', '{"messages":[7]}', '{"messages":[["a",1]]}'):
+        assert kept.checkpoint() == '{"messages":""}'
+    for strange in ("[]", "x", '{"start":1,"machines":{}}', '{"messages":[7]}', '{"messages":"AAA="}'):
         with pytest.raises(SourceError, match="not one of an MQTT broker"):
             kept.restore(strange)
