@@ -51,3 +51,22 @@ def test_good_rows_and_no_rows_have_none(bundle: Path) -> None:
     quality = quality_of(bundle)
     assert quality.check(np.array([GOOD, GOOD], np.float32)) is None
     assert quality.check(np.empty((0, 4), np.float32)) is None
+
+
+def test_a_fault_is_found_wherever_it_is_in_a_block_of_any_size(bundle: Path) -> None:
+    quality = quality_of(bundle, temperature=(-40.0, 200.0), power=(0.0, 5000.0))
+    for rows in (1, 16, 17, 64, 18, 4096, 16_384, 16_385):
+        values = np.tile(np.array(GOOD, np.float32), (rows, 1))
+        assert quality.check(values) is None
+        assert quality.check(np.asfortranarray(values)) is None
+        for row, column, reading, reason in (
+            (0, 0, 201.0, Reason.OUT_OF_RANGE),
+            (rows - 1, 3, -1.0, Reason.OUT_OF_RANGE),
+            (rows // 2, 1, np.nan, Reason.MISSING),
+        ):
+            faulty = values.copy()
+            faulty[row, column] = reading
+            found = quality.check(faulty)
+            assert found is not None
+            assert np.flatnonzero(found).tolist() == [row]
+            assert found[row] == reason
