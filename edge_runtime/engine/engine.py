@@ -79,7 +79,8 @@ class Engine:
         Args:
             readings: `Readings`; or [rows, sensors] numbers, as an array or as lists, in the bundle's order
                 of sensors and in raw units, where a single row may stand alone; or a table with a column for
-                each sensor: a structured NumPy array or a mapping. NaN or None where a reading is missing.
+                each sensor: a structured NumPy array, a mapping, a data frame or an Arrow table. NaN or None
+                where a reading is missing.
             machine_id: Of numbers: the machine's name, or one for each row. A table has a column for it.
             time: Of numbers: one time, or one for each row: nanoseconds since the epoch, `datetime64`,
                 `datetime`, or text as in ISO 8601, UTC where no zone is given. A table has a column for it.

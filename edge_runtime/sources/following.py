@@ -100,7 +100,8 @@ class Following:
     def _plan(self, now: int, stop_ns: int, *, everyone: bool) -> Round:
         seen = self._seen
         # What a clock that was far ahead let through would keep its machine from being read until then.
-        for machine in [name for name, newest in seen.newest.items() if newest > stop_ns + HOUR_NS]:
+        latest = max(now, stop_ns) + HOUR_NS
+        for machine in [name for name, newest in seen.newest.items() if newest > latest]:
             seen.forget(machine, now - BACKLOG_NS)
         if not self._names_machines:
             front = max(seen.newest.values(), default=0)

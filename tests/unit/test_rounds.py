@@ -355,6 +355,17 @@ def test_a_time_of_the_future_that_was_taken_once_hides_its_machine_no_longer() 
     assert of("b", found) == seconds(*range(100))
 
 
+def test_an_end_that_lies_before_what_was_delivered_forgets_nothing() -> None:
+    database = Database()
+    database.put("a", *seconds(*range(0, 20_000, 100)))
+    reading = Reading(database)
+    assert len(reading.round(T0 + 20_000 * SECOND)) == 200
+    checkpoint = reading.seen.checkpoint()
+    found = list(reading._following.round(T0 + 20_000 * SECOND, T0 + 1000 * SECOND, everyone=True))
+    assert sum(len(reading.seen.fresh(rows, own)) for rows, _, own in found) == 0
+    assert reading.seen.checkpoint() == checkpoint
+
+
 def test_after_two_weeks_without_the_gateway_everything_is_read_whatever_it_costs() -> None:
     database = Database()
     database.looks_up_any_range = False
