@@ -162,9 +162,8 @@ class Engine:
     def _taken_in(self, readings: Any, machine_id: Any, time: Any) -> Readings:
         from edge_runtime.engine.intake import take_in  # noqa: PLC0415 - for programs of one's own
 
-        metadata = self.bundle.metadata
-        newest = {machine: known.newest for machine, known in self._times.machines.items()}
-        return take_in(readings, machine_id, time, metadata, newest, where=self.bundle.name)
+        newest = self._times.newest
+        return take_in(readings, machine_id, time, self.bundle.metadata, newest, where=self.bundle.name)
 
     def _block(self, readings: Readings, now: int | None, arrival: Callable[[], int] | None) -> Judged:
         """Any rows, stage by stage."""

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.conversion import machine_name, nanoseconds, numbers
+from edge_runtime.engine.machine import NEVER
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
 from edge_runtime.records import Groups, Readings
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Metadata
@@ -27,7 +30,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def take_in(
-    rows: Any, machine_id: Any, time: Any, metadata: Metadata, newest: Mapping[str, int], *, where: str
+    rows: Any, machine_id: Any, time: Any, metadata: Metadata, newest: Callable[[str], int], *, where: str
 ) -> Readings:
     """Rows as `Engine.feed` takes them.
 
@@ -36,7 +39,7 @@ def take_in(
         machine_id: Of numbers, or of a table without such a column.
         time: The same.
         metadata: The bundle's.
-        newest: Machine to its newest time, after which rows without times go on.
+        newest: A machine's newest time, after which rows without times go on; `NEVER` where there is none.
         where: The bundle's name, for errors.
 
     Raises:
@@ -164,7 +167,7 @@ def _moment(value: Any) -> int:
     )
 
 
-def _following(ids: NDArray[np.str_], metadata: Metadata, newest: Mapping[str, int]) -> NDArray[np.int64]:
+def _following(ids: NDArray[np.str_], metadata: Metadata, newest: Callable[[str], int]) -> NDArray[np.int64]:
     """[rows] each row a cadence after the one before of its machine."""
     if metadata.model.time_of_day:
         raise InputError("the bundle's model looks at the time of the day", mend="give time=…")
@@ -172,6 +175,7 @@ def _following(ids: NDArray[np.str_], metadata: Metadata, newest: Mapping[str, i
     groups = Groups.of(ids)
     times = np.empty(len(ids), np.int64)
     for machine, rows in groups:
-        first = newest.get(machine, -step) + step
+        before = newest(machine)
+        first = 0 if before == NEVER else before + step
         times[rows] = first + step * np.arange(rows.stop - rows.start)
     return groups.scatter(times)
