@@ -12,8 +12,8 @@ import pytest
 
 from edge_runtime.bundle.digest import check_content_digest, stated_digest
 from edge_runtime.bundle.gate import check_graph
-from edge_runtime.bundle.load import load_bytes, read_bundle
 from edge_runtime.bundle.outline import read_outline
+from edge_runtime.loading.load import load_bytes, read_bundle
 from edge_runtime.scoring.session import make_session
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Bundle, load_bundle
     from edge_runtime.engine.engine import Engine
     from edge_runtime.engine.judged import Judged
     from edge_runtime.errors import EdgeDetectError
+    from edge_runtime.loading.load import Bundle, load_bundle
     from edge_runtime.records import Readings, Reason, Results, Verdict
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bundle": "edge_runtime.bundle.load",
+    "Bundle": "edge_runtime.loading.load",
     "EdgeDetectError": "edge_runtime.errors",
     "Engine": "edge_runtime.engine.engine",
     "Judged": "edge_runtime.engine.judged",
@@ -44,7 +44,7 @@ _HOMES = {
     "Results": "edge_runtime.records",
     "Verdict": "edge_runtime.records",
     "Scorer": "edge_runtime.engine.scorer",  # the engine's earlier name
-    "load_bundle": "edge_runtime.bundle.load",
+    "load_bundle": "edge_runtime.loading.load",
 }
 
 

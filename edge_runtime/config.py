@@ -91,7 +91,7 @@ class TrustPart:
     def __post_init__(self) -> None:
         if not self.keys and (self.keys is not None or self.target or self.state):
             raise UsageError(
-                "no key is trusted", where="trust.keys", mend="name a .pub file, or leave out [trust]"
+                "no key is trusted", where="trust.keys", hint="name a .pub file, or leave out [trust]"
             )
 
 
@@ -205,12 +205,12 @@ def load_settings(path: Path | None, options: Mapping[str, Mapping[str, Any]]) -
     tables = {f.name: f for f in dataclasses.fields(Settings)}
     for name in document:
         if name not in tables:
-            raise UsageError(f"no table '{name}'", where=where, mend=f"there are: {', '.join(tables)}")
+            raise UsageError(f"no table '{name}'", where=where, hint=f"there are: {', '.join(tables)}")
     parts = {}
     for name in tables:
         written = document.get(name, {})
         if not isinstance(written, dict):
-            raise UsageError(f"'{name}' is not a table", where=where, mend=f"write [{name}]")
+            raise UsageError(f"'{name}' is not a table", where=where, hint=f"write [{name}]")
         given = {k: v for k, v in options.get(name, {}).items() if v is not None and v not in ([], ())}
         parts[name] = _part(typing.get_type_hints(Settings)[name], {**written, **given}, name, where)
     return Settings(**parts)
@@ -232,7 +232,7 @@ def _part(kind: Any, values: Mapping[str, Any], table: str, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     for name in values:
         if name not in hints:
-            raise UsageError(f"no '{name}' in [{table}]", where=where, mend=f"there are: {', '.join(hints)}")
+            raise UsageError(f"no '{name}' in [{table}]", where=where, hint=f"there are: {', '.join(hints)}")
     try:
         return kind(**{name: _value(hints[name], value) for name, value in values.items()})
     except TypeError as error:
@@ -258,4 +258,4 @@ def _value(hint: Any, value: Any) -> Any:
 def _choose(where: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
     for name in chosen:
         if name not in known:
-            raise UsageError(f"no '{name}'", where=where, mend=f"choose from {', '.join(known)}")
+            raise UsageError(f"no '{name}'", where=where, hint=f"choose from {', '.join(known)}")

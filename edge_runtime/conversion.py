@@ -33,7 +33,7 @@ def numbers(values: ArrayLike, what: str = "the readings") -> NDArray[np.float32
             return found.astype(np.float32, casting=casting)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(
-            f"{what}: not all are numbers ({error})", mend="give NaN or None where a reading is missing"
+            f"{what}: not all are numbers ({error})", hint="give NaN or None where a reading is missing"
         ) from None
 
 

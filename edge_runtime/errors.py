@@ -49,25 +49,25 @@ __all__ = [
 
 
 class EdgeDetectError(Exception):
-    """The root: says what was wrong, where, and how to mend it.
+    """The root: says what was wrong and where, with a hint at what to do.
 
     Args:
         what: What was wrong, as a clause without a full stop.
         where: The file, line, option, server or field where it was found.
-        mend: What the reader can do about it, as a clause without a full stop.
+        hint: What the reader can do about it, as a clause without a full stop.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: str | None = None, mend: str | None = None) -> None:
-        super().__init__(what, where, mend)
+    def __init__(self, what: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(what, where, hint)
         self.what = what
         self.where = where
-        self.mend = mend
+        self.hint = hint
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
-        return f"{text}; {self.mend}" if self.mend else text
+        return f"{text}; {self.hint}" if self.hint else text
 
 
 class UsageError(EdgeDetectError):
@@ -87,7 +87,7 @@ class MissingExtraError(UsageError):
     def __init__(self, what_needs_it: str, extra: str) -> None:
         super().__init__(
             f"{what_needs_it} needs the extra '{extra}', which is not installed",
-            mend=f"pip install 'edge-detect[{extra}]'",
+            hint=f"pip install 'edge-detect[{extra}]'",
         )
         self.extra = extra
 

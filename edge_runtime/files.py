@@ -1,11 +1,20 @@
-"""Small files that are whole or not there at all, also after a power cut."""
+"""Where files lie that outlive a process; small ones that are whole or not there, power cuts included."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-__all__ = ["write_whole"]
+__all__ = ["state_folder", "write_whole"]
+
+
+def state_folder() -> Path:
+    """Where this user's or this service's edge-detect keeps what outlives it."""
+    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # set by systemd
+    if service:
+        return Path(service)
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "edge-detect"
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -27,7 +27,7 @@ def read_secret(file: Path | None, variable: str) -> str | None:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError("others may read this secret", where=str(file), mend=f"chmod 600 {file}")
+        raise UsageError("others may read this secret", where=str(file), hint=f"chmod 600 {file}")
     if not text or "\n" in text:
         raise UsageError("the file of a secret must hold one line", where=str(file))
     return text

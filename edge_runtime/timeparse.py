@@ -34,7 +34,7 @@ def parse_duration(text: str) -> int:
     """
     parts = DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
-        raise UsageError(f"'{text}' is not a duration", mend="write for instance 90s, 15m, 12h or 7d")
+        raise UsageError(f"'{text}' is not a duration", hint="write for instance 90s, 15m, 12h or 7d")
     return sum(round(float(number) * UNITS_NS[unit]) for number, unit in parts)
 
 
@@ -68,7 +68,7 @@ def parse_time(text: str, now_ns: int) -> int:
             return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
     raise UsageError(
         f"'{text}' is not a time",
-        mend="write for instance now, -7d, 2026-01-31T08:00:00Z or seconds since 1970",
+        hint="write for instance now, -7d, 2026-01-31T08:00:00Z or seconds since 1970",
     )
 
 

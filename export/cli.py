@@ -18,7 +18,7 @@ __all__ = ["app", "main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"edge-export {__version__}")
         raise typer.Exit
@@ -66,14 +66,14 @@ def export(
     ] = False,
 ) -> None:
     """Turn a trained model into one bundle, proved against PyTorch before it is written."""
-    from edge_runtime.cli.keys import signed_rows  # noqa: PLC0415
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle  # noqa: PLC0415
-    from export.resolve import resolve  # noqa: PLC0415
-    from export.write import export_bundle  # noqa: PLC0415 - imports torch, which takes seconds
+    from edge_runtime.cli.keys import signed_rows
+    from edge_runtime.errors import UsageError
+    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
+    from export.resolve import resolve
+    from export.write import export_bundle
 
     if sign is None and (expires, bundle_version, target) != (None, None, None):
-        raise UsageError("an option of a signature without a key", mend="name the key with --sign")
+        raise UsageError("an option of a signature without a key", hint="name the key with --sign")
     # What is wrong with these is said before the work and not after it.
     key = None if sign is None else private_key(sign)
     terms = make_terms(expires, bundle_version, target)

@@ -40,7 +40,7 @@ def make_golden(detector: Detector, rows: GoldenRows) -> Golden:
     score, _, _ = detector.score(readings, times=rows.times)
     if not np.isfinite(score).all():
         raise ExportError(
-            "the network's scores are not finite", where="golden.npy", mend="train the model again"
+            "the network's scores are not finite", where="golden.npy", hint="train the model again"
         )
     tolerance = Tolerance.of(detector, readings, rows.times)
     seconds = seconds_of_day(rows.times).tolist() if detector.asks_for_time else None

@@ -101,7 +101,7 @@ def check_parity(session: Any, detector: Detector, rows: GoldenRows, what: str) 
                 f"ONNX Runtime and PyTorch differ on {int(wrong.sum())} values of '{name}' over "
                 f"{len(readings)} {what} rows: {ours[worst]:.7g} against {theirs[worst]:.7g}",
                 where="parity",
-                mend="this is a defect of the export; nothing was written",
+                hint="this is a defect of the export; nothing was written",
             )
         used = max(used, float((difference / allowance).max()))
     difference = np.abs(onnx_outputs[0] - torch_outputs[0])

@@ -53,7 +53,7 @@ def resolve(source: str, tracking_uri: str | None = None) -> Iterator[Resolved]:
         raise UsageError(
             "no such folder",
             where=source,
-            mend="name a checkpoint folder, an MLflow run or models:/NAME/VERSION",
+            hint="name a checkpoint folder, an MLflow run or models:/NAME/VERSION",
         )
     from trainer.tracking import fetch_checkpoint  # noqa: PLC0415 - imports mlflow, which takes seconds
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import onnx
 
 from edge_runtime.bundle.digest import UNSTAMPED, stamp
-from edge_runtime.bundle.load import load_bytes
 from edge_runtime.bundle.metadata import Limits, Metadata, Model, Scaler
 from edge_runtime.errors import BundleError, ExportError, UsageError
 from edge_runtime.files import write_whole
+from edge_runtime.loading.load import load_bytes
 from export.golden import make_golden
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows

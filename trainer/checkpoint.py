@@ -165,7 +165,7 @@ class Checkpoint:
             raise TrainingError(
                 "not a checkpoint: a file is missing",
                 where=str(error.filename),
-                mend="name the folder that 'edge-train fit' wrote",
+                hint="name the folder that 'edge-train fit' wrote",
             ) from None
         except (SafetensorError, BundleFormatError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise TrainingError(f"the checkpoint is damaged ({error})", where=str(folder)) from None

@@ -30,7 +30,7 @@ def numeric_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> ND
     numbers = np.empty((len(frame), len(names)), np.float64)
     for i, name in enumerate(names):
         if name not in frame.columns:
-            raise InputError(f"no column '{name}'", where=str(path), mend=f"it has {_listed(frame)}")
+            raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {_listed(frame)}")
         column = frame[name]
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             numbers[:, i] = column.to_numpy(np.float64, na_value=np.nan)
@@ -44,7 +44,7 @@ def numeric_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> ND
             raise InputError(
                 f"column '{name}' should hold numbers but holds {_shown(text.iloc[row])}",
                 where=f"{path}: {line_name(frame, row, path)}",
-                mend="mend the cell, or choose the columns with --sensor",
+                hint="correct the cell, or choose the columns with --sensor",
             )
         numbers[:, i] = parsed
     return numbers
@@ -61,7 +61,7 @@ def time_column(frame: pd.DataFrame, path: Path) -> str:
         if name in by_name:
             return by_name[name]
     raise InputError(
-        "no time column", where=str(path), mend=f"name one column 'time'; it has {_listed(frame)}"
+        "no time column", where=str(path), hint=f"name one column 'time'; it has {_listed(frame)}"
     )
 
 
@@ -123,7 +123,7 @@ def _no_gap(missing: NDArray[np.bool_], frame: pd.DataFrame, name: str, path: Pa
         raise InputError(
             f"column '{name}' should hold times but holds {shown}",
             where=f"{path}: {line_name(frame, row, path)}",
-            mend="use ISO 8601, such as 2025-01-31T12:00:00Z, or epoch seconds",
+            hint="use ISO 8601, such as 2025-01-31T12:00:00Z, or epoch seconds",
         )
 
 

@@ -126,7 +126,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
             raise InputError(
                 f"column '{name}' has no reading",
                 where=str(paths["train"]),
-                mend="choose others with --sensor",
+                hint="choose others with --sensor",
             )
     val, test = (_split(read_table(paths[name]), paths[name], columns, sensors) for name in ("val", "test"))
     metadata = _metadata(folder)
@@ -163,7 +163,7 @@ def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ..
             chosen.append(name)
     if not chosen:
         raise InputError(
-            "no column of numbers", where=str(path), mend="name the sensors' columns with --sensor"
+            "no column of numbers", where=str(path), hint="name the sensors' columns with --sensor"
         )
     return tuple(chosen)
 
@@ -203,7 +203,7 @@ def _named(frame: pd.DataFrame, chosen: str | None, usual: str, path: Path) -> s
         return usual if usual in frame.columns else None
     if chosen not in frame.columns:
         raise InputError(
-            f"no column '{chosen}'", where=str(path), mend=f"it has {', '.join(map(str, frame.columns))}"
+            f"no column '{chosen}'", where=str(path), hint=f"it has {', '.join(map(str, frame.columns))}"
         )
     return chosen
 
@@ -221,7 +221,7 @@ def _cadence(split: Split) -> float:
     steps = np.diff(split.times[order])
     same = (split.machines[order][1:] == split.machines[order][:-1]) & (steps > 0)
     if not same.any():
-        raise TrainingError("no machine has two rows", where=str(split.path), mend="take more history")
+        raise TrainingError("no machine has two rows", where=str(split.path), hint="take more history")
     return float(np.median(steps[same])) / 1e9
 
 

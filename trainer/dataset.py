@@ -236,18 +236,18 @@ def normal_rows(split: Split, at_least: int) -> NDArray[np.bool_]:
     rows = split.normal
     if not split.finite.any():
         raise TrainingError(
-            "no row has all of its readings", where=str(split.path), mend="leave sensors out with --sensor"
+            "no row has all of its readings", where=str(split.path), hint="leave sensors out with --sensor"
         )
     if not rows.any():
         raise TrainingError(
             "no normal rows: every one is labelled as anomalous",
             where=str(split.path),
-            mend="take history of the machine in good order, or check the label column",
+            hint="take history of the machine in good order, or check the label column",
         )
     if rows.sum() < at_least:
         raise TrainingError(
             f"too few rows: {rows.sum()} normal ones, at least {at_least} are needed",
             where=str(split.path),
-            mend="take a longer history",
+            hint="take a longer history",
         )
     return rows

@@ -100,7 +100,7 @@ def events_from_file(path: Path) -> list[LabelledEvent]:
             raise InputError(
                 f"no column '{name}'",
                 where=str(path),
-                mend="an events file has machine_id, kind, start and stop",
+                hint="an events file has machine_id, kind, start and stop",
             )
     frame = read_table(path, may_be_empty=True)
     if frame.empty:

@@ -215,7 +215,7 @@ def pick_device(wanted: Device) -> str:
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise UsageError(
-            "PyTorch finds no GPU here", where="--device", mend="use --device cpu, or install a CUDA build"
+            "PyTorch finds no GPU here", where="--device", hint="use --device cpu, or install a CUDA build"
         )
     if wanted == "cpu" or not there:
         return "cpu"

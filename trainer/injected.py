@@ -88,7 +88,7 @@ def inject(split: Split, normal_values: NDArray[np.float32], fault: str | None, 
         raise TrainingError(
             f"no {LENGTH} normal rows of a machine in a row, so no fault can be put into them",
             where=str(split.path),
-            mend="take a longer history",
+            hint="take a longer history",
         )
     broken = replace(
         split,

@@ -93,7 +93,7 @@ class ThresholdLabels:
             raise UsageError(
                 f"no limits for {', '.join(sensors)}",
                 where="--labels threshold",
-                mend="give some with --limit NAME=LOW:HIGH",
+                hint="give some with --limit NAME=LOW:HIGH",
             )
         self._low = np.array([limits.get(name, (-math.inf, math.inf))[0] for name in sensors])
         self._high = np.array([limits.get(name, (-math.inf, math.inf))[1] for name in sensors])
@@ -190,7 +190,7 @@ def parse_limit(text: str) -> tuple[str, Limit]:
         raise UsageError(
             f"'{text}' is no limit",
             where="--limit",
-            mend="write NAME=LOW:HIGH, such as temperature=:85 or pressure=30:70",
+            hint="write NAME=LOW:HIGH, such as temperature=:85 or pressure=30:70",
         )
     return name.strip(), limit
 

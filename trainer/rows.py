@@ -156,5 +156,5 @@ def _unwritable(path: Path, error: OSError) -> UsageError:
     return UsageError(
         f"cannot write here ({error.strerror})",
         where=str(path),
-        mend="name a file in a folder that you can write to",
+        hint="name a file in a folder that you can write to",
     )

@@ -223,7 +223,7 @@ def find_exporter() -> Callable[[Path, Path], str]:
     raise UsageError(
         "no exporter is installed, and every fit ends with an export",
         where=f"entry point group {EXPORTERS}",
-        mend="pip install 'edge-detect[workstation]'",
+        hint="pip install 'edge-detect[workstation]'",
     )
 
 
@@ -271,7 +271,7 @@ def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str)
     for name in named:
         if name not in data.sensors:
             raise UsageError(
-                f"'{name}' is no sensor", where=option, mend=f"the sensors are {', '.join(data.sensors)}"
+                f"'{name}' is no sensor", where=option, hint=f"the sensors are {', '.join(data.sensors)}"
             )
 
 
@@ -287,7 +287,7 @@ def make_folder(folder: Path) -> None:
         raise UsageError(
             f"cannot write here ({error.strerror})",
             where=str(folder),
-            mend="name a folder that you can write to with -o",
+            hint="name a folder that you can write to with -o",
         ) from None
 
 

@@ -112,13 +112,13 @@ class Settings:
             raise UsageError(
                 f"a {self.model} model is shown the rows alone",
                 where="--model",
-                mend="leave out --window, --differences, --rolling and --period",
+                hint="leave out --window, --differences, --rolling and --period",
             )
         if self.model == "linear" and (self.differences or self.rolling):
             raise UsageError(
                 "a linear model would read each sensor off its own change or mean",
                 where="--model",
-                mend="use --window, which shows it the rows before",
+                hint="use --window, which shows it the rows before",
             )
 
     def features(self, sensors: int) -> InputFeatures:

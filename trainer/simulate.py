@@ -49,7 +49,7 @@ class Fleet:
     def __init__(self, simulators: Sequence[Simulator]) -> None:
         names = [simulator.machine.name for simulator in simulators]
         if not names:
-            raise UsageError("no machine to simulate", mend="--machines 1")
+            raise UsageError("no machine to simulate", hint="--machines 1")
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"two machines are named '{name}'", where="--machine")

@@ -48,9 +48,9 @@ def find_table(folder: Path, name: str) -> Path:
         if (path := folder / f"{name}{suffix}").is_file():
             return path
     if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder), mend="make it with 'edge-train prepare -o'")
+        raise InputError("no such folder", where=str(folder), hint="make it with 'edge-train prepare -o'")
     wanted = " or ".join(name + suffix for suffix in SUFFIXES)
-    raise InputError(f"no {wanted} in it", where=str(folder), mend="make it with 'edge-train prepare -o'")
+    raise InputError(f"no {wanted} in it", where=str(folder), hint="make it with 'edge-train prepare -o'")
 
 
 def read_table(path: Path, *, may_be_empty: bool = False) -> pd.DataFrame:
@@ -213,7 +213,7 @@ def _readable(path: Path) -> Iterator[None]:
     except IsADirectoryError:
         raise InputError("a folder, not a file", where=str(path)) from None
     except UnicodeDecodeError:
-        raise InputError("the file is not UTF-8 text", where=str(path), mend="save it as UTF-8") from None
+        raise InputError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
     except (OSError, EOFError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path)) from None
     except ValueError as error:  # pyarrow's ArrowInvalid is one

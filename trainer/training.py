@@ -99,7 +99,7 @@ def train_network(
         val_loss = _loss(average.module, loaders.val, noise, wanted, settings.seed)
         if not math.isfinite(train_loss + val_loss):
             raise TrainingError(
-                f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
+                f"the loss is not finite in epoch {number}", hint="choose a smaller --learning-rate"
             )
         scheduler.step(val_loss)
 

@@ -19,13 +19,13 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from benchmarks.figures import Figure, paired
 from benchmarks.workloads import BUILD, MESSAGES, QUICK_ROUNDS, ROOT, ROUNDS, STREAM_MACHINES, load, plant
-from edge_runtime.csvrows import Columns
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.engine.engine import Engine
+from edge_runtime.gateway.pipeline import Pipeline
 from edge_runtime.mqtt.broker import Broker, Topic
-from edge_runtime.pipeline import Pipeline
 from edge_runtime.simulation import SENSORS
 from edge_runtime.sources.mqtt import MqttSource
+from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

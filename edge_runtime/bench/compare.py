@@ -33,7 +33,7 @@ def read_document(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not all(
         isinstance(document.get(key), dict) for key in ("latency_us", "bundle", "environment")
     ):
-        raise UsageError("not the figures of a bench", where=str(path), mend="name a file that --json wrote")
+        raise UsageError("not the figures of a bench", where=str(path), hint="name a file that --json wrote")
     return document
 
 

@@ -78,7 +78,7 @@ def arrivals(read: Callable[[float], bytes], count: int, within_s: float) -> NDA
             raise EdgeDetectError(
                 f"{len(found):,} of {count:,} verdicts came within {within_s:.0f} s",
                 where=WHERE,
-                mend="offer fewer rows a second with --rate and --rates",
+                hint="offer fewer rows a second with --rate and --rates",
             )
         lines = read(left).count(b"\n")
         found += [time.monotonic_ns()] * lines

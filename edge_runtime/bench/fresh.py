@@ -69,8 +69,8 @@ def _start_one(bundle: Path | None) -> FreshStart:
 def score_one() -> None:
     """Loads the bundle that the command line names, or the default one, scores a row, and says when."""
     from edge_runtime.bench.rows import make_rows  # noqa: PLC0415 - the imports are part of what is measured
-    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
     from edge_runtime.engine.engine import Engine  # noqa: PLC0415
+    from edge_runtime.loading.load import load_bundle  # noqa: PLC0415
 
     bundle = load_bundle(sys.argv[1] if len(sys.argv) > 1 else None)
     Engine(bundle).feed(make_rows(bundle.metadata, 1))

@@ -108,10 +108,10 @@ def parse_limits(text: str) -> tuple[list[Limit], bool]:
             continue
         if name not in NAMES:
             known = ", ".join([*NAMES, DECLARED])
-            raise UsageError(f"nothing is called '{name}'", where=OPTION, mend=f"use {known}")
+            raise UsageError(f"nothing is called '{name}'", where=OPTION, hint=f"use {known}")
         found.append(Limit(name, _number(name, value)))
     if not found and not declared:
-        raise UsageError("there is no limit in it", where=OPTION, mend="write for instance p99_us=200")
+        raise UsageError("there is no limit in it", where=OPTION, hint="write for instance p99_us=200")
     return found, declared
 
 
@@ -122,7 +122,7 @@ def _number(name: str, text: str) -> float:
         value = math.nan
     if not 0 < value < math.inf:
         raise UsageError(
-            f"'{text}' is no limit for {name}", where=OPTION, mend=f"write a number above 0: {name}=200"
+            f"'{text}' is no limit for {name}", where=OPTION, hint=f"write a number above 0: {name}=200"
         )
     return value
 

@@ -14,15 +14,15 @@ from edge_runtime.bench.fresh import FreshStart, measure_fresh_start
 from edge_runtime.bench.latency import Rounds
 from edge_runtime.bench.openloop import Jitters, measure_jitter
 from edge_runtime.bench.throughput import BATCH_SIZES, OneRow, measure_batches, measure_one_row
-from edge_runtime.bundle.load import load_bundle, read_bundle
+from edge_runtime.loading.load import load_bundle, read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edge_runtime.bench.route import EndToEnd, Gateway
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.bundle.metadata import Limits
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["BATCH_SIZES", "Figures", "Plan", "measure"]
 

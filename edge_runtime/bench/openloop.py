@@ -21,7 +21,7 @@ from edge_runtime.engine.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["Jitter", "Jitters", "measure_jitter", "offer"]
 

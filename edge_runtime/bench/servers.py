@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.assembly import influx_settings_of
 from edge_runtime.bench.child import run_child
 from edge_runtime.bench.feeds import HEAD_START_S, arrivals, send_lines
 from edge_runtime.bench.route import START_WITHIN_S, EndToEnd, Gateway, Task
 from edge_runtime.bench.rows import make_rows
 from edge_runtime.errors import EdgeDetectError
+from edge_runtime.gateway.assembly import influx_settings_of
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.query import identifier, query

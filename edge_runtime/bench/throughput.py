@@ -14,7 +14,7 @@ from edge_runtime.engine.engine import Engine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Readings
 
 __all__ = ["BATCH_SIZES", "OneRow", "measure_batches", "measure_one_row"]

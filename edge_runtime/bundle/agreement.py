@@ -47,7 +47,7 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
         raise BundleFormatError(
             "the model warms up, which this edge-detect cannot serve",
             where="metadata: warm_up_rows",
-            mend="install a newer edge-detect",
+            hint="install a newer edge-detect",
         )
     _check_numbers(metadata)
     _check_golden(metadata)

@@ -89,7 +89,7 @@ def check_content_digest(data: bytes, metadata: Span, stated: str) -> str:
         raise BundleFormatError(
             "the content does not match its digest: the file was damaged or changed after it was exported",
             where="metadata: content_digest",
-            mend="copy it again from where it was exported",
+            hint="copy it again from where it was exported",
         )
     return whole
 

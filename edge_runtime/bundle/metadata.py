@@ -281,6 +281,6 @@ class Metadata:
                 f"bundle format version {shown(version)}, but this edge-detect reads "
                 f"version {FORMAT_VERSION}",
                 where="metadata: format_version",
-                mend="install a newer edge-detect, or export again with this one",
+                hint="install a newer edge-detect, or export again with this one",
             )
         return read_as(Metadata, document)

@@ -45,7 +45,7 @@ def read_outline(data: bytes) -> Outline:
     """
     if not data:
         raise BundleFormatError(
-            "the file is empty", mend="copy it again, or name a bundle that edge-export wrote"
+            "the file is empty", hint="copy it again, or name a bundle that edge-export wrote"
         )
     if data[0] != IR_VERSION_TAG:
         raise malformed("it does not begin like one")
@@ -55,7 +55,7 @@ def read_outline(data: bytes) -> Outline:
     if METADATA_KEY not in {entry.text("key") for entry in entries} or not model.spans("graph"):
         raise BundleFormatError(
             f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph",
-            mend="write one with edge-export",
+            hint="write one with edge-export",
         )
     if len(entries) != 1 or not entries[0].spans("value"):
         raise GateError("holds other metadata than its own, or holds it twice", where="metadata")

@@ -91,7 +91,7 @@ def malformed(why: str) -> BundleFormatError:
     """The error for bytes that are no protocol buffer."""
     return BundleFormatError(
         f"not an ONNX file, or a damaged one ({why})",
-        mend="copy it again, or name a bundle that edge-export wrote",
+        hint="copy it again, or name a bundle that edge-export wrote",
     )
 
 

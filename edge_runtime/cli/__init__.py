@@ -49,7 +49,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"edge-detect {__version__}")
         raise typer.Exit

@@ -23,7 +23,7 @@ STANDARD = Path("-")
 FULL_S, QUICK_S = 45.0, 2.5
 
 
-def bench(  # noqa: PLR0913 - one for each option
+def bench(
     bundle: Annotated[
         Path | None, typer.Argument(help="The bundle; without it, the default one.", show_default=False)
     ] = None,
@@ -79,8 +79,8 @@ def bench(  # noqa: PLR0913 - one for each option
     Rows of the jitter and end-to-end parts are offered on a schedule, and their latency counts from the
     moment at which they were meant to come: a stall is in the figures of every row that it delays.
     """
-    from edge_runtime.bench.compare import compared, read_document  # noqa: PLC0415
-    from edge_runtime.bench.limits import check, declared_limits, parse_limits  # noqa: PLC0415
+    from edge_runtime.bench.compare import compared, read_document
+    from edge_runtime.bench.limits import check, declared_limits, parse_limits
 
     asked, must_declared = parse_limits(limits) if limits is not None else ([], False)
     earlier = read_document(compare) if compare else None
@@ -92,7 +92,7 @@ def bench(  # noqa: PLR0913 - one for each option
     document = _measure(bundle, gateway, _plan(quick, seconds, rows, rate, rates))
     declared = declared_limits(document)
     if must_declared and not declared:
-        raise UsageError("the bundle declares no limits", where="--assert declared", mend="name them instead")
+        raise UsageError("the bundle declares no limits", where="--assert declared", hint="name them instead")
     checks = check(document, [*asked, *(declared if must_declared or limits is None else [])])
     _add_checks(document, checks)
     if earlier is not None:
@@ -104,8 +104,8 @@ def bench(  # noqa: PLR0913 - one for each option
         raise typer.Exit(1)
 
 
-def _plan(quick: bool, seconds: float | None, rows: int | None, rate: float, rates: str) -> Plan:  # noqa: FBT001
-    from edge_runtime.bench.measure import Plan  # noqa: PLC0415 - brings numpy and ONNX Runtime
+def _plan(quick: bool, seconds: float | None, rows: int | None, rate: float, rates: str) -> Plan:
+    from edge_runtime.bench.measure import Plan
 
     cpu_rates = _rates(rates)
     if quick:
@@ -120,7 +120,7 @@ def _rates(text: str) -> tuple[float, ...]:
         found = ()
     if not found or not all(0.1 <= rate <= 100_000 for rate in found):  # noqa: PLR2004 - as of --rate
         raise UsageError(
-            f"'{text}' are no rates", where="--rates", mend="write rows a second, 0.1 to 100000: 1,10,100"
+            f"'{text}' are no rates", where="--rates", hint="write rows a second, 0.1 to 100000: 1,10,100"
         )
     return found
 
@@ -128,15 +128,15 @@ def _rates(text: str) -> tuple[float, ...]:
 def _gateway(config: Path | None) -> Gateway | None:
     if config is None:
         return None
-    from edge_runtime.bench.route import Gateway  # noqa: PLC0415
-    from edge_runtime.config import load_settings  # noqa: PLC0415
+    from edge_runtime.bench.route import Gateway
+    from edge_runtime.config import load_settings
 
     return Gateway(config, load_settings(config, {}))
 
 
 def _measure(bundle: Path | None, gateway: Gateway | None, plan: Plan) -> dict[str, Any]:
-    from edge_runtime.bench.document import as_json  # noqa: PLC0415
-    from edge_runtime.bench.measure import measure  # noqa: PLC0415
+    from edge_runtime.bench.document import as_json
+    from edge_runtime.bench.measure import measure
 
     imported()  # so that garbage is collected as it is in `run`
     try:
@@ -147,7 +147,7 @@ def _measure(bundle: Path | None, gateway: Gateway | None, plan: Plan) -> dict[s
 
 def _progress() -> Callable[[str], None]:
     """One line on a terminal, written over and over; nothing elsewhere."""
-    import sys  # noqa: PLC0415
+    import sys
 
     def show(step: str) -> None:
         if sys.stderr.isatty():
@@ -158,16 +158,16 @@ def _progress() -> Callable[[str], None]:
 
 
 def _add_checks(document: dict[str, Any], checks: list[Check]) -> None:
-    from dataclasses import asdict  # noqa: PLC0415
+    from dataclasses import asdict
 
     document["limits"] = [asdict(one) for one in checks]
 
 
 def _show(document: dict[str, Any], json_to: Path | None, html_to: Path | None) -> None:
-    import json  # noqa: PLC0415
+    import json
 
-    from edge_runtime.bench.page import as_html  # noqa: PLC0415
-    from edge_runtime.bench.text import as_text  # noqa: PLC0415
+    from edge_runtime.bench.page import as_html
+    from edge_runtime.bench.text import as_text
 
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
     if html_to is not None:
@@ -179,12 +179,12 @@ def _show(document: dict[str, Any], json_to: Path | None, html_to: Path | None) 
 
 def _check_folder(path: Path | None) -> None:
     if path is not None and path != STANDARD and not path.absolute().parent.is_dir():
-        raise UsageError("there is no such folder", where=str(path.parent), mend="make it first")
+        raise UsageError("there is no such folder", where=str(path.parent), hint="make it first")
 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    from edge_runtime.files import write_whole  # noqa: PLC0415
+    from edge_runtime.files import write_whole
 
     try:
         write_whole(path, text.encode())
@@ -192,5 +192,5 @@ def _write(path: Path, text: str) -> None:
         raise UsageError(
             f"cannot write the figures ({error.strerror})",
             where=str(path),
-            mend="name a file in a folder that exists",
+            hint="name a file in a folder that exists",
         ) from None

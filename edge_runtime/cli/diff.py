@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edge_runtime.bundle.differences import compare_bundles
+from edge_runtime.engine.differences import compare_bundles
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.differences import Scored
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.engine.differences import Scored
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["show_differences"]
 

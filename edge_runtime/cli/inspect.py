@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["inspect"]
 
@@ -31,16 +31,16 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show a bundle's sensors, threshold, quality, origin, size and signature."""
-    import json  # noqa: PLC0415
+    import json
 
-    from edge_runtime.assembly import make_trust  # noqa: PLC0415
-    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
+    from edge_runtime.gateway.assembly import make_trust
+    from edge_runtime.loading.load import load_bundle
 
     settings = trust_settings(config, trusted_key, target)
     path, trust = bundle or settings.run.bundle, make_trust(settings)
     loaded = load_bundle(path, trust=trust)
     if diff is not None:
-        from edge_runtime.cli.diff import show_differences  # noqa: PLC0415
+        from edge_runtime.cli.diff import show_differences
 
         show_differences(loaded, load_bundle(diff, trust=trust), as_json=as_json)
         return
@@ -53,11 +53,11 @@ def inspect(
 
 def _signature(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
     """What the signature beside a bundle says, and whether it was checked; None when there is none."""
-    import dataclasses  # noqa: PLC0415
+    import dataclasses
 
-    from edge_runtime.errors import SignatureError  # noqa: PLC0415
-    from edge_runtime.signing.beside import read_signature  # noqa: PLC0415
-    from edge_runtime.signing.envelope import Envelope, Statement  # noqa: PLC0415
+    from edge_runtime.errors import SignatureError
+    from edge_runtime.signing.beside import read_signature
+    from edge_runtime.signing.envelope import Envelope, Statement
 
     if bundle.approval:
         found: dict[str, Any] = {"checked": True, "key": bundle.approval.key.name}
@@ -74,7 +74,7 @@ def _signature(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
 
 def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any]:
     """Everything, with the metadata as it stands in the file; of the golden rows only how many there are."""
-    import dataclasses  # noqa: PLC0415
+    import dataclasses
 
     metadata = dataclasses.asdict(bundle.metadata)
     golden = metadata.pop("golden")

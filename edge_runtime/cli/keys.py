@@ -28,7 +28,7 @@ def new(
     folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to.")] = Path(),
 ) -> None:
     """Make a key: NAME.key, which signs and stays here, and NAME.pub, which every gateway gets."""
-    from edge_runtime.signing.keys import new_key  # noqa: PLC0415
+    from edge_runtime.signing.keys import new_key
 
     public, private_path, public_path = new_key(name, folder)
     _table(
@@ -46,15 +46,15 @@ def list_keys(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where they lie.")] = Path(),
 ) -> None:
     """List the keys in a folder: name, private or public, id, file."""
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from edge_runtime.signing.keys import read_key  # noqa: PLC0415
+    from edge_runtime.errors import UsageError
+    from edge_runtime.signing.keys import read_key
 
     if not folder.is_dir():
         raise UsageError("there is no such folder", where=str(folder))
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".key", ".pub"))
     found = [(read_key(path), path) for path in paths]
     if not found:
-        raise UsageError("no keys here", where=str(folder), mend="make one with 'edge-detect keys new NAME'")
+        raise UsageError("no keys here", where=str(folder), hint="make one with 'edge-detect keys new NAME'")
     width = max(len(key.name) for key, _ in found)
     for key, path in found:
         typer.echo(f"{key.name:<{width}}  {_kind(key):<7}  {_public(key).id}  {path}")
@@ -65,7 +65,7 @@ def show(
     key: Annotated[Path, typer.Argument(metavar="KEY", help="A key's file, .key or .pub.")],
 ) -> None:
     """Show a key's name, id, file, and how a gateway's configuration names it. Never the secret itself."""
-    from edge_runtime.signing.keys import read_key  # noqa: PLC0415
+    from edge_runtime.signing.keys import read_key
 
     found = read_key(key)
     _table(
@@ -100,8 +100,8 @@ def sign(
     ] = None,
 ) -> None:
     """Sign a bundle: check it, and write BUNDLE.sig beside it; a signature that is there is replaced."""
-    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
-    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle  # noqa: PLC0415
+    from edge_runtime.loading.load import load_bundle
+    from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
 
     private, terms = private_key(key), make_terms(expires, bundle_version, target)
     loaded = load_bundle(bundle)
@@ -121,13 +121,13 @@ def signed_rows(path: Path, key: PrivateKey, terms: Terms) -> list[tuple[str, st
 
 
 def _public(key: PrivateKey | PublicKey) -> PublicKey:
-    from edge_runtime.signing.keys import PublicKey  # noqa: PLC0415
+    from edge_runtime.signing.keys import PublicKey
 
     return key if isinstance(key, PublicKey) else key.public
 
 
 def _kind(key: PrivateKey | PublicKey) -> str:
-    from edge_runtime.signing.keys import PublicKey  # noqa: PLC0415
+    from edge_runtime.signing.keys import PublicKey
 
     return "public" if isinstance(key, PublicKey) else "private"
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.config import Settings
-    from edge_runtime.pipeline import Pipeline
+    from edge_runtime.gateway.pipeline import Pipeline
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["run"]
 
 
-def run(  # noqa: PLR0913 - one for each option
+def run(
     *,
     bundle: Annotated[Path | None, typer.Option(help="The bundle; without it, the default one.")] = None,
     config: Annotated[
@@ -112,7 +112,7 @@ def run(  # noqa: PLR0913 - one for each option
     Ctrl-C and SIGTERM end it cleanly. Secrets come from EDGE_DETECT_INFLUX_TOKEN,
     EDGE_DETECT_INFLUX_USERNAME and EDGE_DETECT_INFLUX_PASSWORD, or from private files.
     """
-    from edge_runtime.config import load_settings  # noqa: PLC0415
+    from edge_runtime.config import load_settings
 
     influx: dict[str, Any] = {
         "url": url,
@@ -151,11 +151,13 @@ def run(  # noqa: PLR0913 - one for each option
 
 
 def _run(settings: Settings) -> None:
-    import sys  # noqa: PLC0415
-    from contextlib import ExitStack, suppress  # noqa: PLC0415
+    import sys
+    from contextlib import ExitStack, suppress
 
     _stop_on_signals(None)  # until there is something to stop
-    from edge_runtime.assembly import (  # noqa: PLC0415
+    from edge_runtime.cli.guard import imported
+    from edge_runtime.errors import SourceUnavailableError
+    from edge_runtime.gateway.assembly import (
         make_engine,
         make_ledger,
         make_sinks,
@@ -163,11 +165,9 @@ def _run(settings: Settings) -> None:
         make_trial,
         make_trust,
     )
-    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
-    from edge_runtime.cli.guard import imported  # noqa: PLC0415
-    from edge_runtime.clock import GatewayClock, known_moments  # noqa: PLC0415
-    from edge_runtime.errors import SourceUnavailableError  # noqa: PLC0415
-    from edge_runtime.pipeline import Pipeline  # noqa: PLC0415
+    from edge_runtime.gateway.clock import GatewayClock, known_moments
+    from edge_runtime.gateway.pipeline import Pipeline
+    from edge_runtime.loading.load import load_bundle
 
     trust = make_trust(settings, updates=True)
     bundle = load_bundle(settings.run.bundle, trust=trust, trial=make_trial(settings))
@@ -189,7 +189,7 @@ def _run(settings: Settings) -> None:
         ledger = stack.enter_context(_closing(make_ledger(settings))) if needs_ledger else None
         senders = []
         if ledger:
-            from edge_runtime.delivery.sender import Sender  # noqa: PLC0415 - not without a ledger
+            from edge_runtime.delivery.sender import Sender
 
             senders = [Sender(sink, ledger, report) for sink in durable]
         if ledger and (last := ledger.clock()) is not None:
@@ -222,20 +222,20 @@ def _run(settings: Settings) -> None:
 
 def _view(settings: Settings, bundle: Bundle) -> Any:
     """The live view, where standard output is a terminal and asked for; else None."""
-    import sys  # noqa: PLC0415
+    import sys
 
     if "stdout" not in settings.run.sinks or not sys.stdout.isatty():
         return None
-    import time  # noqa: PLC0415
+    import time
 
-    from edge_runtime.view import LiveView  # noqa: PLC0415
+    from edge_runtime.gateway.view import LiveView
 
     return LiveView(f"{bundle.name} on {settings.run.source}", bundle.metadata, time.monotonic)
 
 
 def _stop_on_signals(pipeline: Pipeline | None) -> None:
     """The first signal ends the run cleanly, with exit code 0; a second one ends it at once."""
-    import signal  # noqa: PLC0415
+    import signal
 
     def stop(number: int, _frame: Any) -> None:
         signal.signal(number, signal.SIG_DFL)
@@ -248,13 +248,13 @@ def _stop_on_signals(pipeline: Pipeline | None) -> None:
 
 
 def _to_stderr(line: str) -> None:
-    import sys  # noqa: PLC0415
+    import sys
 
     sys.stderr.write(f"edge-detect: {line}\n")
     sys.stderr.flush()
 
 
 def _closing(ledger: Any) -> Any:
-    from contextlib import closing  # noqa: PLC0415
+    from contextlib import closing
 
     return closing(ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +13,7 @@ from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_of
 __all__ = ["score"]
 
 
-def score(  # noqa: PLR0913 - one for each option
+def score(
     source: Annotated[
         Path,
         typer.Argument(
@@ -54,16 +54,16 @@ def score(  # noqa: PLR0913 - one for each option
 
     The output is there whole or not at all. Ctrl-C keeps what was done, for --resume.
     """
-    import os  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+    import os
+    import sys
 
-    from edge_runtime.bundle.load import load_bundle  # noqa: PLC0415
-    from edge_runtime.csvrows import Columns  # noqa: PLC0415
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from edge_runtime.scorefile.run import FORMATS, Task, score_file  # noqa: PLC0415
+    from edge_runtime.errors import UsageError
+    from edge_runtime.loading.load import load_bundle
+    from edge_runtime.scorefile.run import FORMATS, Task, score_file
+    from edge_runtime.text.csvrows import Columns
 
     if kind is not None and kind not in FORMATS:
-        raise UsageError(f"there is no format '{kind}'", mend=f"there are: {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format '{kind}'", hint=f"there are: {', '.join(FORMATS)}")
     loaded = load_bundle(bundle, trust=trust_of(trusted_key, target))
     imported()
     for warning in loaded.approval.warnings if loaded.approval else ():

@@ -40,7 +40,7 @@ def trust_settings(config: Path | None, keys: list[str] | None, target: str | No
     Raises:
         UsageError: They are wrong.
     """
-    from edge_runtime.config import load_settings  # noqa: PLC0415
+    from edge_runtime.config import load_settings
 
     return load_settings(config, {"trust": {"keys": keys, "target": target}})
 
@@ -53,6 +53,6 @@ def trust_of(keys: list[str] | None, target: str | None) -> Trust | None:
     """
     if not keys and target is None:
         return None
-    from edge_runtime.assembly import make_trust  # noqa: PLC0415
+    from edge_runtime.gateway.assembly import make_trust
 
     return make_trust(trust_settings(None, keys, target))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Step
+    from edge_runtime.loading.load import Step
 
 __all__ = ["verify"]
 
@@ -29,12 +29,12 @@ def verify(
 
     With trusted keys its signature, too. Nothing is remembered of it.
     """
-    import json  # noqa: PLC0415
+    import json
 
-    from edge_runtime.assembly import make_trust  # noqa: PLC0415
-    from edge_runtime.bundle.load import STEPS, load_bundle  # noqa: PLC0415
-    from edge_runtime.bundle.trial import Trial  # noqa: PLC0415
-    from edge_runtime.errors import BundleError  # noqa: PLC0415
+    from edge_runtime.errors import BundleError
+    from edge_runtime.gateway.assembly import make_trust
+    from edge_runtime.loading.load import STEPS, load_bundle
+    from edge_runtime.loading.trial import Trial
 
     passed: list[Step] = []
 

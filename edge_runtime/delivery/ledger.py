@@ -68,7 +68,7 @@ class Ledger:
             raise LedgerError(
                 f"cannot be used ({error})",
                 where=str(path),
-                mend="move it away to begin a new one, or make room",
+                hint="move it away to begin a new one, or make room",
             ) from None
         except LedgerError:
             self._db.close()
@@ -201,7 +201,7 @@ class Ledger:
             raise LedgerError(
                 f"cannot be written ({error.strerror})",
                 where=str(self._path),
-                mend="name another file with --state",
+                hint="name another file with --state",
             ) from None
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,7 +210,7 @@ class Ledger:
             raise LedgerError(
                 "another edge-detect uses it",
                 where=str(self._path),
-                mend="stop that one, or name another --state file",
+                hint="stop that one, or name another --state file",
             ) from None
         return lock
 
@@ -225,7 +225,7 @@ class Ledger:
             raise LedgerError(
                 f"belongs to another source ({known})",
                 where=str(self._path),
-                mend="name another --state file",
+                hint="name another --state file",
             )
 
     @contextmanager
@@ -241,7 +241,7 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise LedgerUnavailableError(
-                    f"cannot be written ({error})", where=str(self._path), mend="make room on the disk"
+                    f"cannot be written ({error})", where=str(self._path), hint="make room on the disk"
                 ) from None
 
     def _make_room(self, db: sqlite3.Connection) -> None:

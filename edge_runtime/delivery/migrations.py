@@ -32,7 +32,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(
             f"is of version {version}, this edge-detect knows {SCHEMA_VERSION}",
             where=str(path),
-            mend="install a newer edge-detect, or name another --state file",
+            hint="install a newer edge-detect, or name another --state file",
         )
     if version == SCHEMA_VERSION:
         return

@@ -20,8 +20,8 @@ from edge_runtime.scoring.graph import Graph
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.engine.stage import Stage
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["FUTURE_S", "Engine"]
 
@@ -53,7 +53,7 @@ class Engine:
         self._sensors = metadata.sensor_names
         self._times = Times(len(self._sensors), round(future_s * 1e9), max_machines)
         self._quality = Quality(metadata)
-        self._graph = Graph(bundle)
+        self._graph = Graph(bundle.session, bundle.metadata)
         self._judge = Judge(metadata.threshold)
         remembering = (self._times, self._graph.memory, self._judge.debounce, self._judge.hold)
         self._stages: tuple[Stage, ...] = tuple(stage for stage in remembering if stage is not None)
@@ -175,7 +175,7 @@ class Engine:
             raise SensorMismatchError(
                 f"{values.shape[1]} sensors, but the bundle takes {len(self._sensors)}",
                 where=self.bundle.name,
-                mend=f"give {', '.join(self._sensors)}, in this order",
+                hint=f"give {', '.join(self._sensors)}, in this order",
             )
         (reasons, fresh), old = self._times.check(readings, now), None
         if reasons is not None:

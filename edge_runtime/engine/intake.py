@@ -81,7 +81,7 @@ def _matrix(rows: Any, sensors: tuple[str, ...], where: str) -> NDArray[np.float
         raise InputError(
             "a row with names of its own",
             where=where,
-            mend="give a table: a mapping, or a data frame of one row",
+            hint="give a table: a mapping, or a data frame of one row",
         )
     values = np.array(numbers(rows))  # the caller may use the array again
     if values.shape == (0,):
@@ -91,7 +91,7 @@ def _matrix(rows: Any, sensors: tuple[str, ...], where: str) -> NDArray[np.float
         raise SensorMismatchError(
             f"readings of the shape {values.shape}, but the bundle takes {len(sensors)} sensors",
             where=where,
-            mend=f"give rows of {', '.join(sensors)}, in this order",
+            hint=f"give rows of {', '.join(sensors)}, in this order",
         )
     return values
 
@@ -103,7 +103,7 @@ def _columns(rows: Any, names: list[str], sensors: tuple[str, ...], where: str) 
         raise SensorMismatchError(
             f"the table has no column {', '.join(missing)}",
             where=where,
-            mend=f"its columns are {', '.join(names)}",
+            hint=f"its columns are {', '.join(names)}",
         )
     columns = [np.atleast_1d(numbers(rows[sensor], sensor)) for sensor in sensors]
     if len({column.shape for column in columns}) > 1 or columns[0].ndim > 1:
@@ -124,9 +124,9 @@ def _each(value: Any, rows: int, what: str) -> Sequence[Any]:
     if isinstance(value, str | bytes) or not hasattr(value, "__len__") or np.ndim(value) == 0:
         value = [value.item() if isinstance(value, np.ndarray) and value.dtype.kind != "M" else value]
     if np.ndim(value) != 1:
-        raise InputError(f"{what} has the shape {np.shape(value)}", mend="give one, or one for each row")
+        raise InputError(f"{what} has the shape {np.shape(value)}", hint="give one, or one for each row")
     if len(value) not in (1, rows):
-        raise InputError(f"{len(value):,} of {what}, but {rows:,} rows", mend="give one, or one for each row")
+        raise InputError(f"{len(value):,} of {what}, but {rows:,} rows", hint="give one, or one for each row")
     found: Sequence[Any] = value if len(value) == rows else [value[0]] * rows
     return found
 
@@ -163,14 +163,14 @@ def _moment(value: Any) -> int:
     raise InputError(
         f"{value!r} is not a time",
         where=TIME,
-        mend="give nanoseconds since 1970 as whole numbers, datetime64, datetime, or ISO 8601 text",
+        hint="give nanoseconds since 1970 as whole numbers, datetime64, datetime, or ISO 8601 text",
     )
 
 
 def _following(ids: NDArray[np.str_], metadata: Metadata, newest: Callable[[str], int]) -> NDArray[np.int64]:
     """[rows] each row a cadence after the one before of its machine."""
     if metadata.model.time_of_day:
-        raise InputError("the bundle's model looks at the time of the day", mend="give time=…")
+        raise InputError("the bundle's model looks at the time of the day", hint="give time=…")
     step = max(1, round(metadata.cadence_seconds * 1e9))
     groups = Groups.of(ids)
     times = np.empty(len(ids), np.int64)

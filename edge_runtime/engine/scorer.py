@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.engine.engine import Engine
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Readings, Results
 
 __all__ = ["Scorer"]

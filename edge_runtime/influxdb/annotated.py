@@ -64,7 +64,7 @@ class Table:
         except (KeyError, ValueError):
             times = np.asarray(["NaT"], "datetime64[ns]")
         if np.isnat(times).any():  # an empty cell is one too
-            raise SourceError(f"no column '{name}' with times", where=WHERE, mend="keep it in the query")
+            raise SourceError(f"no column '{name}' with times", where=WHERE, hint="keep it in the query")
         return times.astype(np.int64)
 
 
@@ -119,4 +119,4 @@ def _table(header: list[str], kinds: list[str], values: list[list[str]]) -> Tabl
 
 
 def _stranger() -> SourceError:
-    return SourceError("the answer is not annotated CSV", where=WHERE, mend="check the address")
+    return SourceError("the answer is not annotated CSV", where=WHERE, hint="check the address")

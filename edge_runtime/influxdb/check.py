@@ -61,9 +61,9 @@ def check_readings(
             raise SourceUnavailableError(
                 "there are no measurements yet, or none that this login may read",
                 where=reader.client.settings.place,
-                mend="write readings to it, or give the login the right to read it",
+                hint="write readings to it, or give the login the right to read it",
             )
-        raise SourceError("there is no such measurement", where=where, mend=f"there are: {_listed(names)}")
+        raise SourceError("there is no such measurement", where=where, hint=f"there are: {_listed(names)}")
     tags = reader.tags(wanted.measurement)
     _check_tag(wanted, tags, types, where)
     _check_sensors(wanted, types, where)
@@ -86,7 +86,7 @@ def _check_tag(wanted: ReadingsQuery, tags: tuple[str, ...], types: dict[str, se
         raise SourceError(
             f"'{tag}' is a tag and a field",
             where=where,
-            mend="name a tag that is no field, or rename one of them",
+            hint="name a tag that is no field, or rename one of them",
         )
     if tag in tags:
         return
@@ -94,12 +94,12 @@ def _check_tag(wanted: ReadingsQuery, tags: tuple[str, ...], types: dict[str, se
     one = "or =NAME if all rows are of one machine"
     if tag in types:
         raise SourceError(
-            f"'{tag}' is a field, not a tag with the machine's id", where=where, mend=f"{there}; {one}"
+            f"'{tag}' is a field, not a tag with the machine's id", where=where, hint=f"{there}; {one}"
         )
     # Rows without any tag are of one machine. With tags, machines would be taken for one.
     if tags:
         raise SourceError(
-            f"there is no tag '{tag}' with the machine's id", where=where, mend=f"{there}; {one}"
+            f"there is no tag '{tag}' with the machine's id", where=where, hint=f"{there}; {one}"
         )
 
 
@@ -107,17 +107,17 @@ def _check_sensors(wanted: ReadingsQuery, types: dict[str, set[str]], where: str
     for sensor in wanted.sensors:
         if sensor == ANY and sensor not in types:
             named = [f"{name} ({' and '.join(sorted(kinds))})" for name, kinds in sorted(types.items())]
-            raise SourceError("no field holds numbers", where=where, mend=f"there are: {_listed(named)}")
+            raise SourceError("no field holds numbers", where=where, hint=f"there are: {_listed(named)}")
         if sensor not in types:
             raise SourceError(
-                f"no field '{sensor}'", where=where, mend=f"there are: {_listed(sorted(types))}"
+                f"no field '{sensor}'", where=where, hint=f"there are: {_listed(sorted(types))}"
             )
         # What has been a number somewhere is read; values that are none are counted row by row.
         if types[sensor] and not types[sensor] & set(NUMBER_TYPES):
             raise SourceError(
                 f"field '{sensor}' holds {' and '.join(sorted(types[sensor]))} values, not numbers",
                 where=where,
-                mend="write it as a number",
+                hint="write it as a number",
             )
 
 
@@ -140,7 +140,7 @@ def _check_machines(
     error = SourceError(
         f"no machine {_listed(missing, quoted=True)} in the tag '{wanted.machine_tag}'{looked}",
         where=where,
-        mend=f"there are: {_listed(there) or 'none'}",
+        hint=f"there are: {_listed(there) or 'none'}",
     )
     if len(missing) == len(wanted.machines) or reader.looks_up_any_range:
         raise error
@@ -161,7 +161,7 @@ def _check_series(reader: Reader, wanted: ReadingsQuery, start_ns: int, stop_ns:
         raise SourceError(
             f"two series of machine '{machine}' have different values at {format_time(time)}{what}",
             where=where,
-            mend=f"they differ in the tag {apart}: name the machine by it, or write them apart",
+            hint=f"they differ in the tag {apart}: name the machine by it, or write them apart",
         )
 
 

@@ -212,7 +212,7 @@ def _as_rows(table: Table, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows:
         raise SourceError(
             f"no column of a sensor ({', '.join(wanted.sensors)})",
             where=WHERE,
-            mend=f"there are: {', '.join(table.columns)}",
+            hint=f"there are: {', '.join(table.columns)}",
         )
     machines = ("",) * len(table) if wanted.tag is None else table.texts(wanted.tag)
     values, unreadable = sensor_values([table.values(sensor) for sensor in wanted.sensors])
@@ -234,7 +234,7 @@ def _in_order(blocks: Iterator[Rows]) -> Iterator[Rows]:
             raise SourceError(
                 "the rows are not in the order of time",
                 where=WHERE,
-                mend='end the query with |> group() |> sort(columns: ["_time"])',
+                hint='end the query with |> group() |> sort(columns: ["_time"])',
             )
         newest = int(times[-1])
         yield block

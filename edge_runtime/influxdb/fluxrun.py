@@ -80,9 +80,9 @@ def _refuse(error: Any, settings: InfluxSettings) -> NoReturn:
         raise SourceError(
             f"InfluxDB has no such bucket, or the token lacks the right to read it ({message})",
             where=settings.place,
-            mend=f"check --bucket, or give the token the right to read the {settings.store}",
+            hint=f"check --bucket, or give the token the right to read the {settings.store}",
         )
     if error.status in (BAD_REQUEST, NOT_FOUND):
-        mend = "check --org" if "organization" in message else "check --bucket and the query"
-        raise SourceError(f"InfluxDB answers {error.status} ({message})", where=settings.place, mend=mend)
+        hint = "check --org" if "organization" in message else "check --bucket and the query"
+        raise SourceError(f"InfluxDB answers {error.status} ({message})", where=settings.place, hint=hint)
     refuse(error.status, message, settings, READING)

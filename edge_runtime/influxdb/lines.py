@@ -43,7 +43,7 @@ def encode_lines(
     parts = [_tag(name, values) for name, values in sorted(tags.items())]
     head = _name(measurement, _MEASUREMENT)
     if not head or head.startswith("#"):  # a line that begins so is a comment
-        raise UsageError(f"'{measurement}' cannot be the name of a measurement", mend="choose another one")
+        raise UsageError(f"'{measurement}' cannot be the name of a measurement", hint="choose another one")
     series = [head + "".join(row) for row in zip(*parts, strict=True)] if parts else [head] * len(times)
     columns = [_field(name, np.asarray(values)) for name, values in fields.items()]
     lines = [

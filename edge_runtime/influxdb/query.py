@@ -129,7 +129,7 @@ def _results(client: InfluxClient, document: bytes) -> list[dict[str, Any]]:
     except (ValueError, AttributeError, TypeError):
         # A connection that broke half-way looks like this too: trying again is right for both.
         raise READING.for_now(
-            "InfluxDB's answer is cut off or not its own", where=where, mend="check the address"
+            "InfluxDB's answer is cut off or not its own", where=where, hint="check the address"
         ) from None
     for failure in map(str, filter(None, failures)):
         said = one_line(failure)

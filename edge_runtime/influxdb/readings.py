@@ -42,13 +42,13 @@ class ReadingsQuery:
             raise UsageError(
                 "no tag with the machine's id",
                 where=f"measurement {self.measurement}",
-                mend="name the tag, or write =NAME when all rows are of the machine NAME",
+                hint="name the tag, or write =NAME when all rows are of the machine NAME",
             )
         if self.tag is None and self.machines:
             raise UsageError(
                 f"machines are chosen, and '{self.machine_tag}' says that all rows are of one",
                 where=f"measurement {self.measurement}",
-                mend="leave one of the two out",
+                hint="leave one of the two out",
             )
 
     @property

@@ -98,31 +98,31 @@ def refuse(
         raise errors.login(
             f"InfluxDB refuses the login ({message})",
             where=where,
-            mend=f"set {TOKEN_VARIABLE}, or --username with {PASSWORD_VARIABLE}",
+            hint=f"set {TOKEN_VARIABLE}, or --username with {PASSWORD_VARIABLE}",
         )
     if status == http.client.FORBIDDEN:
         raise errors.setup(
             f"InfluxDB knows the login, but it lacks the right to {errors.right} here ({message})",
             where=where,
-            mend=f"give its token or user the right to {errors.right} the {settings.store}",
+            hint=f"give its token or user the right to {errors.right} the {settings.store}",
         )
     if status == http.client.NOT_FOUND and settings.bucket and is_3:
         raise errors.setup(
             f"this is InfluxDB 3, which has no buckets ({message})",
             where=where,
-            mend="name a database with --database instead of --bucket and --org",
+            hint="name a database with --database instead of --bucket and --org",
         )
     if status == http.client.NOT_FOUND or is_missing_database(message):
         raise missing_database(message, where, errors)
     if errors is READING and is_too_large(message):
         raise QueryTooLargeError(f"InfluxDB will not read so much at once ({message})", where=where)
     if status == http.client.TOO_MANY_REQUESTS or status >= http.client.INTERNAL_SERVER_ERROR:
-        raise errors.for_now(f"InfluxDB answers {status} ({message})", where=where, mend="try again later")
+        raise errors.for_now(f"InfluxDB answers {status} ({message})", where=where, hint="try again later")
     if status == http.client.REQUEST_ENTITY_TOO_LARGE:
         raise BodyTooLargeError(f"InfluxDB takes no line that long ({message})", where=where)
     conflict = "conflict" in message or "column type" in message
-    mend = "the field is there with another type: write to another measurement" if conflict else None
-    raise errors.final(f"InfluxDB answers {status} ({message})", where=where, mend=mend)
+    hint = "the field is there with another type: write to another measurement" if conflict else None
+    raise errors.final(f"InfluxDB answers {status} ({message})", where=where, hint=hint)
 
 
 def unreachable(error: BaseException, where: str, errors: Errors) -> EdgeDetectError:
@@ -131,12 +131,12 @@ def unreachable(error: BaseException, where: str, errors: Errors) -> EdgeDetectE
         return errors.setup(
             f"InfluxDB's certificate is not trusted ({error.verify_message})",
             where=where,
-            mend="set SSL_CERT_FILE to the certificate of its authority",
+            hint="set SSL_CERT_FILE to the certificate of its authority",
         )
     return errors.for_now(
         f"InfluxDB cannot be reached ({_reason(error)})",
         where=where,
-        mend="check that it runs, and the address",
+        hint="check that it runs, and the address",
     )
 
 
@@ -158,7 +158,7 @@ def missing_database(message: str, where: str, errors: Errors) -> EdgeDetectErro
     return errors.setup(
         f"InfluxDB does not have it ({message})",
         where=where,
-        mend="check --database (InfluxDB 2 needs a mapping for it) or --bucket, or create it",
+        hint="check --database (InfluxDB 2 needs a mapping for it) or --bucket, or create it",
     )
 
 

@@ -61,7 +61,7 @@ class InfluxSettings:
         if "@" in self.url or "?" in self.url:
             raise UsageError(
                 "a login or a parameter in the address of the InfluxDB",
-                mend=f"set {TOKEN_VARIABLE}, or {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
+                hint=f"set {TOKEN_VARIABLE}, or {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
             )
         try:
             parts = urlsplit(self.url)
@@ -71,19 +71,19 @@ class InfluxSettings:
         if not fits or not self.url.isprintable() or " " in self.url:
             raise UsageError(
                 f"'{self.url}' is not the address of an InfluxDB",
-                mend="write for instance http://127.0.0.1:8086",
+                hint="write for instance http://127.0.0.1:8086",
             )
         # What no header can carry would come back in http.client's own error, token and all.
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise UsageError("the InfluxDB's token holds characters that no token has", mend="copy it again")
+            raise UsageError("the InfluxDB's token holds characters that no token has", hint="copy it again")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
-            raise UsageError(f"a timeout of {self.timeout:g} seconds", mend="choose a positive number")
+            raise UsageError(f"a timeout of {self.timeout:g} seconds", hint="choose a positive number")
         if bool(self.database) == bool(self.bucket):
             raise UsageError(
-                "InfluxDB needs either a database or a bucket", mend="give --database, or --bucket with --org"
+                "InfluxDB needs either a database or a bucket", hint="give --database, or --bucket with --org"
             )
         if self.bucket and not self.org:
-            raise UsageError("a bucket needs its organisation", mend="give --org")
+            raise UsageError("a bucket needs its organisation", hint="give --org")
 
     @property
     def place(self) -> str:

@@ -59,7 +59,7 @@ class Broker:
         if not fits:
             raise UsageError(
                 f"'{url}' is not the address of an MQTT broker",
-                mend="write for instance mqtt://127.0.0.1:1883",
+                hint="write for instance mqtt://127.0.0.1:1883",
             )
         tls = parts.scheme == "mqtts"
         password = read_secret(password_file, PASSWORD_VARIABLE) if username else None
@@ -78,7 +78,7 @@ class Topic:
     def __init__(self, topic: str) -> None:
         levels = topic.split("/")
         if not topic or "#" in topic[:-1] or levels.count("{machine}") > 1:
-            raise UsageError(f"'{topic}' is not a topic", mend="write for instance plant/{machine}/readings")
+            raise UsageError(f"'{topic}' is not a topic", hint="write for instance plant/{machine}/readings")
         self.subscription = topic.replace("{machine}", "+")
         parts = {"{machine}": "(?P<machine>[^/]+)", "+": "[^/]*", "#": ".*"}
         self._pattern = re.compile("/".join(parts.get(level, re.escape(level)) for level in levels))

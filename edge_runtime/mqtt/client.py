@@ -67,7 +67,7 @@ def connect(client: Any, broker: Broker, unavailable: type[EdgeDetectError] = So
         raise unavailable(
             f"the broker cannot be reached ({reason.lower()})",
             where=broker.place,
-            mend="check that it runs, and the address",
+            hint="check that it runs, and the address",
         ) from None
 
 
@@ -123,7 +123,7 @@ class Publisher:
             taken = False
         if not taken:
             raise SinkUnavailableError(
-                "the broker takes no message", where=self._broker.place, mend="check the login in [mqtt]"
+                "the broker takes no message", where=self._broker.place, hint="check the login in [mqtt]"
             )
 
     def send(self, payload: bytes) -> None:

@@ -17,8 +17,8 @@ from edge_runtime.text.unmapped import Unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_runtime.csvrows import Columns
     from edge_runtime.mqtt.broker import Topic
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["MessageRows"]
 

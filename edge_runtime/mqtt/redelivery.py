@@ -90,7 +90,7 @@ class Redelivery:
         except (ValueError, KeyError, TypeError, AttributeError, struct.error):
             raise SourceError(
                 "the ledger's checkpoint is not one of an MQTT broker",
-                mend="use another --state file for this source",
+                hint="use another --state file for this source",
             ) from None
         if entries:
             self._take(entries)

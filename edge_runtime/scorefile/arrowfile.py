@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["ArrowReader", "ArrowWriter"]
 
@@ -91,13 +91,13 @@ class ArrowReader:
         types, columns = self._pa.types, self._columns
         found = f"its columns are: {', '.join(schema.names)}"
         if columns.time not in schema.names:
-            mend = f"{found}; see --time-column"
-            raise InputError(f"no column '{columns.time}' for the time", where=self._where, mend=mend)
+            hint = f"{found}; see --time-column"
+            raise InputError(f"no column '{columns.time}' for the time", where=self._where, hint=hint)
         for sensor in columns.sensors:
             if schema.names.count(sensor) != 1:
                 what = "two columns" if sensor in schema.names else "no column"
                 raise SensorMismatchError(
-                    f"{what} '{sensor}', a sensor of the bundle", where=self._where, mend=found
+                    f"{what} '{sensor}', a sensor of the bundle", where=self._where, hint=found
                 )
             kind = schema.field(sensor).type
             if not (types.is_floating(kind) or types.is_integer(kind) or types.is_decimal(kind)):

@@ -9,15 +9,15 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edge_runtime.csvrows import open_rows, read_blocks
 from edge_runtime.records import Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.text import lines
+from edge_runtime.text.csvrows import open_rows, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["STANDARD", "CsvReader", "CsvWriter"]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.engine.stage import StageState
+    from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Readings
     from edge_runtime.scorefile.blocks import Block
 

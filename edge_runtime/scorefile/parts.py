@@ -57,18 +57,18 @@ class Parts:
             known, count, state = note["identity"], int(note["parts"]), note["state"]
         except FileNotFoundError:
             raise UsageError(
-                "there is no unfinished run to go on with", where=where, mend="leave --resume out"
+                "there is no unfinished run to go on with", where=where, hint="leave --resume out"
             ) from None
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(
-                "the unfinished run cannot be read", where=str(self._folder), mend="leave --resume out"
+                "the unfinished run cannot be read", where=str(self._folder), hint="leave --resume out"
             ) from None
         if known != self._identity:
             changed = [name for name in self._identity if known.get(name) != self._identity[name]]
             raise UsageError(
                 f"the unfinished run is of another {' and '.join(changed)}",
                 where=where,
-                mend="leave --resume out to begin anew",
+                hint="leave --resume out to begin anew",
             )
         self._count = count
         return dict(state)

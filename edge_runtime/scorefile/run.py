@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.accounts import Accounts
+from edge_runtime.engine.accounts import Accounts
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import InterruptedRunError, UsageError
 from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge_runtime.bundle.load import Bundle
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.loading.load import Bundle
     from edge_runtime.scorefile.blocks import Block, Reader, Writer
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["FORMATS", "Task", "score_file"]
 
@@ -72,7 +72,7 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
     try:
         if STANDARD in (task.source, task.output) or _is_device(task.output):
             if task.resume:
-                raise UsageError("standard input or output cannot be gone on with", mend="name files")
+                raise UsageError("standard input or output cannot be gone on with", hint="name files")
             _stream(task, reader, writer, lanes, accounts)
         else:
             parts = Parts(task.output, writer, _identity(task, bundle))
@@ -149,7 +149,7 @@ def _in_parts(
         finally:
             progress.end()
     raise InterruptedRunError(
-        f"interrupted after {rows:,} rows", mend="go on with the same command and --resume"
+        f"interrupted after {rows:,} rows", hint="go on with the same command and --resume"
     )
 
 
@@ -161,7 +161,7 @@ def _resume(state: dict[str, Any], lanes: Lanes, accounts: Accounts) -> int:
         return int(state["rows"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"the unfinished run cannot be gone on with ({error})", mend="leave --resume out"
+            f"the unfinished run cannot be gone on with ({error})", hint="leave --resume out"
         ) from None
 
 
@@ -212,7 +212,7 @@ def _writer(task: Task) -> Writer:
     if kind == "csv":
         return CsvWriter(task.columns, with_expected=task.with_expected)
     if task.output == STANDARD:
-        raise UsageError(f"{kind} cannot go to standard output", mend="name a file with --output")
+        raise UsageError(f"{kind} cannot go to standard output", hint="name a file with --output")
     from edge_runtime.scorefile.arrowfile import ArrowWriter  # noqa: PLC0415 - an extra
 
     return ArrowWriter(kind, task.columns, with_expected=task.with_expected, threads=task.workers)

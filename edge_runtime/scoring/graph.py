@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.records import Scores
 from edge_runtime.scoring.binding import OneRow
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.bundle.metadata import Metadata
     from edge_runtime.records import Readings
 
 __all__ = ["Graph"]
@@ -23,7 +23,8 @@ class Graph:
     """Scores rows, and says nothing about them.
 
     Args:
-        bundle: As `load_bundle` returned it.
+        session: As `make_session` made it.
+        metadata: Of the session's bundle.
 
     Attributes:
         memory: Each machine's state; None for a model without memory.
@@ -31,15 +32,13 @@ class Graph:
         asks_for_time: Whether the graph asks for the time of the day.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        model = bundle.metadata.model
+    def __init__(self, session: Any, metadata: Metadata) -> None:
+        model = metadata.model
         start = initial_state(model)
-        self._session = bundle.session
+        self._session = session
         self.asks_for_time = model.time_of_day
-        self.one_row = OneRow(
-            bundle.session, len(bundle.metadata.sensors), start, asks_for_time=model.time_of_day
-        )
-        self.memory = None if start is None else Memory(bundle.session, start, self.one_row)
+        self.one_row = OneRow(session, len(metadata.sensors), start, asks_for_time=model.time_of_day)
+        self.memory = None if start is None else Memory(session, start, self.one_row)
 
     def score(self, readings: Readings, usable: NDArray[np.bool_] | None) -> Scores:
         """The graph's outputs; NaN for a row that is not usable or whose score is not finite.

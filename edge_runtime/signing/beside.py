@@ -36,11 +36,11 @@ def read_signature(bundle: Path | None) -> bytes | None:
         # Without waiting: where somebody put a pipe, a writer might never come.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SignatureError("its signature is not a file", mend=f"remove {path.name}")
+                raise SignatureError("its signature is not a file", hint=f"remove {path.name}")
             return file.read(MAX_SIGNATURE_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SignatureError(
-            f"cannot read its signature ({error.strerror}: {path})", mend="make it readable"
+            f"cannot read its signature ({error.strerror}: {path})", hint="make it readable"
         ) from None

@@ -97,7 +97,7 @@ class Statement:
             raise SignatureError(
                 f"signature format version {version!r}, but this edge-detect reads {FORMAT_VERSION}",
                 where="signed statement: format_version",
-                mend="install a newer edge-detect, or sign again with this one",
+                hint="install a newer edge-detect, or sign again with this one",
             )
         kinds = {field.name: str(field.type) for field in dataclasses.fields(Statement)}
         for name in sorted(kinds.keys() - document.keys()):
@@ -149,12 +149,12 @@ class Envelope:
         """
         if len(data) > MAX_SIGNATURE_BYTES:
             raise SignatureError(
-                f"larger than any signature, which has at most {MAX_SIGNATURE_BYTES:,} bytes", mend=AGAIN
+                f"larger than any signature, which has at most {MAX_SIGNATURE_BYTES:,} bytes", hint=AGAIN
             )
         document = _json(data, "signature file")
         kind = document.get("payloadType")
         if kind != PAYLOAD_TYPE:
-            raise SignatureError(f"signs {json.dumps(kind)[:80]}, which is not a bundle", mend=NEW)
+            raise SignatureError(f"signs {json.dumps(kind)[:80]}, which is not a bundle", hint=NEW)
         try:
             [signature] = document["signatures"]
             envelope = Envelope(
@@ -167,7 +167,7 @@ class Envelope:
         if not same:
             raise SignatureError(
                 "not in the one form of a signature file: something in it is missing, changed or added",
-                mend=AGAIN,
+                hint=AGAIN,
             )
         return envelope
 
@@ -195,7 +195,7 @@ def _json(data: bytes, what: str) -> dict[str, Any]:
         if len(fields) != len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise SignatureError("a field is there twice", where=f"{what}: {_shown(twice)}", mend=AGAIN)
+            raise SignatureError("a field is there twice", where=f"{what}: {_shown(twice)}", hint=AGAIN)
         return fields
 
     def no_number(text: str) -> None:
@@ -205,9 +205,9 @@ def _json(data: bytes, what: str) -> dict[str, Any]:
         document = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_number)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SignatureError(f"the {what} is not JSON ({reason})", mend=AGAIN) from None
+        raise SignatureError(f"the {what} is not JSON ({reason})", hint=AGAIN) from None
     if not isinstance(document, dict):
-        raise SignatureError(f"the {what} is not a JSON object", mend=AGAIN)
+        raise SignatureError(f"the {what} is not a JSON object", hint=AGAIN)
     return document
 
 
@@ -217,4 +217,4 @@ def _shown(name: str) -> str:
 
 
 def _bad(field: str, what: str) -> SignatureError:
-    return SignatureError(what, where=f"signed statement: {field}", mend=NEW)
+    return SignatureError(what, where=f"signed statement: {field}", hint=NEW)

@@ -144,12 +144,12 @@ def new_key(name: str, folder: Path) -> tuple[PublicKey, Path, Path]:
             raise UsageError(
                 "there is such a key already, and a key is never overwritten",
                 where=str(error.filename),
-                mend="choose another name",
+                hint="choose another name",
             ) from None
         raise UsageError(
             f"cannot write the key ({error.strerror})",
             where=str(folder),
-            mend="name another folder with -o",
+            hint="name another folder with -o",
         ) from None
     return key.public, private, public
 
@@ -174,13 +174,13 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
             raw = base64.b64decode("".join(body.split()), validate=True)
     if not raw or len(raw) != len(PREFIXES[kind]) + 32 or not raw.startswith(PREFIXES[kind]):
         raise UsageError(
-            "not a file with one ed25519 key", where=str(path), mend="make one with 'edge-detect keys new'"
+            "not a file with one ed25519 key", where=str(path), hint="make one with 'edge-detect keys new'"
         )
     raw = raw.removeprefix(PREFIXES[kind])
     if kind == "PUBLIC":
         return _checked(PublicKey(path.stem, raw), str(path))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError("others may read this private key", where=str(path), mend=f"chmod 600 {path}")
+        raise UsageError("others may read this private key", where=str(path), hint=f"chmod 600 {path}")
     return PrivateKey(path.stem, raw)
 
 
@@ -197,7 +197,7 @@ def trusted_key(entry: str) -> PublicKey:
     key = read_key(Path(entry))
     if isinstance(key, PrivateKey):
         raise UsageError(
-            "this is the private key, which no gateway needs", where=entry, mend=f"name {key.name}.pub"
+            "this is the private key, which no gateway needs", where=entry, hint=f"name {key.name}.pub"
         )
     return key
 
@@ -211,14 +211,14 @@ def check_name(name: str) -> None:
     if not NAME.fullmatch(name):
         raise UsageError(
             f"'{name}' cannot be a key's name",
-            mend="choose at most 64 letters, digits, dots, dashes and underscores",
+            hint="choose at most 64 letters, digits, dots, dashes and underscores",
         )
 
 
 def _checked(key: PublicKey, where: str) -> PublicKey:
     """Refuses what is no point of the curve's main group: a signature under it would prove nothing."""
     if not _nacl().bindings.crypto_core_ed25519_is_valid_point(key.raw):
-        raise UsageError("not an ed25519 public key", where=where, mend="copy the .pub file again")
+        raise UsageError("not an ed25519 public key", where=where, hint="copy the .pub file again")
     return key
 
 

@@ -62,7 +62,7 @@ def read_remembered(path: Path) -> tuple[Remembered, ...]:
     except OSError as error:
         raise SignatureError(
             f"cannot read which bundles were accepted before ({error.strerror}: {path})",
-            mend="let edge-detect read and write there, or name another folder with [trust] state",
+            hint="let edge-detect read and write there, or name another folder with [trust] state",
         ) from None
     try:
         document = json.loads(data.decode())
@@ -74,7 +74,7 @@ def read_remembered(path: Path) -> tuple[Remembered, ...]:
     if not intact:
         raise SignatureError(
             f"the record of which bundles were accepted before is damaged ({path})",
-            mend="make sure that this bundle is the newest, then delete the file",
+            hint="make sure that this bundle is the newest, then delete the file",
         )
     return found
 

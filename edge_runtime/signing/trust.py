@@ -98,14 +98,14 @@ class Trust:
         if signature is None:
             raise SignatureError(
                 "not signed: no .sig file is beside it, and with trusted keys a signed bundle is needed",
-                mend="have it signed with 'edge-detect keys sign', or name a bundle that is",
+                hint="have it signed with 'edge-detect keys sign', or name a bundle that is",
             )
         envelope = Envelope.from_bytes(signature)
         key = self._key(envelope.key_id)
         if not key.verifies(envelope.message, envelope.signature):
             raise SignatureError(
                 f"the signature is not one of the key {key.name}: it is damaged or forged",
-                mend="copy the .sig file again from where the bundle was signed",
+                hint="copy the .sig file again from where the bundle was signed",
             )
         statement = Statement.from_bytes(envelope.payload)
         self._check_subject(statement, key, data)
@@ -141,7 +141,7 @@ class Trust:
             if not accepted:  # a full disk stops no restart
                 raise SignatureError(
                     f"cannot remember that this bundle was accepted ({error.strerror}: {self.record})",
-                    mend="let edge-detect write there, or name another folder with [trust] state",
+                    hint="let edge-detect write there, or name another folder with [trust] state",
                 ) from None
 
     def _key(self, key_id: str) -> PublicKey:
@@ -151,7 +151,7 @@ class Trust:
         trusted = ", ".join(f"{key.name} ({key.id[:12]}…)" for key in self.keys)
         raise SignatureError(
             f"signed with the key {key_id[:12]}…, which is not trusted here; trusted: {trusted}",
-            mend="have it signed with one of these, or add that key to [trust] keys",
+            hint="have it signed with one of these, or add that key to [trust] keys",
         )
 
     def _check_subject(self, said: Statement, key: PublicKey, data: bytes) -> None:
@@ -160,18 +160,18 @@ class Trust:
             raise SignatureError(
                 f"names the key {said.key_id[:12]}…, but is signed with {key.name} ({key.id[:12]}…)",
                 where="signed statement: key_id",
-                mend="have the bundle signed again with edge-detect",
+                hint="have the bundle signed again with edge-detect",
             )
         if said.target != self.target:
             raise SignatureError(
                 f"signed for '{said.target}', but this is '{self.target}'",
-                mend=f"have it signed with --target {self.target}, or correct [trust] target",
+                hint=f"have it signed with --target {self.target}, or correct [trust] target",
             )
         if (said.length, said.digest) != (len(data), file_digest(data)):
             raise SignatureError(
                 f"the signature is of another file ({said.length:,} bytes, {said.digest[:19]}…): the bundle "
                 "was damaged or exchanged, or the .sig file is that of another bundle",
-                mend="copy the bundle and its .sig file again, both from one place",
+                hint="copy the bundle and its .sig file again, both from one place",
             )
 
     def _known(self) -> tuple[Remembered, ...]:
@@ -198,13 +198,13 @@ def _check_version(said: Statement, known: Sequence[Remembered]) -> bool:
     if said.version < newest.version:
         raise SignatureError(
             f"version {said.version} is older than {newest.version}, which was accepted here before",
-            mend="install the newer bundle, or have this one signed with a higher --bundle-version",
+            hint="install the newer bundle, or have this one signed with a higher --bundle-version",
         )
     if said.version == newest.version and said.digest != newest.digest:
         raise SignatureError(
             f"another bundle of the same version {said.version} was accepted here before "
             f"({newest.digest[:19]}…)",
-            mend="have this one signed with a higher --bundle-version",
+            hint="have this one signed with a higher --bundle-version",
         )
     return said.digest == newest.digest
 
@@ -218,5 +218,5 @@ def _check_expiry(said: Statement, moment: datetime, *, accepted: bool) -> tuple
         return (f"the signature expired on {said.expires}, but this bundle was accepted before that",)
     raise SignatureError(
         f"the signature expired on {said.expires}, and it is {format_moment(moment)}",
-        mend="have the bundle signed again, or set this machine's clock if it is wrong",
+        hint="have the bundle signed again, or set this machine's clock if it is wrong",
     )

@@ -152,7 +152,7 @@ class Schedule:
         self, random: np.random.Generator, *, rate: float, cadence: float, first_row: int = 0
     ) -> None:
         if not 0.0 <= rate <= MAX_RATE:
-            raise UsageError(f"a rate of {rate:g} events per hour", mend=f"choose one from 0 to {MAX_RATE:g}")
+            raise UsageError(f"a rate of {rate:g} events per hour", hint=f"choose one from 0 to {MAX_RATE:g}")
         self._random = random
         self._rate = rate
         self._cadence = cadence

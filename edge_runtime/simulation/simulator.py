@@ -79,11 +79,11 @@ class Simulator:
         events_from_ns: int | None = None,
     ) -> None:
         if not (math.isfinite(cadence) and cadence > 0):
-            raise UsageError(f"a cadence of {cadence:g} s", mend="choose a positive number of seconds")
+            raise UsageError(f"a cadence of {cadence:g} s", hint="choose a positive number of seconds")
         if not (math.isfinite(severity) and severity >= 0):
-            raise UsageError(f"a severity of {severity:g}", mend="choose 0 or more")
+            raise UsageError(f"a severity of {severity:g}", hint="choose 0 or more")
         if seed < 0:
-            raise UsageError(f"a seed of {seed}", mend="choose 0 or more")
+            raise UsageError(f"a seed of {seed}", hint="choose 0 or more")
         self.machine = MachineCharacter.from_name(machine) if isinstance(machine, str) else machine
         self.events: list[Event] = []
         self._severity = severity

@@ -91,7 +91,7 @@ class JsonlSink:
         except OSError as error:
             self._undo(size)
             raise SinkUnavailableError(
-                f"cannot write it ({error.strerror})", where=str(self._path), mend="make room"
+                f"cannot write it ({error.strerror})", where=str(self._path), hint="make room"
             ) from None
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class Source(Protocol):
         """Yields the feed from `checkpoint` on, oldest first for each machine."""
         ...
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """What came instead of readings, or None; asked when no row has come for a while."""
         ...
 

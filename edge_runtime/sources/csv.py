@@ -10,15 +10,15 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from edge_runtime.csvrows import open_rows, read_blocks
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.sources.base import Batch
+from edge_runtime.text.csvrows import open_rows, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["CsvSource"]
 
@@ -49,7 +49,7 @@ class CsvSource:
         """
         open_rows(self._path).close()
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """Nothing: what could not fit was an error at the start."""
         return None
 
@@ -99,6 +99,6 @@ class CsvSource:
             raise SourceError(
                 "the ledger's checkpoint is of another file",
                 where=str(self._path),
-                mend="use another --state file",
+                hint="use another --state file",
             )
         return rows

@@ -123,7 +123,7 @@ class InfluxSource:
     def _tell(self, line: str) -> None:
         self._report(f"{self.name}: {line}")
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """Nothing: what could not fit was an error at the start."""
         return None
 
@@ -202,4 +202,4 @@ class InfluxSource:
             if not known:
                 raise
             # It was taken before: somebody is changing it, and the new one will be in its file.
-            raise SourceUnavailableError(error.what, where=error.where, mend=error.mend) from None
+            raise SourceUnavailableError(error.what, where=error.where, hint=error.hint) from None

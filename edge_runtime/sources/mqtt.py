@@ -29,8 +29,8 @@ from edge_runtime.sources.base import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.csvrows import Columns
     from edge_runtime.mqtt.broker import Broker, Topic
+    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["MqttSource"]
 
@@ -82,7 +82,7 @@ class MqttSource:
         """
         require_paho()
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """What came instead of readings."""
         sensors = ", ".join(self._columns.sensors)
         if self._messages.unmapped:
@@ -174,8 +174,8 @@ class MqttSource:
                 self._client.loop_read()
         self._client.loop_misc()
         if self._refused:
-            mend = f"set username in [mqtt], and {PASSWORD_VARIABLE}"
-            raise SourceError(self._refused, where=self._broker.place, mend=mend)
+            hint = f"set username in [mqtt], and {PASSWORD_VARIABLE}"
+            raise SourceError(self._refused, where=self._broker.place, hint=hint)
         if self._lost is not None:
             raise SourceUnavailableError(f"the broker went away ({self._lost})", where=self._broker.place)
 

@@ -184,7 +184,7 @@ class Seen:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an InfluxDB",
-                mend="use another --state file for this source",
+                hint="use another --state file for this source",
             ) from None
 
     def _of_one_newest(self, document: dict[str, Any]) -> dict[str, tuple[int, Any]]:

@@ -65,7 +65,7 @@ class SimulateSource:
         if unknown:
             raise SensorMismatchError(
                 f"the simulated machine has no sensor {', '.join(unknown)}",
-                mend=f"use a bundle over {', '.join(SENSORS)}, or another --source",
+                hint=f"use a bundle over {', '.join(SENSORS)}, or another --source",
             )
         if machines < 1 or speed < 0:
             raise UsageError("a simulation needs at least one machine and a speed of 0 or more")
@@ -85,7 +85,7 @@ class SimulateSource:
     def check(self) -> None:
         """There is nothing to check."""
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """Nothing: what could not fit was an error at the start."""
         return None
 

@@ -12,10 +12,10 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from edge_runtime.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.errors import InputError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch
+from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped
@@ -58,7 +58,7 @@ class StdinSource:
     def check(self) -> None:
         """There is nothing to check before the first line."""
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         """What came instead of readings."""
         if self._unmapped:
             sensors = ", ".join(self._columns.sensors)
@@ -94,7 +94,7 @@ class StdinSource:
             if not data:
                 if self._parser is None:
                     raise InputError(
-                        "it is empty", where=WHERE, mend="give CSV with a header, JSON lines or line protocol"
+                        "it is empty", where=WHERE, hint="give CSV with a header, JSON lines or line protocol"
                     )
                 return
 

@@ -148,5 +148,5 @@ def _time(cell: bytes, place: Place, row: int) -> int:
     except UsageError:
         pass
     raise InputError(
-        f"'{text}' is not a time", where=place.row(row), mend="write 2026-01-31T08:00:00Z"
+        f"'{text}' is not a time", where=place.row(row), hint="write 2026-01-31T08:00:00Z"
     ) from None

@@ -15,7 +15,7 @@ from edge_runtime.text.unmapped import NOT_MAPPED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.text.csvrows import Columns
     from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["JsonRows"]

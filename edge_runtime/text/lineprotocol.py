@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.csvrows import Columns
+    from edge_runtime.text.csvrows import Columns
     from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["LineProtocol", "is_line_protocol"]

@@ -15,7 +15,7 @@ from support.bundles import make_bundle, normal_rows
 
 from edge_runtime.bundle import caps
 from edge_runtime.bundle.outline import IR_VERSIONS, OPSETS
-from edge_runtime.bundle.trial import BLOCK_ROWS, TrialLimits
+from edge_runtime.loading.trial import BLOCK_ROWS, TrialLimits
 
 TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 

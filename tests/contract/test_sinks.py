@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from support.bundles import normal_rows
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.influxdb import query
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Readings, Results
 from edge_runtime.sinks.influx import InfluxSink
 from edge_runtime.sinks.jsonl import JsonlSink

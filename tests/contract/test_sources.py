@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_runtime.csvrows import Columns
 from edge_runtime.errors import InputError, SensorMismatchError, SourceError
 from edge_runtime.influxdb import InfluxClient, ReadingsQuery, encode_lines, write
 from edge_runtime.sources.csv import CsvSource
 from edge_runtime.sources.influx import InfluxSource
 from edge_runtime.sources.simulate import SimulateSource
 from edge_runtime.sources.stdin import StdinSource
+from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,13 +148,13 @@ def test_a_bad_line_is_skipped_counted_and_told(first: str, good: str, bad: list
 @pytest.mark.parametrize("text", ['{"temp":1,"rpm":2}\n', "press temp=1,rpm=2\n"])
 def test_lines_with_none_of_the_sensors_are_counted_and_named_when_nothing_fits(text: str) -> None:
     pipe = Pipe()
-    assert pipe.source.unfit() == "no line with readings has come so far"
+    assert pipe.source.what_came() == "no line with readings has come so far"
     pipe.write(text * 3)
     pipe.end()
     (batch,) = pipe.source.batches(None)
     assert len(batch.readings) == 0
     assert batch.skipped == {"none of the sensors in it": 3}
-    assert pipe.source.unfit() == "no line has one of the sensors a, b; there are: temp, rpm"
+    assert pipe.source.what_came() == "no line has one of the sensors a, b; there are: temp, rpm"
 
 
 def test_an_empty_standard_input_and_a_header_without_a_sensor_are_errors() -> None:

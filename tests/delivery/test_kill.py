@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.engine.engine import Engine
 from edge_runtime.influxdb import InfluxClient, encode_lines, query, write
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:

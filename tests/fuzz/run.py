@@ -24,8 +24,8 @@ import atheris
 
 with atheris.instrument_imports(include=["edge_runtime.bundle"]):
     from edge_runtime.bundle import digest, gate, outline
-    from edge_runtime.bundle.load import load_bytes
-    from edge_runtime.bundle.trial import TrialLimits, run_trial
+    from edge_runtime.loading.load import load_bytes
+    from edge_runtime.loading.trial import TrialLimits, run_trial
 from edge_runtime.errors import BundleError, SelfTestError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

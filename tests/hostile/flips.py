@@ -9,8 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from edge_runtime.bundle.load import load_bytes
 from edge_runtime.errors import BundleError
+from edge_runtime.loading.load import load_bytes
 
 __all__ = ["main"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hostile.child import child_environment, module
 
-from edge_runtime.bundle.load import load_bytes, read_bundle
+from edge_runtime.loading.load import load_bytes, read_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

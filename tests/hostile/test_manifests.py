@@ -9,8 +9,8 @@ import pytest
 from support.manifests import ANOTHER, BUNDLE, HOSTILE, enveloped, good, with_signature
 from support.signing import Gateway, signed, signed_payload
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import SignatureError
+from edge_runtime.loading.load import load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +37,7 @@ def test_it_is_refused_with_its_own_message_and_nothing_is_remembered(
         load_bundle(path, trust=gateway.trust)
     text = str(caught.value)
     assert text.startswith("bundle.onnx: ")
-    assert caught.value.mend
+    assert caught.value.hint
     assert text.isprintable()
     assert (gateway.state / "accepted.json").read_bytes() == before
 

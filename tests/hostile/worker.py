@@ -10,8 +10,8 @@ import resource
 import sys
 from pathlib import Path
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.scoring.session import import_onnxruntime
 
 ADDRESS_SPACE = 1 << 30

@@ -13,10 +13,10 @@ from support.commands import assert_one_clear_line
 
 from edge_runtime.bench.endtoend import measure_route, routes_of
 from edge_runtime.bench.route import EndToEnd, Gateway
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.config import load_settings
 from edge_runtime.errors import SinkUnavailableError
 from edge_runtime.influxdb.query import query
+from edge_runtime.loading.load import load_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -324,7 +324,7 @@ class TestReading:
                 read(url)
 
     @pytest.mark.parametrize(
-        ("words", "kind", "mend"),
+        ("words", "kind", "hint"),
         [
             (
                 "External error: Query would scan 432 Parquet files, exceeding the file limit. \nCore.",
@@ -339,7 +339,7 @@ class TestReading:
         ],
     )
     def test_a_question_that_is_too_large_is_halved_down_to_a_minute_and_then_given_up(
-        self, words: str, kind: type[SourceError], mend: str
+        self, words: str, kind: type[SourceError], hint: str
     ) -> None:
         refused = json.dumps({"results": [{"statement_id": 0, "error": words}]}).encode()
         hour = 3_600 * SECOND
@@ -354,7 +354,7 @@ class TestReading:
         assert type(caught.value) is kind
         assert "\n" not in str(caught.value)
         assert "will not read so much at once" in str(caught.value)
-        assert mend in str(caught.value)
+        assert hint in str(caught.value)
 
     def test_silence_ends_with_the_timeout(self) -> None:
         with (

@@ -112,12 +112,12 @@ def test_a_wrong_login_neither_reads_nor_writes(
     plant: Plant, user: str | None, password: str | None, words: str
 ) -> None:
     client = plant.client(user, password)
-    mend = "set EDGE_DETECT_INFLUX_TOKEN, or --username with EDGE_DETECT_INFLUX_PASSWORD"
-    with pytest.raises(SourceError, match=rf"refuses the login \({words}.*{mend}") as reading:
+    hint = "set EDGE_DETECT_INFLUX_TOKEN, or --username with EDGE_DETECT_INFLUX_PASSWORD"
+    with pytest.raises(SourceError, match=rf"refuses the login \({words}.*{hint}") as reading:
         read_all(client, WANTED, T0, T0 + ROWS * SECOND)
-    with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{mend}"):
+    with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{hint}"):
         write(client, b"m a=1 1\n")
-    with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{mend}"):
+    with pytest.raises(SinkUnavailableError, match=rf"refuses the login \({words}.*{hint}"):
         check_write(client)
     assert WRONG not in str(reading.value)
 

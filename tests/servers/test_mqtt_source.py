@@ -20,11 +20,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
 
-from edge_runtime.csvrows import Columns
 from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError, UsageError
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.records import NO_TIME
 from edge_runtime.sources.mqtt import MqttSource
+from edge_runtime.text.csvrows import Columns
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
@@ -179,14 +179,14 @@ def test_what_has_none_of_the_sensors_is_counted_and_named_when_nothing_fits(
     mosquitto: Mosquitto, root: str
 ) -> None:
     feed = Feed(mosquitto, root)
-    assert feed.source.unfit() == f"no message with readings has come on {root}/+ so far"
+    assert feed.source.what_came() == f"no message with readings has come on {root}/+ so far"
     publish(mosquitto, (f"{root}/m", b'{"temp_c":1}'), (f"{root}/m", b"cpu load=1,idle=2"))
     found = feed.rows(2)
     assert values(found) == []
     assert sum(batch.skipped.get("none of the sensors in it", 0) for batch in found) == 2
     assert feed.said == []
     wanted = "no message has one of the sensors a, b; there are: temp_c, load, idle"
-    assert feed.source.unfit() == wanted
+    assert feed.source.what_came() == wanted
     feed.end()
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_runtime import cli as detect
-from edge_runtime.bundle.load import read_bundle
+from edge_runtime.loading.load import read_bundle
 from export import cli as export
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from support.signing import KEY, OTHER_KEY, envelope, parts, signed, signed_payload, statement
 
-from edge_runtime.bundle.load import read_bundle
+from edge_runtime.loading.load import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ import pytest
 from support.bundles import make_bundle, normal_rows
 
 from edge_runtime import Engine, Readings, load_bundle
-from edge_runtime.clock import GatewayClock
 from edge_runtime.engine.arrival import dated
 from edge_runtime.errors import SourceError
+from edge_runtime.gateway.clock import GatewayClock
 from edge_runtime.mqtt.redelivery import Redelivery
 from edge_runtime.records import NO_TIME
 

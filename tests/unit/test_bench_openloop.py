@@ -20,9 +20,9 @@ from edge_runtime.bench.neighbours import busy_neighbours
 from edge_runtime.bench.openloop import offer
 from edge_runtime.bench.route import descriptors
 from edge_runtime.bench.rows import make_rows
-from edge_runtime.bundle.load import read_bundle
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import EdgeDetectError
+from edge_runtime.loading.load import read_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.bundle.load import load_bundle
-from edge_runtime.clock import GatewayClock, known_moments
+from edge_runtime.gateway.clock import GatewayClock, known_moments
+from edge_runtime.loading.load import load_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

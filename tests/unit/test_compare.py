@@ -14,9 +14,9 @@ from support.commands import assert_one_clear_line
 
 from edge_runtime.errors import TrainingError
 from trainer.checkpoint import Checkpoint
+from trainer.compare import compare, comparison_table, record
 from trainer.data import Columns, read_training_data
 from trainer.evaluation.baselines import FITTED
-from trainer.evaluation.compare import compare, comparison_table, record
 from trainer.tracking import Tracker
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_runtime.csvrows import BLOCK_ROWS, Columns, open_rows, read_blocks
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
 from edge_runtime.records import Readings
+from edge_runtime.text.csvrows import BLOCK_ROWS, Columns, open_rows, read_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path

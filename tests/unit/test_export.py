@@ -13,8 +13,8 @@ import pytest
 from support.bundles import make_checkpoint, normal_rows
 from torch import nn
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import ExportError, TrainingError, UsageError
+from edge_runtime.loading.load import load_bundle
 from export.graph import build_model
 from export.write import export_bundle, export_checkpoint
 from trainer.checkpoint import Checkpoint

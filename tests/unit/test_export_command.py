@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.bundles import make_checkpoint
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import UsageError
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.version import __version__
 from export.cli import main
 from export.resolve import Resolved, resolve

@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from edge_runtime.csvrows import Columns
 from edge_runtime.sources.stdin import StdinSource
+from edge_runtime.text.csvrows import Columns
 
 COLUMNS = Columns(("a", "b"))
 LETTERS = b"0123456789.,;= \\\"'{}[]:\t\r\x00\xff\xc3\xa9aeEinfNaTZ+-#_m"

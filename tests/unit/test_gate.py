@@ -10,8 +10,8 @@ from support.bundles import make_bundle
 from support.tampering import restamped, with_model
 
 from edge_runtime.bundle import caps
-from edge_runtime.bundle.load import load_bytes
 from edge_runtime.errors import BundleError, GateError
+from edge_runtime.loading.load import load_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

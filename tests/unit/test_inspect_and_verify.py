@@ -8,8 +8,8 @@ import pytest
 from support.bundles import make_bundle
 from support.tampering import with_document
 
-from edge_runtime.bundle.load import STEPS, load_bundle
 from edge_runtime.cli import main
+from edge_runtime.loading.load import STEPS, load_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from support.bundles import make_checkpoint
 from support.edge import DEFAULT, Edge, edge_in, table
 from support.signing import KEY
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import UsageError
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.signing.envelope import Envelope, Statement
 from edge_runtime.signing.keys import PrivateKey, new_key, read_key, trusted_key
 

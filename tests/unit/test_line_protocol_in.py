@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_runtime.csvrows import Columns
 from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
 from edge_runtime.records import NO_TIME
+from edge_runtime.text.csvrows import Columns
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped
 

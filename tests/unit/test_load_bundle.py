@@ -9,9 +9,9 @@ from onnx import helper, numpy_helper
 from support.bundles import make_bundle
 from support.tampering import with_document, with_model
 
-from edge_runtime.bundle import load
-from edge_runtime.bundle.load import STEPS, Step, load_bundle, load_bytes
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, SelfTestError, UsageError
+from edge_runtime.loading import load
+from edge_runtime.loading.load import STEPS, Step, load_bundle, load_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def test_what_is_not_a_bundle_is_named_so(content: bytes, message: str) -> None:
         load_bytes(content, "file.onnx")
     assert caught.value.where is not None
     assert caught.value.where.startswith("file.onnx")
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_foreign_onnx_model_is_named_so() -> None:

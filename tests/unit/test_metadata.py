@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.bundles import make_bundle
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.errors import BundleFormatError
+from edge_runtime.loading.load import load_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

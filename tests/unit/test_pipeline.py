@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle, normal_rows
 
-from edge_runtime.bundle.load import Bundle, load_bundle
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceError, SourceUnavailableError
-from edge_runtime.pipeline import Pipeline
+from edge_runtime.gateway.pipeline import Pipeline
+from edge_runtime.loading.load import Bundle, load_bundle
 from edge_runtime.records import Readings, Results
 from edge_runtime.sinks.jsonl import JsonlSink
 from edge_runtime.sources.base import Batch
@@ -50,7 +50,7 @@ class ScriptedSource:
 
     def check(self) -> None: ...
 
-    def unfit(self) -> str | None:
+    def what_came(self) -> str | None:
         return self.instead
 
     def acknowledge(self) -> None:

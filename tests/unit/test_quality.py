@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.engine.quality import Quality
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Reason
 
 if TYPE_CHECKING:

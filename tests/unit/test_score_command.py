@@ -13,8 +13,8 @@ from support.bundles import SENSORS, make_bundle, normal_rows
 from support.commands import assert_one_clear_line
 from support.tampering import with_document
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.engine.engine import Engine
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:

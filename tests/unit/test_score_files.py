@@ -18,16 +18,16 @@ from pyarrow import parquet
 from support.bundles import SENSORS, make_bundle, normal_rows
 from support.commands import assert_one_clear_line, unmeasured
 
-from edge_runtime.bundle.load import load_bundle
-from edge_runtime.csvrows import Columns
 from edge_runtime.errors import InterruptedRunError, UsageError
+from edge_runtime.loading.load import load_bundle
 from edge_runtime.scorefile.progress import Progress
 from edge_runtime.scorefile.run import Task, score_file
+from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
     from support.commands import Command
 
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
 
 NAMES = tuple(sensor[0] for sensor in SENSORS)
 MACHINES = ("press", "lathe", 'mill, "2"')
@@ -151,7 +151,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_with_the_same(
     output: str, folder: Path, loaded: Bundle, wanted: dict[str, list[Any]], tmp_path: Path, monkeypatch: Any
 ) -> None:
     source = folder / ("in.csv" if output == "out.csv" else "in.arrow")
-    monkeypatch.setattr("edge_runtime.csvrows.BLOCK_ROWS", 400)
+    monkeypatch.setattr("edge_runtime.text.csvrows.BLOCK_ROWS", 400)
     seen: list[int] = []
     write = Progress.add
 

@@ -14,8 +14,8 @@ import pytest
 from support.signing import KEY, NOW, Gateway, parts, refused, signed, statement
 from support.tampering import with_document
 
-from edge_runtime.bundle.load import Step, load_bundle, read_bundle
 from edge_runtime.errors import SelfTestError, UsageError
+from edge_runtime.loading.load import Step, load_bundle, read_bundle
 from edge_runtime.signing.beside import read_signature
 from edge_runtime.signing.envelope import Envelope
 from edge_runtime.signing.keys import PrivateKey, PublicKey, read_key, trusted_key

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.history import write_history
 
-from edge_runtime.bundle.load import load_bundle
 from edge_runtime.errors import InputError, TrainingError, UsageError
+from edge_runtime.loading.load import load_bundle
 from trainer.cli import main
 from trainer.data import Columns, TrainingData, read_training_data
 from trainer.fit import Settings

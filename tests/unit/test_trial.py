@@ -13,11 +13,12 @@ from hostile.graphs import hostile
 from support.bundles import make_bundle
 
 from edge_runtime.bundle.digest import file_digest
-from edge_runtime.bundle.load import Step, load_bundle
-from edge_runtime.bundle.proved import Proofs, state_folder
-from edge_runtime.bundle.trial import Trial, TrialLimits, run_trial
 from edge_runtime.config import RunPart
 from edge_runtime.errors import SelfTestError
+from edge_runtime.files import state_folder
+from edge_runtime.loading.load import Step, load_bundle
+from edge_runtime.loading.proved import Proofs
+from edge_runtime.loading.trial import Trial, TrialLimits, run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,7 +166,7 @@ def test_a_trial_knows_no_secrets(
 
 def test_within_its_limits_a_trial_opens_no_file(tmp_path: Path) -> None:
     (tmp_path / "canary").write_text("x")
-    program = f"from edge_runtime.bundle import trial; trial._limit(3, 1 << 30); open('{tmp_path}/canary')"
+    program = f"from edge_runtime.loading import trial; trial._limit(3, 1 << 30); open('{tmp_path}/canary')"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ), check=False
     )

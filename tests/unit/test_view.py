@@ -9,10 +9,10 @@ import pytest
 from rich.console import Console
 from support.bundles import normal_rows
 
-from edge_runtime.bundle.load import Bundle, load_bundle
 from edge_runtime.engine.engine import Engine
+from edge_runtime.gateway.view import LiveView
+from edge_runtime.loading.load import Bundle, load_bundle
 from edge_runtime.records import Readings, Results
-from edge_runtime.view import LiveView
 
 if TYPE_CHECKING:
     from pathlib import Path

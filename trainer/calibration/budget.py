@@ -60,7 +60,7 @@ class AlarmBudget:
             raise UsageError(
                 f"'{text}' is no budget",
                 where="--false-alarms",
-                mend="write it as in 1/day, 1/week or 0.5/month",
+                hint="write it as in 1/day, 1/week or 0.5/month",
             )
         return AlarmBudget(float(found[1]), found[2])
 
@@ -137,7 +137,7 @@ def threshold_for_budget(
         raise TrainingError(
             f"{clear.sum():,} normal validation rows are too few for a budget of {budget}",
             where="--false-alarms",
-            mend="take a longer history, or use --threshold percentile",
+            hint="take a longer history, or use --threshold percentile",
         )
     shape, scale = _pareto(peaks - level)
     value = float(level + _excess(len(peaks) / days / budget.per_day, shape, scale))

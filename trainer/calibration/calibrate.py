@@ -55,7 +55,7 @@ def calibrate(
             raise TrainingError(
                 "the best F1 needs labelled anomalies, and validation has none",
                 where="--threshold best-f1",
-                mend="use --threshold percentile, or label some in the val table",
+                hint="use --threshold percentile, or label some in the val table",
             )
         return best_f1_threshold(scores, labels, machines=machines, hold=hold)
     return percentile_threshold(
@@ -103,7 +103,7 @@ def percentile_threshold(
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
     if not len(normal_scores):
-        raise TrainingError("validation has no normal rows", mend="take a longer history")
+        raise TrainingError("validation has no normal rows", hint="take a longer history")
     value = margin * float(np.percentile(normal_scores.astype(np.float64), percentile))
     return _threshold(value, "percentile", percentile / 100, None, len(normal_scores), hold)
 
@@ -130,7 +130,7 @@ def best_f1_threshold(
     # Rows of equal score are on the same side, and a threshold below every score would flag all.
     last_of_equals = np.append(ranked[1:] < ranked[:-1], False)
     if not last_of_equals.any():
-        raise TrainingError("every validation row has the same score", mend="check the sensors' columns")
+        raise TrainingError("every validation row has the same score", hint="check the sensors' columns")
     best = int(np.argmax(np.where(last_of_equals, f1, -1.0)))
     return _threshold((ranked[best] + ranked[best + 1]) / 2, "best_f1", None, "f1", len(scores), hold)
 
@@ -163,6 +163,6 @@ def _threshold(
     if not value > 0:
         raise TrainingError(
             "the threshold would be 0: the model reproduces validation exactly, so nothing moves in it",
-            mend="check that the sensors' columns change",
+            hint="check that the sensors' columns change",
         )
     return Threshold(float(value), method, quantile, metric, rows, hold)

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001
+def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"edge-train {__version__}")
         raise typer.Exit

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.table_options import (
     Data,
 )
-from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.tracking_options import (
     Experiment,
     Mlflow,
     TrackingUri,
@@ -41,14 +41,14 @@ def compare(
     experiment: Experiment = "edge-detect",
 ) -> None:
     """Compare detectors with simple ones on the test rows: limits, z-scores, PCA, Mahalanobis, forest."""
-    import sys  # noqa: PLC0415
+    import sys
 
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from trainer.checkpoint import Checkpoint  # noqa: PLC0415
-    from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.evaluation.compare import compare as compare_all  # noqa: PLC0415
-    from trainer.evaluation.compare import comparison_table, record, write_figures  # noqa: PLC0415
-    from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
+    from edge_runtime.errors import UsageError
+    from trainer.checkpoint import Checkpoint
+    from trainer.compare import compare as compare_all
+    from trainer.compare import comparison_table, record, write_figures
+    from trainer.data import Columns, read_training_data
+    from trainer.tracking import NoTracker, Tracker
 
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.table_options import (
     Data,
     LabelColumn,
     MachineColumn,
     SensorColumns,
     TimeColumn,
 )
-from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.tracking_options import (
     Experiment,
     Mlflow,
     TrackingUri,
@@ -73,7 +73,7 @@ class ThresholdChoice(StrEnum):
     BEST_F1 = "best-f1"
 
 
-def fit(  # noqa: PLR0913 - one parameter an option
+def fit(
     *,
     data: Data,
     output: Annotated[
@@ -275,11 +275,11 @@ def fit(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
-    import shlex  # noqa: PLC0415
+    import shlex
 
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from trainer.cli.losses import show_losses  # noqa: PLC0415
-    from trainer.cli.pairs import (  # noqa: PLC0415
+    from edge_runtime.errors import UsageError
+    from trainer.cli.losses import show_losses
+    from trainer.cli.pairs import (
         parse_debounce,
         parse_hold,
         parse_ranges,
@@ -316,16 +316,16 @@ def fit(  # noqa: PLR0913 - one parameter an option
     given_debounce = None if debounce is None else parse_debounce(debounce)
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
     need_torch()
 
-    from trainer.calibration.budget import AlarmBudget  # noqa: PLC0415
-    from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.fit import Settings  # noqa: PLC0415
-    from trainer.provenance import git_revision  # noqa: PLC0415
-    from trainer.recipes import RECIPES, own_recipe  # noqa: PLC0415
-    from trainer.run import Plan, run_fit  # noqa: PLC0415
-    from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
+    from trainer.calibration.budget import AlarmBudget
+    from trainer.data import Columns, read_training_data
+    from trainer.fit import Settings
+    from trainer.provenance import git_revision
+    from trainer.recipes import RECIPES, own_recipe
+    from trainer.run import Plan, run_fit
+    from trainer.tracking import NoTracker, Tracker
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
     named_recipe = recipe.value if recipe is not None else own_recipe(model and model.value)
@@ -371,10 +371,10 @@ def fit(  # noqa: PLR0913 - one parameter an option
 
 def need_torch() -> None:
     """Says which extra is missing before anything is read."""
-    from edge_runtime.errors import MissingExtraError  # noqa: PLC0415
+    from edge_runtime.errors import MissingExtraError
 
     try:
-        import pandas  # noqa: F401, ICN001, PLC0415
-        import torch  # noqa: F401, PLC0415
+        import pandas  # noqa: F401, ICN001
+        import torch  # noqa: F401
     except ImportError:
         raise MissingExtraError("training", "workstation") from None

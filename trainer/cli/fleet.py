@@ -12,7 +12,7 @@ from trainer.cli.fit import DeviceChoice, RecipeChoice, ThresholdChoice, need_to
 if TYPE_CHECKING:
     from trainer.fleet.results import LeftOut
 
-from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.table_options import (
     Data,
     LabelColumn,
     MachineColumn,
@@ -23,7 +23,7 @@ from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the ann
 __all__ = ["fleet"]
 
 
-def fleet(  # noqa: PLR0913 - one parameter an option
+def fleet(
     *,
     data: Data,
     output: Annotated[
@@ -87,24 +87,24 @@ def fleet(  # noqa: PLR0913 - one parameter an option
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Train a detector for each machine, hundreds at once, and export one bundle a machine."""
-    import sys  # noqa: PLC0415
+    import sys
 
-    from edge_runtime.errors import UsageError  # noqa: PLC0415
-    from trainer.cli.progress import progress_bar  # noqa: PLC0415
+    from edge_runtime.errors import UsageError
+    from trainer.cli.progress import progress_bar
 
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
     need_torch()
 
-    from contextlib import nullcontext  # noqa: PLC0415
+    from contextlib import nullcontext
 
-    from trainer.calibration.budget import AlarmBudget  # noqa: PLC0415
-    from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.fit import Settings  # noqa: PLC0415
-    from trainer.fleet.run import run_fleet  # noqa: PLC0415
-    from trainer.provenance import git_revision  # noqa: PLC0415
-    from trainer.recipes import RECIPES  # noqa: PLC0415
-    from trainer.run import Plan  # noqa: PLC0415
+    from trainer.calibration.budget import AlarmBudget
+    from trainer.data import Columns, read_training_data
+    from trainer.fit import Settings
+    from trainer.fleet.run import run_fleet
+    from trainer.provenance import git_revision
+    from trainer.recipes import RECIPES
+    from trainer.run import Plan
 
     how = RECIPES[recipe.value]
     plan = Plan(

@@ -53,10 +53,10 @@ def connect(
     Raises:
         UsageError: They do not fit together.
     """
-    from edge_runtime.influxdb import InfluxClient, influx_settings  # noqa: PLC0415
+    from edge_runtime.influxdb import InfluxClient, influx_settings
 
     if not database and not bucket:
-        raise UsageError("no database was named", mend="give --database, or --bucket with --org")
+        raise UsageError("no database was named", hint="give --database, or --bucket with --org")
     return InfluxClient(
         influx_settings(
             url=url,

@@ -29,8 +29,8 @@ def show_losses(epochs: int, patience: int, *, quiet: bool) -> Iterator[Callable
     if not sys.stderr.isatty():
         yield lambda epoch: (sys.stderr.write(f"epoch {epoch.number:>3}  {_losses(epoch)}\n"), None)[1]
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("epoch"),

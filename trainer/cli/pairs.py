@@ -25,7 +25,7 @@ def parse_debounce(text: str) -> Debounce:
         return Debounce(k, n)
     except (ValueError, BundleFormatError):
         raise UsageError(
-            f"'{text}' is no debounce", where="--debounce", mend="write K,N as in 2,3, with K of N at most N"
+            f"'{text}' is no debounce", where="--debounce", hint="write K,N as in 2,3, with K of N at most N"
         ) from None
 
 
@@ -44,7 +44,7 @@ def parse_hold(text: str) -> Hold:
         raise UsageError(
             f"'{text}' is no hold",
             where="--hold",
-            mend="write RISE,FALL,CAP,LEVEL as in 1,1,10,5.5, with the level below the cap, or none",
+            hint="write RISE,FALL,CAP,LEVEL as in 1,1,10,5.5, with the level below the cap, or none",
         ) from None
 
 
@@ -62,7 +62,7 @@ def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
             low = high = math.nan
         if not (low < high and math.isfinite(low) and math.isfinite(high)):
             raise UsageError(
-                f"'{value}' is no range", where="--physical-range", mend="write lowest:highest, as in -40:150"
+                f"'{value}' is no range", where="--physical-range", hint="write lowest:highest, as in -40:150"
             )
         ranges[name] = (low, high)
     return ranges
@@ -91,7 +91,7 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
         raise UsageError(
             f"'{text}' is no list of {option.strip('-')}",
             where=option,
-            mend="write it with commas, as in 64,32,4,32,64",
+            hint="write it with commas, as in 64,32,4,32,64",
         )
     return sizes
 
@@ -101,7 +101,7 @@ def _pairs(texts: Sequence[str], option: str, example: str) -> Iterator[tuple[st
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
-            raise UsageError(f"'{text}' is not SENSOR=VALUE", where=option, mend=f"write it as in {example}")
+            raise UsageError(f"'{text}' is not SENSOR=VALUE", where=option, hint=f"write it as in {example}")
         if name in seen:
             raise UsageError(f"'{name}' is there twice", where=option)
         seen.add(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +39,7 @@ class Labels(StrEnum):
     NONE = "none"
 
 
-def prepare(  # noqa: PLR0913
+def prepare(
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder to make: three CSV files and metadata.json.")
@@ -101,9 +101,9 @@ def prepare(  # noqa: PLR0913
     token_file: TokenFile = None,
 ) -> None:
     """Make training, validation and test data from history in an InfluxDB, CSV or Parquet files."""
-    from trainer.cli.progress import progress_bar  # noqa: PLC0415
-    from trainer.prepare import Shares, check_folder, prepare_folder  # noqa: PLC0415
-    from trainer.prepare.labelling import Labelling  # noqa: PLC0415
+    from trainer.cli.progress import progress_bar
+    from trainer.prepare import Shares, check_folder, prepare_folder
+    from trainer.prepare.labelling import Labelling
 
     check_folder(output)
     shares, units, gap_s = Shares.parse(split), parse_units(unit or []), _seconds(gap)
@@ -118,7 +118,7 @@ def prepare(  # noqa: PLR0913
     )
     origin: Origin
     if files:
-        from trainer.prepare.files import FileOrigin  # noqa: PLC0415
+        from trainer.prepare.files import FileOrigin
 
         if database or bucket:
             raise UsageError("either files or an InfluxDB", where="--csv, --parquet, --database, --bucket")
@@ -131,7 +131,7 @@ def prepare(  # noqa: PLR0913
             stop_ns=parse_time(stop, now_ns) if stop else None,
         )
     else:
-        from trainer.prepare.influx import InfluxOrigin  # noqa: PLC0415
+        from trainer.prepare.influx import InfluxOrigin
 
         client = connect(
             url=url,
@@ -155,7 +155,7 @@ def prepare(  # noqa: PLR0913
             stop_ns=stop_ns,
         )
     for name in units.keys() - set(origin.sensors):
-        raise UsageError(f"no sensor '{name}'", where="--unit", mend=f"there are {', '.join(origin.sensors)}")
+        raise UsageError(f"no sensor '{name}'", where="--unit", hint=f"there are {', '.join(origin.sensors)}")
     first_ns, last_ns = origin.extent()
     with progress_bar("prepare", last_ns - first_ns) as progress:
         prepared = prepare_folder(

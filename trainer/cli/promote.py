@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from trainer.cli.tracking_options import TrackingUri  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.tracking_options import TrackingUri
 
 __all__ = ["promote"]
 
@@ -20,7 +20,7 @@ def promote(
     tracking_uri: TrackingUri = None,
 ) -> None:
     """Make a version of a registered model its champion: models:/NAME@champion for edge-export."""
-    from trainer.tracking import promote as give_alias  # noqa: PLC0415
+    from trainer.tracking import promote as give_alias
 
     found = give_alias(name, version, tracking_uri)
     before = "" if found.before in {None, found.version} else f", in the place of version {found.before}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer evaluates the annotations
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.table_options import (
     Data,
     LabelColumn,
     MachineColumn,
@@ -30,21 +30,21 @@ def report(
     label_column: LabelColumn = None,
 ) -> None:
     """Write one HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
-    import sys  # noqa: PLC0415
+    import sys
 
-    from edge_runtime.errors import MissingExtraError, UsageError  # noqa: PLC0415
+    from edge_runtime.errors import MissingExtraError, UsageError
 
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
     try:
-        import pandas  # noqa: F401, ICN001, PLC0415
-        import torch  # noqa: F401, PLC0415
+        import pandas  # noqa: F401, ICN001
+        import torch  # noqa: F401
     except ImportError:
         raise MissingExtraError("the report", "workstation") from None
 
-    from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.report import Run, build_page  # noqa: PLC0415
-    from trainer.rows import replacing  # noqa: PLC0415
+    from trainer.data import Columns, read_training_data
+    from trainer.report import Run, build_page
+    from trainer.rows import replacing
 
     def say(step: str) -> None:
         if sys.stderr.isatty():

@@ -42,7 +42,7 @@ class Destination(StrEnum):
     INFLUX = "influx"
 
 
-def simulate(  # noqa: PLR0913
+def simulate(
     *,
     machines: Annotated[int, typer.Option(help="How many machines: press-1, press-2 and so on.", min=1)] = 1,
     machine: Annotated[
@@ -87,10 +87,10 @@ def simulate(  # noqa: PLR0913
     token_file: TokenFile = None,
 ) -> None:
     """Simulate machines, with labelled events, into a CSV file or an InfluxDB."""
-    from trainer.simulate import emit_history, emit_live  # noqa: PLC0415
+    from trainer.simulate import emit_history, emit_live
 
     if speed <= 0:
-        raise UsageError(f"a speed of {speed:g}", where="--speed", mend="choose a positive number")
+        raise UsageError(f"a speed of {speed:g}", where="--speed", hint="choose a positive number")
     # Relative times count from a whole second: rows at odd nanoseconds are hard to read.
     now_ns = time.time_ns() // 10**9 * 10**9
     start_ns = parse_time(start or ("now" if live else DEFAULT_START), now_ns)
@@ -125,14 +125,14 @@ def simulate(  # noqa: PLR0913
         else:
             target = _csv(stack, output, events, live=live)
         if live:
-            from trainer.stopping import interruptible_wait  # noqa: PLC0415
+            from trainer.stopping import interruptible_wait
 
             wait = stack.enter_context(interruptible_wait())
             done = emit_live(
                 fleet, target, cadence=cadence, speed=speed, ticks=ticks, now=time.monotonic, wait=wait
             )
         else:
-            from trainer.cli.progress import progress_bar  # noqa: PLC0415
+            from trainer.cli.progress import progress_bar
 
             done = ticks or 0
             progress = stack.enter_context(progress_bar("simulate", ticks))
@@ -158,8 +158,8 @@ def _fleet(
     start_ns: int,
     events_from_ns: int | None,
 ) -> Fleet:
-    from edge_runtime.simulation import Simulator  # noqa: PLC0415
-    from trainer.simulate import Fleet  # noqa: PLC0415
+    from edge_runtime.simulation import Simulator
+    from trainer.simulate import Fleet
 
     return Fleet(
         [
@@ -179,8 +179,8 @@ def _fleet(
 
 def _csv(stack: ExitStack, output: Path | None, events: Path | None, *, live: bool) -> Target:
     """Whole files appear at their end; live ones, and standard output, grow row by row."""
-    from trainer.rows import growing, replacing  # noqa: PLC0415
-    from trainer.simulate import CsvTarget  # noqa: PLC0415
+    from trainer.rows import growing, replacing
+    from trainer.simulate import CsvTarget
 
     opened = growing if live else replacing
     stream = sys.stdout.buffer if output in (None, Path("-")) else stack.enter_context(opened(output))
@@ -188,8 +188,8 @@ def _csv(stack: ExitStack, output: Path | None, events: Path | None, *, live: bo
 
 
 def _influx(client: InfluxClient, *, create: bool) -> Target:
-    from edge_runtime.influxdb import create_database  # noqa: PLC0415
-    from trainer.simulate_influx import InfluxTarget  # noqa: PLC0415
+    from edge_runtime.influxdb import create_database
+    from trainer.simulate_influx import InfluxTarget
 
     if create:
         create_database(client)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
-from trainer.cli.table_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.table_options import (
     Data,
     LabelColumn,
     MachineColumn,
     SensorColumns,
     TimeColumn,
 )
-from trainer.cli.tracking_options import (  # noqa: TC001 - typer evaluates the annotations
+from trainer.cli.tracking_options import (
     Experiment,
     Mlflow,
     TrackingUri,
@@ -44,7 +44,7 @@ class GoalChoice(StrEnum):
     FAULTS = "faults"
 
 
-def sweep(  # noqa: PLR0913 - one parameter an option
+def sweep(
     *,
     data: Data,
     output: Annotated[
@@ -102,30 +102,30 @@ def sweep(  # noqa: PLR0913 - one parameter an option
 
     Ctrl-C ends it with what was found so far, and --resume goes on from there.
     """
-    import shlex  # noqa: PLC0415
-    from dataclasses import asdict  # noqa: PLC0415
+    import shlex
+    from dataclasses import asdict
 
-    from edge_runtime.errors import MissingExtraError, UsageError  # noqa: PLC0415
-    from edge_runtime.timeparse import parse_duration  # noqa: PLC0415
+    from edge_runtime.errors import MissingExtraError, UsageError
+    from edge_runtime.timeparse import parse_duration
 
     if register is not None and not mlflow:
         raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
     seconds = None if timeout is None else parse_duration(timeout) / 1e9
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", mend="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
     need_torch()
     try:
-        import optuna  # noqa: F401, PLC0415
+        import optuna  # noqa: F401
     except ImportError:
         raise MissingExtraError("a sweep", "workstation") from None
 
-    from trainer.data import Columns, read_training_data  # noqa: PLC0415
-    from trainer.provenance import git_revision  # noqa: PLC0415
-    from trainer.settings import Settings  # noqa: PLC0415
-    from trainer.sweep import SweepPlan, run_sweep  # noqa: PLC0415
-    from trainer.sweep.results import options_of  # noqa: PLC0415
-    from trainer.sweep.space import MODELS  # noqa: PLC0415
-    from trainer.tracking import NoTracker, Tracker  # noqa: PLC0415
+    from trainer.data import Columns, read_training_data
+    from trainer.provenance import git_revision
+    from trainer.settings import Settings
+    from trainer.sweep import SweepPlan, run_sweep
+    from trainer.sweep.results import options_of
+    from trainer.sweep.space import MODELS
+    from trainer.tracking import NoTracker, Tracker
 
     plan = SweepPlan(
         output=output,
@@ -167,9 +167,9 @@ def sweep(  # noqa: PLR0913 - one parameter an option
 
 def _watcher(trials: int) -> Watcher:
     """A line a trial on standard error, and on a terminal the epochs of the one that is running."""
-    import sys  # noqa: PLC0415
+    import sys
 
-    from trainer.sweep import Watcher  # noqa: PLC0415
+    from trainer.sweep import Watcher
 
     live = sys.stderr.isatty()
 
@@ -193,7 +193,7 @@ def _report(results: SweepResults, again: str, trials: int) -> None:
         again: The command that trains the best once more.
         trials: How many there were to be.
     """
-    import sys  # noqa: PLC0415
+    import sys
 
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")

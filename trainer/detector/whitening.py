@@ -56,7 +56,7 @@ class ResidualWhitening:
         if not variances[-1] > 0:
             raise TrainingError(
                 "the network reproduces every training row exactly, so nothing moves in it",
-                mend="check that the sensors' columns change",
+                hint="check that the sensors' columns change",
             )
         deviations = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
         matrix = (directions / deviations) @ directions.T

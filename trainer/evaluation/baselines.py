@@ -98,7 +98,7 @@ class FixedLimits:
             raise TrainingError(
                 "no sensor has a limit",
                 where="fixed limits",
-                mend=f"give limits for some of {', '.join(sensors)}",
+                hint=f"give limits for some of {', '.join(sensors)}",
             )
 
     def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -98,7 +98,7 @@ def refuse_other_models(settings: Settings) -> None:
         raise UsageError(
             f"a fleet is of autoencoders, not of the model '{settings.model}'",
             where="--recipe",
-            mend="use best, plain or window, or 'edge-train fit' for each machine",
+            hint="use best, plain or window, or 'edge-train fit' for each machine",
         )
 
 

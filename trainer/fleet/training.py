@@ -135,7 +135,7 @@ def train_stack(
         ):
             if not math.isfinite(sum(losses)):
                 course.error = TrainingError(
-                    f"the loss is not finite in epoch {number}", mend="choose a smaller --learning-rate"
+                    f"the loss is not finite in epoch {number}", hint="choose a smaller --learning-rate"
                 )
             elif course.add(number, losses, settings, seconds):
                 course.best = optimizer.averages[i].clone()

@@ -38,7 +38,7 @@ def build(architecture: Architecture) -> Network:
     """
     if architecture.kind not in KINDS:
         raise TrainingError(
-            f"no model of kind '{architecture.kind}'", mend=f"choose one of {', '.join(sorted(KINDS))}"
+            f"no model of kind '{architecture.kind}'", hint=f"choose one of {', '.join(sorted(KINDS))}"
         )
     if architecture.members > 1:
         one = replace(architecture, members=1)

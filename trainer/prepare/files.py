@@ -56,7 +56,7 @@ class FileOrigin:
         stop_ns: int | None = None,
     ) -> None:
         if not paths:
-            raise UsageError("no file to read", mend="--csv FILE or --parquet FILE")
+            raise UsageError("no file to read", hint="--csv FILE or --parquet FILE")
         self._paths = tuple(paths)
         self._machine_column = machine_column
         self._machines = tuple(machines)
@@ -143,7 +143,7 @@ class FileOrigin:
         _time_column(names, path)
         for name in (*self.sensors, *filter(None, [self._machine_column])):
             if name not in names:
-                raise InputError(f"no column '{name}'", where=str(path), mend=f"it has {', '.join(names)}")
+                raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {', '.join(names)}")
 
     def _machine(self, names: list[str]) -> str | None:
         return self._machine_column or next((name for name in MACHINE_NAMES if name in names), None)
@@ -158,7 +158,7 @@ class FileOrigin:
         )
         if not names:
             raise InputError(
-                "no numeric column", where=str(path), mend="name the sensors' columns with --sensor"
+                "no numeric column", where=str(path), hint="name the sensors' columns with --sensor"
             )
         return names
 
@@ -168,7 +168,7 @@ class FileOrigin:
                 "no rows in this range"
                 + (f" of machine {', '.join(self._machines)}" if self._machines else ""),
                 where=str(self._paths[0]),
-                mend="widen --start, --stop or --machine",
+                hint="widen --start, --stop or --machine",
             )
         return InputError("the table has no rows", where=str(self._paths[0]))
 

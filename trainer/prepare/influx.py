@@ -99,7 +99,7 @@ class InfluxOrigin:
         raise InputError(
             f"no rows{of} from {format_time(start)} to {format_time(stop)}",
             where=f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}",
-            mend=f"there are some from {format_time(around[0])} to {format_time(around[1])}"
+            hint=f"there are some from {format_time(around[0])} to {format_time(around[1])}"
             if around
             else f"there are none {self._far} either: choose another range, or --machine",
         )
@@ -168,7 +168,7 @@ class InfluxOrigin:
             raise InputError(
                 "there is no such measurement to take labels from",
                 where=where,
-                mend="name it with --labels-measurement, give an --events-file, or choose --labels threshold",
+                hint="name it with --labels-measurement, give an --events-file, or choose --labels threshold",
             )
         if types.get("stop") not in ({"integer"}, set()):  # a bucket without a mapping does not tell types
             raise _no_stop(where)
@@ -200,12 +200,12 @@ class InfluxOrigin:
             raise InputError(
                 f"{self._conflicts:,} of {all_rows:,} rows contradict another one of their machine and time",
                 where=f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}",
-                mend="several series, told apart by a tag, write one field: keep them apart at the source",
+                hint="several series, told apart by a tag, write one field: keep them apart at the source",
             )
 
 
 def _no_stop(where: str) -> InputError:
-    return InputError("an event needs its end as a field 'stop'", where=where, mend="write whole nanoseconds")
+    return InputError("an event needs its end as a field 'stop'", where=where, hint="write whole nanoseconds")
 
 
 def _numeric(reader: Reader, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Labelling:
     def __post_init__(self) -> None:
         if not self.sigma > 0:
             raise UsageError(
-                f"{self.sigma:g} standard deviations", where="--sigma", mend="choose a positive number"
+                f"{self.sigma:g} standard deviations", where="--sigma", hint="choose a positive number"
             )
 
     def labeller(self, origin: Origin, train: Stretch, last_ns: int) -> Labeller:
@@ -77,7 +77,7 @@ class Labelling:
             changes = dict(map(parse_limit, self.limits))
             for name in sorted(changes.keys() - set(origin.sensors)):
                 raise UsageError(
-                    f"no sensor '{name}'", where="--limit", mend=f"there are {', '.join(origin.sensors)}"
+                    f"no sensor '{name}'", where="--limit", hint=f"there are {', '.join(origin.sensors)}"
                 )
             return ThresholdLabels(DEFAULT_LIMITS | changes, origin.sensors)
         if method == "statistical":
@@ -95,7 +95,7 @@ class Labelling:
             raise UsageError(
                 "no events to label with",
                 where="--labels events",
-                mend="give an --events-file, or files with a column 'anomaly'",
+                hint="give an --events-file, or files with a column 'anomaly'",
             )
         found = database.events(self.measurement, train.start_ns, last_ns + 1)
         return EventLabels(found, {"from": f"measurement {self.measurement}"})

@@ -34,7 +34,7 @@ class Shares:
             raise UsageError(
                 f"'{text}' is no split",
                 where="--split",
-                mend="give three positive percentages that sum to 100, such as 70/15/15",
+                hint="give three positive percentages that sum to 100, such as 70/15/15",
             )
         return Shares(*(part / 100.0 for part in parts))
 
@@ -75,6 +75,6 @@ def cut(first_ns: int, last_ns: int, shares: Shares, gap_ns: int) -> tuple[Stret
         if stretch.start_ns >= stretch.stop_ns:
             raise InputError(
                 f"{whole / 1e9:.0f} s of rows are too short for a {stretch.name} split",
-                mend="take a longer range, another --split or a shorter --gap",
+                hint="take a longer range, another --split or a shorter --gap",
             )
     return stretches

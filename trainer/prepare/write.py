@@ -120,7 +120,7 @@ def prepare_folder(
             if not tallies[stretch.name].rows:
                 raise InputError(
                     f"the {stretch.name} split has no rows",
-                    mend="take a longer range, another --split or a shorter --gap",
+                    hint="take a longer range, another --split or a shorter --gap",
                 )
         metadata = {
             "edge_detect": __version__,
@@ -171,14 +171,14 @@ def check_folder(folder: Path) -> None:
         names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:
         raise UsageError(
-            f"cannot be used ({error.strerror})", where=str(folder), mend="name another folder"
+            f"cannot be used ({error.strerror})", where=str(folder), hint="name another folder"
         ) from None
     strangers = names - {METADATA_FILE, *(f"{name}.csv" for name in SPLITS)}
     if strangers:
         raise UsageError(
             f"the folder holds other files ({min(strangers)})",
             where=str(folder),
-            mend="name a new folder, or one that 'edge-train prepare' made",
+            hint="name a new folder, or one that 'edge-train prepare' made",
         )
 
 
@@ -194,7 +194,7 @@ def _made_whole(folder: Path) -> Iterator[Path]:
         raise UsageError(
             f"cannot write here ({error.strerror})",
             where=str(folder),
-            mend="name a folder that you can write to",
+            hint="name a folder that you can write to",
         ) from None
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_runtime.version import __version__
 from trainer.calibration.assess import assess
-from trainer.evaluation.compare import compare
+from trainer.compare import compare
 from trainer.plots import curves_figure, scores_figure
 from trainer.report.alarm_rate import NormalRows, foretold
 from trainer.report.figures import (

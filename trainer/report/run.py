@@ -39,7 +39,7 @@ class Run:
             InputError: metrics.json cannot be read.
         """
         if not folder.is_dir():
-            raise UsageError("no such folder", where=f"--fit {folder}", mend="make it with 'edge-train fit'")
+            raise UsageError("no such folder", where=f"--fit {folder}", hint="make it with 'edge-train fit'")
         inner = folder / "checkpoint"
         checkpoint = Checkpoint.load(inner if inner.is_dir() else folder)
         return Run(folder.resolve().name, checkpoint, _metrics(folder / "metrics.json"))
@@ -53,5 +53,5 @@ def _metrics(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path)) from None
     if not isinstance(document, dict):
-        raise InputError("not a JSON object", where=str(path), mend="run 'edge-train fit' again")
+        raise InputError("not a JSON object", where=str(path), hint="run 'edge-train fit' again")
     return document

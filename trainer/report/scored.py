@@ -97,7 +97,7 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
         raise TrainingError(
             "no row has all of its readings",
             where=str(split.path),
-            mend="check the sensors' columns",
+            hint="check the sensors' columns",
         )
     times, machines, values = split.times[order], split.machines[order], split.values[order]
     scores, errors, expected = detector.score_rows(values, times, machines)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.evaluation.compare import comparison_cells
+from trainer.compare import comparison_cells
 from trainer.rows import iso_times
 
 if TYPE_CHECKING:

@@ -159,7 +159,7 @@ def choose_objective(data: TrainingData, wanted: GoalName) -> Objective:
         raise TrainingError(
             "both halves of validation need labelled anomalies",
             where=str(data.val.path),
-            mend="label some, or use --goal faults",
+            hint="label some, or use --goal faults",
         )
     return InjectedFaults.of(data)
 

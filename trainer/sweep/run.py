@@ -187,7 +187,7 @@ class _Sweep:
             raise TrainingError(
                 f"none of {len(self.trials.tried)} trials could be trained",
                 where=str(self.plan.output),
-                mend="see the reasons above, and try one of them with 'edge-train fit'",
+                hint="see the reasons above, and try one of them with 'edge-train fit'",
             )
         chosen = candidate(best.parameters, self.plan.settings)
         plan = Plan(

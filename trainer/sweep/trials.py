@@ -61,7 +61,7 @@ class Trials:
             raise UsageError(
                 "there is no sweep to go on with" if resume else "there is a sweep already",
                 where=str(folder),
-                mend="leave out --resume" if resume else "go on with it by --resume, or name another with -o",
+                hint="leave out --resume" if resume else "go on with it by --resume, or name another with -o",
             )
         self._study = _open(path)
         self._starts = starts(self._models, calibrated=calibrated)
@@ -170,7 +170,7 @@ class Trials:
                 raise UsageError(
                     f"the sweep was begun with {name} {before.get(name)}, not {value}",
                     where=str(folder),
-                    mend="go on with the options and data it was begun with, or name another folder with -o",
+                    hint="go on with the options and data it was begun with, or name another folder with -o",
                 )
 
     def _clear(self) -> None:
@@ -200,5 +200,5 @@ def _open(path: Path) -> optuna.Study:
         raise InputError(
             f"cannot be used as the trials of a sweep ({str(error).splitlines()[0][:200]})",
             where=str(path),
-            mend="begin anew in another folder with -o",
+            hint="begin anew in another folder with -o",
         ) from None

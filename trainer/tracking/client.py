@@ -57,5 +57,5 @@ def answering(store: Store) -> Iterator[None]:
         raise TrainingError(
             f"MLflow failed ({reason[:300]})",
             where=store.shown,
-            mend="see that it is running and let you in, or train with --no-mlflow",
+            hint="see that it is running and let you in, or train with --no-mlflow",
         ) from None

@@ -52,7 +52,7 @@ def fetch_checkpoint(source: str, tracking_uri: str | None, into: Path) -> Fetch
         run_id = str(run.info.run_id)
         if not client.list_artifacts(run_id, CHECKPOINT):
             raise TrainingError(
-                f"run {run_id} holds no checkpoint", where=source, mend="name a run of 'edge-train fit'"
+                f"run {run_id} holds no checkpoint", where=source, hint="name a run of 'edge-train fit'"
             )
         folder = into / CHECKPOINT
         client.download_artifacts(run_id, CHECKPOINT, str(into))
@@ -87,7 +87,7 @@ def promote(name: str, version: str | None, tracking_uri: str | None) -> Promote
     """
     wanted = Source.parse(f"models:/{name}" + ("" if version is None else f"/{version}"))
     if wanted.model != name:
-        raise UsageError("not the name of a registered model", where=repr(name), mend="give the name alone")
+        raise UsageError("not the name of a registered model", where=repr(name), hint="give the name alone")
     store = _existing(tracking_uri, name)
     client = make_client(store)
     from mlflow.exceptions import MlflowException  # noqa: PLC0415 - after it has been made quiet
@@ -113,7 +113,7 @@ def _existing(tracking_uri: str | None, wanted: str) -> Store:
         raise UsageError(
             f"no MLflow run is kept here, so not '{wanted}'",
             where=store.shown,
-            mend="name the store with --tracking-uri",
+            hint="name the store with --tracking-uri",
         )
     return store
 
@@ -156,5 +156,5 @@ def _unknown(wanted: str, store: Store) -> UsageError:
     return UsageError(
         "MLflow knows no such run or model version",
         where=f"{wanted} in {store.shown}",
-        mend="look it up with 'mlflow ui', or name another store with --tracking-uri",
+        hint="look it up with 'mlflow ui', or name another store with --tracking-uri",
     )

@@ -39,7 +39,7 @@ class Store:
             raise UsageError(
                 "the folder of the database is not there",
                 where=store.shown,
-                mend=f"make {store.database.parent}, or name another place with --tracking-uri",
+                hint=f"make {store.database.parent}, or name another place with --tracking-uri",
             )
         return store
 
@@ -106,5 +106,5 @@ class Source:
         raise UsageError(
             "names neither an MLflow run nor a registered model",
             where=repr(text),
-            mend="give a run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS or a model's name",
+            hint="give a run id, runs:/ID, models:/NAME/VERSION, models:/NAME@ALIAS or a model's name",
         )

@@ -229,7 +229,7 @@ class Tracker:
             raise UsageError(
                 f"the experiment '{self._experiment}' is deleted",
                 where=self._store.shown,
-                mend="restore it, or choose another with --experiment",
+                hint="restore it, or choose another with --experiment",
             )
         return str(found.experiment_id)
 

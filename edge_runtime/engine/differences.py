@@ -12,7 +12,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["Differences", "Scored", "compare_bundles"]
 

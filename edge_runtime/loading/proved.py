@@ -6,22 +6,13 @@ is done once more. Where the folder cannot be written, it is done each time.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
+from edge_runtime.files import state_folder
 from edge_runtime.version import __version__
 
-__all__ = ["Proofs", "state_folder"]
-
-
-def state_folder() -> Path:
-    """Where this user's or this service's edge-detect keeps what outlives it."""
-    service = os.environ.get("STATE_DIRECTORY", "").split(":")[0]  # set by systemd
-    if service:
-        return Path(service)
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "edge-detect"
+__all__ = ["Proofs"]
 
 
 class Proofs:

@@ -5,7 +5,7 @@ long it computes only its run can tell. The child gets the bytes on standard inp
 replays the golden rows and a large block of them, under limits on address space and CPU time, and without
 the means to open a file. A bomb costs seconds there, and the gateway nothing.
 
-    python -m edge_runtime.bundle.trial SECONDS MEGABYTES <bundle
+    python -m edge_runtime.loading.trial SECONDS MEGABYTES <bundle
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle.proved import Proofs
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, SelfTestError
+from edge_runtime.loading.proved import Proofs
 
 __all__ = ["Trial", "TrialLimits", "main", "run_trial"]
 
 WHERE = "trial"
-MEND = "do not use it; a bundle that edge-export wrote needs a small part of this"
+HINT = "do not use it; a bundle that edge-export wrote needs a small part of this"
 # A process that waits for its turn on a busy gateway uses no CPU time: the clock gives it longer.
 PATIENCE = 6.0
 # What grows with the square of the rows shows in a block larger than a pipeline ever scores.
@@ -94,7 +94,7 @@ def run_trial(data: bytes, limits: TrialLimits) -> str:
         sys.executable,
         "-P",
         "-m",
-        "edge_runtime.bundle.trial",
+        "edge_runtime.loading.trial",
         str(limits.seconds),
         str(limits.memory_mb),
     ]
@@ -121,25 +121,25 @@ def run_trial(data: bytes, limits: TrialLimits) -> str:
         raise _too_long(limits)
     if done.returncode == -signal.SIGKILL:
         raise SelfTestError(
-            "was killed in the trial, as by a machine that runs out of memory", where=WHERE, mend=MEND
+            "was killed in the trial, as by a machine that runs out of memory", where=WHERE, hint=HINT
         )
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
-        raise SelfTestError(f"ONNX Runtime crashed on it in the trial ({name})", where=WHERE, mend=MEND)
+        raise SelfTestError(f"ONNX Runtime crashed on it in the trial ({name})", where=WHERE, hint=HINT)
     if answer.get("error") in REFUSALS:
         raise REFUSALS[answer["error"]](
-            answer["what"], where=f"{WHERE}: {answer['where']}", mend=answer["mend"]
+            answer["what"], where=f"{WHERE}: {answer['where']}", hint=answer["hint"]
         )
     if answer.get("error") == MemoryError.__name__ or b"MemoryError" in done.stderr:
         raise SelfTestError(
-            f"needed more than {limits.memory_mb} MB of memory in the trial", where=WHERE, mend=MEND
+            f"needed more than {limits.memory_mb} MB of memory in the trial", where=WHERE, hint=HINT
         )
     last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no output"])[-1]
     raise SelfTestError(f"the trial failed with exit code {done.returncode} ({last[:200]})", where=WHERE)
 
 
 def _too_long(limits: TrialLimits) -> SelfTestError:
-    return SelfTestError(f"did not finish within {limits.seconds} s in the trial", where=WHERE, mend=MEND)
+    return SelfTestError(f"did not finish within {limits.seconds} s in the trial", where=WHERE, hint=HINT)
 
 
 def _environment() -> dict[str, str]:
@@ -162,7 +162,7 @@ def main() -> None:
 
     from edge_runtime.bundle.metadata import Metadata  # noqa: PLC0415
     from edge_runtime.bundle.outline import read_outline  # noqa: PLC0415
-    from edge_runtime.bundle.selftest import replay, run_graph  # noqa: PLC0415
+    from edge_runtime.loading.selftest import replay, run_graph  # noqa: PLC0415
     from edge_runtime.scoring.session import import_onnxruntime, make_session  # noqa: PLC0415
 
     def attempt() -> None:
@@ -181,7 +181,7 @@ def main() -> None:
         attempt()
         answer = {"ok": True}
     except BundleError as error:
-        answer = {"error": type(error).__name__, "what": error.what, "where": error.where, "mend": error.mend}
+        answer = {"error": type(error).__name__, "what": error.what, "where": error.where, "hint": error.hint}
         if any(words in error.what for words in OUT_OF_MEMORY):
             answer = {"error": MemoryError.__name__}
     except MemoryError:

@@ -13,14 +13,14 @@ from edge_runtime.bundle.digest import check_content_digest, stated_digest
 from edge_runtime.bundle.gate import Graph, check_graph
 from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.outline import Outline, read_outline
-from edge_runtime.bundle.selftest import SelfTest, replay
 from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
+from edge_runtime.loading.selftest import SelfTest, replay
 from edge_runtime.scoring.session import make_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.bundle.trial import Trial
+    from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Approval, Trust
 
 __all__ = ["STEPS", "Bundle", "Step", "load_bundle", "load_bytes", "read_bundle"]
@@ -96,7 +96,7 @@ def load_bundle(
     """
     name, data = read_bundle(path)
     if trial is None and path is not None:
-        from edge_runtime.bundle.trial import Trial  # noqa: PLC0415 - not for the default bundle
+        from edge_runtime.loading.trial import Trial  # noqa: PLC0415 - not for the default bundle
 
         trial = Trial()
     signed = None if path is None else Path(path)
@@ -120,7 +120,7 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
         raise UsageError(
             f"cannot read the bundle ({error.strerror})",
             where=str(path),
-            mend="name a bundle that edge-export wrote",
+            hint="name a bundle that edge-export wrote",
         ) from None
     if len(data) > MAX_FILE_BYTES:
         raise GateError(
@@ -208,7 +208,7 @@ def _named(name: str) -> Iterator[None]:
         yield
     except BundleError as error:
         where = f"{name}: {error.where}" if error.where else name
-        raise type(error)(error.what, where=where, mend=error.mend) from None
+        raise type(error)(error.what, where=where, hint=error.hint) from None
 
 
 def _refuse_other_versions(document: bytes) -> None:

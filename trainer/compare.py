@@ -55,7 +55,7 @@ def compare(
     test = data.test
     if test.labels is None:
         raise TrainingError(
-            "there is nothing to compare with", where=str(test.path), mend="label the test rows"
+            "there is nothing to compare with", where=str(test.path), hint="label the test rows"
         )
     found: dict[str, Evaluation] = {}
     for name, checkpoint in checkpoints.items():

@@ -8,13 +8,13 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.accounts import Accounts
-from edge_runtime.bundle.selftest import DailyReplay
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.pending import Pending, store
+from edge_runtime.engine.accounts import Accounts
 from edge_runtime.errors import SelfTestError, SourceUnavailableError
+from edge_runtime.gateway.feedwatch import FeedWatch
+from edge_runtime.loading.selftest import DailyReplay
 from edge_runtime.records import Results
-from edge_runtime.unfit import Unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,7 @@ class Pipeline:
         self._stopping = False
         self._acknowledges = True
         self._new_rows = 0
-        self._unfit = Unfit(source, engine.bundle.metadata.sensor_names, report, clock)
+        self._feed_watch = FeedWatch(source, engine.bundle.metadata.sensor_names, report, clock)
         self._believed = True
         self._daily_replay = DailyReplay(engine.bundle, clock)
 
@@ -184,8 +184,8 @@ class Pipeline:
             self._hand_on(results)
             if self._ledger is None:
                 self._acknowledge()
-        if not self._unfit.ended:
-            self._unfit.watch(results)
+        if not self._feed_watch.ended:
+            self._feed_watch.watch(results)
         self._commit_in_time(held=batch.held)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:

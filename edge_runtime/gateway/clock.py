@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.load import Bundle
+    from edge_runtime.loading.load import Bundle
 
 __all__ = ["GatewayClock", "known_moments"]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.load import Bundle
     from edge_runtime.bundle.metadata import Golden, Model
+    from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Scores
 
 __all__ = ["DailyReplay", "SelfTest", "replay", "run_graph"]
@@ -60,7 +60,7 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
             f"{len(wrong)} of {len(rows)} golden rows do not come out as the trainer saw them: "
             f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
             where="self-test",
-            mend="export the model again; if that does not help, this machine computes otherwise",
+            hint="export the model again; if that does not help, this machine computes otherwise",
         )
     return SelfTest(
         len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
@@ -122,6 +122,6 @@ class DailyReplay:
             raise SelfTestError(
                 f"the daily replay failed: {error.what}",
                 where=bundle.name,
-                mend="start again; if it comes back, this machine's memory or processor is failing",
+                hint="start again; if it comes back, this machine's memory or processor is failing",
             ) from None
         self._proved = self._clock()

@@ -98,7 +98,7 @@ def open_rows(path: Path) -> IO[bytes]:
         return path.open("rb")
     except OSError as error:
         raise UsageError(
-            f"cannot read it ({error.strerror})", where=str(path), mend="name a CSV file"
+            f"cannot read it ({error.strerror})", where=str(path), hint="name a CSV file"
         ) from None
 
 
@@ -110,18 +110,18 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
         SensorMismatchError: A sensor's column is missing.
     """
     if not header.strip():
-        raise InputError("the file is empty", where=where, mend="give a CSV with a header line")
+        raise InputError("the file is empty", where=where, hint="give a CSV with a header line")
     delimiter = max(",;\t", key=header.count)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
     found = f"its columns are: {', '.join(names)}"
     if columns.time not in names:
         raise InputError(
-            f"no column '{columns.time}' for the time", where=where, mend=f"{found}; see --time-column"
+            f"no column '{columns.time}' for the time", where=where, hint=f"{found}; see --time-column"
         )
     for sensor in columns.sensors:
         if names.count(sensor) != 1:
             what = "two columns" if sensor in names else "no column"
-            raise SensorMismatchError(f"{what} '{sensor}', a sensor of the bundle", where=where, mend=found)
+            raise SensorMismatchError(f"{what} '{sensor}', a sensor of the bundle", where=where, hint=found)
     return Layout(
         columns=columns,
         delimiter=delimiter,

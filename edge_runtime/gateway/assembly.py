@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.proved import state_folder
-from edge_runtime.csvrows import Columns
 from edge_runtime.errors import BundleError, UsageError
+from edge_runtime.files import state_folder
+from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.bundle.load import Bundle
-    from edge_runtime.bundle.trial import Trial
     from edge_runtime.config import Settings
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.engine.engine import Engine
     from edge_runtime.influxdb.settings import InfluxSettings
+    from edge_runtime.loading.load import Bundle
+    from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Trust
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Source
@@ -42,7 +42,7 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
             f"the states of {part.max_machines:,} machines may take {megabytes:,.0f} MB, and state_mb is "
             f"{part.state_mb:,}",
             where=bundle.name,
-            mend="lower max_machines or raise state_mb in [run]",
+            hint="lower max_machines or raise state_mb in [run]",
         )
     return engine
 
@@ -69,7 +69,7 @@ def make_source(
         from edge_runtime.sources.csv import CsvSource  # noqa: PLC0415 - one source is used, one is imported
 
         if settings.csv.input is None:
-            raise UsageError("the source csv needs a file", mend="name it with --input")
+            raise UsageError("the source csv needs a file", hint="name it with --input")
         return CsvSource(settings.csv.input, columns)
     if kind == "stdin":
         from edge_runtime.sources.stdin import StdinSource  # noqa: PLC0415
@@ -130,7 +130,7 @@ def make_trial(settings: Settings) -> Trial | None:
     part = settings.run
     if part.bundle is None:
         return None
-    from edge_runtime.bundle.trial import Trial, TrialLimits  # noqa: PLC0415 - not for the default bundle
+    from edge_runtime.loading.trial import Trial, TrialLimits  # noqa: PLC0415 - not for the default bundle
 
     limits = TrialLimits(part.trial_seconds, part.trial_memory_mb)
     return Trial(limits=limits, state=None if part.state is None else part.state.parent)
@@ -182,7 +182,7 @@ def _sink(name: str, settings: Settings, bundle: Bundle) -> Sink:
         from edge_runtime.sinks.jsonl import JsonlSink  # noqa: PLC0415
 
         if settings.jsonl.output is None:
-            raise UsageError("the sink jsonl needs a file", mend="name it with --output")
+            raise UsageError("the sink jsonl needs a file", hint="name it with --output")
         return JsonlSink(settings.jsonl.output, sensors)
     from edge_runtime.sinks.influx import InfluxSink  # noqa: PLC0415
 

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from edge_runtime.records import Results
     from edge_runtime.sources.base import Source
 
-__all__ = ["Unfit"]
+__all__ = ["FeedWatch"]
 
 FIRST_S, AGAIN_S = 10.0, 3600.0
 
 
-class Unfit:
+class FeedWatch:
     """Watches a feed until its first row with all sensors.
 
     Args:
@@ -66,7 +66,7 @@ class Unfit:
 
     def _words(self) -> str | None:
         if not self._rows:
-            return self._source.unfit()
+            return self._source.what_came()
         never = [name for name, came in zip(self._sensors, self._came.tolist(), strict=True) if not came]
         if not never:
             return f"no row could be judged so far: each of {self._rows:,} lacks a sensor"
