@@ -36,7 +36,7 @@ check: $(READY) ## Lint, format, types and the direction of imports, over everyt
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python docs/folders.py
+	$(BIN)/python docs/generate.py
 
 # QUICK=1 takes two minutes instead of a quarter of an hour, and is less certain.
 BENCH := $(BUILD)/bench

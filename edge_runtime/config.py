@@ -1,19 +1,11 @@
-"""What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
+"""Settings: frozen dataclasses whose fields say what they are, filled from TOML, flags and `--set`.
 
-    [run]           bundle, source, sinks, state, rows, future_s, max_machines, state_mb, trial_seconds,
-                    trial_memory_mb
-    [trust]         keys: who must have signed the bundle, files or "name:base64"; target: what this gateway
-                    is; state: the folder that remembers which bundles were accepted
-    [data]          time_column, machine_column, machine: how CSV and JSON lines are laid out
-    [csv]           input
-    [jsonl]         output
-    [influx]        url, database, retention_policy, org, bucket, username, token_file, password_file,
-                    timeout; measurement, machine_tag, machines, start, until, poll, lateness, flux_file
-    [mqtt]          url, topic, client_id, username, password_file
-    [influx_sink]   url, database, org, bucket, measurement: where results go, if not where readings come from
-    [simulate]      machines, severity, rate, seed, speed, cadence
+    @dataclass(frozen=True, slots=True)
+    class CsvSettings:
+        input: Path | None = setting(None, "File to read, plain or gzip.", flag="--input")
 
-Secrets are never in it: they come from the environment or from files that only their owner may read.
+Each such class is a table of the configuration. Help, documentation and messages are made from it, so that a
+setting is written down once. Secrets are never settings: they come from the environment or private files.
 """
 
 from __future__ import annotations
@@ -21,241 +13,165 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = [
-    "DataLayout",
-    "InfluxPart",
-    "InfluxSinkPart",
-    "MqttPart",
-    "RunPart",
-    "Settings",
-    "SimulatePart",
-    "TrustPart",
-    "load_settings",
-]
+__all__ = ["Setting", "Text", "assignment", "fill", "nearest", "read_toml", "setting", "settings_of"]
 
-SOURCES = ("simulate", "csv", "stdin", "influx", "mqtt")
-SINKS = ("stdout", "jsonl", "influx")
-LONGEST_FUTURE_S = 366 * 86_400.0
+T = TypeVar("T")
+KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+TRUTH = {"true": True, "false": False}
+
+
+class Text(str):
+    """A value as a person typed it after `--set`; it becomes what its setting wants."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
-class RunPart:
-    """What to run; `bundle` None is the default one, `state` None the usual place, `rows` None for ever.
+class Setting:
+    """One field of a table.
 
-    A row more than `future_s` seconds ahead of the gateway's clock is unknown, and so is one of a machine
-    beyond `max_machines`, whose states may take `state_mb` together. A bundle that was not seen before is
-    tried within `trial_seconds` and `trial_memory_mb`.
+    Attributes:
+        name: Its key.
+        kind: `str`, `int`, `float`, `bool` or `Path`.
+        many: Whether it is a list of those.
+        default: What holds when it is not given.
+        help: What it is, a sentence.
+        unit: Of the value; empty where it has none.
+        flag: Its command-line option, such as "--poll"; empty where it has none.
     """
 
-    bundle: Path | None = None
-    source: str = "simulate"
-    sinks: tuple[str, ...] = ("stdout",)
-    state: Path | None = None
-    rows: int | None = None
-    future_s: float = 60.0
-    max_machines: int = 1000
-    state_mb: int = 256
-    trial_seconds: int = 3
-    trial_memory_mb: int = 256
-
-    def __post_init__(self) -> None:
-        _choose("run.source", (self.source,), SOURCES)
-        _choose("run.sinks", self.sinks, SINKS)
-        if not self.sinks or len(set(self.sinks)) != len(self.sinks):
-            raise UsageError("a run needs sinks, each once", where="run.sinks")
-        if self.trial_seconds < 1 or self.trial_memory_mb < 1:
-            raise UsageError("a trial needs at least 1 second and 1 MB", where="run")
-        if self.max_machines < 1 or self.state_mb < 1 or not 0 <= self.future_s <= LONGEST_FUTURE_S:
-            raise UsageError(
-                "max_machines and state_mb must be 1 or more, and future_s 0 to a year", where="run"
-            )
+    name: str
+    kind: type
+    many: bool
+    default: Any
+    help: str
+    unit: str
+    flag: str
 
 
-@dataclass(frozen=True, slots=True)
-class TrustPart:
-    """Who must have signed the bundle; `keys` None for nobody, `state` None for the ledger's folder."""
-
-    keys: tuple[str, ...] | None = None
-    target: str | None = None
-    state: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not self.keys and (self.keys is not None or self.target or self.state):
-            raise UsageError(
-                "no key is trusted", where="trust.keys", hint="name a .pub file, or leave out [trust]"
-            )
+def setting(default: Any, help: str, *, unit: str = "", flag: str = "") -> Any:  # noqa: A002 - as it is shown
+    """A dataclass field of a table: its default, what it is, its unit and its command-line option."""
+    return dataclasses.field(default=default, metadata={"help": help, "unit": unit, "flag": flag})
 
 
-@dataclass(frozen=True, slots=True)
-class DataLayout:
-    """Columns of a CSV, or keys of JSON lines, beside the sensors."""
-
-    time_column: str = "time"
-    machine_column: str = "machine_id"
-    machine: str = "machine"
-
-
-@dataclass(frozen=True, slots=True)
-class CsvPart:
-    """The file to read."""
-
-    input: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JsonlPart:
-    """The file to append to."""
-
-    output: Path | None = None
+def settings_of(table: type) -> tuple[Setting, ...]:
+    """The settings of a table, in the order in which they are declared."""
+    hints = typing.get_type_hints(table)
+    found = []
+    for field in dataclasses.fields(table):
+        hint = hints[field.name]
+        if typing.get_origin(hint) is types.UnionType:
+            hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+        many = typing.get_origin(hint) is tuple
+        kind = typing.get_args(hint)[0] if many else hint
+        about = {name: field.metadata.get(name, "") for name in ("help", "unit", "flag")}
+        found.append(Setting(field.name, kind, many, field.default, **about))
+    return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class InfluxPart:
-    """The database to read; times as `parse_time` takes them, `poll` and `lateness` in seconds."""
-
-    url: str = "http://127.0.0.1:8086"
-    database: str | None = None
-    retention_policy: str | None = None
-    org: str | None = None
-    bucket: str | None = None
-    username: str | None = None
-    token_file: Path | None = None
-    password_file: Path | None = None
-    timeout: float = 30.0
-    measurement: str = "sensors"
-    machine_tag: str = "machine_id"
-    machines: tuple[str, ...] = ()
-    start: str = "now"
-    until: str | None = None
-    poll: float = 1.0
-    lateness: float = 10.0
-    flux_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InfluxSinkPart:
-    """Where results go; what is None is as in `InfluxPart`."""
-
-    url: str | None = None
-    database: str | None = None
-    org: str | None = None
-    bucket: str | None = None
-    measurement: str = "anomaly"
-
-
-@dataclass(frozen=True, slots=True)
-class MqttPart:
-    """The broker to listen to; {machine} in the topic stands for the machine's id."""
-
-    url: str = "mqtt://127.0.0.1:1883"
-    topic: str = "sensors/{machine}"
-    client_id: str | None = None
-    username: str | None = None
-    password_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatePart:
-    """The simulated machines: faults' severity and rate per hour, speed against real time, seconds a row."""
-
-    machines: int = 3
-    severity: float = 2.0
-    rate: float = 10.0
-    seed: int = 0
-    speed: float = 1.0
-    cadence: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The whole document, a table a field."""
-
-    run: RunPart = field(default_factory=RunPart)
-    trust: TrustPart = field(default_factory=TrustPart)
-    data: DataLayout = field(default_factory=DataLayout)
-    csv: CsvPart = field(default_factory=CsvPart)
-    jsonl: JsonlPart = field(default_factory=JsonlPart)
-    influx: InfluxPart = field(default_factory=InfluxPart)
-    influx_sink: InfluxSinkPart = field(default_factory=InfluxSinkPart)
-    mqtt: MqttPart = field(default_factory=MqttPart)
-    simulate: SimulatePart = field(default_factory=SimulatePart)
-
-
-def load_settings(path: Path | None, options: Mapping[str, Mapping[str, Any]]) -> Settings:
-    """Settings from a file, overridden by options.
+def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
+    """A table with these values, and the defaults for what is not among them.
 
     Args:
-        path: A TOML file; None for the defaults.
-        options: Table to name to value; None or an empty list for an option that was not given.
+        table: Its dataclass.
+        values: Key to value; what is no key of this table is left out.
+        name: What the table is called.
+        where: The file, for messages.
 
     Raises:
-        UsageError: The file cannot be read, or a table, name or value is wrong.
+        UsageError: A value is not what its setting wants.
     """
-    document = {} if path is None else _read(path)
-    where = str(path) if path else "options"
-    tables = {f.name: f for f in dataclasses.fields(Settings)}
-    for name in document:
-        if name not in tables:
-            raise UsageError(f"no table '{name}'", where=where, hint=f"there are: {', '.join(tables)}")
-    parts = {}
-    for name in tables:
-        written = document.get(name, {})
-        if not isinstance(written, dict):
-            raise UsageError(f"'{name}' is not a table", where=where, hint=f"write [{name}]")
-        given = {k: v for k, v in options.get(name, {}).items() if v is not None and v not in ([], ())}
-        parts[name] = _part(typing.get_type_hints(Settings)[name], {**written, **given}, name, where)
-    return Settings(**parts)
+    given = {}
+    for one in settings_of(table):
+        if one.name in values:
+            given[one.name] = _value(one, values[one.name], f"{where}: [{name}] {one.name}")
+    return table(**given)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        UsageError: It cannot be read, is no TOML, or has something outside a table.
+    """
     import tomllib  # noqa: PLC0415 - only where there is a file
 
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            document = tomllib.load(file)
     except OSError as error:
         raise UsageError(f"cannot read the configuration ({error.strerror})", where=str(path)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"not TOML ({error})", where=str(path)) from None
+    for name, written in document.items():
+        if not isinstance(written, dict):
+            raise UsageError(f"'{name}' is not a table", where=str(path), hint=f"write [{name}]")
+    return document
 
 
-def _part(kind: Any, values: Mapping[str, Any], table: str, where: str) -> Any:
-    hints = typing.get_type_hints(kind)
-    for name in values:
-        if name not in hints:
-            raise UsageError(f"no '{name}' in [{table}]", where=where, hint=f"there are: {', '.join(hints)}")
-    try:
-        return kind(**{name: _value(hints[name], value) for name, value in values.items()})
-    except TypeError as error:
-        raise UsageError(f"a value in [{table}] is of a wrong type ({error})", where=where) from None
+def assignment(text: str) -> tuple[str, str, Text]:
+    """Table, key and value of a "TABLE.KEY=VALUE".
+
+    Raises:
+        UsageError: It is not of that form.
+    """
+    place, equals, value = text.partition("=")
+    table, dot, key = place.strip().partition(".")
+    if not (equals and dot and table and key):
+        raise UsageError(f"'{text}' is not TABLE.KEY=VALUE", where="--set", hint="such as influx.poll=2")
+    return table, key, Text(value.strip())
 
 
-def _value(hint: Any, value: Any) -> Any:
-    if typing.get_origin(hint) is types.UnionType:
-        hint = typing.get_args(hint)[0]
-    if typing.get_origin(hint) is tuple:
-        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-            raise TypeError(f"{value!r} is not a list of texts")
-        return tuple(value)
-    if hint is Path and isinstance(value, str | Path):
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint: the known names that this one is near to, or else all of them."""
+    import difflib  # noqa: PLC0415 - for mistakes alone
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are: {', '.join(names)}" if names else "there is none"
+
+
+def _value(one: Setting, value: Any, where: str) -> Any:
+    if not one.many:
+        return _single(one, value, where)
+    if isinstance(value, Text):
+        return tuple(_single(one, Text(part.strip()), where) for part in value.split(",") if part.strip())
+    if not isinstance(value, list | tuple):
+        raise UsageError(f"{value!r} is not a list", where=where, hint=f'write ["{value}"]')
+    return tuple(_single(one, item, where) for item in value)
+
+
+def _single(one: Setting, value: Any, where: str) -> Any:
+    if isinstance(value, Text):
+        value = _read(one.kind, value)
+    if one.kind is Path and isinstance(value, str | Path):
         return Path(value)
-    if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if one.kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    if type(value) is not hint:
-        raise TypeError(f"{value!r} is not {'a number' if hint in (int, float) else 'a text'}")
+    if one.kind is str and isinstance(value, str):
+        return str(value)
+    if type(value) is not one.kind:
+        shown = f"'{value}'" if isinstance(value, str) else repr(value)
+        raise UsageError(f"{shown} is not {KINDS.get(one.kind, one.kind.__name__)}", where=where)
     return value
 
 
-def _choose(where: str, chosen: tuple[str, ...], known: tuple[str, ...]) -> None:
-    for name in chosen:
-        if name not in known:
-            raise UsageError(f"no '{name}'", where=where, hint=f"choose from {', '.join(known)}")
+def _read(kind: type, text: Text) -> Any:
+    """What a person typed, as the kind that is wanted; the text itself where it is none."""
+    try:
+        if kind in (int, float):
+            return kind(text)
+    except ValueError:
+        return str(text)
+    return TRUTH.get(text, str(text)) if kind is bool else str(text)

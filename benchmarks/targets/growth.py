@@ -28,8 +28,8 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 def _growth(name: str, seconds: int, rounds: int) -> Iterator[Figure]:
     ticks = seconds * rounds
     lines = [_ticks(machines, ticks + 2) for machines in FLEETS]
-    options = () if name == "default" else ("--bundle", bundle_path(name))
-    with children(*[edge_detect("run", "--source", "stdin", *options) for _ in FLEETS]) as fleet:
+    bundle = name if name == "default" else bundle_path(name)
+    with children(*[edge_detect("run", "--source", "stdin", "--bundle", bundle) for _ in FLEETS]) as fleet:
         marks: list[list[int]] = []
         begin = time.monotonic()
         for tick in range(ticks + 2):

@@ -32,7 +32,7 @@ WARM_UP_ROWS = 100
 def measure(*, quick: bool) -> Iterator[Figure]:
     """p99 and p99.9 at 100 rows a second, processor time at 10 and 100."""
     rounds = QUICK_ROUNDS if quick else ROUNDS
-    ours, script = edge_detect("run", "--source", "stdin"), bare("default")
+    ours, script = edge_detect("run", "--bundle", "default", "--source", "stdin"), bare("default")
     with children(ours, script) as pair:
         seconds = 2 if quick else 30
         lines = _warmed_up(pair, rounds * seconds * RATE)

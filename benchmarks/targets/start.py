@@ -46,7 +46,8 @@ def _memory(lines: bytes) -> Iterator[Figure]:
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(ROUNDS):
-        with children(edge_detect("run", "--source", "stdin"), bare("default")) as (edge, script):
+        command = edge_detect("run", "--bundle", "default", "--source", "stdin")
+        with children(command, bare("default")) as (edge, script):
             for child, found in ((edge, ours), (script, theirs)):
                 child.ask(lines)
                 time.sleep(0.2)

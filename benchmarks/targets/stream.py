@@ -39,7 +39,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
     many, few = _file(STREAM_ROWS // shorter), _file(FEW_STREAM_ROWS // shorter)
     ours, theirs = [], []
     for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-        ours.append(_rows_per_second(edge_detect("run", "--source", "stdin"), many))
+        ours.append(_rows_per_second(edge_detect("run", "--bundle", "default", "--source", "stdin"), many))
         theirs.append(_rows_per_second(bare("default"), few))
     for path in (many, few):
         path.unlink()

@@ -40,7 +40,7 @@ def run_child(options: Sequence[str], bundle: Path | None, folder: Path) -> Iter
     Raises:
         EdgeDetectError: It failed.
     """
-    named = [] if bundle is None else ["--bundle", str(bundle)]
+    named = ["--bundle", "default" if bundle is None else str(bundle)]
     state = ["--state", str(folder / "ledger.sqlite")]
     command = [sys.executable, "-m", "edge_runtime", "run", *options, *named, *state]
     with tempfile.TemporaryFile() as errors:

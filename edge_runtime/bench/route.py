@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Metadata
-    from edge_runtime.config import Settings
+    from edge_runtime.gateway.settings import Settings
 
     # Waits so many seconds at most for bytes, of which each line is a verdict.
     Read = Callable[[float], bytes]

@@ -18,12 +18,13 @@ from edge_runtime.bench.feeds import HEAD_START_S, arrivals, send_lines
 from edge_runtime.bench.route import START_WITHIN_S, EndToEnd, Gateway, Task
 from edge_runtime.bench.rows import make_rows
 from edge_runtime.errors import EdgeDetectError
-from edge_runtime.gateway.assembly import influx_settings_of
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.query import identifier, query
 from edge_runtime.influxdb.refusals import WRITING
 from edge_runtime.influxdb.write import write
+from edge_runtime.sinks.influx import results_server
+from edge_runtime.sources.influx import InfluxSourceSettings, readings_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def why_not(gateway: Gateway, *, for_sink: bool) -> str | None:
     client = _client(gateway, for_sink=for_sink)
     if client.settings.bucket or not client.version().removeprefix("v").startswith("1."):
         return "only an InfluxDB 1.x takes away again what was written for it"
-    if not for_sink and gateway.settings.influx.flux_file:
+    if not for_sink and gateway.settings.source.given[InfluxSourceSettings].flux_file:
         return "the query of flux_file names its own measurement"
     return None
 
@@ -84,9 +85,10 @@ def influx_sink(task: Task, gateway: Gateway) -> Sink:
 def mqtt_source(task: Task, sink: Sink, gateway: Gateway) -> EndToEnd:
     """Published with QoS 1 on a topic of their own; the first one is retained until `run` subscribes."""
     from edge_runtime.mqtt.client import Publisher  # noqa: PLC0415 - an extra
+    from edge_runtime.sources.mqtt import MqttSettings  # noqa: PLC0415
 
     options, reader = sink
-    name, part = _name(), gateway.settings.mqtt
+    name, part = _name(), gateway.settings.source.given[MqttSettings]
     source = ["--config", str(gateway.config), "--source", "mqtt", "--topic", f"{name}/{{machine}}"]
     source += ["--client-id", name, "--machine-column", TAG, "--rows", str(task.rows + 1)]
     first, later = _lines(task, "sensors")
@@ -107,7 +109,10 @@ def _name() -> str:
 
 
 def _client(gateway: Gateway, *, for_sink: bool) -> InfluxClient:
-    return InfluxClient(influx_settings_of(gateway.settings, for_sink=for_sink))
+    if not for_sink:
+        return InfluxClient(readings_server(gateway.settings.source.given))
+    sink = next(sink for sink in gateway.settings.sinks if sink.kind.name == "influx")
+    return InfluxClient(results_server(sink.given))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from edge_runtime.cli.guard import leave, run_app
@@ -15,7 +15,7 @@ from edge_runtime.version import __version__
 __all__ = ["app", "console", "main"]
 
 # Each is a module of this package that holds a function, or a Typer app, of the same name.
-COMMANDS = ("run", "score", "inspect", "verify", "bench", "keys")
+COMMANDS = ("run", "score", "inspect", "verify", "bench", "connectors", "keys")
 
 
 class LazyCommands(TyperGroup):
@@ -35,8 +35,16 @@ class LazyCommands(TyperGroup):
             made.name = cmd_name
             return made
         alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name)(command)
+        alone.command(cmd_name, cls=_class_of(cmd_name))(command)
         return get_command(alone)
+
+
+def _class_of(cmd_name: str) -> type[TyperCommand]:
+    if cmd_name != "run":
+        return TyperCommand
+    from edge_runtime.cli.settings_options import SettingsCommand
+
+    return SettingsCommand
 
 
 app = typer.Typer(

@@ -25,7 +25,8 @@ FULL_S, QUICK_S = 45.0, 2.5
 
 def bench(
     bundle: Annotated[
-        Path | None, typer.Argument(help="The bundle; without it, the default one.", show_default=False)
+        Path | None,
+        typer.Argument(help="Bundle that judges the rows; the default one unless given.", show_default=False),
     ] = None,
     *,
     as_json: Annotated[
@@ -129,7 +130,7 @@ def _gateway(config: Path | None) -> Gateway | None:
     if config is None:
         return None
     from edge_runtime.bench.route import Gateway
-    from edge_runtime.config import load_settings
+    from edge_runtime.gateway.settings import load_settings
 
     return Gateway(config, load_settings(config, {}))
 

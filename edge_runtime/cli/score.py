@@ -31,7 +31,9 @@ def score(
         ),
     ],
     *,
-    bundle: Annotated[Path | None, typer.Option(help="The bundle; without it, the default one.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Bundle that judges the rows; the default one unless given.")
+    ] = None,
     trusted_key: TrustedKeys = None,
     target: Target = None,
     expected: Annotated[bool, typer.Option("--expected", help="Add what the model expected.")] = False,

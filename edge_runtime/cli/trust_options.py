@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edge_runtime.config import Settings
+    from edge_runtime.gateway.settings import Settings
     from edge_runtime.signing.trust import Trust
 
 __all__ = ["Config", "Target", "TrustedKeys", "trust_of", "trust_settings"]
@@ -40,7 +40,7 @@ def trust_settings(config: Path | None, keys: list[str] | None, target: str | No
     Raises:
         UsageError: They are wrong.
     """
-    from edge_runtime.config import load_settings
+    from edge_runtime.gateway.settings import load_settings
 
     return load_settings(config, {"trust": {"keys": keys, "target": target}})
 

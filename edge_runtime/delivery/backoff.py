@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,14 +19,14 @@ class Backoff:
     Args:
         first: Seconds that the first wait takes at most.
         longest: Seconds that any wait takes at most.
-        uniform: Draws a number between two.
+        uniform: Draws a number between two; `random.uniform` without it.
     """
 
     def __init__(
         self,
         first: float = 0.5,
         longest: float = 60.0,
-        uniform: Callable[[float, float], float] = random.uniform,
+        uniform: Callable[[float, float], float] | None = None,
     ) -> None:
         self._first = first
         self._longest = longest
@@ -39,6 +38,10 @@ class Backoff:
         most = min(self._longest, self._first * 2.0 ** min(self.tries, 30))
         self.tries += 1
         # Never next to nothing: a server that is starting should not be hammered.
+        if self._uniform is None:
+            import random  # noqa: PLC0415 - when something is away, and not at every start
+
+            self._uniform = random.uniform
         return self._uniform(most / 4, most)
 
     def reset(self) -> None:

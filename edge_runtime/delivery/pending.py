@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import LedgerUnavailableError
 from edge_runtime.records import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.stage import StageState
@@ -78,7 +78,7 @@ def store(
     if blocks:
         results = Results.joined(blocks)
         payloads = {sender.sink.name: (sender.sink.encode(results), len(results)) for sender in senders}
-    backoff, away = Backoff(), False
+    backoff: Backoff | None = None
     while True:
         try:
             ledger.commit(
@@ -93,12 +93,14 @@ def store(
                 # Not acknowledged, so not lost: the next start reads these rows again.
                 report(f"ledger: {error}; {pending.rows} rows are left to the next start")
                 return False
-            if not away:
+            if backoff is None:
+                from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - when a disk is full
+
                 report(f"ledger: {error}; reading waits until it can be written")
-            away = True
+                backoff = Backoff()
             wait(backoff.next_wait())
         else:
-            if away:
+            if backoff is not None:
                 report("ledger: can be written again")
             for sender in senders:
                 sender.wake()

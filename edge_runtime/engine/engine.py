@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.engine.arrival import dated
 from edge_runtime.engine.judged import Judged
 from edge_runtime.engine.quality import Quality
 from edge_runtime.engine.row import row_path
@@ -168,6 +167,8 @@ class Engine:
     def _block(self, readings: Readings, now: int | None, arrival: Callable[[], int] | None) -> Judged:
         """Any rows, stage by stage."""
         if arrival is not None and (readings.times == NO_TIME).any():
+            from edge_runtime.engine.arrival import dated  # noqa: PLC0415 - most rows have a time
+
             latest = None if now is None else now + self._times.future_ns
             return self.feed(dated(readings, arrival(), self._times.newest, latest), now=now)
         values = readings.values

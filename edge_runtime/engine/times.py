@@ -7,7 +7,7 @@ One machine's clock, outage or backlog never costs another machine's rows.
 
 from __future__ import annotations
 
-import base64
+import binascii
 import zlib
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -152,12 +152,12 @@ class Times:
         times, marks = np.array(known.rows, np.int64).reshape(-1, 2).T
         # Steps of a steady clock are all alike and take next to nothing; digests cannot be packed.
         parts = zlib.compress(np.diff(times).astype("<i8").tobytes(), 1), marks.astype("<u4").tobytes()
-        return [known.newest, *(base64.b64encode(part).decode("ascii") for part in parts)]
+        return [known.newest, *(binascii.b2a_base64(part, newline=False).decode("ascii") for part in parts)]
 
     def restore(self, machine: str, value: Any, _version: int) -> None:
         """As `Stage.restore`; beyond the bound on machines those with the oldest rows are left out."""
         newest, *parts = value
-        packed, marks = (base64.b64decode(part, validate=True) for part in parts)
+        packed, marks = (binascii.a2b_base64(part, strict_mode=True) for part in parts)
         if type(newest) is not int or not NEVER <= newest < -NEVER:
             raise ValueError("the newest time is no time")
         try:

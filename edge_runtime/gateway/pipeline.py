@@ -8,7 +8,6 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.pending import Pending, store
 from edge_runtime.engine.accounts import Accounts
 from edge_runtime.errors import SelfTestError, SourceUnavailableError
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.engine import Engine
@@ -88,7 +88,6 @@ class Pipeline:
         # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wait = wait or self._wait_for_stop
-        self._backoff = Backoff()
         self._pending = Pending()
         self._checkpoint: str | None = None
         self._stopping = False
@@ -134,24 +133,25 @@ class Pipeline:
             self._report(f"ledger: {sentence}")
 
     def _read(self) -> None:
-        away = False
+        backoff: Backoff | None = None  # while the source is away
         while not self._stopping:
             try:
                 for batch in self._source.batches(self._checkpoint):
-                    if away:
+                    if backoff is not None:
                         self._report(f"{self._source.name}: answers again")
-                        away = False
-                        self._backoff.reset()
+                        backoff = None
                     self._take(batch)
                     if self._done():
                         return
             except SourceUnavailableError as error:
                 # What was read before the outage is worth committing before the wait.
                 self._commit()
-                if not away:
+                if backoff is None:
+                    from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - not at every start
+
                     self._report(f"{self._source.name}: {error}; trying again")
-                away = True
-                self._wait(self._backoff.next_wait())
+                    backoff = Backoff()
+                self._wait(backoff.next_wait())
             else:
                 return
 

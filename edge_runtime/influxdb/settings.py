@@ -5,20 +5,53 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.secrets import read_secret
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["PASSWORD_VARIABLE", "TOKEN_VARIABLE", "USERNAME_VARIABLE", "InfluxSettings", "influx_settings"]
+__all__ = [
+    "PASSWORD_VARIABLE",
+    "TOKEN_VARIABLE",
+    "USERNAME_VARIABLE",
+    "InfluxServer",
+    "InfluxSettings",
+    "influx_settings",
+]
 
 TOKEN_VARIABLE = "EDGE_DETECT_INFLUX_TOKEN"  # noqa: S105 - the variable's name
 PASSWORD_VARIABLE = "EDGE_DETECT_INFLUX_PASSWORD"  # noqa: S105
 USERNAME_VARIABLE = "EDGE_DETECT_INFLUX_USERNAME"
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxServer:
+    """The table `[influx]`, as far as source and sink share it."""
+
+    url: str = setting("http://127.0.0.1:8086", "Address of the server.", flag="--url")
+    database: str | None = setting(
+        None,
+        "Database of InfluxDB 1.x or 3 Core, or the one that a bucket of 2.x is mapped to.",
+        flag="--database",
+    )
+    org: str | None = setting(None, "Organisation of InfluxDB 2.x, with a bucket.", flag="--org")
+    bucket: str | None = setting(None, "Bucket of InfluxDB 2.x, instead of a database.", flag="--bucket")
+    username: str | None = setting(
+        None, f"User of InfluxDB 1.x to log in as, instead of {USERNAME_VARIABLE}.", flag="--username"
+    )
+    password_file: Path | None = setting(
+        None,
+        f"Private file with the user's password, instead of {PASSWORD_VARIABLE}.",
+        flag="--password-file",
+    )
+    token_file: Path | None = setting(
+        None,
+        f"Private file with the token of InfluxDB 2.x or 3, instead of {TOKEN_VARIABLE}.",
+        flag="--token-file",
+    )
+    timeout: float = setting(30.0, "Time for which the server may be silent.", unit="s")
 
 
 @dataclass(frozen=True, slots=True)

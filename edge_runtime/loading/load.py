@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Approval, Trust
 
-__all__ = ["STEPS", "Bundle", "Step", "load_bundle", "load_bytes", "read_bundle"]
+__all__ = ["STEPS", "Bundle", "Step", "is_default", "load_bundle", "load_bytes", "read_bundle"]
 
 DEFAULT = "default.onnx"
+DEFAULT_NAME = "default"
 STEPS = (
     "size",
     "signature",
@@ -84,7 +85,7 @@ def load_bundle(
     """Loads and proves a bundle.
 
     Args:
-        path: The file; None for the default one that comes with this package.
+        path: The file; None or "default" for the one that comes with this package.
         on_step: Called after each check that was passed.
         trust: Who must have signed it; None for a bundle that need not be signed.
         trial: How a bundle that this machine has not seen before is tried; None for the usual way, which
@@ -95,12 +96,17 @@ def load_bundle(
         BundleError: The bundle was refused; the subclass says why.
     """
     name, data = read_bundle(path)
-    if trial is None and path is not None:
+    if trial is None and not is_default(path):
         from edge_runtime.loading.trial import Trial  # noqa: PLC0415 - not for the default bundle
 
         trial = Trial()
-    signed = None if path is None else Path(path)
+    signed = None if is_default(path) else Path(str(path))
     return load_bytes(data, name, on_step=on_step, trust=trust, signed=signed, trial=trial)
+
+
+def is_default(path: Path | str | None) -> bool:
+    """Whether this names the bundle that comes with this package."""
+    return path is None or str(path) == DEFAULT_NAME
 
 
 def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
@@ -110,7 +116,7 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
         UsageError: There is no such file, or it cannot be read.
         BundleError: It is larger than any bundle.
     """
-    if path is None:
+    if path is None or is_default(path):
         return DEFAULT, (Path(__file__).parents[1] / "data" / DEFAULT).read_bytes()
     path = Path(path)
     try:

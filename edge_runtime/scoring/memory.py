@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -126,11 +126,11 @@ class Memory:
 
     def state(self, machine: str) -> str:
         """The state's float32 numbers as base64."""
-        return base64.b64encode(self._state(machine).tobytes()).decode("ascii")
+        return binascii.b2a_base64(self._state(machine).tobytes(), newline=False).decode("ascii")
 
     def restore(self, machine: str, value: Any, _version: int) -> None:
         """As `Stage.restore`."""
-        found = np.frombuffer(base64.b64decode(value), np.float32)
+        found = np.frombuffer(binascii.a2b_base64(value), np.float32)
         if found.size != self._start.size or not np.isfinite(found).all():
             raise ValueError(f"not {self._start.size} finite numbers")
         self._keep(machine, found.reshape(self._start.shape))

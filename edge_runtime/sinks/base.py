@@ -1,15 +1,19 @@
-"""What every sink is: it turns results into payloads, and delivers payloads."""
+"""What every sink is: it turns results into payloads, and delivers payloads; and how one is made."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from edge_runtime.connector import Connector
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["Sink"]
+__all__ = ["Sink", "SinkKind", "Verdicts"]
 
 
 class Sink(Protocol):
@@ -46,3 +50,31 @@ class Sink(Protocol):
     def close(self) -> None:
         """Frees what the sink holds."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdicts:
+    """What a sink is made for.
+
+    Attributes:
+        sensors: The bundle's, in its order.
+        digest: The bundle's, "sha256:" and 64 digits.
+        report: Takes one line for a person.
+    """
+
+    sensors: tuple[str, ...]
+    digest: str
+    report: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkKind(Connector):
+    """A kind of sink.
+
+    Attributes:
+        make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
+        direct: Whether it takes rows at once and keeps nothing, so that no ledger stands before it.
+    """
+
+    make: Callable[[Given, Verdicts], Sink]
+    direct: bool = False

@@ -1,53 +1,87 @@
-"""Results into an InfluxDB.
-
-Delivery: at least once, and exactly once in effect: a point is identified by measurement, tags and time, so
-one that comes again replaces itself.
-"""
+"""Results into an InfluxDB, whose points are identified by measurement, tags and time."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.config import setting
+from edge_runtime.errors import UsageError
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
+from edge_runtime.influxdb.settings import InfluxServer, InfluxSettings, influx_settings
 from edge_runtime.influxdb.write import check_write, write
 from edge_runtime.records import Reason, Verdict
+from edge_runtime.sinks.base import SinkKind, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_runtime.influxdb.settings import InfluxSettings
+    from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["InfluxSink"]
+__all__ = ["INFLUX", "InfluxSink", "InfluxSinkSettings", "results_server"]
 
 VERDICTS = np.array([verdict.label for verdict in Verdict])
 REASONS = np.array([reason.label for reason in Reason])
 DIGEST_DIGITS = 12
+BUNDLE_TAG = "bundle"
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxSinkSettings:
+    """Where results go; what is not given is as in `[influx]`."""
+
+    url: str | None = setting(
+        None,
+        "Address of the server that results go to, if it is another than the url of [influx].",
+        flag="--sink-url",
+    )
+    database: str | None = setting(
+        None, "Database that results go to, if it is another than that of [influx].", flag="--sink-database"
+    )
+    org: str | None = setting(None, "Organisation of that bucket, if it is another than that of [influx].")
+    bucket: str | None = setting(
+        None,
+        "Bucket of InfluxDB 2.x that results go to, if it is another than that of [influx].",
+        flag="--sink-bucket",
+    )
+    measurement: str = setting("anomaly", "Measurement to write.", flag="--sink-measurement")
+    machine_tag: str = setting(
+        "machine_id", 'Tag with the machine\'s id; earlier versions wrote it as "machine".'
+    )
 
 
 class InfluxSink:
-    """Writes one point a row: tags machine and bundle; fields score, severity, verdict, and per sensor.
+    """Writes one point a row: tags machine_id and bundle; fields score, severity, verdict, and per sensor.
 
     Args:
         settings: Which server.
         sensors: The bundle's, for the names of the fields `error_<sensor>` and `expected_<sensor>`.
         digest: The bundle's, "sha256:…"; its first digits become the tag.
         measurement: Where to.
+        machine_tag: The tag with the machine's id.
     """
 
     name = "influx"
 
     def __init__(
-        self, settings: InfluxSettings, sensors: tuple[str, ...], digest: str, *, measurement: str = "anomaly"
+        self,
+        settings: InfluxSettings,
+        sensors: tuple[str, ...],
+        digest: str,
+        *,
+        measurement: str = "anomaly",
+        machine_tag: str = "machine_id",
     ) -> None:
         self._client = InfluxClient(settings)
         self._sensors = sensors
         self._bundle = digest.removeprefix("sha256:")[:DIGEST_DIGITS]
         self._measurement = measurement
+        self._machine_tag = machine_tag
 
     def check(self) -> None:
         """Makes sure that the server answers, has the database and lets us write.
@@ -73,7 +107,7 @@ class InfluxSink:
             fields[f"error_{sensor}"] = scores.errors[:, i]
             fields[f"expected_{sensor}"] = scores.expected[:, i]
         bundle = np.full(len(readings), self._bundle)
-        tags = {"machine": readings.machines, "bundle": bundle}
+        tags = {self._machine_tag: readings.machines, BUNDLE_TAG: bundle}
         return zlib.compress(encode_lines(self._measurement, readings.times, tags=tags, fields=fields), 1)
 
     def deliver(self, payloads: Sequence[bytes]) -> None:
@@ -87,3 +121,49 @@ class InfluxSink:
 
     def close(self) -> None:
         """Nothing is kept open between posts."""
+
+
+def results_server(given: Given) -> InfluxSettings:
+    """The InfluxDB that results go to.
+
+    Raises:
+        UsageError: The settings do not fit together.
+    """
+    own, shared = given[InfluxSinkSettings], given[InfluxServer]
+    database, org, bucket = shared.database, shared.org, shared.bucket
+    if own.database or own.bucket:
+        database, org, bucket = own.database, own.org or shared.org, own.bucket
+    return influx_settings(
+        url=own.url or shared.url,
+        database=database,
+        org=org,
+        bucket=bucket,
+        username=shared.username,
+        token_file=shared.token_file,
+        password_file=shared.password_file,
+        timeout=shared.timeout,
+    )
+
+
+def _make(given: Given, verdicts: Verdicts) -> InfluxSink:
+    own = given[InfluxSinkSettings]
+    if own.machine_tag in ("", BUNDLE_TAG):
+        raise UsageError(
+            f"'{own.machine_tag}' cannot be the machine's tag", where="[influx_sink] machine_tag"
+        )
+    return InfluxSink(
+        results_server(given),
+        verdicts.sensors,
+        verdicts.digest,
+        measurement=own.measurement,
+        machine_tag=own.machine_tag,
+    )
+
+
+INFLUX = SinkKind(
+    name="influx",
+    summary="Writes each row as a point of an InfluxDB, at the reading's own time.",
+    guarantee="Exactly once in effect: a point that is written again replaces itself.",
+    tables={"influx_sink": InfluxSinkSettings, "influx": InfluxServer},
+    make=_make,
+)

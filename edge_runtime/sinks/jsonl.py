@@ -1,25 +1,38 @@
 """Results appended to a file, as JSON lines.
 
-Delivery: exactly once. The ledger knows how long the file was after the last delivery; what a crash left
-behind that is cut off at the next start, and delivered again from the outbox.
+The ledger knows how long the file was after the last delivery; what a crash left behind that is cut off at
+the next start, and delivered again from the outbox.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.config import setting
+from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
+from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["JsonlSink"]
+__all__ = ["JSONL", "JsonlSettings", "JsonlSink"]
+
+
+@dataclass(frozen=True, slots=True)
+class JsonlSettings:
+    """Which file."""
+
+    output: Path | None = setting(
+        None, "File that results are appended to; made when missing.", flag="--output"
+    )
 
 
 class JsonlSink:
@@ -128,3 +141,19 @@ class JsonlSink:
                 return start + at + 1
             stop = start
         return 0
+
+
+def _make(given: Given, verdicts: Verdicts) -> JsonlSink:
+    path = given[JsonlSettings].output
+    if path is None:
+        raise UsageError("the sink jsonl needs a file", hint="name it with --output")
+    return JsonlSink(path, verdicts.sensors)
+
+
+JSONL = SinkKind(
+    name="jsonl",
+    summary="Appends each row to a file as a line of JSON.",
+    guarantee="Exactly once: what a crash left half written is cut off and written again from the ledger.",
+    tables={"jsonl": JsonlSettings},
+    make=_make,
+)

@@ -1,21 +1,20 @@
-"""Results to standard output, as JSON lines.
-
-Delivery: what is written is gone; there is nobody to acknowledge it.
-"""
+"""Results to standard output, as JSON lines."""
 
 from __future__ import annotations
 
 import sys
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["StdoutSink"]
+__all__ = ["STDOUT", "StdoutSink"]
 
 
 class StdoutSink:
@@ -57,3 +56,17 @@ class StdoutSink:
 
     def close(self) -> None:
         """Standard output is not ours to close."""
+
+
+def _make(_given: Given, verdicts: Verdicts) -> StdoutSink:
+    return StdoutSink(verdicts.sensors)
+
+
+STDOUT = SinkKind(
+    name="stdout",
+    summary="Prints each row as a line of JSON; on a terminal, a live view instead.",
+    guarantee="At most once: what is printed is gone, and nobody acknowledges it.",
+    tables={},
+    make=_make,
+    direct=True,
+)

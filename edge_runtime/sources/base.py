@@ -1,16 +1,19 @@
-"""What every source is: an iterator of batches, each with its own acknowledgement."""
+"""What every source is: an iterator of batches, each with its own acknowledgement; and how one is made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from edge_runtime.connector import Connector
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge_runtime.connector import Given
     from edge_runtime.records import Readings
 
-__all__ = ["Batch", "Source"]
+__all__ = ["Batch", "Feed", "Source", "SourceKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +72,42 @@ class Source(Protocol):
     def close(self) -> None:
         """Makes `batches` return soon; safe from a signal handler."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """What a source is made for.
+
+    Attributes:
+        sensors: The bundle's, in its order.
+        report: Takes one line for a person.
+        now_ns: What time to go by, nanoseconds since the epoch.
+        future_s: Seconds ahead of that clock up to which rows are judged.
+        owner: This gateway, this feed and its ledger: the same text at every start, and no one else's.
+    """
+
+    sensors: tuple[str, ...]
+    report: Callable[[str], None]
+    now_ns: Callable[[], int]
+    future_s: float
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceKind(Connector):
+    """A kind of source.
+
+    Attributes:
+        make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
+        identity: What is read, as one line: a ledger belongs to it. It names what lies where, not what is
+            taken of it, so that another machine or another spelling of the server keeps the ledger.
+        was: Whether a ledger of an earlier version, which stored this line, is of the same feed.
+        needs_ledger: Whether it goes on where it was, so that `run` always keeps a ledger for it.
+        needs_bundle: Whether `run` has to be told a bundle: readings of a real machine fit no default.
+    """
+
+    make: Callable[[Given, Feed], Source]
+    identity: Callable[[Given], str]
+    was: Callable[[str, Given], bool] = lambda _stored, _given: False
+    needs_ledger: bool = False
+    needs_bundle: bool = True

@@ -1,28 +1,39 @@
 """Readings out of a CSV file, plain or gzip.
 
-Delivery: at least once; the checkpoint is the number of rows that were read, and what the file begins with,
-so that another file is not taken for the same.
+The checkpoint is the number of rows that were read, and what the file begins with, so that another file is
+not taken for the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
-from edge_runtime.sources.base import Batch
+from edge_runtime.sources.base import Batch, Feed, SourceKind
+from edge_runtime.sources.layout import DataLayout
 from edge_runtime.text.csvrows import open_rows, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from edge_runtime.connector import Given
     from edge_runtime.text.csvrows import Columns
 
-__all__ = ["CsvSource"]
+__all__ = ["CSV", "CsvSettings", "CsvSource"]
 
 HEAD_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class CsvSettings:
+    """Which file."""
+
+    input: Path | None = setting(None, "File to read, plain or gzip, with a header line.", flag="--input")
 
 
 class CsvSource:
@@ -102,3 +113,25 @@ class CsvSource:
                 hint="use another --state file",
             )
         return rows
+
+
+def _make(given: Given, feed: Feed) -> CsvSource:
+    path = given[CsvSettings].input
+    if path is None:
+        raise UsageError("the source csv needs a file", hint="name it with --input")
+    return CsvSource(path, given[DataLayout].columns(feed.sensors))
+
+
+def _identity(given: Given) -> str:
+    path = given[CsvSettings].input
+    return f"csv {path.resolve()}" if path else "csv"
+
+
+CSV = SourceKind(
+    name="csv",
+    summary="Reads a CSV file from its first row to its last, as fast as it can.",
+    guarantee="At least once: with a ledger, the next start goes on after the last committed row.",
+    tables={"csv": CsvSettings, "data": DataLayout},
+    make=_make,
+    identity=_identity,
+)

@@ -3,12 +3,11 @@
 When nothing came for long, each poll looks through the last hour alone, and once a minute through all the
 time since the newest row, where a backlog may have turned up; less often where that takes long.
 
-Delivery: at least once from the last checkpoint, and no row twice from one checkpoint on. Rows are read by
-their own time, each machine's from its own newest one on. A poll goes back from there by the lateness and
-drops what was delivered before, so that a row that is late is read and counted, unless it is later than
-that. Rows from the future wait until their time has come. Among the newest rows one that lacks a sensor waits
-for the next poll, and is then taken as it stands: what belongs to one machine and time should be written at
-once.
+Rows are read by their own time, each machine's from its own newest one on. A poll goes back from there by the
+lateness and drops what was delivered before, so that a row that is late is read and counted, unless it is
+later than that. Rows from the future wait until their time has come. Among the newest rows one that lacks a
+sensor waits for the next poll, and is then taken as it stands: what belongs to one machine and time should be
+written at once.
 """
 
 from __future__ import annotations
@@ -16,31 +15,73 @@ from __future__ import annotations
 import queue
 import time
 from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import SourceUnavailableError
+from edge_runtime.config import setting
+from edge_runtime.connector import same_server
+from edge_runtime.errors import SourceUnavailableError, UsageError
 from edge_runtime.influxdb.check import check_readings
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.reader import HOUR_NS, Reader, open_reader
+from edge_runtime.influxdb.readings import ReadingsQuery
 from edge_runtime.influxdb.refusals import LoginRefusedError
+from edge_runtime.influxdb.settings import InfluxServer, influx_settings
 from edge_runtime.records import Readings
-from edge_runtime.sources.base import Batch
+from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.faults import Faults
 from edge_runtime.sources.following import Following
+from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.sources.seen import Seen
+from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.influxdb.readings import ReadingsQuery
+    from edge_runtime.connector import Given
     from edge_runtime.influxdb.rows import Rows
     from edge_runtime.influxdb.settings import InfluxSettings
 
-__all__ = ["InfluxSource"]
+__all__ = ["INFLUX", "InfluxSource", "InfluxSourceSettings", "readings_server"]
 
 # How far back machines, and series that contradict each other, are looked for at the start.
 LOOK_BACK_NS = 24 * HOUR_NS
 MACHINES_LOOK_BACK_NS = 31 * LOOK_BACK_NS
+
+
+@dataclass(frozen=True, slots=True)
+class InfluxSourceSettings(InfluxServer):
+    """Which server, which readings, and how they are followed."""
+
+    retention_policy: str | None = setting(
+        None, "Retention policy of InfluxDB 1.x that is not the default one."
+    )
+    measurement: str = setting("sensors", "Measurement to read.", flag="--measurement")
+    machine_tag: str = setting(
+        "machine_id",
+        "Tag with the machine's id; =NAME for rows of a single machine that have no such tag.",
+        flag="--machine-tag",
+    )
+    machines: tuple[str, ...] = setting((), "Machines to read; all of them unless given.", flag="--machine")
+    start: str = setting(
+        "now",
+        "Where to begin without a checkpoint: now, a time, or a duration ago such as -1h.",
+        flag="--start",
+    )
+    until: str | None = setting(
+        None, "Time, as of start, at which to stop; for ever unless given.", flag="--until"
+    )
+    poll: float = setting(1.0, "Time between two polls.", unit="s", flag="--poll")
+    lateness: float = setting(
+        10.0,
+        "How far before its machine's newest row a row that comes late is still found.",
+        unit="s",
+        flag="--lateness",
+    )
+    flux_file: Path | None = setting(
+        None, "File with a Flux query of your own, with {start} and {stop} in it.", flag="--flux-file"
+    )
 
 
 class InfluxSource:
@@ -203,3 +244,80 @@ class InfluxSource:
                 raise
             # It was taken before: somebody is changing it, and the new one will be in its file.
             raise SourceUnavailableError(error.what, where=error.where, hint=error.hint) from None
+
+
+def readings_server(given: Given) -> InfluxSettings:
+    """The InfluxDB that readings come from.
+
+    Raises:
+        UsageError: The settings do not fit together.
+    """
+    part = given[InfluxSourceSettings]
+    return influx_settings(
+        url=part.url,
+        database=part.database,
+        retention_policy=part.retention_policy,
+        org=part.org,
+        bucket=part.bucket,
+        username=part.username,
+        token_file=part.token_file,
+        password_file=part.password_file,
+        timeout=part.timeout,
+    )
+
+
+def _make(given: Given, feed: Feed) -> InfluxSource:
+    part, now = given[InfluxSourceSettings], feed.now_ns()
+    if part.poll <= 0 or part.lateness < 0:
+        raise UsageError("a poll needs more than 0 seconds, and a lateness 0 or more", where="[influx]")
+    query = ReadingsQuery(
+        feed.sensors,
+        measurement=part.measurement,
+        machine_tag=part.machine_tag,
+        machines=part.machines,
+        default_machine=given[DefaultMachine].machine,
+    )
+    try:
+        flux = part.flux_file.read_text(encoding="utf-8") if part.flux_file else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the query ({error})", where=str(part.flux_file)) from None
+    return InfluxSource(
+        readings_server(given),
+        query,
+        start_ns=parse_time(part.start, now),
+        until_ns=None if part.until is None else parse_time(part.until, now),
+        poll=part.poll,
+        lateness=part.lateness,
+        future_s=feed.future_s,
+        flux=flux,
+        now_ns=feed.now_ns,
+        report=feed.report,
+    )
+
+
+def _identity(given: Given) -> str:
+    part = given[InfluxSourceSettings]
+    words = (same_server(part.url), part.database, part.bucket, part.measurement)
+    return " ".join(["influx", *(word for word in words if word)])
+
+
+def _was(stored: str, given: Given) -> bool:
+    """Before, the address was stored as it was written, and the machines after the measurement."""
+    kind, _, rest = stored.partition(" ")
+    url, _, what = rest.partition(" ")
+    return f"{kind} {same_server(url)} {what} ".startswith(f"{_identity(given)} ")
+
+
+INFLUX = SourceKind(
+    name="influx",
+    summary="Follows a measurement of an InfluxDB 1.x, 2.x or 3 Core, machine by machine.",
+    guarantee=(
+        "At least once from the last committed row, and no row twice. A row that comes later than the "
+        "lateness is not found."
+    ),
+    tables={"influx": InfluxSourceSettings, "data": DefaultMachine},
+    make=_make,
+    identity=_identity,
+    was=_was,
+    needs_ledger=True,
+)

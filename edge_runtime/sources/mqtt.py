@@ -1,8 +1,8 @@
 """Readings from an MQTT broker: JSON objects, arrays of them, or line protocol.
 
-Delivery: at least once. The session is kept by the broker, messages have QoS 1, and a message is acknowledged
-when its rows are committed: what was not comes again. A message that comes again although its rows were
-committed, for the acknowledgement was lost, is recognised and left out (`edge_runtime/mqtt/redelivery.py`).
+The session is kept by the broker, messages have QoS 1, and a message is acknowledged when its rows are
+committed: what was not comes again. A message that comes again although its rows were committed, for the
+acknowledgement was lost, is recognised and left out (`edge_runtime/mqtt/redelivery.py`).
 
 A retained message says how things were, not how they are: its rows are left out unless they have a time.
 
@@ -16,28 +16,59 @@ import os
 import select
 import time
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.config import setting
+from edge_runtime.connector import same_server
 from edge_runtime.errors import SourceError, SourceUnavailableError
-from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
+from edge_runtime.mqtt.broker import PASSWORD_VARIABLE, Broker, Topic
 from edge_runtime.mqtt.client import connect, make_client, require_paho
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.mqtt.redelivery import Redelivery
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.sources.base import Batch
+from edge_runtime.sources.base import Batch, Feed, SourceKind
+from edge_runtime.sources.layout import DataLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.mqtt.broker import Broker, Topic
+    from edge_runtime.connector import Given
     from edge_runtime.text.csvrows import Columns
 
-__all__ = ["MqttSource"]
+__all__ = ["MQTT", "MqttSettings", "MqttSource"]
 
 IDLE_S = 0.5
 MOST_MESSAGES = 500
 AGAIN = "delivered before"
 RETAINED = "retained, without a time"
+
+
+@dataclass(frozen=True, slots=True)
+class MqttSettings:
+    """Which broker, what on it, and as whom."""
+
+    url: str = setting(
+        "mqtt://127.0.0.1:1883",
+        "Address of the broker; mqtts:// for one that talks TLS.",
+        flag="--broker",
+    )
+    topic: str = setting(
+        "sensors/{machine}",
+        "Topic to subscribe to; {machine} stands for the machine's id, + and # are what they are to MQTT.",
+        flag="--topic",
+    )
+    client_id: str | None = setting(
+        None,
+        "Name under which the broker keeps messages while nothing listens; one of this gateway's and this "
+        "feed's own unless given.",
+        flag="--client-id",
+    )
+    username: str | None = setting(None, "User to log in as.")
+    password_file: Path | None = setting(
+        None, f"Private file with the user's password, instead of {PASSWORD_VARIABLE}."
+    )
 
 
 class MqttSource:
@@ -206,3 +237,45 @@ class MqttSource:
         """The rows that were left out, and the messages that have none."""
         readings, skipped = self._messages.readings(messages)
         return len(readings) + skipped.total()
+
+
+def _make(given: Given, feed: Feed) -> MqttSource:
+    import hashlib  # noqa: PLC0415 - for this alone
+
+    part = given[MqttSettings]
+    own = hashlib.sha256(feed.owner.encode()).hexdigest()[:12]
+    broker = Broker.of(
+        part.url,
+        part.client_id or f"edge-detect-{own}",
+        username=part.username,
+        password_file=part.password_file,
+    )
+    columns = given[DataLayout].columns(feed.sensors)
+    return MqttSource(broker, Topic(part.topic), columns, report=feed.report)
+
+
+def _identity(given: Given) -> str:
+    part = given[MqttSettings]
+    return f"mqtt {same_server(part.url)} {part.topic}"
+
+
+def _was(stored: str, given: Given) -> bool:
+    """Before, the broker's address was stored as it was written."""
+    kind, _, rest = stored.partition(" ")
+    url, _, topic = rest.partition(" ")
+    return f"{kind} {same_server(url)} {topic}" == _identity(given)
+
+
+MQTT = SourceKind(
+    name="mqtt",
+    summary="Subscribes to a topic of an MQTT broker: JSON objects, arrays of them, or line protocol.",
+    guarantee=(
+        "Each message once: it is acknowledged when its rows are committed, and one that comes again is left "
+        "out. That holds for messages of QoS 1 and a broker that keeps its sessions."
+    ),
+    tables={"mqtt": MqttSettings, "data": DataLayout},
+    make=_make,
+    identity=_identity,
+    was=_was,
+    needs_ledger=True,
+)

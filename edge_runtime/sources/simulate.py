@@ -1,28 +1,43 @@
-"""Readings of simulated machines, as they would come: a feed to try everything with.
-
-Delivery: none to speak of; the machines start anew with each run.
-"""
+"""Readings of simulated machines, as they would come: a feed to try everything with."""
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.config import setting
 from edge_runtime.errors import SensorMismatchError, UsageError
 from edge_runtime.records import Readings
 from edge_runtime.simulation import SENSORS, Simulator
-from edge_runtime.sources.base import Batch
+from edge_runtime.sources.base import Batch, Feed, SourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["SimulateSource"]
+    from edge_runtime.connector import Given
+
+__all__ = ["SIMULATE", "SimulateSettings", "SimulateSource"]
 
 MOST_TICKS = 500
 SHORTEST_WAIT_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class SimulateSettings:
+    """Which machines, and how they fail."""
+
+    machines: int = setting(3, "Number of simulated machines.", flag="--machines")
+    severity: float = setting(2.0, "Factor by which faults move the sensors.", flag="--severity")
+    rate: float = setting(10.0, "Faults of each machine in an hour.", unit="1/h", flag="--rate")
+    seed: int = setting(0, "Seed of every random choice.", flag="--seed")
+    speed: float = setting(
+        1.0, "Factor by which time passes faster than real time; 0 is as fast as it goes.", flag="--speed"
+    )
+    cadence: float = setting(1.0, "Time between two rows of a machine.", unit="s", flag="--cadence")
 
 
 class SimulateSource:
@@ -120,3 +135,27 @@ class SimulateSource:
             np.repeat(blocks[0].times, len(names)),
             np.ascontiguousarray(values.reshape(-1, len(self._columns))),
         )
+
+
+def _make(given: Given, feed: Feed) -> SimulateSource:
+    part = given[SimulateSettings]
+    return SimulateSource(
+        feed.sensors,
+        machines=part.machines,
+        severity=part.severity,
+        rate=part.rate,
+        seed=part.seed,
+        cadence=part.cadence,
+        speed=part.speed,
+    )
+
+
+SIMULATE = SourceKind(
+    name="simulate",
+    summary="Simulates machines with faults: a feed to try everything with.",
+    guarantee="Nothing is kept: the machines start anew with each run.",
+    tables={"simulate": SimulateSettings},
+    make=_make,
+    identity=lambda _: "simulate",
+    needs_bundle=False,
+)

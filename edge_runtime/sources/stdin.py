@@ -1,7 +1,7 @@
 """Readings from standard input: CSV with a header, JSON lines or line protocol; the first line tells which.
 
-Delivery: at most once; a pipe cannot go back. A line that cannot be read is skipped and counted, because a
-stream has to live. What is there is handed on at once: a row alone, or a backlog as one block.
+A line that cannot be read is skipped and counted, because a stream has to live. What is there is handed on at
+once: a row alone, or a backlog as one block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
 from edge_runtime.records import Readings
-from edge_runtime.sources.base import Batch
+from edge_runtime.sources.base import Batch, Feed, SourceKind
+from edge_runtime.sources.layout import DataLayout
 from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
@@ -23,7 +24,9 @@ from edge_runtime.text.unmapped import Unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["StdinSource"]
+    from edge_runtime.connector import Given
+
+__all__ = ["STDIN", "StdinSource"]
 
 READ_BYTES = 1 << 18
 LONGEST_LINE = 1 << 20
@@ -150,3 +153,17 @@ def _cut(data: bytes, *, ended: bool) -> tuple[bytes, bytes]:
     """Whole lines, and what is left of the last; a line without an end is cut where it gets too long."""
     stop = len(data) if ended or len(data) > LONGEST_LINE else data.rfind(b"\n") + 1
     return data[:stop], data[stop:]
+
+
+def _make(given: Given, feed: Feed) -> StdinSource:
+    return StdinSource(given[DataLayout].columns(feed.sensors), report=feed.report)
+
+
+STDIN = SourceKind(
+    name="stdin",
+    summary="Reads standard input: CSV with a header, JSON lines or line protocol, as the first line is.",
+    guarantee="At most once: a pipe cannot go back to what was read but not committed.",
+    tables={"data": DataLayout},
+    make=_make,
+    identity=lambda _: "stdin",
+)

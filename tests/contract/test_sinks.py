@@ -55,8 +55,7 @@ class Lines:
         return JsonlSink(self.path, SENSORS)
 
     def rows(self) -> list[dict[str, Any]]:
-        found = [json.loads(line, parse_constant=pytest.fail) for line in self.path.read_text().splitlines()]
-        return [{**row, "machine": row["machine_id"]} for row in found]
+        return [json.loads(line, parse_constant=pytest.fail) for line in self.path.read_text().splitlines()]
 
 
 class Points:
@@ -89,7 +88,7 @@ def test_a_row_arrives_with_all_that_is_known_of_it(target: Target, results: Res
     sink.close()
     rows = target.rows()
     assert len(rows) == 6
-    assert sorted(row["machine"] for row in rows) == ["m1"] * 3 + ["m2"] * 3
+    assert sorted(row["machine_id"] for row in rows) == ["m1"] * 3 + ["m2"] * 3
     by_verdict = {row["verdict"]: row for row in rows}
     assert set(by_verdict) == {"normal", "anomaly", "unknown"}
     anomaly = by_verdict["anomaly"]

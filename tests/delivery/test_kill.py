@@ -104,7 +104,7 @@ def test_killed_at_any_moment_every_row_is_scored_exactly_once(
 
     found: dict[tuple[str, int], list[float | str]] = {}
     repeats = 0
-    for series in query(database, "SELECT score, severity, verdict, machine FROM anomaly"):
+    for series in query(database, "SELECT score, severity, verdict, machine_id FROM anomaly"):
         for moment, score, severity, verdict, machine in series.values:
             repeats += (machine, moment) in found
             found[machine, moment] = [score, severity, verdict]

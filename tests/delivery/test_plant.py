@@ -252,8 +252,8 @@ def test_out_of_influxdb_every_row_is_scored_once(
     wait_until(lambda: scored() >= len(rows))
     counted = gateway.stop()
     found = {
-        (row[series.columns.index("machine")], row[series.columns.index("time")])
-        for series in query(database, "SELECT score, machine FROM anomaly")
+        (row[series.columns.index("machine_id")], row[series.columns.index("time")])
+        for series in query(database, "SELECT score, machine_id FROM anomaly")
         for row in series.values
     }
     assert found == {(name, moment) for name, moment, _ in rows}

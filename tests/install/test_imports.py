@@ -73,7 +73,10 @@ def test_a_row_from_standard_input_keeps_to_the_budget(tmp_path: Path) -> None:
     """In numbers: a module costs 0.1 to 1 ms and up to 1 MB, on every start of every gateway."""
     line = "sensors,machine_id=press temperature=50,vibration=1.2,pressure=47,power=270 1\n"
     # What the interpreter loads by itself, a distribution's `sitecustomize` too, is not ours to count.
-    modules = modules_of(tmp_path, "run", "--source", "stdin", stdin=line) - interpreters_own()
+    modules = (
+        modules_of(tmp_path, "run", "--bundle", "default", "--source", "stdin", stdin=line)
+        - interpreters_own()
+    )
     tops = {name.partition(".")[0] for name in modules}
     strangers = tops - set(sys.stdlib_module_names) - THIRD_PARTY - {"edge_runtime"}
     assert not strangers

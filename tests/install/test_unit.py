@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_runtime.config import load_settings
+from edge_runtime.gateway.settings import load_settings
+from edge_runtime.sinks.influx import InfluxSinkSettings
+from edge_runtime.sources.influx import InfluxSourceSettings
 
 SYSTEMD = Path(__file__).parents[2] / "packaging/systemd"
 
@@ -89,7 +91,7 @@ def test_the_example_configuration_is_accepted_and_stays_where_the_service_may_w
     settings = load_settings(SYSTEMD / "edge-detect.toml", {})
     assert (settings.run.source, settings.run.sinks) == ("influx", ("influx",))
     assert settings.run.state == Path("/var/lib") / unit()["Service"]["StateDirectory"] / "ledger.sqlite"
-    assert settings.influx.token_file is None
+    assert settings.source.given[InfluxSourceSettings].token_file is None
 
 
 def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) -> None:
@@ -99,6 +101,9 @@ def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) ->
     (tmp_path / "all.toml").write_text(uncommented, encoding="utf-8")
     settings = load_settings(tmp_path / "all.toml", {})
     credential = unit()["Service"]["LoadCredential"].split(":")[0]
-    assert settings.influx.token_file == Path("/run/credentials/edge-detect.service") / credential
-    assert settings.influx_sink.database == "alerts"
+    assert (
+        settings.source.given[InfluxSourceSettings].token_file
+        == Path("/run/credentials/edge-detect.service") / credential
+    )
+    assert settings.sinks[0].given[InfluxSinkSettings].database == "alerts"
     assert settings.trust.target == "line-2"

@@ -13,8 +13,8 @@ from support.commands import assert_one_clear_line
 
 from edge_runtime.bench.endtoend import measure_route, routes_of
 from edge_runtime.bench.route import EndToEnd, Gateway
-from edge_runtime.config import load_settings
 from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.gateway.settings import load_settings
 from edge_runtime.influxdb.query import query
 from edge_runtime.loading.load import load_bundle
 

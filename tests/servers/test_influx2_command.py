@@ -51,7 +51,7 @@ class TestCommand:
         )
         query = QUERY.replace('"a" or r._field == "b"', '"' + '" or r._field == "'.join(self.SENSORS) + '"')
         query = query.replace('"a", "b"', '"' + '", "'.join(self.SENSORS) + '"')
-        row = r'anomaly,bundle=[0-9a-f]{{12}},machine=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
+        row = r'anomaly,bundle=[0-9a-f]{{12}},machine_id=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
         with playing(
             UNMAPPED,

@@ -287,7 +287,7 @@ def test_a_bucket_is_followed_and_its_verdicts_written_back(
     done = command("edge-detect", "run", "--bundle", bundle, *options)
     assert done.returncode == 0, done.stderr.decode()
     assert f"{rows} rows read" in done.stderr.decode()
-    wanted = ReadingsQuery(("score", "severity"), f"{measurement}_verdicts", machine_tag="machine")
+    wanted = ReadingsQuery(("score", "severity"), f"{measurement}_verdicts")
     found = joined(read_flux(client(), wanted, T0, T0 + 60 * SECOND))
     assert found.times.tolist() == times.tolist()
     assert found.machines.tolist() == ["m1"] * rows

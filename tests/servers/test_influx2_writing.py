@@ -144,9 +144,9 @@ class TestWriting:
 
     def test_the_sink_writes_a_point_a_row_with_all_that_was_found(self) -> None:
         lines = (
-            b"anomaly,bundle=0123456789ab,machine=press-1 score=0.5,severity=2.0,"
+            b"anomaly,bundle=0123456789ab,machine_id=press-1 score=0.5,severity=2.0,"
             b'verdict="anomaly",error_a=0.25,expected_a=1.0,error_b=0.25,expected_b=2.0 1767225600000000000\n'
-            b'anomaly,bundle=0123456789ab,machine=press-2 verdict="unknown",'
+            b'anomaly,bundle=0123456789ab,machine_id=press-2 verdict="unknown",'
             b'reason="missing" 1767225600000000001\n'
         )
         nothing = Scores.unknown(1, 2)

@@ -498,7 +498,7 @@ class TestCommand:
             [T0 + SECOND, 95.1, 9.2, 10.1, 635, "press-1"],
         )
         statement = SELECT.replace('"a", "b"', '"' + '", "'.join(self.SENSORS) + '"')
-        row = r'anomaly,bundle=[0-9a-f]{{12}},machine=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
+        row = r'anomaly,bundle=[0-9a-f]{{12}},machine_id=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
         with playing(
             asked('SHOW FIELD KEYS FROM "sensors"', keys),

@@ -1,20 +1,31 @@
-"""The configuration: TOML, overridden by options, wrong names and values refused."""
+"""The configuration: TOML, overridden by options and `--set`; wrong names and values are refused."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge_runtime.config import Settings, load_settings
+from edge_runtime.config import nearest, settings_of
 from edge_runtime.errors import UsageError
+from edge_runtime.gateway.settings import RunPart, load_settings
+from edge_runtime.sinks.influx import InfluxSinkSettings
+from edge_runtime.sinks.jsonl import JsonlSettings
+from edge_runtime.sources.influx import InfluxSourceSettings
+from edge_runtime.sources.layout import DataLayout
+from edge_runtime.sources.mqtt import MqttSettings
+from edge_runtime.sources.simulate import SimulateSettings
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_without_anything_the_defaults_hold() -> None:
-    assert load_settings(None, {}) == Settings()
-    assert Settings().run.source == "simulate"
+def test_without_anything_machines_are_simulated_and_rows_printed() -> None:
+    settings = load_settings(None, {})
+    assert settings.run == RunPart()
+    assert settings.source.kind.name == "simulate"
+    assert settings.source.given[SimulateSettings] == SimulateSettings()
+    assert [sink.kind.name for sink in settings.sinks] == ["stdout"]
 
 
 def test_options_override_the_file_and_empty_ones_do_not(tmp_path: Path) -> None:
@@ -24,30 +35,83 @@ def test_options_override_the_file_and_empty_ones_do_not(tmp_path: Path) -> None
         '[influx]\nurl = "http://a:1"\ndatabase = "x"\npoll = 2\n'
     )
     settings = load_settings(file, {"run": {"source": None, "sinks": []}, "influx": {"database": "y"}})
-    assert settings.run.source == "influx"
+    assert settings.source.kind.name == "influx"
     assert settings.run.sinks == ("influx", "stdout")
-    assert (settings.influx.url, settings.influx.database, settings.influx.poll) == ("http://a:1", "y", 2.0)
+    part = settings.source.given[InfluxSourceSettings]
+    assert (part.url, part.database, part.poll) == ("http://a:1", "y", 2.0)
+
+
+def test_an_assignment_overrides_both_and_becomes_what_its_setting_wants(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[run]\nsource = "stdin"\n[influx]\npoll = 2\n')
+    settings = load_settings(
+        file,
+        {"influx": {"poll": 3}},
+        [
+            "run.source=influx",
+            "run.sinks=jsonl, influx",
+            "influx.poll=4",
+            "influx.machines=m1,m2",
+            "influx.start= -1h",
+            "run.rows=5",
+            "jsonl.output=out.jsonl",
+            "influx_sink.measurement=a=b",
+        ],
+    )
+    part = settings.source.given[InfluxSourceSettings]
+    assert (part.poll, part.machines, part.start) == (4.0, ("m1", "m2"), "-1h")
+    assert (settings.run.rows, settings.run.source) == (5, "influx")
+    assert settings.sinks[0].given[JsonlSettings].output == Path("out.jsonl")
+    assert settings.sinks[1].given[InfluxSinkSettings].measurement == "a=b"
+    assert type(part.start) is str
+
+
+def test_tables_of_connectors_that_were_not_chosen_may_be_there_and_must_be_right(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(
+        '[run]\nsource = "mqtt"\nsinks = ["influx"]\n[mqtt]\ntopic = "a/{machine}"\n'
+        '[influx]\ndatabase = "x"\nlateness = 5\n[csv]\ninput = "x.csv"\n[data]\nmachine = "m"\n'
+    )
+    settings = load_settings(file, {})
+    assert settings.source.given[MqttSettings].topic == "a/{machine}"
+    assert settings.source.given[DataLayout].machine == "m"
+    file.write_text(file.read_text().replace("lateness", "latenes"))
+    with pytest.raises(UsageError, match=r"no 'latenes' in \[influx\]; did you mean lateness\?"):
+        load_settings(file, {})
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("[run", "not TOML"),
-        ("[sauce]\n", "no table 'sauce'; there are: run"),
+        ("[sauce]\n", r"there is no table \[sauce\]; there are: csv, data, influx"),
+        ("[simulat]\nx = 1\n", r"there is no table \[simulat\]; did you mean simulate\?"),
         ("run = 1\n", "'run' is not a table"),
-        ('[influx]\npassword = "x"\n', "no 'password' in \\[influx\\]"),
-        ("[influx]\npoll = true\n", "wrong type"),
-        ("[influx]\nurl = 5\n", "wrong type"),
-        ('[influx]\nmachines = "m1"\n', "not a list of texts"),
-        ('[run]\nsource = "kafka"\n', "no 'kafka'; choose from simulate, csv, stdin, influx"),
+        ("[run]\nsorce = 'csv'\n", r"there is no 'sorce' in \[run\]; did you mean source\?"),
+        ('[influx]\npassword = "x"\n', r"no 'password' in \[influx\]; did you mean password_file\?"),
+        ("[simulate]\nspeed = true\n", r"\[simulate\] speed: True is not a number"),
+        ("[simulate]\nseed = 1.5\n", r"\[simulate\] seed: 1.5 is not a whole number"),
+        ("[run]\nstate = 5\n", r"\[run\] state: 5 is not a path"),
+        ('[trust]\nkeys = "m1"\n', r"""\[trust\] keys: 'm1' is not a list; write \["m1"\]"""),
+        ("[trust]\nkeys = [1]\n", r"\[trust\] keys: 1 is not a text"),
+        ('[run]\nsource = "kafka"\n', "no source 'kafka'; there are: simulate, csv, stdin, influx, mqtt"),
+        ('[run]\nsinks = ["jsonk"]\n', r"no sink 'jsonk'; did you mean jsonl\?"),
         ('[run]\nsinks = ["stdout", "stdout"]\n', "each once"),
+        ("[run]\nsinks = []\n", "each once"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "c.toml"
     file.write_text(text)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(UsageError, match=f"c.toml|{words}") as caught:
         load_settings(file, {})
+    caught.match(words)
+
+
+@pytest.mark.parametrize("text", ["poll=2", "influx.=2", ".poll=2", "influx.poll", ""])
+def test_an_assignment_that_is_none_is_said(text: str) -> None:
+    with pytest.raises(UsageError, match=r"is not TABLE.KEY=VALUE; such as influx.poll=2"):
+        load_settings(None, {}, [text])
 
 
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
@@ -57,4 +121,18 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_the_example_configuration_is_one() -> None:
     settings = load_settings(ROOT / "packaging" / "systemd" / "edge-detect.toml", {})
-    assert settings.run.source == "influx"
+    assert settings.source.kind.name == "influx"
+
+
+def test_a_setting_knows_its_kind_its_unit_and_its_option() -> None:
+    found: dict[str, Any] = {one.name: one for one in settings_of(InfluxSourceSettings)}
+    assert (found["poll"].kind, found["poll"].unit, found["poll"].flag) == (float, "s", "--poll")
+    assert (found["machines"].kind, found["machines"].many) == (str, True)
+    assert (found["flux_file"].kind, found["flux_file"].default) == (Path, None)
+
+
+def test_a_hint_names_what_is_near_or_all_there_is() -> None:
+    assert nearest("machins", ["machines", "rate"]) == "did you mean machines?"
+    assert nearest("sped", ["speed", "seed", "x"]) == "did you mean speed or seed?"
+    assert nearest("zzz", ["a", "b"]) == "there are: a, b"
+    assert nearest("zzz", []) == "there is none"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle, normal_rows
 
+from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.engine import Engine
@@ -403,11 +404,18 @@ def test_exactly_so_many_new_rows_are_taken_and_the_next_start_goes_on_after_the
     assert sources[-1].acknowledged[-1] == 100
 
 
-def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(tmp_path: Path, loaded: Bundle) -> None:
+def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(
+    tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = ScriptedSource(10, fails={0: SourceUnavailableError("gone")})
     run = Run(tmp_path, loaded, source, wait=None)
     waiting = threading.Event()
-    run.pipeline._backoff.next_wait = lambda: waiting.set() or 3600.0  # type: ignore[method-assign, func-returns-value]
+
+    def next_wait(_: Backoff) -> float:
+        waiting.set()
+        return 3600.0
+
+    monkeypatch.setattr(Backoff, "next_wait", next_wait)
     thread = threading.Thread(target=run.pipeline.run)
     thread.start()
     assert waiting.wait(30)

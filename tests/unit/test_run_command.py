@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb import InfluxClient
 
+DEFAULT = ("--bundle", "default")
 PROGRAM = Path(sys.executable).parent / "edge-detect"
 
 
@@ -82,17 +83,19 @@ def test_machines_beyond_the_bound_are_unknown_and_a_bound_that_takes_too_much_m
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:
     words = ("edge-detect", "run", "--bundle", bundle, "--config", "c.toml", "--rows", 12, "--speed", 0)
-    (tmp_path / "c.toml").write_text("[run]\nmax_machines = 2\n")
+    (tmp_path / "c.toml").write_text("[run]\nsource = 'simulate'\nmax_machines = 2\n")
     done = command(*words, "--machines", 3)
     assert b"unknown, too many machines: 4" in done.stderr
-    (tmp_path / "c.toml").write_text("[run]\nmax_machines = 100_000\n")
+    (tmp_path / "c.toml").write_text("[run]\nsource = 'simulate'\nmax_machines = 100_000\n")
     assert_one_clear_line(command(*words), 1, "the states of 100,000 machines may take", "lower max_machines")
 
 
 def test_the_settings_come_from_a_file_and_options_win(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "e.toml").write_text(f'[run]\nbundle = "{bundle}"\nrows = 7\n[simulate]\nspeed = 0\n')
+    (tmp_path / "e.toml").write_text(
+        f'[run]\nsource = "simulate"\nbundle = "{bundle}"\nrows = 7\n[simulate]\nspeed = 0\n'
+    )
     assert len(command("edge-detect", "run", "--config", "e.toml").stdout.splitlines()) == 7
     assert len(command("edge-detect", "run", "--config", "e.toml", "--rows", 3).stdout.splitlines()) == 3
 
@@ -126,15 +129,26 @@ def test_a_reader_that_goes_away_is_no_traceback(bundle: Path) -> None:
     ("words", "code", "named"),
     [
         (("--source", "kafka"), 2, ("kafka",)),
+        (("--source", "infux"), 2, ("there is no source 'infux'; did you mean influx?",)),
+        (("--topic", "x"), 2, ("--topic is an option of the source mqtt", "add --source mqtt")),
+        (("--time-column", "x"), 2, ("of the sources csv, stdin, mqtt",)),
+        (("--rows", "0"), 2, ("at least one row",)),
+        (("--set", "simulate"), 2, ("'simulate' is not TABLE.KEY=VALUE", "influx.poll=2")),
+        (("--set", "simulate.sped=2"), 2, ("there is no 'sped' in [simulate]; did you mean speed or seed?",)),
+        (("--set", "simulat.speed=2"), 2, ("there is no table [simulat]; did you mean simulate?",)),
+        (("--set", "simulate.speed=fast"), 2, ("[simulate] speed: 'fast' is not a number",)),
+        (("--set", "run.sinks=stdout,stdout"), 2, ("each once",)),
         (("--sink", "nowhere"), 2, ("nowhere",)),
-        (("--source", "csv"), 2, ("--input",)),
-        (("--source", "csv", "--input", "none.csv"), 2, ("none.csv",)),
+        (("--source", "csv", "--input", "x"), 2, ("the source csv needs a bundle", "--bundle default")),
+        (("--source", "csv", *DEFAULT), 2, ("--input",)),
+        (("--source", "csv", *DEFAULT, "--input", "none.csv"), 2, ("none.csv",)),
         (("--sink", "jsonl"), 2, ("--output",)),
         (("--sink", "jsonl", "--output", "no/folder/x"), 1, ("no/folder/x", "cannot write")),
         (("--config", "none.toml"), 2, ("none.toml",)),
+        (("--config", "/dev/null"), 2, ("/dev/null: names no source",)),
         (("--bundle", "none.onnx"), 2, ("none.onnx",)),
-        (("--source", "influx"), 2, ("--database", "--bucket")),
-        (("--source", "influx", "--url", "ftp://x", "--database", "d"), 2, ("ftp://x",)),
+        (("--source", "influx", *DEFAULT), 2, ("--database", "--bucket")),
+        (("--source", "influx", *DEFAULT, "--url", "ftp://x", "--database", "d"), 2, ("ftp://x",)),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else str(value),
 )
@@ -147,7 +161,7 @@ def test_what_cannot_be_run_is_one_clear_line(
 def test_a_server_that_is_not_there_and_a_database_that_is_not(
     command: Command, database: InfluxClient, tmp_path: Path
 ) -> None:
-    influx = ("edge-detect", "run", "--source", "influx")
+    influx = ("edge-detect", "run", *DEFAULT, "--source", "influx")
     nobody = f"http://127.0.0.1:{free_port()}"
     # It may still be starting: a gateway and its database come up together after a power cut.
     with running(tmp_path / "state", *influx, "--url", nobody, "--database", "plant") as run:

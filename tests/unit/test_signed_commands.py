@@ -90,7 +90,8 @@ def config(edge: Edge) -> Path:
     Path("press.pub").write_text(KEY.public.to_pem())
     file = Path("gateway.toml")
     file.write_text(
-        '[run]\nbundle = "bundle.onnx"\nrows = 2\nstate = "var/ledger.sqlite"\n[simulate]\nspeed = 0.0\n'
+        '[run]\nsource = "simulate"\nbundle = "bundle.onnx"\nrows = 2\nstate = "var/ledger.sqlite"\n'
+        "[simulate]\nspeed = 0.0\n"
         '[trust]\nkeys = ["press.pub"]\ntarget = "line-2"\n'
     )
     assert edge
@@ -139,22 +140,22 @@ def test_an_expired_bundle_is_not_started_but_goes_on_with_a_warning(command: Co
 @pytest.mark.parametrize(
     ("trust", "message"),
     [
-        ("keys = []", "trust.keys: no key is trusted; name a .pub file, or leave out [trust]"),
-        ('target = "line-2"', "trust.keys: no key is trusted"),
+        ("keys = []", "[trust] keys: no key is trusted; name a .pub file, or leave out [trust]"),
+        ('target = "line-2"', "[trust] keys: no key is trusted"),
         ('keys = ["none.pub"]', "none.pub: cannot read the key"),
         (
             'keys = ["press.key"]',
             "press.key: this is the private key, which no gateway needs; name press.pub",
         ),
         ('keys = ["bad:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]', "key bad: not an ed25519 public key"),
-        ('keys = "press.pub"', "not a list of texts"),
-        ('keyz = ["press.pub"]', "no 'keyz' in [trust]; there are: keys, target, state"),
+        ('keys = "press.pub"', "'press.pub' is not a list; write [\"press.pub\"]"),
+        ('keyz = ["press.pub"]', "there is no 'keyz' in [trust]; did you mean keys?"),
     ],
 )
 def test_a_wrong_trust_is_a_usage_error_and_never_none(edge: Edge, trust: str, message: str) -> None:
     Path("press.key").write_text(KEY.to_pem())
     Path("press.key").chmod(0o600)
-    Path("gateway.toml").write_text(f"[trust]\n{trust}\n")
+    Path("gateway.toml").write_text(f"[run]\nsource = 'simulate'\n[trust]\n{trust}\n")
     code, out, err = edge.detect("run", "--config", "gateway.toml", "--rows", 1)
     assert (code, out) == (2, "")
     assert message in err

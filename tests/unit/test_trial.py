@@ -13,9 +13,9 @@ from hostile.graphs import hostile
 from support.bundles import make_bundle
 
 from edge_runtime.bundle.digest import file_digest
-from edge_runtime.config import RunPart
 from edge_runtime.errors import SelfTestError
 from edge_runtime.files import state_folder
+from edge_runtime.gateway.settings import RunPart
 from edge_runtime.loading.load import Step, load_bundle
 from edge_runtime.loading.proved import Proofs
 from edge_runtime.loading.trial import Trial, TrialLimits, run_trial

@@ -1,22 +1,24 @@
-"""Draws the folders' graph in `architecture.md` out of the imports themselves.
+"""Writes into the pages what the code itself says: the folders' graph, and the connectors' settings.
 
-    python docs/folders.py           # says whether the drawing is as the imports are
-    python docs/folders.py --write   # draws it again
+    python docs/generate.py           # says whether the pages are as the code is
+    python docs/generate.py --write   # writes them again
 
-An arrow leads from a folder, or a module beside the folders, to what it imports. What is also reached over
-another arrow is left out, so that the drawing can be read.
+In the graph an arrow leads from a folder, or a module beside the folders, to what it imports. What is also
+reached over another arrow is left out, so that the drawing can be read.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 import grimp
 
-PAGE = Path(__file__).parent / "architecture.md"
-BEGIN, END = "<!-- folders: begin -->\n", "<!-- folders: end -->"
+from edge_runtime.cli.connectors import described
+from edge_runtime.sinks.registry import SINKS
+from edge_runtime.sources.registry import SOURCES
+
+DOCS = Path(__file__).parent
 ROOTS = ("edge_runtime", "trainer")
 
 
@@ -50,8 +52,8 @@ def drawing(found: dict[str, set[str]]) -> str:
     return "\n".join(lines)
 
 
-def section() -> str:
-    """What stands between the two marks of the page."""
+def folders() -> str:
+    """The graph of each package."""
     parts = []
     for root in ROOTS:
         found = edges(root)
@@ -77,18 +79,26 @@ def _reached(found: dict[str, set[str]], start: set[str]) -> set[str]:
     return reached
 
 
+def connectors() -> str:
+    """Each connector that is built in, as `edge-detect connectors NAME` prints it."""
+    names = [*SOURCES.built_in, *(name for name in SINKS.built_in if name not in SOURCES.built_in)]
+    return "".join(f"\n## {name}\n\n```toml\n{described(name)}\n```\n" for name in names) + "\n"
+
+
+SECTIONS = {"architecture.md": ("folders", folders), "connectors.md": ("connectors", connectors)}
+
+
 def main() -> None:
     """Compares, or writes."""
-    text = PAGE.read_text(encoding="utf-8")
-    wanted = re.sub(
-        f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: BEGIN + section() + END, text, flags=re.DOTALL
-    )
-    if "--write" in sys.argv[1:]:
-        PAGE.write_text(wanted, encoding="utf-8")
-    elif text != wanted:
-        raise SystemExit(
-            "the graph in docs/architecture.md is not what is imported; run: python docs/folders.py --write"
-        )
+    for page, (mark, section) in SECTIONS.items():
+        begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->"
+        text = (DOCS / page).read_text(encoding="utf-8")
+        before, _, rest = text.partition(begin)
+        wanted = before + begin + section() + end + rest.partition(end)[2]
+        if "--write" in sys.argv[1:]:
+            (DOCS / page).write_text(wanted, encoding="utf-8")
+        elif text != wanted:
+            raise SystemExit(f"docs/{page} is not as the code is; run: python docs/generate.py --write")
 
 
 if __name__ == "__main__":

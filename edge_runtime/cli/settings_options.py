@@ -1,0 +1,190 @@
+"""Options of `edge-detect run` and `check` that are made from the settings of what was chosen.
+
+The chosen source and sinks are found before the options are parsed, so that only their files are imported;
+`--help` shows those of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperCommand, TyperOption
+
+from edge_runtime.config import Setting, settings_of
+from edge_runtime.errors import UsageError
+from edge_runtime.gateway.settings import OWN_TABLES, choose
+from edge_runtime.sinks.base import SinkKind
+from edge_runtime.sinks.registry import SINKS
+from edge_runtime.sources.registry import SOURCES
+
+if TYPE_CHECKING:
+    from edge_runtime.connector import Connector
+
+__all__ = ["SettingsCommand", "given_options"]
+
+KEY = "edge_detect.options"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The settings of one table, and who takes them."""
+
+    table: str
+    takers: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+    @property
+    def title(self) -> str:
+        """What stands above them in `--help`."""
+        return f"[{self.table}]{f' of the {_listed(self.takers)}' if self.takers else ''}"
+
+
+class SettingsCommand(TyperCommand):
+    """A command with an option for each setting that has a flag."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Adds the options of what was chosen, then parses."""
+        words = list(_words(args))
+        if not any(flag == "--help" for flag, _ in words):
+            options = _unique(_groups(_chosen(words)))
+            self._refuse_options_of_others(words, options)
+            self.params = [*self.params, *options]
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The options of every connector, table by table, and what has no option of its own."""
+        super().format_options(ctx, formatter)
+        for group in _groups(_all()):
+            rows = [option.get_help_record(ctx) or ("", "") for option in _options(group)]
+            others = [one.name for one in group.settings if not one.flag]
+            if others:
+                rows.append(("--set", f"Also {', '.join(f'{group.table}.{name}' for name in others)}."))
+            with formatter.section(group.title):
+                formatter.write_dl(rows)
+
+    def flags(self) -> set[str]:
+        """Every option there is, whatever is chosen."""
+        return {flag for option in (*self.params, *_unique(_groups(_all()))) for flag in option.opts}
+
+    def _refuse_options_of_others(self, words: list[tuple[str, str]], options: list[TyperOption]) -> None:
+        """An option of a connector that was not chosen would be without any effect."""
+        known = {flag for option in (*self.params, *options) for flag in option.opts}
+        for unknown in (flag for flag, _ in words if flag not in known):
+            takers = [_name(kind) for kind in _all() if unknown in _flags(kind)]
+            if takers:
+                raise UsageError(
+                    f"{unknown} is an option of the {_listed(takers)}",
+                    hint=f"add {' or '.join(f'--{taker}' for taker in takers)}, or leave it out",
+                )
+
+
+def given_options(ctx: Any) -> dict[str, dict[str, Any]]:
+    """Table to key to value of the options that were given."""
+    found: dict[str, dict[str, Any]] = ctx.meta.get(KEY, {})
+    return found
+
+
+def _words(args: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each option with its value; all of them take one but --help."""
+    rest = iter(args)
+    for word in rest:
+        flag, equals, value = word.partition("=")
+        yield flag, value if equals or flag == "--help" else next(rest, "")
+
+
+def _chosen(words: list[tuple[str, str]]) -> list[Connector]:
+    """The source and the sinks that options, assignments and the configuration name."""
+    run: dict[str, Any] = {"sinks": [value for flag, value in words if flag == "--sink"]}
+    config = None
+    for flag, value in words:
+        if flag == "--source":
+            run["source"] = value
+        elif flag == "--config":
+            config = Path(value)
+    choosing = [v for f, v in words if f == "--set" and v.partition("=")[0] in ("run.source", "run.sinks")]
+    _, source, sinks = choose(config, {"run": run}, choosing)
+    return [source, *sinks]
+
+
+def _all() -> list[Connector]:
+    return [*SOURCES.usable(), *SINKS.usable()]
+
+
+def _name(kind: Connector) -> str:
+    return f"{'sink' if isinstance(kind, SinkKind) else 'source'} {kind.name}"
+
+
+def _flags(kind: Connector) -> set[str]:
+    return {one.flag for table in kind.tables.values() for one in settings_of(table) if one.flag}
+
+
+def _unique(groups: Sequence[Group]) -> list[TyperOption]:
+    """Their options. Where two connectors have one of the same name, it is that of the first."""
+    found: dict[str, TyperOption] = {}
+    for option in (option for group in groups for option in _options(group)):
+        found.setdefault(option.opts[0], option)
+    return list(found.values())
+
+
+def _groups(connectors: Sequence[Connector]) -> list[Group]:
+    """The tables of these connectors, those of `run` first; settings of a shared table once."""
+    takers: dict[str, list[str]] = {name: [] for name in OWN_TABLES}
+    settings: dict[str, dict[str, Setting]] = {
+        name: {one.name: one for one in settings_of(table)} for name, table in OWN_TABLES.items()
+    }
+    for kind in connectors:
+        for name, table in kind.tables.items():
+            takers.setdefault(name, []).append(_name(kind))
+            settings.setdefault(name, {}).update({one.name: one for one in settings_of(table)})
+    return [Group(name, tuple(takers[name]), tuple(settings[name].values())) for name in settings]
+
+
+def _options(group: Group) -> Iterator[TyperOption]:
+    for one in group.settings:
+        if one.flag:
+            yield TyperOption(
+                param_decls=[one.flag, f"{group.table}__{one.name}"],
+                type=one.kind if one.kind in (int, float) else str,
+                multiple=one.many,
+                required=False,
+                default=None,
+                expose_value=False,
+                callback=_keep(group.table, one.name),
+                help=_help(one),
+                metavar=_metavar(one),
+            )
+
+
+def _keep(table: str, key: str) -> Any:
+    def keep(ctx: Any, _param: Any, value: Any) -> None:
+        if value is not None and value != ():
+            ctx.meta.setdefault(KEY, {}).setdefault(table, {})[key] = value
+
+    return keep
+
+
+def _metavar(one: Setting) -> str:
+    names: Mapping[type, str] = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
+    return names.get(one.kind, "TEXT")
+
+
+def _help(one: Setting) -> str:
+    default = f"default: {one.default}{f' {one.unit}' if one.unit else ''}"
+    if one.default is None or one.default == ():
+        default = f"in {one.unit}" if one.unit else ""
+    elif one.many:
+        default = f"default: {', '.join(one.default)}"
+    more = [part for part in ("repeat it for several" if one.many else "", default) if part]
+    return f"{one.help} [{'; '.join(more)}]" if more else one.help
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Such as: sources csv, stdin; or: source influx and sink influx."""
+    by_kind: dict[str, list[str]] = {}
+    for name in names:
+        what, _, rest = name.partition(" ")
+        by_kind.setdefault(what, []).append(rest)
+    return " and ".join(f"{what}{'s' * (len(some) > 1)} {', '.join(some)}" for what, some in by_kind.items())

@@ -1,0 +1,207 @@
+"""What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
+
+`[run]` and `[trust]` are here; each connector has its own tables in its own file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from edge_runtime.config import assignment, fill, nearest, read_toml, setting, settings_of
+from edge_runtime.connector import Connector, Given, Registry
+from edge_runtime.errors import UsageError
+from edge_runtime.sinks.registry import SINKS
+from edge_runtime.sources.registry import SOURCES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from edge_runtime.sinks.base import SinkKind
+    from edge_runtime.sources.base import SourceKind
+
+__all__ = ["OWN_TABLES", "Chosen", "RunPart", "Settings", "TrustPart", "choose", "load_settings"]
+
+K = TypeVar("K", bound=Connector)
+LONGEST_FUTURE_S = 366 * 86_400.0
+DEFAULT_SOURCE, DEFAULT_SINKS = "simulate", ("stdout",)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPart:
+    """What to run, and within which limits."""
+
+    bundle: Path | None = setting(
+        None,
+        'Bundle that judges the rows; "default" is the one that comes with edge-detect. Every source but '
+        "simulate needs one.",
+        flag="--bundle",
+    )
+    source: str | None = setting(
+        None,
+        "Kind of source that readings come from, such as influx; `edge-detect connectors` lists them.",
+        flag="--source",
+    )
+    sinks: tuple[str, ...] = setting(
+        DEFAULT_SINKS,
+        "Kind of sink that results go to, such as jsonl; `edge-detect connectors` lists them.",
+        flag="--sink",
+    )
+    state: Path | None = setting(
+        None, "File of the ledger; one in the user's state folder unless given.", flag="--state"
+    )
+    rows: int | None = setting(
+        None, "Number of rows after which to stop, not counting rows that were judged before.", flag="--rows"
+    )
+    future_s: float = setting(60.0, "How far a row's time may be ahead of the gateway's clock.", unit="s")
+    max_machines: int = setting(1000, "Number of machines that are judged; rows of further ones are unknown.")
+    state_mb: int = setting(256, "Memory that the states of so many machines may take.", unit="MB")
+    trial_seconds: int = setting(3, "Time within which a bundle that was not seen before is tried.", unit="s")
+    trial_memory_mb: int = setting(256, "Memory within which such a bundle is tried.", unit="MB")
+
+    def __post_init__(self) -> None:
+        if not self.sinks or len(set(self.sinks)) != len(self.sinks):
+            raise UsageError("a run needs sinks, each once", where="[run] sinks")
+        if self.rows is not None and self.rows < 1:
+            raise UsageError("a run needs at least one row", where="[run] rows")
+        if self.trial_seconds < 1 or self.trial_memory_mb < 1:
+            raise UsageError("a trial needs at least 1 second and 1 MB", where="[run]")
+        if self.max_machines < 1 or self.state_mb < 1 or not 0 <= self.future_s <= LONGEST_FUTURE_S:
+            raise UsageError(
+                "max_machines and state_mb must be 1 or more, and future_s 0 to a year", where="[run]"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class TrustPart:
+    """Who must have signed the bundle; `keys` None for nobody, `state` None for the ledger's folder."""
+
+    keys: tuple[str, ...] | None = setting(
+        None, 'Key that must have signed the bundle: a .pub file, or "name:base64".', flag="--trusted-key"
+    )
+    target: str | None = setting(
+        None,
+        "What this gateway is called in signatures: only a bundle signed for it is taken.",
+        flag="--target",
+    )
+    state: Path | None = setting(
+        None, "Folder that remembers which bundles were accepted; that of the ledger unless given."
+    )
+
+    def __post_init__(self) -> None:
+        if not self.keys and (self.keys is not None or self.target or self.state):
+            raise UsageError(
+                "no key is trusted", where="[trust] keys", hint="name a .pub file, or leave out [trust]"
+            )
+
+
+OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen(Generic[K]):
+    """A connector with its settings."""
+
+    kind: K
+    given: Given
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole configuration.
+
+    Attributes:
+        run: What to run.
+        trust: Who must have signed the bundle.
+        source: Where readings come from.
+        sinks: Where results go to.
+    """
+
+    run: RunPart
+    trust: TrustPart
+    source: Chosen[SourceKind]
+    sinks: tuple[Chosen[SinkKind], ...]
+
+
+def choose(
+    path: Path | None, options: Mapping[str, Mapping[str, Any]], assignments: Sequence[str] = ()
+) -> tuple[dict[str, dict[str, Any]], SourceKind, tuple[SinkKind, ...]]:
+    """The tables, written and given, and the connectors that they name.
+
+    Args:
+        path: A TOML file; None for none.
+        options: Table to key to value, which overrides the file; None or nothing for what was not given.
+        assignments: Each a "TABLE.KEY=VALUE", which overrides both.
+
+    Raises:
+        UsageError: The file cannot be read, an assignment is none, or a connector is not there.
+    """
+    document = {} if path is None else read_toml(path)
+    for table, values in options.items():
+        given = {key: value for key, value in values.items() if value is not None and value not in ([], ())}
+        document[table] = {**document.get(table, {}), **given}
+    for text in assignments:
+        table, key, value = assignment(text)
+        document[table] = {**document.get(table, {}), key: value}
+    run = fill(RunPart, document.get("run", {}), "run", _where(path))
+    source = _named(SOURCES, run.source or DEFAULT_SOURCE, path)
+    return document, source, tuple(_named(SINKS, name, path) for name in run.sinks)
+
+
+def load_settings(
+    path: Path | None, options: Mapping[str, Mapping[str, Any]], assignments: Sequence[str] = ()
+) -> Settings:
+    """Settings from a file, overridden by options; see `choose` for the arguments.
+
+    Raises:
+        UsageError: The file cannot be read, or a table, key or value is wrong.
+    """
+    document, source, sinks = choose(path, options, assignments)
+    where = _where(path)
+    for name, values in document.items():
+        _check_keys(name, values, where)
+    return Settings(
+        run=fill(RunPart, document.get("run", {}), "run", where),
+        trust=fill(TrustPart, document.get("trust", {}), "trust", where),
+        source=Chosen(source, Given.of(source, document, where)),
+        sinks=tuple(Chosen(sink, Given.of(sink, document, where)) for sink in sinks),
+    )
+
+
+def _where(path: Path | None) -> str:
+    return str(path) if path else "options"
+
+
+def _named(registry: Registry[K], name: str, path: Path | None) -> K:
+    try:
+        return registry.get(name)
+    except UsageError as error:
+        raise UsageError(error.what, where=error.where or _where(path), hint=error.hint) from None
+
+
+def _check_keys(name: str, values: Mapping[str, Any], where: str) -> None:
+    """Every key must be one of its table; all connectors are asked before one is said to be wrong."""
+    known = list(_keys(name, loaded=True))
+    if known and not set(values) - set(known):
+        return
+    known = list(dict.fromkeys(_keys(name, loaded=False)))
+    if not known:
+        names = {*OWN_TABLES, *(table for kind in _connectors(loaded=False) for table in kind.tables)}
+        raise UsageError(f"there is no table [{name}]", where=where, hint=nearest(name, sorted(names)))
+    for key in values:
+        if key not in known:
+            raise UsageError(f"there is no '{key}' in [{name}]", where=where, hint=nearest(key, known))
+
+
+def _keys(name: str, *, loaded: bool) -> Iterator[str]:
+    tables = [OWN_TABLES[name]] if name in OWN_TABLES else []
+    tables += [kind.tables[name] for kind in _connectors(loaded=loaded) if name in kind.tables]
+    for table in tables:
+        yield from (one.name for one in settings_of(table))
+
+
+def _connectors(*, loaded: bool) -> list[Connector]:
+    if loaded:
+        return [*SOURCES.loaded(), *SINKS.loaded()]
+    return [*SOURCES.usable(), *SINKS.usable()]

@@ -1,0 +1,19 @@
+"""The sinks: each is a file of this folder, or an entry point of another package."""
+
+from __future__ import annotations
+
+from edge_runtime.connector import Registry
+from edge_runtime.sinks.base import SinkKind
+
+__all__ = ["SINKS"]
+
+SINKS: Registry[SinkKind] = Registry(
+    "sink",
+    SinkKind,
+    {
+        "stdout": "edge_runtime.sinks.stdout:STDOUT",
+        "jsonl": "edge_runtime.sinks.jsonl:JSONL",
+        "influx": "edge_runtime.sinks.influx:INFLUX",
+    },
+    "edge_detect.sinks",
+)
