@@ -99,6 +99,7 @@ def _run(settings: Settings) -> None:
             arrival=clock.arrival,
         )
         _stop_on_signals(pipeline)
+        report(_start_line(settings, bundle, place))
         imported()
         try:
             with view or ExitStack():
@@ -108,8 +109,19 @@ def _run(settings: Settings) -> None:
                 sys.stderr.write(f"{line}\n")
             if ledger:
                 for sink in durable:
-                    waiting = ledger.waiting(sink.name)
-                    sys.stderr.write(f"  {sink.name}: {waiting:,} rows wait in the ledger\n")
+                    sys.stderr.write(f"  {sink.name}: {ledger.sums(sink.name)}\n")
+
+
+def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:
+    """What runs here: for the one who looks at a service's log."""
+    from edge_runtime.version import __version__
+
+    source = place[1] if place else settings.source.kind.identity(settings.source.given)
+    ledger = f"; ledger {place[0]}" if place else ""
+    return (
+        f"version {__version__}; bundle {bundle.name}, {bundle.short_digest}; source {source}; "
+        f"{'sink' if len(settings.sinks) == 1 else 'sinks'} {', '.join(settings.run.sinks)}{ledger}"
+    )
 
 
 def _view(settings: Settings, bundle: Bundle) -> Any:

@@ -10,10 +10,10 @@ import json
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from edge_runtime.delivery.migrations import migrate
+from edge_runtime.delivery.outbox import Outbox, Parcel, SinkSums, count
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
@@ -24,21 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Ledger", "Parcel"]
 
 MOST_OUTBOX_BYTES = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A payload on its way to a sink.
-
-    Attributes:
-        id: Its place in the order; rises.
-        rows: Number of rows in it.
-        payload: What the sink encoded.
-    """
-
-    id: int
-    rows: int
-    payload: bytes
 
 
 class Ledger:
@@ -56,13 +41,12 @@ class Ledger:
 
     def __init__(self, path: Path, source: str, *, most_bytes: int = MOST_OUTBOX_BYTES) -> None:
         self._path = path
-        self._most_bytes = most_bytes
         self._mutex = threading.RLock()
         self._lock = self._take_lock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(source)
-            self._bytes = self._sum_bytes()
+            self._outbox = Outbox(self._db, most_bytes)
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise LedgerError(
@@ -103,29 +87,13 @@ class Ledger:
                 [(name, str(value)) for name, value in about.items() if value is not None],
             )
             _keep(db, states)
-            _count(db, counters)
-            db.executemany(
-                "INSERT INTO outbox (sink, rows, payload) VALUES (?, ?, ?)",
-                [(sink, rows, payload) for sink, (payload, rows) in payloads.items()],
-            )
-            self._bytes += sum(len(payload) for payload, _ in payloads.values())
-            self._make_room(db)
+            count(db, counters)
+            self._outbox.add(payloads)
 
     def parcels(self, sink: str, *, most: int, most_bytes: int = 4 << 20) -> list[Parcel]:
         """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one."""
         with self._mutex:
-            found: list[Parcel] = []
-            size = 0
-            rows = self._db.execute(
-                "SELECT id, rows, payload FROM outbox WHERE sink = ? ORDER BY id LIMIT ?", (sink, most)
-            )
-            for row in rows:
-                parcel = Parcel(*row)
-                size += len(parcel.payload)
-                if found and size > most_bytes:
-                    break
-                found.append(parcel)
-            return found
+            return self._outbox.parcels(sink, most, most_bytes)
 
     def delivered(self, sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
         """Takes parcels out of the outbox, for they are where they belong.
@@ -134,10 +102,9 @@ class Ledger:
             LedgerUnavailableError: The disk is full or does not answer.
         """
         with self._transaction() as db:
-            self._remove(db, parcels)
+            self._outbox.delivered(sink, parcels)
             if position is not None:
                 db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"position.{sink}", position))
-            _count(db, {f"delivered.{sink}": sum(parcel.rows for parcel in parcels)})
 
     def bury(self, sink: str, parcel: Parcel, error: str) -> None:
         """Puts a parcel that its sink will never take among the dead letters.
@@ -145,13 +112,8 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The disk is full or does not answer.
         """
-        with self._transaction() as db:
-            self._remove(db, [parcel])
-            db.execute(
-                "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)",
-                (parcel.id, sink, parcel.rows, parcel.payload, error),
-            )
-            _count(db, {f"dead.{sink}": parcel.rows})
+        with self._transaction():
+            self._outbox.bury(sink, parcel, error)
 
     def checkpoint(self) -> str | None:
         """Where the source goes on."""
@@ -182,10 +144,12 @@ class Ledger:
     def waiting(self, sink: str) -> int:
         """Number of rows that wait for a sink."""
         with self._mutex:
-            found = self._db.execute(
-                "SELECT COALESCE(SUM(rows), 0) FROM outbox WHERE sink = ?", (sink,)
-            ).fetchone()
-            return int(found[0])
+            return self._outbox.waiting(sink)
+
+    def sums(self, sink: str) -> SinkSums:
+        """Where the rows of a sink went since the ledger was made."""
+        with self._mutex:
+            return self._outbox.sums(sink)
 
     def close(self) -> None:
         """Closes the file and lets other processes have it."""
@@ -231,53 +195,23 @@ class Ledger:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._mutex:
-            size = self._bytes
+            size = self._outbox.bytes
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except sqlite3.Error as error:
-                self._bytes = size
+                self._outbox.bytes = size
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise LedgerUnavailableError(
                     f"cannot be written ({error})", where=str(self._path), hint="make room on the disk"
                 ) from None
 
-    def _make_room(self, db: sqlite3.Connection) -> None:
-        """Drops the oldest parcels while too many bytes wait, and counts their rows."""
-        if self._bytes <= self._most_bytes:
-            return
-        oldest = db.execute("SELECT id, sink, rows, LENGTH(payload) FROM outbox ORDER BY id").fetchall()
-        dropped: dict[str, int] = {}
-        for parcel, sink, rows, size in oldest[:-1]:
-            if self._bytes <= self._most_bytes:
-                break
-            db.execute("DELETE FROM outbox WHERE id = ?", (parcel,))
-            self._bytes -= size
-            dropped[f"dropped.{sink}"] = dropped.get(f"dropped.{sink}", 0) + rows
-        _count(db, dropped)
-
-    def _remove(self, db: sqlite3.Connection, parcels: Sequence[Parcel]) -> None:
-        for parcel in parcels:
-            # One that was dropped for room while it was under way is gone already.
-            if db.execute("DELETE FROM outbox WHERE id = ?", (parcel.id,)).rowcount:
-                self._bytes -= len(parcel.payload)
-
-    def _sum_bytes(self) -> int:
-        return int(self._db.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()[0])
-
     def _about(self, name: str) -> str | None:
         with self._mutex:
             row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
             return None if row is None else str(row[0])
-
-
-def _count(db: sqlite3.Connection, counters: Mapping[str, int]) -> None:
-    db.executemany(
-        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-        [(name, number) for name, number in counters.items() if number],
-    )
 
 
 def _keep(db: sqlite3.Connection, states: Sequence[StageState]) -> None:

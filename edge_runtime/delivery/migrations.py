@@ -114,6 +114,22 @@ def _states_of_version_1(known: dict[str, Any]) -> Iterator[tuple[tuple[str, str
             yield (bundle, "memory", machine), value
 
 
+def _sums_by_sink(db: sqlite3.Connection) -> None:
+    """How many rows each sink was to get. Before, only what became of them was counted."""
+    parts = db.execute(
+        "SELECT SUBSTR(name, INSTR(name, '.') + 1), value FROM counters"
+        " WHERE name GLOB 'delivered.*' OR name GLOB 'dead.*' OR name GLOB 'dropped.*'"
+        " UNION ALL SELECT sink, rows FROM outbox"
+    ).fetchall()
+    sums: dict[str, int] = {}
+    for sink, rows in parts:
+        sums[sink] = sums.get(sink, 0) + rows
+    db.executemany(
+        "INSERT OR REPLACE INTO counters VALUES (?, ?)",
+        [(f"encoded.{sink}", rows) for sink, rows in sums.items()],
+    )
+
+
 def _mapping(known: dict[str, Any], name: str) -> dict[str, Any]:
     found = known.get(name)
     return found if isinstance(found, dict) else {}
@@ -126,5 +142,9 @@ def _read(text: str) -> Any:
         return None
 
 
-STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first, _states_by_machine)
+STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _first,
+    _states_by_machine,
+    _sums_by_sink,
+)
 SCHEMA_VERSION = len(STEPS)

@@ -12,7 +12,8 @@ from edge_runtime.errors import EdgeDetectError, LedgerUnavailableError, SinkErr
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge_runtime.delivery.ledger import Ledger, Parcel
+    from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.delivery.outbox import Parcel
     from edge_runtime.sinks.base import Sink
 
 __all__ = ["Sender"]

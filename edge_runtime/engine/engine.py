@@ -60,6 +60,11 @@ class Engine:
         self._row_shape = (1, len(self._sensors))
 
     @property
+    def machines(self) -> int:
+        """Number of machines of which rows were judged."""
+        return len(self._times.machines)
+
+    @property
     def machine_bytes(self) -> int:
         """Memory that a machine takes, at most."""
         return sum(stage.machine_bytes for stage in self._stages)

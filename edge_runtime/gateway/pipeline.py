@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.engine import Engine
     from edge_runtime.engine.judged import Judged
+    from edge_runtime.gateway.journal import Journal
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Batch, Source
@@ -35,6 +36,7 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 STOP_WITHIN_S = 5.0
+MINUTE_S = 60.0
 
 
 class Pipeline:
@@ -94,6 +96,8 @@ class Pipeline:
         self._acknowledges = True
         self._new_rows = 0
         self._feed_watch = FeedWatch(source, engine.bundle.metadata.sensor_names, report, clock)
+        self._journal: Journal | None = None
+        self._next_minute = clock() + MINUTE_S
         self._believed = True
         self._daily_replay = DailyReplay(engine.bundle, clock)
 
@@ -182,11 +186,29 @@ class Pipeline:
             if self._ledger is not None:
                 self._pending.add(results, counted, self._clock)
             self._hand_on(results)
+            if "anomaly" in counted:
+                self._open_journal().anomalous(results)
             if self._ledger is None:
                 self._acknowledge()
         if not self._feed_watch.ended:
             self._feed_watch.watch(results)
+        if self._clock() >= self._next_minute:
+            self._tell_minute()
         self._commit_in_time(held=batch.held)
+
+    def _open_journal(self) -> Journal:
+        if self._journal is None:
+            from edge_runtime.gateway.journal import Journal  # noqa: PLC0415 - not at every start
+
+            self._journal = Journal(self._report)
+        return self._journal
+
+    def _tell_minute(self) -> None:
+        self._next_minute = self._clock() + MINUTE_S
+        if self._watch is None:  # the live view shows all that, and more
+            ledger, names = self._ledger, [sender.sink.name for sender in self._senders]
+            waiting = {name: ledger.waiting(name) for name in names} if ledger else {}
+            self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
         """The rows that were new, what the others were, and whether that is all of the block."""

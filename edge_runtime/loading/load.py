@@ -74,6 +74,11 @@ class Bundle:
     session: Any
     approval: Approval | None = None
 
+    @property
+    def short_digest(self) -> str:
+        """The digest's first twelve digits: enough to name it in a log."""
+        return self.digest[: len("sha256:") + 12]
+
 
 def load_bundle(
     path: Path | str | None = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.delivery.outbox import SinkSums
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
@@ -36,7 +37,7 @@ def test_what_was_committed_is_there_in_the_next_process(tmp_path: Path) -> None
     again = Ledger(path, "source")
     assert again.checkpoint() == "c1"
     assert again.states() == [StageState("bundle", "hold", "m1", 1, 2.0)]
-    assert again.counters() == {"read": 5}
+    assert again.counters() == {"read": 5, "encoded.a": 5}
     assert [(p.rows, p.payload) for p in again.parcels("a", most=10)] == [(2, b"one"), (3, b"two")]
     assert again.parcels("b", most=10) == []
     again.close()
@@ -65,6 +66,7 @@ def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> N
 import os, sys
 from pathlib import Path
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.delivery.outbox import SinkSums
 from edge_runtime.engine.stage import StageState
 ledger = Ledger(Path({str(path)!r}), "source")
 for i in range(1000):
@@ -81,7 +83,7 @@ for i in range(1000):
     checkpoint = int(ledger.checkpoint() or -1)
     assert checkpoint >= told
     assert len(ledger.parcels("a", most=2000, most_bytes=1 << 30)) == checkpoint + 1
-    assert ledger.counters() == {"read": checkpoint + 1}
+    assert ledger.counters() == {"read": checkpoint + 1, "encoded.a": checkpoint + 1}
     ledger.close()
 
 
@@ -96,7 +98,8 @@ def test_delivered_parcels_go_and_are_counted(tmp_path: Path) -> None:
     assert ledger.waiting("a") == 3
     ledger.bury("a", second, "refused")
     assert ledger.waiting("a") == 0
-    assert ledger.counters() == {"read": 5, "delivered.a": 2, "dead.a": 3}
+    assert ledger.counters() == {"read": 5, "encoded.a": 5, "delivered.a": 2, "dead.a": 3}
+    assert ledger.sums("a") == SinkSums(encoded=5, delivered=2, waiting=0, dead=3, dropped=0)
     ledger.close()
 
 
@@ -105,8 +108,33 @@ def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
     for i in range(5):
         commit(ledger, bytes([i]) * 1000, rows=10)
     assert [p.payload[0] for p in ledger.parcels("a", most=10)] == [3, 4]
-    assert ledger.counters() == {"read": 50, "dropped.a": 30}
+    assert ledger.counters() == {"read": 50, "encoded.a": 50, "dropped.a": 30}
+    assert ledger.sums("a") == SinkSums(encoded=50, delivered=0, waiting=20, dead=0, dropped=30)
+    assert ledger.sums("a").balanced
     ledger.close()
+
+
+def test_what_arrived_after_it_was_dropped_for_room_is_delivered_and_not_dropped(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source", most_bytes=2500)
+    commit(ledger, b"1" * 1000, rows=10)
+    commit(ledger, b"2" * 1000, rows=20)
+    under_way = ledger.parcels("a", most=2)
+    commit(ledger, b"3" * 1000, rows=40)
+    assert ledger.sums("a") == SinkSums(encoded=70, delivered=0, waiting=60, dead=0, dropped=10)
+    ledger.delivered("a", under_way[:1], None)
+    assert ledger.sums("a") == SinkSums(encoded=70, delivered=10, waiting=60, dead=0, dropped=0)
+    commit(ledger, b"4" * 1000, rows=80)
+    ledger.bury("a", under_way[1], "refused")
+    assert ledger.sums("a") == SinkSums(encoded=150, delivered=10, waiting=120, dead=20, dropped=0)
+    ledger.close()
+
+
+def test_the_sums_of_a_sink_are_said_and_a_sum_that_does_not_balance_is_too() -> None:
+    assert str(SinkSums(encoded=1234, delivered=1200, waiting=4, dead=20, dropped=10)) == (
+        "4 rows wait in the ledger; of 1,234 since it was made 1,200 were delivered, 20 are dead letters and "
+        "10 were dropped"
+    )
+    assert str(SinkSums(2, 1, 0, 0, 0)).endswith("these numbers do not balance: please report it")
 
 
 def test_a_parcel_that_is_larger_than_the_bound_is_kept_for_it_is_the_newest(tmp_path: Path) -> None:
@@ -141,7 +169,7 @@ def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     with pytest.raises(LedgerUnavailableError, match="full"):
         commit(ledger, os.urandom(100_000), checkpoint="c2")
     assert ledger.checkpoint() == "c1"
-    assert ledger.counters() == {"read": 1}
+    assert ledger.counters() == {"read": 1, "encoded.a": 1}
     ledger._db.execute("PRAGMA max_page_count = 1000000")
     commit(ledger, os.urandom(100_000), checkpoint="c2")
     assert ledger.checkpoint() == "c2"

@@ -17,6 +17,7 @@ from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.delivery import migrations
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.delivery.outbox import SinkSums
 from edge_runtime.errors import LedgerError
 
 if TYPE_CHECKING:
@@ -76,7 +77,11 @@ def test_states_of_version_1_are_gone_on_from(tmp_path: Path, loaded: Bundle) ->
     ledger = Ledger(path, "csv a")
     second = Engine(loaded)
     assert second.restore(ledger.states()) == []
-    assert (ledger.checkpoint(), ledger.counters(), ledger.waiting("jsonl")) == ("c7", {"read": 12}, 3)
+    assert (ledger.checkpoint(), ledger.counters(), ledger.waiting("jsonl")) == (
+        "c7",
+        {"read": 12, "encoded.jsonl": 3},
+        3,
+    )
     ledger.close()
     rest, wanted = second.feed(rows), Engine(loaded).feed(rows)
     # The known rows of version 1 are not known, so what comes again is too late and not repeated.
@@ -181,6 +186,31 @@ def test_a_step_that_fails_changes_nothing_and_is_tried_again(
     ledger.close()
 
 
+def test_what_a_sink_was_to_get_is_reckoned_from_what_became_of_it(tmp_path: Path) -> None:
+    """Version 2 counted what was delivered, refused and dropped, and not what was put in."""
+    path = tmp_path / "l"
+    db = sqlite3.connect(path, isolation_level=None)
+    for step in migrations.STEPS[:2]:
+        step(db)
+    db.execute("PRAGMA user_version = 2")
+    counters = {
+        "read": 99,
+        "delivered.jsonl": 50,
+        "dead.jsonl": 3,
+        "dropped.jsonl": 7,
+        "delivered.my.sink": 5,
+    }
+    db.executemany("INSERT INTO counters VALUES (?, ?)", counters.items())
+    db.execute("INSERT INTO outbox (sink, rows, payload) VALUES ('jsonl', 4, 'x'), ('influx', 2, 'x')")
+    db.close()
+    ledger = Ledger(path, "source")
+    assert ledger.sums("jsonl") == SinkSums(encoded=64, delivered=50, waiting=4, dead=3, dropped=7)
+    assert ledger.sums("my.sink") == SinkSums(encoded=5, delivered=5, waiting=0, dead=0, dropped=0)
+    assert ledger.sums("influx") == SinkSums(encoded=2, delivered=0, waiting=2, dead=0, dropped=0)
+    assert ledger.sums("other") == SinkSums(encoded=0, delivered=0, waiting=0, dead=0, dropped=0)
+    ledger.close()
+
+
 def test_a_later_ledger_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "l"
     Ledger(path, "csv a").close()
@@ -188,6 +218,6 @@ def test_a_later_ledger_is_refused(tmp_path: Path) -> None:
     db.execute("PRAGMA user_version = 99")
     db.close()
     shutil.copy(path, tmp_path / "before")
-    with pytest.raises(LedgerError, match="is of version 99, this edge-detect knows 2; install a newer"):
+    with pytest.raises(LedgerError, match="is of version 99, this edge-detect knows 3; install a newer"):
         Ledger(path, "csv a")
     assert path.read_bytes() == (tmp_path / "before").read_bytes()

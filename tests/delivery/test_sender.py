@@ -92,7 +92,7 @@ def test_only_what_is_refused_becomes_a_dead_letter(ledger: Ledger) -> None:
     sink.refuses = {b"2"}
     assert Sender(sink, ledger, said.append).drain() is None
     assert sink.taken == [b"1", b"3"]
-    assert ledger.counters() == {"read": 30, "delivered.a": 20, "dead.a": 10}
+    assert ledger.counters() == {"read": 30, "encoded.a": 30, "delivered.a": 20, "dead.a": 10}
     assert said == ["a: no; 10 rows are among the dead letters"]
 
 

@@ -30,9 +30,10 @@ class Running:
         self.process = process
 
     def says(self) -> str:
-        """Its next line on standard error."""
+        """Its next line on standard error, after the one that says what runs."""
         assert self.process.stderr is not None
-        return _line(self.process.stderr)
+        line = _line(self.process.stderr)
+        return _line(self.process.stderr) if line.startswith("edge-detect: version ") else line
 
     def prints(self) -> str:
         """Its next line on standard output."""

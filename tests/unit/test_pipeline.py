@@ -350,7 +350,7 @@ def test_a_feed_in_which_nothing_fits_says_so_after_ten_seconds_and_then_once_an
     )
     run = Run(tmp_path, loaded, source, clock=lambda: now[0])
     assert times(run()) == wanted(80)
-    assert run.said == [
+    assert [line for line in run.said if "in the last minute" not in line] == [
         "scripted: no row could be judged so far: vibration did not come in any of 30 rows",
         "scripted: no row could be judged so far: vibration did not come in any of 50 rows",
     ]

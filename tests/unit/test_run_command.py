@@ -15,6 +15,9 @@ import pytest
 from support.commands import assert_one_clear_line
 from support.running import running
 
+from edge_runtime import load_bundle
+from edge_runtime.version import __version__
+
 if TYPE_CHECKING:
     from support.commands import Command
 
@@ -37,7 +40,13 @@ def test_a_simulated_feed_gives_json_lines_and_accounts(command: Command, bundle
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 50
     assert {row["machine_id"] for row in rows} == {"machine-1", "machine-2"}
-    assert b"50 rows read" in done.stderr
+    start, accounts = done.stderr.decode().splitlines()
+    digest = load_bundle(bundle).short_digest
+    assert start == (
+        f"edge-detect: version {__version__}; bundle {bundle.name}, {digest}; source simulate; sink stdout"
+    )
+    assert len(digest) == len("sha256:") + 12
+    assert accounts.startswith("50 rows read: ")
 
 
 def test_without_a_bundle_the_embedded_one_scores(command: Command) -> None:
@@ -54,7 +63,13 @@ def test_a_file_is_followed_into_a_file_and_not_twice(command: Command, bundle: 
         done = command(*words, "--sink", "jsonl", "--output", "out.jsonl")
         assert done.returncode == 0, done.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 30
-    assert b"0 rows wait" in done.stderr
+    start, read, sums = done.stderr.decode().splitlines()
+    assert f"; source csv {tmp_path}/in.csv; sink jsonl; ledger {tmp_path}/state/edge-detect/csv-" in start
+    assert read.startswith("0 rows read")
+    assert sums == (
+        "  jsonl: 0 rows wait in the ledger; of 30 since it was made 30 were delivered, 0 are dead letters "
+        "and 0 were dropped"
+    )
 
 
 def test_lines_on_standard_input_are_scored(command: Command, bundle: Path) -> None:
