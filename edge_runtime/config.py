@@ -14,6 +14,7 @@ import dataclasses
 import types
 import typing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,10 +23,10 @@ from edge_runtime.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Setting", "Text", "assignment", "fill", "nearest", "read_toml", "setting", "settings_of"]
+__all__ = ["KINDS", "Setting", "Text", "assignment", "fill", "nearest", "read_toml", "setting", "settings_of"]
 
 T = TypeVar("T")
-KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
 TRUTH = {"true": True, "false": False}
 
 
@@ -69,7 +70,7 @@ def settings_of(table: type) -> tuple[Setting, ...]:
     found = []
     for field in dataclasses.fields(table):
         hint = hints[field.name]
-        if typing.get_origin(hint) is types.UnionType:
+        if typing.get_origin(hint) in (types.UnionType, typing.Union):
             hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
         many = typing.get_origin(hint) is tuple
         kind = typing.get_args(hint)[0] if many else hint
@@ -93,7 +94,9 @@ def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
     given = {}
     for one in settings_of(table):
         if one.name in values:
-            given[one.name] = _value(one, values[one.name], f"{where}: [{name}] {one.name}")
+            value = values[one.name]
+            origin = "--set" if isinstance(value, Text) else where
+            given[one.name] = _value(one, value, f"{origin}: [{name}] {one.name}")
     return table(**given)
 
 
@@ -146,7 +149,8 @@ def _value(one: Setting, value: Any, where: str) -> Any:
     if not one.many:
         return _single(one, value, where)
     if isinstance(value, Text):
-        return tuple(_single(one, Text(part.strip()), where) for part in value.split(",") if part.strip())
+        value = _quoted(value) if value.startswith("[") else [Text(part.strip()) for part in value.split(",")]
+        value = [item for item in value if item != ""]
     if not isinstance(value, list | tuple):
         raise UsageError(f"{value!r} is not a list", where=where, hint=f'write ["{value}"]')
     return tuple(_single(one, item, where) for item in value)
@@ -154,9 +158,13 @@ def _value(one: Setting, value: Any, where: str) -> Any:
 
 def _single(one: Setting, value: Any, where: str) -> Any:
     if isinstance(value, Text):
-        value = _read(one.kind, value)
+        value = _quoted(value) if value.startswith('"') else _read(one.kind, value)
     if one.kind is Path and isinstance(value, str | Path):
+        if not str(value):
+            raise UsageError("a path that is empty", where=where)
         return Path(value)
+    if one.kind is str and isinstance(value, date):  # TOML has times of its own
+        return value.isoformat()
     if one.kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if one.kind is str and isinstance(value, str):
@@ -174,4 +182,14 @@ def _read(kind: type, text: Text) -> Any:
             return kind(text)
     except ValueError:
         return str(text)
-    return TRUTH.get(text, str(text)) if kind is bool else str(text)
+    return TRUTH.get(text.lower(), str(text)) if kind is bool else str(text)
+
+
+def _quoted(text: Text) -> Any:
+    """What is written as TOML writes it, with quotation marks; the text itself where it is not TOML."""
+    import tomllib  # noqa: PLC0415 - for values that are written so
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

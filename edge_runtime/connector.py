@@ -10,23 +10,21 @@ somebody else's names its constant in its metadata:
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from edge_runtime.config import fill, nearest, settings_of
+from edge_runtime.config import fill, nearest
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from importlib.metadata import EntryPoint
 
-__all__ = ["Connector", "Given", "Registry", "same_server"]
+__all__ = ["Connector", "Fact", "Given", "Registry"]
 
 T = TypeVar("T")
 K = TypeVar("K", bound="Connector")
-PORTS = {"http": 80, "https": 443, "mqtt": 1883, "mqtts": 8883}
-THIS_MACHINE = ("localhost", "::1", "0.0.0.0")  # noqa: S104 - nothing is bound to it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,21 @@ class Connector:
     summary: str
     guarantee: str
     tables: Mapping[str, type]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that `edge-detect check` found.
+
+    Attributes:
+        name: What it is about, a word or two.
+        text: What was found.
+        wrong: Whether the gateway would not do what it should because of it.
+    """
+
+    name: str
+    text: str
+    wrong: bool = False
 
 
 class Given:
@@ -79,14 +92,16 @@ class Registry(Generic[K]):
 
     Attributes:
         what: As above.
+        kind: As above.
         built_in: As above.
+        group: As above.
     """
 
     def __init__(self, what: str, kind: type[K], built_in: Mapping[str, str], group: str) -> None:
         self.what = what
-        self._kind = kind
+        self.kind = kind
         self.built_in = built_in
-        self._group = group
+        self.group = group
         self._found: dict[str, K] = {}
 
     def get(self, name: str) -> K:
@@ -101,7 +116,9 @@ class Registry(Generic[K]):
 
     def names(self) -> list[str]:
         """All there are: the built-in ones first."""
-        return [*self.built_in, *(name for name in self._others() if name not in self.built_in)]
+        from edge_runtime.foreign import foreign_names  # noqa: PLC0415 - slow, and not for what is built in
+
+        return [*self.built_in, *foreign_names(self.group, self.built_in)]
 
     def loaded(self) -> list[K]:
         """Those that were asked for so far."""
@@ -111,57 +128,16 @@ class Registry(Generic[K]):
         """All that can be used."""
         found = []
         for name in self.names():
-            try:
+            with suppress(UsageError):
                 found.append(self.get(name))
-            except UsageError:
-                continue
         return found
-
-    def origin(self, name: str) -> str:
-        """Where it comes from: "built in", or the distribution that brings it."""
-        if name in self.built_in:
-            return "built in"
-        brings = self._others()[name].dist
-        return f"{brings.name} {brings.version}" if brings else "another package"
-
-    def _others(self) -> dict[str, EntryPoint]:
-        from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and not for what is built in
-
-        return {point.name: point for point in entry_points(group=self._group)}
 
     def _load(self, name: str) -> K:
         if name in self.built_in:
             module, _, constant = self.built_in[name].partition(":")
             return cast("K", getattr(import_module(module), constant))
-        point = self._others().get(name)
-        if point is None:
+        from edge_runtime.foreign import foreign_names, load_foreign  # noqa: PLC0415
+
+        if name not in foreign_names(self.group, self.built_in):
             raise UsageError(f"there is no {self.what} '{name}'", hint=nearest(name, self.names()))
-        where = f"{self.what} {name} ({point.value})"
-        try:
-            found = point.load()
-        except Exception as error:  # noqa: BLE001 - whatever somebody else's module raises
-            raise UsageError(
-                f"it cannot be imported ({type(error).__name__}: {error})",
-                where=where,
-                hint=f"repair or uninstall {self.origin(name)}",
-            ) from None
-        if not isinstance(found, self._kind) or found.name != name:
-            raise UsageError(f"it is no {self._kind.__name__} of the name '{name}'", where=where)
-        for table in found.tables.values():
-            settings_of(table)
-        return found
-
-
-def same_server(url: str) -> str:
-    """An address as it is compared: what names this machine is one name, and the port is written out."""
-    from urllib.parse import urlsplit  # noqa: PLC0415 - not for files and pipes
-
-    try:
-        parts = urlsplit(url)
-        host, port = (parts.hostname or "").lower(), parts.port or PORTS.get(parts.scheme)
-    except ValueError:
-        return url
-    if host in THIS_MACHINE or host.startswith("127."):
-        host = "127.0.0.1"
-    host = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+        return load_foreign(self.what, self.group, name, self.kind)

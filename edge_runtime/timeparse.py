@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from datetime import date, datetime, timedelta
 from functools import lru_cache
+from math import inf
 
 from edge_runtime.errors import UsageError
 
-__all__ = ["format_time", "parse_duration", "parse_time"]
+__all__ = ["ago", "format_time", "parse_duration", "parse_time", "zone_remark"]
 
 UNITS_NS = {
     "ns": 1,
@@ -20,6 +21,8 @@ UNITS_NS = {
     "d": 86_400_000_000_000,
     "w": 604_800_000_000_000,
 }
+# Up to how many seconds which unit is used, and its seconds.
+AGO = ((119.5, "s", 1), (7170, "min", 60), (171_000, "h", 3600), (inf, "days", 86_400))
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d|w)")
 RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?")
 # An epoch's unit by its number of digits: seconds up to the year 5138, then ms, us and ns.
@@ -72,6 +75,14 @@ def parse_time(text: str, now_ns: int) -> int:
     )
 
 
+def zone_remark(text: str) -> str | None:
+    """What to say of a time of the day that names no zone; None of other times."""
+    found = RFC3339.fullmatch(text.strip())
+    if found is None or found.group(2) is None or found.group(4) is not None:
+        return None
+    return f"times have no zone, such as {text.strip()}, and are taken as UTC"
+
+
 def format_time(time_ns: int) -> str:
     """RFC 3339 in UTC, with as many decimals as the time has."""
     seconds, nanoseconds = divmod(int(time_ns), 1_000_000_000)
@@ -79,6 +90,13 @@ def format_time(time_ns: int) -> str:
     minutes, second = divmod(of_day, 60)
     fraction = f".{nanoseconds:09d}".rstrip("0") if nanoseconds else ""
     return f"{_day(days)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}{fraction}Z"
+
+
+def ago(passed_ns: int) -> str:
+    """How long ago something was, such as "3 s ago" or "2 days ago"; "12 s ahead" if it is still to come."""
+    seconds = abs(passed_ns) / 1e9
+    unit, length = next((unit, length) for most, unit, length in AGO if seconds < most)
+    return f"{seconds / length:.0f} {unit} {'ago' if passed_ns >= 0 else 'ahead'}"
 
 
 @lru_cache(maxsize=64)

@@ -29,43 +29,59 @@ def export(
     source: Annotated[
         str,
         typer.Argument(
-            help="A checkpoint folder, an MLflow run id (or runs:/ID), or a registered model: "
-            "models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for its latest version."
+            help="Model to export: a checkpoint folder, an MLflow run id (or runs:/ID), or a "
+            "registered model as models:/NAME/VERSION, models:/NAME@ALIAS, or NAME for "
+            "its latest version."
         ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="The bundle to write; one that is there is replaced.")
+        Path, typer.Option("--output", "-o", help="Bundle file to write. An existing file is replaced.")
     ] = Path("bundle.onnx"),
     tracking_uri: Annotated[
         str | None,
         typer.Option(
             envvar="MLFLOW_TRACKING_URI",
-            help="Where MLflow keeps its runs; sqlite:///mlflow.db when left out.",
+            help="URI of the MLflow server or store. [default: sqlite:///mlflow.db]",
         ),
     ] = None,
     sign: Annotated[
-        Path | None, typer.Option(metavar="KEY", help="Sign it with this private key.", show_default=False)
+        Path | None,
+        typer.Option(
+            metavar="KEY",
+            help="Private key file with which the bundle is signed. [default: the bundle is not signed]",
+            show_default=False,
+        ),
     ] = None,
     expires: Annotated[
         str | None,
-        typer.Option(help="--sign: until when it may be installed; 365d when left out.", show_default=False),
+        typer.Option(
+            help="Time until which the signed bundle may be installed: 365d, or a date such as"
+            " 2027-12-31. Requires --sign. [default: 365d]",
+            show_default=False,
+        ),
     ] = None,
     bundle_version: Annotated[
         int | None,
         typer.Option(
-            help="--sign: higher than that of every bundle before; today's date and time when left out.",
+            help="Version of the signed bundle, higher than that of every earlier bundle for "
+            "the same target. Requires --sign. [default: the current date and time]",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
-        str | None, typer.Option(help="--sign: which gateways it is for.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Group of gateways for which the bundle is signed. Requires --sign. [default:"
+            " gateways without a target]",
+            show_default=False,
+        ),
     ] = None,
     version: Annotated[  # noqa: ARG001 - its callback does it
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Turn a trained model into one bundle, proved against PyTorch before it is written."""
+    """Export a trained model as one bundle, which is checked against PyTorch before it is written."""
     from edge_runtime.cli.keys import signed_rows
     from edge_runtime.errors import UsageError
     from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
@@ -73,7 +89,9 @@ def export(
     from export.write import export_bundle
 
     if sign is None and (expires, bundle_version, target) != (None, None, None):
-        raise UsageError("an option of a signature without a key", hint="name the key with --sign")
+        raise UsageError(
+            "--expires, --bundle-version and --target require a key", hint="name the private key with --sign"
+        )
     # What is wrong with these is said before the work and not after it.
     key = None if sign is None else private_key(sign)
     terms = make_terms(expires, bundle_version, target)
@@ -97,7 +115,7 @@ def _shown(parity: Parity) -> str:
     return (
         f"{parity.rows:,}; ONNX Runtime's scores differ from PyTorch's by at most "
         f"{parity.score_difference:.2g}, or {parity.relative_difference:.2g} of the score: "
-        f"{parity.allowance_used:.0%} of what is allowed"
+        f"{parity.allowance_used:.0%} of the allowance"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.detector import TINY
-from trainer.detector.features import LEAST_VARIANCE
+from trainer.detector.features import MIN_VARIANCE
 
 if TYPE_CHECKING:
     from export.builder import Builder, State
@@ -56,7 +56,7 @@ def write_features(graph: Builder, features: InputFeatures, series: str) -> str:
         )
         below = graph.node("Mul", "mean_squared", mean, mean)
         spread = graph.node("Relu", "variance", graph.node("Sub", "variance_or_rounding", squares, below))
-        least = graph.constant("least_variance", np.asarray(LEAST_VARIANCE, np.float32))
+        least = graph.constant("least_variance", np.asarray(MIN_VARIANCE, np.float32))
         parts += [mean, graph.node("Sqrt", "deviation", graph.node("Add", "variance_above_0", spread, least))]
     if features.period is not None:
         period = graph.constant("period", np.asarray(features.period, np.float32))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edge_runtime.scoring.inference import seconds_of_day
-from trainer.detector.features import LEAST_VARIANCE
+from trainer.detector.features import MIN_VARIANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,7 +94,7 @@ def _features(features: InputFeatures, series: torch.Tensor, seconds: torch.Tens
         variance[:, means] = rounded * squares
         off = rounded * fourths + 4 * value[:, means] ** 2 * rounded * squares + EPSILON**2 * squares**2
         # A root is steep where it is small, but by no more than the root of what it is off by.
-        least = torch.clamp(value[:, deviations] ** 2, min=LEAST_VARIANCE)
+        least = torch.clamp(value[:, deviations] ** 2, min=MIN_VARIANCE)
         variance[:, deviations] = torch.minimum(off / least / 4, off.sqrt())
     if features.phases:
         variance[:, -features.phases :] = TRIGONOMETRIC**2

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 SMALLEST_BATCH = 256
-MOST_STEPS = 200
+MAX_STEPS = 200
 MIN_TRAIN_ROWS = 100
 MIN_VAL_ROWS = 32
 
@@ -218,7 +218,7 @@ def create_dataloaders(
 def fitting_batch_size(rows: int) -> int:
     """256 rows, doubled until an epoch has at most 200 steps: a long history needs no more."""
     size = SMALLEST_BATCH
-    while rows > size * MOST_STEPS:
+    while rows > size * MAX_STEPS:
         size *= 2
     return size
 
@@ -236,13 +236,15 @@ def normal_rows(split: Split, at_least: int) -> NDArray[np.bool_]:
     rows = split.normal
     if not split.finite.any():
         raise TrainingError(
-            "no row has all of its readings", where=str(split.path), hint="leave sensors out with --sensor"
+            "every row lacks at least one reading",
+            where=str(split.path),
+            hint="choose sensors that have readings with --sensor",
         )
     if not rows.any():
         raise TrainingError(
-            "no normal rows: every one is labelled as anomalous",
+            "no normal rows: every row is labelled as anomalous",
             where=str(split.path),
-            hint="take history of the machine in good order, or check the label column",
+            hint="use history of the machine in a healthy state, or check the label column",
         )
     if rows.sum() < at_least:
         raise TrainingError(

@@ -42,7 +42,7 @@ def golden_rows(split: Split, rows: int = ROWS) -> GoldenRows:
     machines, finite = split.machines[order], split.finite[order]
     index = np.flatnonzero(finite)
     if not len(index):
-        raise TrainingError("no row has all of its readings", where=str(split.path))
+        raise TrainingError("every row lacks at least one reading", where=str(split.path))
     breaks = (np.diff(index) > 1) | (machines[index][1:] != machines[index][:-1])
     starts = np.concatenate([[0], np.flatnonzero(breaks) + 1])
     lengths = np.minimum(np.diff(np.append(starts, len(index))), rows)

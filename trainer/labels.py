@@ -188,7 +188,7 @@ def parse_limit(text: str) -> tuple[str, Limit]:
         limit = (0.0, 0.0)
     if not (name.strip() and colon and limit[0] < limit[1]) or limit == (-math.inf, math.inf):
         raise UsageError(
-            f"'{text}' is no limit",
+            f"'{text}' is not a limit",
             where="--limit",
             hint="write NAME=LOW:HIGH, such as temperature=:85 or pressure=30:70",
         )

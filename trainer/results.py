@@ -141,7 +141,7 @@ class Results:
         facts = {
             "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",
             "alarms on test": f"{self.test.alarm_rate:.2%} of {self.test.rows:,} rows",
-            "best epoch": "none: in closed form"
+            "best epoch": "not applicable: fitted in closed form"
             if best is None
             else f"{best.number} of {len(self.history)}, validation loss {best.val_loss:.6f}",
             "model": f"{self.parameters:,} parameters, seed {self.seed}",
@@ -155,23 +155,21 @@ class Results:
         if self.budget is not None:
             low, high, days = self.budget.low, self.budget.high, self.budget.machine_days
             far = ", which is rarer than this time can show" if self.budget.extrapolated else ""
-            facts["to expect"] = (
-                f"{low:.0f} to {high:.0f} of them, 9 times of 10 (from {days:.1f} machine-days{far})"
+            facts["expected alarms"] = (
+                f"{low:.0f} to {high:.0f}, 9 times out of 10 (from {days:.1f} machine-days{far})"
             )
         if self.threshold.debounce is not None:
-            facts["debounce"] = f"{self.threshold.debounce} rows above the threshold make one that counts"
+            facts["debounce"] = f"{self.threshold.debounce} rows above the threshold flag a row"
         if self.threshold.per_machine:
             own = self.threshold.per_machine.values()
-            facts["of machines"] = (
-                f"{len(own)} with a threshold of their own, {min(own):.6g} to {max(own):.6g}"
-            )
+            facts["per machine"] = f"{len(own)} with their own threshold, {min(own):.6g} to {max(own):.6g}"
         if self.latent_deviation is not None:
             facts["uncertainty"] = ", ".join(f"{part:.2f}" for part in self.latent_deviation) + (
-                " (standard deviations of the bottleneck; 1 says nothing)"
+                " (standard deviations of the bottleneck; 1 carries no information)"
             )
         skipped = self.validation.not_scored + self.test.not_scored
         if skipped:
-            facts["rows left out"] = f"{skipped:,} of validation and test, with readings missing"
+            facts["rows left out"] = f"{skipped:,} of validation and test, with missing readings"
         width = max(map(len, facts))
         return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in facts.items()])
 

@@ -271,7 +271,7 @@ def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str)
     for name in named:
         if name not in data.sensors:
             raise UsageError(
-                f"'{name}' is no sensor", where=option, hint=f"the sensors are {', '.join(data.sensors)}"
+                f"'{name}' is not a sensor", where=option, hint=f"the sensors are {', '.join(data.sensors)}"
             )
 
 

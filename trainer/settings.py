@@ -20,9 +20,9 @@ __all__ = ["ModelKind", "Settings"]
 ModelKind = Literal["autoencoder", "variational", "convolutional", "linear", "pca"]
 Device = Literal["auto", "cpu", "cuda"]
 CLOSED_FORM = ("linear", "pca")
-MOST_SMOOTHED = 1024
-MOST_MEMBERS = 32
-MOST_KERNEL = 64
+MAX_SMOOTHED = 1024
+MAX_MEMBERS = 32
+MAX_KERNEL = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +93,11 @@ class Settings:
             ("--patience", self.patience, self.patience >= 1),
             ("--seed", self.seed, 0 <= self.seed < 2**63),
             ("--noise", self.noise, 0 <= self.noise < math.inf),
-            ("--smooth", self.smooth, 1 <= self.smooth <= MOST_SMOOTHED),
-            ("--kernels", self.kernels, all(1 <= rows <= MOST_KERNEL for rows in self.kernels)),
+            ("--smooth", self.smooth, 1 <= self.smooth <= MAX_SMOOTHED),
+            ("--kernels", self.kernels, all(1 <= rows <= MAX_KERNEL for rows in self.kernels)),
             ("--beta", self.beta, 0 <= self.beta < math.inf),
             ("--components", self.components, self.components is None or self.components >= 1),
-            ("--members", self.members, 1 <= self.members <= MOST_MEMBERS),
+            ("--members", self.members, 1 <= self.members <= MAX_MEMBERS),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -107,10 +107,13 @@ class Settings:
         """What does not go with what."""
         shown_more = not self.features(1).is_plain
         if self.model in CLOSED_FORM and self.members > 1:
-            raise UsageError(f"a {self.model} model has no chance in it to average out", where="--members")
+            raise UsageError(
+                f"a {self.model} model involves no randomness that an ensemble could average out",
+                where="--members",
+            )
         if self.model in {"convolutional", "pca"} and shown_more:
             raise UsageError(
-                f"a {self.model} model is shown the rows alone",
+                f"a {self.model} model is shown only the rows themselves",
                 where="--model",
                 hint="leave out --window, --differences, --rolling and --period",
             )
@@ -118,7 +121,7 @@ class Settings:
             raise UsageError(
                 "a linear model would read each sensor off its own change or mean",
                 where="--model",
-                hint="use --window, which shows it the rows before",
+                hint="use --window, which shows it the previous rows",
             )
 
     def features(self, sensors: int) -> InputFeatures:

@@ -48,9 +48,9 @@ def find_table(folder: Path, name: str) -> Path:
         if (path := folder / f"{name}{suffix}").is_file():
             return path
     if not folder.is_dir():
-        raise InputError("no such folder", where=str(folder), hint="make it with 'edge-train prepare -o'")
+        raise InputError("no such folder", where=str(folder), hint="create it with 'edge-train prepare -o'")
     wanted = " or ".join(name + suffix for suffix in SUFFIXES)
-    raise InputError(f"no {wanted} in it", where=str(folder), hint="make it with 'edge-train prepare -o'")
+    raise InputError(f"no {wanted} in it", where=str(folder), hint="create it with 'edge-train prepare -o'")
 
 
 def read_table(path: Path, *, may_be_empty: bool = False) -> pd.DataFrame:

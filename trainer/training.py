@@ -29,7 +29,7 @@ __all__ = ["Epoch", "input_noise", "train_network"]
 
 CLIP_NORM = 1.0
 # A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
-LEAST_GAIN = 0.002
+MIN_GAIN = 0.002
 # Of the weights, from step to step: what is kept is their moving average, which no single batch decides
 # (Polyak and Juditsky, 1992, "Acceleration of stochastic approximation by averaging").
 AVERAGING = 0.995
@@ -75,7 +75,7 @@ def train_network(
     average = AveragedModel(network, multi_avg_fn=_average)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
-        optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=LEAST_GAIN
+        optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=MIN_GAIN
     )
     history: list[Epoch] = []
     best_loss, best_state = math.inf, network.state_dict()
@@ -106,7 +106,7 @@ def train_network(
         best = val_loss < best_loss
         if best:
             best_loss, best_state = val_loss, copy.deepcopy(average.module.state_dict())
-        if val_loss < gained_loss * (1 - LEAST_GAIN):
+        if val_loss < gained_loss * (1 - MIN_GAIN):
             gained_loss, gained_number = val_loss, number
         history.append(Epoch(number, train_loss, val_loss, learning_rate, best, time.monotonic() - started))
         on_epoch(history[-1])

@@ -24,7 +24,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.gateway.pipeline import Pipeline
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.simulation import SENSORS
-from edge_runtime.sources.mqtt import MqttSource
+from edge_runtime.sources.mqtt_feed import MqttSource
 from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _scored(where: Broker, root: str, bundle: Bundle, messages: int, state: Path
     """Seconds in which the runtime's pipeline takes so many messages, its ledger on disk."""
     ledger = Ledger(state, root)
     source = MqttSource(where, Topic(f"{root}/{{machine}}"), Columns(tuple(SENSORS)))
-    pipeline = Pipeline(source, Engine(bundle), ledger=ledger, report=print, most_rows=messages)
+    pipeline = Pipeline(source, Engine(bundle), ledger=ledger, report=print, max_rows=messages)
     started = time.perf_counter()
     pipeline.run()
     seconds = time.perf_counter() - started

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-MOST_MORE_MB = 12.0
+MAX_MORE_MB = 12.0
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -55,4 +55,4 @@ def _memory(lines: bytes) -> Iterator[Figure]:
     target = "resident memory after a first row"
     yield paired(target, "run --source stdin", "bare script", "MB", ours, theirs)
     more = median(a - b for a, b in zip(ours, theirs, strict=True))
-    yield Figure(target, "more than the bare script", "", "MB", more, at_most=MOST_MORE_MB, rounds=ROUNDS)
+    yield Figure(target, "more than the bare script", "", "MB", more, at_most=MAX_MORE_MB, rounds=ROUNDS)

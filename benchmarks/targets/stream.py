@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["measure"]
 
-LEAST_PER_S = 200_000
+MIN_PER_S = 200_000
 
 
 def measure(*, quick: bool) -> Iterator[Figure]:
@@ -45,7 +45,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
         path.unlink()
     target = "line protocol on stdin to JSON lines"
     yield paired(target, "run", "bare script", "rows/s", ours, theirs, at_least=10)
-    yield Figure(target, "run", "", "rows/s", median(ours), at_least=LEAST_PER_S, rounds=len(ours))
+    yield Figure(target, "run", "", "rows/s", median(ours), at_least=MIN_PER_S, rounds=len(ours))
 
 
 def _file(rows: int) -> Path:

@@ -122,7 +122,7 @@ def _number(name: str, text: str) -> float:
         value = math.nan
     if not 0 < value < math.inf:
         raise UsageError(
-            f"'{text}' is no limit for {name}", where=OPTION, hint=f"write a number above 0: {name}=200"
+            f"'{text}' is not a limit for {name}", where=OPTION, hint=f"write a number above 0: {name}=200"
         )
     return value
 

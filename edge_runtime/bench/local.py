@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["csv", "jsonl", "simulate", "stdin", "stdout"]
 
 CSV_ROWS_PER_S_OF_TIME = 10_000
-FEWEST_CSV_ROWS = 2_000
+MIN_CSV_ROWS = 2_000
 CSV_COLUMNS = ["--time-column", "time", "--machine-column", "machine_id"]
 
 
@@ -40,7 +40,7 @@ def stdin(task: Task, sink: Sink) -> EndToEnd:
 def csv(task: Task, sink: Sink) -> EndToEnd:
     """A file has no schedule: how fast it goes through."""
     options, reader = sink
-    rows = max(FEWEST_CSV_ROWS, int(CSV_ROWS_PER_S_OF_TIME * task.seconds))
+    rows = max(MIN_CSV_ROWS, int(CSV_ROWS_PER_S_OF_TIME * task.seconds))
     header, lines = csv_lines(task.metadata, make_rows(task.metadata, rows))
     file = task.folder / "rows.csv"
     file.write_bytes(header + b"".join(lines))

@@ -13,7 +13,7 @@ __all__ = ["grouped_bars", "histogram"]
 
 WIDTH, HEIGHT = 760, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 14, 40
-MOST_LABELS = 12
+MAX_LABELS = 12
 
 
 def histogram(edges: Sequence[float], counts: Sequence[int], title: str) -> str:
@@ -26,7 +26,7 @@ def histogram(edges: Sequence[float], counts: Sequence[int], title: str) -> str:
     marks = [(math.log10(10**power + 1) / most, f"{10**power:,}") for power in range(math.ceil(most))]
     step = (WIDTH - LEFT - RIGHT) / len(counts)
     parts = [_bar(LEFT + i * step, step, height / most, "ours") for i, height in enumerate(heights)]
-    every = math.ceil(len(edges) / MOST_LABELS)
+    every = math.ceil(len(edges) / MAX_LABELS)
     parts += [_below(LEFT + i * step, f"{edges[i]:,.4g}") for i in range(0, len(edges), every)]
     return _svg(parts, marks, title)
 

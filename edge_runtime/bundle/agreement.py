@@ -28,24 +28,29 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
             f"names {len(sensors)} sensors, but the graph takes {graph.sensors}", where="metadata: sensors"
         )
     if len(set(sensors)) != len(sensors) or not all(sensors):
-        raise BundleFormatError("holds a sensor without a name, or one twice", where="metadata: sensors")
+        raise BundleFormatError(
+            "contains a sensor without a name, or the same sensor twice", where="metadata: sensors"
+        )
     for sensor in metadata.sensors:
         for low, high in filter(None, (sensor.physical_range, sensor.training_range)):
             if low > high:
-                raise BundleFormatError("a range is upside down", where=f"metadata: sensor {sensor.name}")
+                raise BundleFormatError(
+                    "the lower end of a range is above its upper end", where=f"metadata: sensor {sensor.name}"
+                )
     if metadata.model.state_shape != graph.state_shape:
         raise BundleFormatError(
-            f"states a memory of shape {metadata.model.state_shape}, but the graph's is {graph.state_shape}",
+            f"declares a memory of shape {metadata.model.state_shape}, "
+            f"but the graph's is {graph.state_shape}",
             where="metadata: model.state_shape",
         )
     if metadata.model.time_of_day != graph.time_of_day:
         raise BundleFormatError(
-            "says otherwise than the graph whether it asks for the time of day",
+            "disagrees with the graph about whether the model needs the time of day",
             where="metadata: model.time_of_day",
         )
     if metadata.warm_up_rows:
         raise BundleFormatError(
-            "the model warms up, which this edge-detect cannot serve",
+            "the model needs warm-up rows, which this edge-detect does not support",
             where="metadata: warm_up_rows",
             hint="install a newer edge-detect",
         )
@@ -70,7 +75,7 @@ def _check_golden(metadata: Metadata) -> None:
     fits = all(len(row) == sensors for row in golden.readings)
     fits &= times == (len(golden.readings) if metadata.model.time_of_day else 0)
     if not golden.readings or len(golden.scores) != len(golden.readings) or not fits:
-        raise BundleFormatError("there are none, or they do not fit the graph", where="metadata: golden rows")
+        raise BundleFormatError("are missing, or do not fit the graph", where="metadata: golden rows")
     # A row that scores far above the threshold needs, and proves, less.
     most = max(metadata.threshold.value, MAX_RELATIVE_TOLERANCE * max(golden.scores))
     if not (

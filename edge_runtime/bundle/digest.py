@@ -83,7 +83,7 @@ def check_content_digest(data: bytes, metadata: Span, stated: str) -> str:
         raise BundleFormatError("is not 'sha256:' and 64 lower-case digits", where="metadata: content_digest")
     position = _only(data, stated)
     if not metadata.start <= position < metadata.stop:
-        raise BundleFormatError("is not where the metadata is", where="metadata: content_digest")
+        raise BundleFormatError("is not inside the metadata", where="metadata: content_digest")
     content, whole = _digests(data, position + len(PREFIX))
     if content != stated:
         raise BundleFormatError(

@@ -22,7 +22,7 @@ __all__ = ["MAY_BE_ABSENT", "parse", "read_as", "shown"]
 
 # Of a whole number, either way; and of a value that an error shows, in characters.
 MOST = 2**63 - 1
-MOST_SHOWN = 40
+MAX_SHOWN = 40
 
 # In a field's metadata: a document may leave it out, which says the same as the field's default.
 MAY_BE_ABSENT = "may be absent"
@@ -66,7 +66,7 @@ def shown(value: Any) -> str:
     if isinstance(value, list | dict):
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value):,}"
     shown = json.dumps(value)
-    return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "…"
+    return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) != len(pairs):
         twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise BundleFormatError("a field is there twice", where=f"metadata: {_name(twice)}")
+        raise BundleFormatError("a field appears twice", where=f"metadata: {_name(twice)}")
     return fields
 
 
@@ -190,7 +190,7 @@ def _int(value: Any) -> int:
 
 def _str(value: Any) -> str:
     if type(value) is not str or not value.isprintable():
-        raise _wrong("text that can be shown", value)
+        raise _wrong("printable text", value)
     return value
 
 
@@ -206,4 +206,4 @@ def _wrong(wanted: str, value: Any) -> _MisreadError:
 
 def _name(key: str) -> str:
     """A field's name in an error: short, and nothing that could move a terminal's cursor."""
-    return (key if key.isprintable() else json.dumps(key))[:MOST_SHOWN]
+    return (key if key.isprintable() else json.dumps(key))[:MAX_SHOWN]

@@ -95,7 +95,9 @@ def check_graph(data: bytes, span: Span) -> Graph:
     if state != outputs.get(STATE_OUT) or (
         state is not None and (state[0] != schema.ElementType.FLOAT32 or not all(state[1]))
     ):
-        raise GateError("is not float32 of one fixed shape, the same going in and out", where="graph: state")
+        raise GateError(
+            "is not float32 of one fixed shape, the same for input and output", where="graph: state"
+        )
     state_shape = None if state is None else tuple(state[1])
     at_most(math.prod(state_shape or ()), caps.MAX_STATE_VALUES, "values", "graph: state")
     if inputs.get(TIME_OF_DAY, (FLOAT32, [0])) != (FLOAT32, [0]):
@@ -106,7 +108,7 @@ def check_graph(data: bytes, span: Span) -> Graph:
     used = _nodes(data, graph, names, constants)
     for name in outputs:
         if name not in names or name in constants or name in inputs:
-            raise GateError("comes out of no node", where=f"graph: output {name}")
+            raise GateError("is not produced by any node", where=f"graph: output {name}")
     return Graph(sensors, state_shape, TIME_OF_DAY in inputs, used, _size(constants))
 
 
@@ -139,7 +141,7 @@ def _nodes(
         if operator is None or node.text("domain") not in DEFAULT_DOMAIN:
             raise GateError(f"operator '{kind[:40]}' is not on the allow-list", where=where)
         if name in own_names:
-            raise GateError("has a name that another node has", where=where)
+            raise GateError("has the same name as another node", where=where)
         if name:
             own_names.add(name)
         if node.spans("attribute"):
@@ -147,12 +149,12 @@ def _nodes(
         inputs = node.texts("input")
         _check_inputs(inputs, names, operator, where)
         if constants.keys() >= set(inputs):
-            raise GateError("computes with constants alone: only the result has a use", where=where)
+            raise GateError("computes with constants alone: only the result is needed", where=where)
         if kind == "Div" and inputs[-1] in constants and not is_positive(data, constants[inputs[-1]]):
             raise GateError("divides by a constant, such as a scale, that is zero or negative", where=where)
         outputs = node.texts("output")
         if len(outputs) != 1:
-            raise GateError("has not exactly one output", where=where)
+            raise GateError("does not have exactly one output", where=where)
         _define(names, outputs[0], FLOAT32, where)
         used[kind] += 1
     return dict(sorted(used.items()))
@@ -167,12 +169,12 @@ def _check_attributes(data: bytes, node: Message, operator: Operator, where: str
         if name not in operator.attributes or attribute.number("type") != operator.attributes[name]:
             raise GateError(f"attribute '{name[:40]}' of {kind} is not on the allow-list", where=where)
         if name in seen:
-            raise GateError(f"attribute '{name}' of {kind} is there twice", where=where)
+            raise GateError(f"attribute '{name}' of {kind} appears twice", where=where)
         seen.add(name)
         sizes = attribute.numbers("ints")
         least = 0 if name == "perm" else 1
         if len(sizes) > caps.MAX_RANK or not all(least <= size <= caps.MAX_WINDOW for size in sizes):
-            raise GateError(f"attribute '{name}' of {kind} is no window", where=where)
+            raise GateError(f"attribute '{name}' of {kind} is not a window", where=where)
         if caps.MAX_WINDOW < attribute.number("i") < 2**64 - caps.MAX_WINDOW:
             raise GateError(f"attribute '{name}' of {kind} is larger than any bundle needs", where=where)
         if not all(is_finite(data, factor) for factor in attribute.spans("f")):
@@ -194,7 +196,7 @@ def _check_inputs(
 
 def _define(names: dict[str, schema.ElementType], name: str, kind: schema.ElementType, where: str) -> None:
     if not name or name in names:
-        raise GateError("defines a name twice, or none", where=where)
+        raise GateError("has no name, or one that is defined already", where=where)
     names[name] = kind
 
 

@@ -54,11 +54,11 @@ def read_outline(data: bytes) -> Outline:
     entries = [read_message(data, s, schema.ENTRY, "metadata") for s in model.spans("metadata_props")]
     if METADATA_KEY not in {entry.text("key") for entry in entries} or not model.spans("graph"):
         raise BundleFormatError(
-            f"not a bundle: it holds no metadata '{METADATA_KEY}' beside a graph",
+            f"not a bundle: it has no metadata '{METADATA_KEY}' beside a graph",
             hint="write one with edge-export",
         )
     if len(entries) != 1 or not entries[0].spans("value"):
-        raise GateError("holds other metadata than its own, or holds it twice", where="metadata")
+        raise GateError("contains metadata other than its own, or contains it twice", where="metadata")
     opsets = [read_message(data, s, schema.OPSET, "opset") for s in model.spans("opset_import")]
     if len(opsets) != 1 or opsets[0].text("domain") not in DEFAULT_DOMAIN:
         raise GateError("must use the default operator set, once, and no other", where="model")
@@ -78,4 +78,4 @@ def read_outline(data: bytes) -> Outline:
 def at_most(count: int, limit: int, what: str, where: str) -> None:
     """Refuses what goes beyond a cap."""
     if count > limit:
-        raise GateError(f"has {count:,} {what}, more than the {limit:,} that are let through", where=where)
+        raise GateError(f"has {count:,} {what}, more than the {limit:,} that are allowed", where=where)

@@ -147,7 +147,7 @@ def _text(value: bytes, name: str, where: str) -> str:
     """A text that may stand in an error, or in a table on a terminal."""
     if len(value) > MAX_TEXT_BYTES:
         raise GateError(
-            f"holds a '{name}' of {len(value):,} bytes, more than the {MAX_TEXT_BYTES} that are let through",
+            f"holds a '{name}' of {len(value):,} bytes, more than the {MAX_TEXT_BYTES} that are allowed",
             where=where,
         )
     try:
@@ -155,7 +155,7 @@ def _text(value: bytes, name: str, where: str) -> str:
     except UnicodeDecodeError:
         raise malformed(f"{where}: '{name}' is not UTF-8") from None
     if not text.isprintable():
-        raise GateError(f"holds a '{name}' with characters that cannot be shown", where=where)
+        raise GateError(f"holds a '{name}' with non-printable characters", where=where)
     return text
 
 
@@ -172,12 +172,12 @@ def _unknown(data: bytes, tag: int, rest: tuple[int, int], known: Field | None, 
     number, wire = tag >> 3, tag & 7
     position, stop = rest
     if number == 0 or wire not in {VARINT, FIXED64, BYTES, FIXED32}:
-        return malformed("a field's tag is impossible")
+        return malformed("a field has an invalid tag")
     _, end = _varint(data, position, stop) if wire == VARINT else _bounds(data, wire, position, stop)
     if end > stop:
         return malformed("it ends in the middle of a field")
     name = f"field {number}" if known is None else f"'{known.name}'"
-    return GateError(f"holds {name}, for which a bundle has no use", where=where)
+    return GateError(f"holds {name}, which has no place in a bundle", where=where)
 
 
 def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
@@ -197,4 +197,4 @@ def _varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
             if (byte == 0 and i) or value >= 1 << 64:
                 break
             return value, position + i + 1
-    raise malformed("a number is impossible")
+    raise malformed("a number is invalid")

@@ -36,7 +36,7 @@ def read_constant(data: bytes, span: Span, index: int) -> tuple[str, schema.Elem
     number, shape = tensor.number("data_type"), tensor.numbers("dims")
     if number not in KINDS:
         raise GateError(
-            f"is of element type {number}; only float32, and int64 for axes, is let through", where=where
+            f"is of element type {number}; only float32, and int64 for axes, are allowed", where=where
         )
     kind, element_bytes = KINDS[number]
     check_shape(shape, where)

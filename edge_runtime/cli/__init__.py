@@ -15,7 +15,7 @@ from edge_runtime.version import __version__
 __all__ = ["app", "console", "main"]
 
 # Each is a module of this package that holds a function, or a Typer app, of the same name.
-COMMANDS = ("run", "score", "inspect", "verify", "bench", "connectors", "keys")
+COMMANDS = ("run", "check", "score", "inspect", "verify", "bench", "connectors", "keys")
 
 
 class LazyCommands(TyperGroup):
@@ -40,7 +40,7 @@ class LazyCommands(TyperGroup):
 
 
 def _class_of(cmd_name: str) -> type[TyperCommand]:
-    if cmd_name != "run":
+    if cmd_name not in ("run", "check"):
         return TyperCommand
     from edge_runtime.cli.settings_options import SettingsCommand
 

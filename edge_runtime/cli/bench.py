@@ -26,59 +26,85 @@ FULL_S, QUICK_S = 45.0, 2.5
 def bench(
     bundle: Annotated[
         Path | None,
-        typer.Argument(help="Bundle that judges the rows; the default one unless given.", show_default=False),
+        typer.Argument(
+            help="Bundle to measure. The bundle of --config, else the default bundle, is used "
+            "if this is omitted.",
+            show_default=False,
+        ),
     ] = None,
     *,
     as_json: Annotated[
         Path | None,
         typer.Option(
-            "--json", metavar="FILE", help="Write the figures as JSON; - prints them instead of the table."
+            "--json",
+            metavar="FILE",
+            help="File to which the figures are written as JSON. With -, they are printed "
+            "instead of the table.",
         ),
     ] = None,
     as_html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, in one file.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="File to which a self-contained HTML page with plots is written."
+        ),
     ] = None,
     compare: Annotated[
-        Path | None, typer.Option(metavar="EARLIER", help="Compare with what --json wrote earlier.")
+        Path | None,
+        typer.Option(
+            metavar="EARLIER", help="File that --json wrote earlier, with which the figures are compared."
+        ),
     ] = None,
     limits: Annotated[
         str | None,
         typer.Option(
             "--assert",
             metavar="NAME=LIMIT,…",
-            help="End with exit code 1 if a figure breaks its limit, such as p99_us=200,rss_mb=90,"
-            "floor_ratio=1.5; an unknown name lists all. declared: the limits that the bundle declares.",
+            help="Limits for the figures, such as p99_us=200,rss_mb=90,floor_ratio=1.5. If one"
+            " is broken, the exit code is 1. The name declared stands for the limits that"
+            " the bundle declares. An unknown name lists all names.",
         ),
     ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
-            help="A gateway's configuration, as of `run`: also through its InfluxDB or MQTT broker."
+            help="Configuration file of a gateway. The routes through its InfluxDB or MQTT "
+            "broker are measured as well."
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="About five seconds: less of everything, one route.")
+        bool,
+        typer.Option("--quick", help="Take about five seconds, with fewer measurements and only one route."),
     ] = False,
     seconds: Annotated[
         float | None,
         typer.Option(
             min=0.1,
-            help=f"Time for all that is measured, process starts on top; {FULL_S:g}, --quick {QUICK_S:g}.",
+            help=f"Time for all measurements in seconds, without process starts. "
+            f"[default: {FULL_S:g}; with --quick: {QUICK_S:g}]",
         ),
     ] = None,
     rows: Annotated[
         int | None,
-        typer.Option(min=1, help="Measure so many single calls at most of each kind.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Maximum number of single calls of each kind. [default: as many as the time allows]",
+            show_default=False,
+        ),
     ] = None,
     rate: Annotated[
-        float, typer.Option(min=0.1, max=100_000, help="Rows offered a second, for jitter and end to end.")
+        float,
+        typer.Option(
+            min=0.1, max=100_000, help="Number of rows offered per second in the jitter and end-to-end parts."
+        ),
     ] = 100.0,
-    rates: Annotated[str, typer.Option(help="Rows a second to measure CPU time at.")] = "1,10,100",
+    rates: Annotated[
+        str, typer.Option(help="Rates, in rows per second, at which CPU time is measured.")
+    ] = "1,10,100",
 ) -> None:
-    """Measure a bundle beside ONNX Runtime alone: a row, jitter, throughput, end to end, CPU, start, memory.
+    """Measure latency, jitter, throughput, end-to-end time, CPU, start and memory beside ONNX Runtime alone.
 
-    Rows of the jitter and end-to-end parts are offered on a schedule, and their latency counts from the
-    moment at which they were meant to come: a stall is in the figures of every row that it delays.
+    In the jitter and end-to-end parts, rows are offered on a schedule, and latency counts from the scheduled
+    time: a stall therefore shows in the figures of every row that it delays.
     """
     from edge_runtime.bench.compare import compared, read_document
     from edge_runtime.bench.limits import check, declared_limits, parse_limits
@@ -121,7 +147,9 @@ def _rates(text: str) -> tuple[float, ...]:
         found = ()
     if not found or not all(0.1 <= rate <= 100_000 for rate in found):  # noqa: PLR2004 - as of --rate
         raise UsageError(
-            f"'{text}' are no rates", where="--rates", hint="write rows a second, 0.1 to 100000: 1,10,100"
+            f"'{text}' is not a list of rates",
+            where="--rates",
+            hint="write rows per second, 0.1 to 100000, separated by commas, such as 1,10,100",
         )
     return found
 
@@ -180,7 +208,7 @@ def _show(document: dict[str, Any], json_to: Path | None, html_to: Path | None) 
 
 def _check_folder(path: Path | None) -> None:
     if path is not None and path != STANDARD and not path.absolute().parent.is_dir():
-        raise UsageError("there is no such folder", where=str(path.parent), hint="make it first")
+        raise UsageError("there is no such folder", where=str(path.parent), hint="create it first")
 
 
 def _write(path: Path, text: str) -> None:

@@ -56,35 +56,44 @@ def _registries() -> tuple[Registry[Any], ...]:
 
 def _overview() -> Iterator[str]:
     from edge_runtime.errors import UsageError
+    from edge_runtime.foreign import ignored_entry_points
 
     for registry in _registries():
         yield f"{registry.what}s:"
         width = max(len(name) for name in registry.names())
         for name in registry.names():
-            origin = registry.origin(name)
+            where = _origin(registry, name)
             try:
                 kind = registry.get(name)
             except UsageError as error:
-                yield f"  {name:{width}}  cannot be used: {error} ({origin})"
+                yield f"  {name:{width}}  cannot be used: {error} ({where})"
                 continue
             yield from _wrapped(kind.summary, f"  {name:{width}}  ")
             yield from _wrapped(kind.guarantee, f"  {'':{width}}  ")
-            if origin != "built in":
-                yield f"  {'':{width}}  From {origin}."
+            if name not in registry.built_in:
+                yield f"  {'':{width}}  From {where}."
+        ignored = ignored_entry_points(registry.what, registry.group, registry.built_in)
+        yield from (f"  {sentence}" for sentence in ignored)
         yield ""
     yield "`edge-detect connectors NAME` prints the settings of one, `edge-detect run --help` their options."
+
+
+def _origin(registry: Registry[Any], name: str) -> str:
+    from edge_runtime.foreign import origin
+
+    return "built in" if name in registry.built_in else origin(registry.group, name)
 
 
 def _page(registry: Registry[Any], kind: Connector, shown: set[str]) -> Iterator[str]:
     """Comments and tables; a table that source and sink share is shown once."""
     from edge_runtime.config import settings_of
 
-    yield f"# {registry.what} {kind.name}: {registry.origin(kind.name)}."
+    yield f"# {registry.what} {kind.name}: {_origin(registry, kind.name)}."
     yield from _wrapped(kind.summary, "# ")
     yield from _wrapped(kind.guarantee, "# Delivery: ", "# ")
     for table, settings in kind.tables.items():
         if table in shown:
-            yield f"# What [{table}] says holds here, too."
+            yield f"# This sink also uses the settings in [{table}]."
             continue
         shown.add(table)
         yield f"\n[{table}]"

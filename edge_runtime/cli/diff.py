@@ -28,7 +28,7 @@ def show_differences(first: Bundle, second: Bundle, *, as_json: bool) -> None:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     if not found.fields:
-        typer.echo("the same file")
+        typer.echo("The two bundles are the same file.")
         return
     rows = [("", *names)]
     rows += [(path, _text(ours), _text(theirs)) for path, (ours, theirs) in found.fields.items()]
@@ -40,10 +40,10 @@ def show_differences(first: Bundle, second: Bundle, *, as_json: bool) -> None:
 
 def _scored(scored: Scored | None, first: str, second: str) -> str:
     if scored is None:
-        return "Their sensors are not the same, so neither can score the other's rows."
+        return "The bundles have different sensors, so neither can score the other's rows."
     return (
-        f"The {scored.rows} golden rows of {first} through {second}: severities differ by up to "
-        f"{scored.largest_difference:.3g}, verdicts on {scored.verdicts} rows."
+        f"The severities of {second} on the {scored.rows} golden rows of {first} differ by up to "
+        f"{scored.largest_difference:.3g}, and the verdicts on {scored.verdicts} rows."
     )
 
 

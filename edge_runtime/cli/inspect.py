@@ -19,22 +19,27 @@ Rows = list[tuple[str, str]]
 
 def inspect(
     bundle: Annotated[
-        Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
+        Path | None,
+        typer.Argument(
+            help="Bundle to show. The bundle of --config, else the default bundle, is used if "
+            "this is omitted."
+        ),
     ] = None,
     *,
     diff: Annotated[
-        Path | None, typer.Option(help="Show instead what differs in this other bundle.", show_default=False)
+        Path | None,
+        typer.Option(help="Other bundle. Only the differences from it are shown.", show_default=False),
     ] = None,
     config: Config = None,
     trusted_key: TrustedKeys = None,
     target: Target = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Show a bundle's sensors, threshold, quality, origin, size and signature."""
     import json
 
     from edge_runtime.gateway.assembly import make_trust
-    from edge_runtime.loading.load import load_bundle
+    from edge_runtime.loading.load import is_default, load_bundle
 
     settings = trust_settings(config, trusted_key, target)
     path, trust = bundle or settings.run.bundle, make_trust(settings)
@@ -44,7 +49,7 @@ def inspect(
 
         show_differences(loaded, load_bundle(diff, trust=trust), as_json=as_json)
         return
-    signature = _signature(loaded, path)
+    signature = _signature(loaded, None if is_default(path) else path)
     if as_json:
         typer.echo(json.dumps(_document(loaded, signature), indent=2, ensure_ascii=False))
     else:
@@ -175,8 +180,12 @@ def _signature_rows(signature: dict[str, Any] | None) -> Rows:
     if signature is None:
         return [("file", "none")]
     if "error" in signature:
-        return [("file", f"none that can be read: {signature['error']}")]
-    checked = f"yes, with the key {signature['key']}" if signature["checked"] else "no: name a --trusted-key"
+        return [("file", f"cannot be read: {signature['error']}")]
+    checked = (
+        f"yes, with the key {signature['key']}"
+        if signature["checked"]
+        else "no: name the key with --trusted-key"
+    )
     shown = ("version", "target", "expires", "key_id", "digest")
     return [("checked", checked), *((name, str(signature[name])) for name in shown)]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["keys", "signed_rows"]
 
 keys = typer.Typer(
-    help="Make and show signing keys; sign a bundle. Needs the extra 'signing'.",
+    help="Create and show signing keys, and sign bundles. Requires the extra 'signing'.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -23,11 +23,15 @@ keys = typer.Typer(
 
 @keys.command()
 def new(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is, or for what.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the key, such as its owner or purpose.")
+    ],
     *,
-    folder: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where to.")] = Path(),
+    folder: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Folder for the two key files.")
+    ] = Path(),
 ) -> None:
-    """Make a key: NAME.key, which signs and stays here, and NAME.pub, which every gateway gets."""
+    """Create a key pair: NAME.key, which signs and must stay here, and NAME.pub for every gateway."""
     from edge_runtime.signing.keys import new_key
 
     public, private_path, public_path = new_key(name, folder)
@@ -43,9 +47,9 @@ def new(
 
 @keys.command(name="list")
 def list_keys(
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where they lie.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder with the key files.")] = Path(),
 ) -> None:
-    """List the keys in a folder: name, private or public, id, file."""
+    """List the keys in a folder with their name, kind (private or public), id and file."""
     from edge_runtime.errors import UsageError
     from edge_runtime.signing.keys import read_key
 
@@ -54,7 +58,11 @@ def list_keys(
     paths = sorted(path for path in folder.iterdir() if path.suffix in (".key", ".pub"))
     found = [(read_key(path), path) for path in paths]
     if not found:
-        raise UsageError("no keys here", where=str(folder), hint="make one with 'edge-detect keys new NAME'")
+        raise UsageError(
+            "there are no keys in this folder",
+            where=str(folder),
+            hint="create one with 'edge-detect keys new NAME'",
+        )
     width = max(len(key.name) for key, _ in found)
     for key, path in found:
         typer.echo(f"{key.name:<{width}}  {_kind(key):<7}  {_public(key).id}  {path}")
@@ -62,9 +70,9 @@ def list_keys(
 
 @keys.command()
 def show(
-    key: Annotated[Path, typer.Argument(metavar="KEY", help="A key's file, .key or .pub.")],
+    key: Annotated[Path, typer.Argument(metavar="KEY", help="Key file, .key or .pub.")],
 ) -> None:
-    """Show a key's name, id, file, and how a gateway's configuration names it. Never the secret itself."""
+    """Show a key's name, kind, id, file and configuration entry. The secret itself is never shown."""
     from edge_runtime.signing.keys import read_key
 
     found = read_key(key)
@@ -81,25 +89,33 @@ def show(
 
 @keys.command()
 def sign(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Bundle to sign.")],
     *,
-    key: Annotated[Path, typer.Option("--key", help="The private key's file.")],
+    key: Annotated[Path, typer.Option("--key", help="Private key file.")],
     expires: Annotated[
-        str, typer.Option(help="Until when it may be installed: 365d, or a time such as 2027-12-31.")
+        str,
+        typer.Option(
+            help="Time until which the bundle may be installed: a duration such as 365d, or a "
+            "date such as 2027-12-31."
+        ),
     ] = "365d",
     bundle_version: Annotated[
         int | None,
         typer.Option(
-            help="Higher than that of every bundle before; without it, today's date and time.",
+            help="Version of the bundle, higher than that of every earlier bundle for the same"
+            " target. [default: the current date and time]",
             show_default=False,
         ),
     ] = None,
     target: Annotated[
         str | None,
-        typer.Option(help="Which gateways it is for; without it, those with no target.", show_default=False),
+        typer.Option(
+            help="Group of gateways for which the bundle is signed. [default: gateways without a target]",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Sign a bundle: check it, and write BUNDLE.sig beside it; a signature that is there is replaced."""
+    """Check a bundle and write its signature to BUNDLE.sig beside it, replacing an existing signature."""
     from edge_runtime.loading.load import load_bundle
     from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
 

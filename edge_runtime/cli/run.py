@@ -55,7 +55,7 @@ def _run(settings: Settings) -> None:
     _stop_on_signals(None)  # until there is something to stop
     from edge_runtime.cli.guard import imported
     from edge_runtime.errors import SourceUnavailableError
-    from edge_runtime.gateway.assembly import make_engine, make_sinks, make_source, make_trial, make_trust
+    from edge_runtime.gateway.assembly import make_engine, make_feed, make_sinks, make_trial, make_trust
     from edge_runtime.gateway.clock import GatewayClock, known_moments
     from edge_runtime.gateway.pipeline import Pipeline
     from edge_runtime.loading.load import load_bundle
@@ -72,7 +72,8 @@ def _run(settings: Settings) -> None:
         direct, durable = make_sinks(settings, bundle, report)
         needs_ledger = bool(durable) or settings.source.kind.needs_ledger
         place = _place_of_ledger(settings) if needs_ledger else None
-        source = make_source(settings, bundle, place[1] if place else "", report, clock.arrival)
+        feed = make_feed(settings, bundle, place[1] if place else "", report, clock.arrival)
+        source = settings.source.kind.make(settings.source.given, feed)
         # What is away, or empty so far, is waited for: `run` says so and tries again.
         with suppress(SourceUnavailableError):
             source.check()
@@ -94,7 +95,7 @@ def _run(settings: Settings) -> None:
             senders=senders,
             report=report,
             watch=view.watch if view else None,
-            most_rows=settings.run.rows,
+            max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
         )
@@ -128,7 +129,7 @@ def _view(settings: Settings, bundle: Bundle) -> Any:
     """The live view, where standard output is a terminal and asked for; else None."""
     import sys
 
-    if "stdout" not in settings.run.sinks or not sys.stdout.isatty():
+    if "stdout" not in settings.run.sinks or sys.stdout is None or not sys.stdout.isatty():
         return None
     import time
 

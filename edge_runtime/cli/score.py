@@ -18,7 +18,8 @@ def score(
         Path,
         typer.Argument(
             metavar="IN",
-            help="A CSV, plain or gzip, a Parquet or an Arrow file; - for CSV on standard input.",
+            help="File to score: CSV (plain or gzip), Parquet or Arrow. With -, CSV is read "
+            "from standard input.",
         ),
     ],
     output: Annotated[
@@ -27,34 +28,47 @@ def score(
             "--output",
             "-o",
             metavar="OUT",
-            help="Where to: .parquet, .arrow, or CSV by any other name; - for standard output.",
+            help="File to write. The suffixes .parquet and .arrow select these formats; any "
+            "other name gives CSV. With -, the output goes to standard output.",
         ),
     ],
     *,
     bundle: Annotated[
-        Path | None, typer.Option(help="Bundle that judges the rows; the default one unless given.")
+        Path | None,
+        typer.Option(help="Bundle that scores the rows. The default bundle is used if this is omitted."),
     ] = None,
     trusted_key: TrustedKeys = None,
     target: Target = None,
-    expected: Annotated[bool, typer.Option("--expected", help="Add what the model expected.")] = False,
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Add a column with the expected reading of each sensor.")
+    ] = False,
     kind: Annotated[
         str | None,
-        typer.Option("--format", help="csv, parquet or arrow, whatever OUT is called.", show_default=False),
+        typer.Option(
+            "--format",
+            help="Format of the output: csv, parquet or arrow. [default: by the suffix of OUT]",
+            show_default=False,
+        ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=0, help="Threads that score, each some of the machines; 0 for one a processor.")
+        int,
+        typer.Option(
+            min=0,
+            help="Number of worker threads, among which the machines are divided. With 0, one "
+            "worker per processor.",
+        ),
     ] = 1,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run that was interrupted or killed stopped.")
+        bool, typer.Option("--resume", help="Resume a run that was interrupted or killed.")
     ] = False,
-    time_column: Annotated[str, typer.Option(help="The column of times.")] = "time",
+    time_column: Annotated[str, typer.Option(help="Column that holds the times.")] = "time",
     machine_column: Annotated[
-        str, typer.Option(help="The column of machine ids; may be missing.")
+        str, typer.Option(help="Column that holds the machine ids. The file may lack it.")
     ] = "machine_id",
 ) -> None:
-    """Score a file: time, machine, score, severity, verdict, reason, and each sensor's error, row by row.
+    """Score a file, and write time, machine, score, severity, verdict, reason and sensor errors for each row.
 
-    The output is there whole or not at all. Ctrl-C keeps what was done, for --resume.
+    The output file appears only when it is complete. After Ctrl-C, --resume continues the run.
     """
     import os
     import sys
@@ -65,7 +79,7 @@ def score(
     from edge_runtime.text.csvrows import Columns
 
     if kind is not None and kind not in FORMATS:
-        raise UsageError(f"there is no format '{kind}'", hint=f"there are: {', '.join(FORMATS)}")
+        raise UsageError(f"there is no format '{kind}'", hint=f"choose one of {', '.join(FORMATS)}")
     loaded = load_bundle(bundle, trust=trust_of(trusted_key, target))
     imported()
     for warning in loaded.approval.warnings if loaded.approval else ():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperCommand, TyperOption
 
-from edge_runtime.config import Setting, settings_of
+from edge_runtime.config import Setting, assignment, nearest, settings_of
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.settings import OWN_TABLES, choose
 from edge_runtime.sinks.base import SinkKind
@@ -48,10 +48,11 @@ class SettingsCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Adds the options of what was chosen, then parses."""
         words = list(_words(args))
-        if not any(flag == "--help" for flag, _ in words):
-            options = _unique(_groups(_chosen(words)))
-            self._refuse_options_of_others(words, options)
-            self.params = [*self.params, *options]
+        if any(flag == "--help" for flag, _ in words):
+            return super().parse_args(ctx, ["--help"])
+        options = _unique(_groups(_chosen(words)))
+        self._refuse_unknown(words, options)
+        self.params = [*self.params, *options]
         return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
@@ -61,17 +62,21 @@ class SettingsCommand(TyperCommand):
             rows = [option.get_help_record(ctx) or ("", "") for option in _options(group)]
             others = [one.name for one in group.settings if not one.flag]
             if others:
-                rows.append(("--set", f"Also {', '.join(f'{group.table}.{name}' for name in others)}."))
+                rows.append(
+                    ("--set", f"Also settable: {', '.join(f'{group.table}.{name}' for name in others)}.")
+                )
             with formatter.section(group.title):
                 formatter.write_dl(rows)
 
     def flags(self) -> set[str]:
         """Every option there is, whatever is chosen."""
-        return {flag for option in (*self.params, *_unique(_groups(_all()))) for flag in option.opts}
+        own = {flag for option in self.params for flag in (*option.opts, *option.secondary_opts)}
+        return own.union(*map(_table_flags, OWN_TABLES.values()), *map(_flags, _all()))
 
-    def _refuse_options_of_others(self, words: list[tuple[str, str]], options: list[TyperOption]) -> None:
+    def _refuse_unknown(self, words: list[tuple[str, str | None]], options: list[TyperOption]) -> None:
         """An option of a connector that was not chosen would be without any effect."""
-        known = {flag for option in (*self.params, *options) for flag in option.opts}
+        mine = [*self.params, *options]
+        known = {flag for option in mine for flag in (*option.opts, *option.secondary_opts)}
         for unknown in (flag for flag, _ in words if flag not in known):
             takers = [_name(kind) for kind in _all() if unknown in _flags(kind)]
             if takers:
@@ -79,6 +84,7 @@ class SettingsCommand(TyperCommand):
                     f"{unknown} is an option of the {_listed(takers)}",
                     hint=f"add {' or '.join(f'--{taker}' for taker in takers)}, or leave it out",
                 )
+            raise UsageError(f"there is no option {unknown}", hint=nearest(unknown, sorted(self.flags())))
 
 
 def given_options(ctx: Any) -> dict[str, dict[str, Any]]:
@@ -87,24 +93,28 @@ def given_options(ctx: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _words(args: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each option with its value; all of them take one but --help."""
-    rest = iter(args)
-    for word in rest:
-        flag, equals, value = word.partition("=")
-        yield flag, value if equals or flag == "--help" else next(rest, "")
+def _words(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Each option, and the value after it; None where what follows is another option, or nothing."""
+    for place, word in enumerate(args):
+        if word.startswith("--"):
+            flag, equals, value = word.partition("=")
+            after = args[place + 1] if place + 1 < len(args) else "--"
+            yield flag, value if equals else None if after.startswith("--") else after
 
 
-def _chosen(words: list[tuple[str, str]]) -> list[Connector]:
+def _chosen(words: list[tuple[str, str | None]]) -> list[Connector]:
     """The source and the sinks that options, assignments and the configuration name."""
-    run: dict[str, Any] = {"sinks": [value for flag, value in words if flag == "--sink"]}
+    run: dict[str, Any] = {
+        "sinks": [value for flag, value in words if flag == "--sink" and value is not None]
+    }
     config = None
     for flag, value in words:
-        if flag == "--source":
+        if flag == "--source" and value is not None:
             run["source"] = value
-        elif flag == "--config":
+        elif flag == "--config" and value is not None:
             config = Path(value)
-    choosing = [v for f, v in words if f == "--set" and v.partition("=")[0] in ("run.source", "run.sinks")]
+    assigned = [value for flag, value in words if flag == "--set" and value is not None]
+    choosing = [text for text in assigned if assignment(text)[:2] in (("run", "source"), ("run", "sinks"))]
     _, source, sinks = choose(config, {"run": run}, choosing)
     return [source, *sinks]
 
@@ -118,14 +128,27 @@ def _name(kind: Connector) -> str:
 
 
 def _flags(kind: Connector) -> set[str]:
-    return {one.flag for table in kind.tables.values() for one in settings_of(table) if one.flag}
+    return set[str]().union(*map(_table_flags, kind.tables.values()))
+
+
+def _table_flags(table: type) -> set[str]:
+    return {one.flag for one in settings_of(table) if one.flag}
 
 
 def _unique(groups: Sequence[Group]) -> list[TyperOption]:
-    """Their options. Where two connectors have one of the same name, it is that of the first."""
+    """Their options.
+
+    Raises:
+        UsageError: Two of them have the same name: one would be given for the other.
+    """
     found: dict[str, TyperOption] = {}
     for option in (option for group in groups for option in _options(group)):
-        found.setdefault(option.opts[0], option)
+        other = found.setdefault(option.opts[0], option)
+        if other is not option:
+            settings = " and ".join(str(one.name).replace("__", ".") for one in (other, option))
+            raise UsageError(
+                f"{option.opts[0]} would be {settings} at once", hint="use only one of these connectors"
+            )
     return list(found.values())
 
 
@@ -145,16 +168,20 @@ def _groups(connectors: Sequence[Connector]) -> list[Group]:
 def _options(group: Group) -> Iterator[TyperOption]:
     for one in group.settings:
         if one.flag:
+            switch = one.kind is bool and not one.many
             yield TyperOption(
-                param_decls=[one.flag, f"{group.table}__{one.name}"],
-                type=one.kind if one.kind in (int, float) else str,
+                param_decls=[
+                    f"{one.flag}/--no-{one.flag.removeprefix('--')}" if switch else one.flag,
+                    f"{group.table}__{one.name}",
+                ],
+                type=one.kind if one.kind in (int, float, bool) else str,
                 multiple=one.many,
                 required=False,
                 default=None,
                 expose_value=False,
                 callback=_keep(group.table, one.name),
                 help=_help(one),
-                metavar=_metavar(one),
+                metavar=None if switch else _metavar(one),
             )
 
 
@@ -176,7 +203,7 @@ def _help(one: Setting) -> str:
     if one.default is None or one.default == ():
         default = f"in {one.unit}" if one.unit else ""
     elif one.many:
-        default = f"default: {', '.join(one.default)}"
+        default = f"default: {', '.join(map(str, one.default))}"
     more = [part for part in ("repeat it for several" if one.many else "", default) if part]
     return f"{one.help} [{'; '.join(more)}]" if more else one.help
 

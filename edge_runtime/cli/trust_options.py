@@ -17,18 +17,21 @@ TrustedKeys = Annotated[
     list[str] | None,
     typer.Option(
         "--trusted-key",
-        help="Only a bundle signed with this key: a .pub file; repeat it for several.",
+        help="Public key file (.pub). Only a bundle signed with a trusted key is accepted. May be repeated.",
         show_default=False,
     ),
 ]
 Target = Annotated[
     str | None,
-    typer.Option(help="Only a bundle signed for this target; with keys.", show_default=False),
+    typer.Option(
+        help="Target for which the bundle must be signed. Requires trusted keys.", show_default=False
+    ),
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
-        help="A gateway's configuration: its bundle, its keys, and what it accepted before.",
+        help="Configuration file of a gateway, for its bundle, its trusted keys and its "
+        "record of accepted bundles.",
         show_default=False,
     ),
 ]

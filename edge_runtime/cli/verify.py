@@ -17,17 +17,21 @@ __all__ = ["verify"]
 
 def verify(
     bundle: Annotated[
-        Path | None, typer.Argument(help="The bundle; the one that comes with edge-detect when left out.")
+        Path | None,
+        typer.Argument(
+            help="Bundle to verify. The bundle of --config, else the default bundle, is used "
+            "if this is omitted."
+        ),
     ] = None,
     *,
     config: Config = None,
     trusted_key: TrustedKeys = None,
     target: Target = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
-    """Check a bundle, try it in a process of its own, replay its golden rows; exit 1 when it is refused.
+    """Check a bundle, try it in a separate process, and replay its golden rows; exit with 1 if it is refused.
 
-    With trusted keys its signature, too. Nothing is remembered of it.
+    With trusted keys, the signature is checked as well. The result is not remembered.
     """
     import json
 

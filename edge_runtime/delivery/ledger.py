@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "Parcel"]
 
-MOST_OUTBOX_BYTES = 256 << 20
+MAX_OUTBOX_BYTES = 256 << 20
 
 
 class Ledger:
@@ -32,27 +32,27 @@ class Ledger:
     Args:
         path: The file; made when missing, with its folder.
         source: What is read, such as "influx http://… plant sensors": a ledger belongs to one source.
-        most_bytes: Bound on the payloads that wait; beyond it the oldest go, and are counted.
+        max_bytes: Bound on the payloads that wait; beyond it the oldest go, and are counted.
 
     Raises:
         LedgerError: Another process uses it, it belongs to another source, is of another version or damaged,
             or its folder cannot be written.
     """
 
-    def __init__(self, path: Path, source: str, *, most_bytes: int = MOST_OUTBOX_BYTES) -> None:
+    def __init__(self, path: Path, source: str, *, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
         self._path = path
         self._mutex = threading.RLock()
         self._lock = self._take_lock()
         try:
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(source)
-            self._outbox = Outbox(self._db, most_bytes)
+            self._outbox = Outbox(self._db, max_bytes)
         except (sqlite3.Error, OSError) as error:
             self._lock.close()
             raise LedgerError(
                 f"cannot be used ({error})",
                 where=str(path),
-                hint="move it away to begin a new one, or make room",
+                hint="move it away to start a new one, or free some disk space",
             ) from None
         except LedgerError:
             self._db.close()
@@ -90,10 +90,10 @@ class Ledger:
             count(db, counters)
             self._outbox.add(payloads)
 
-    def parcels(self, sink: str, *, most: int, most_bytes: int = 4 << 20) -> list[Parcel]:
+    def parcels(self, sink: str, *, most: int, max_bytes: int = 4 << 20) -> list[Parcel]:
         """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one."""
         with self._mutex:
-            return self._outbox.parcels(sink, most, most_bytes)
+            return self._outbox.parcels(sink, most, max_bytes)
 
     def delivered(self, sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
         """Takes parcels out of the outbox, for they are where they belong.
@@ -172,9 +172,9 @@ class Ledger:
         except OSError:
             lock.close()
             raise LedgerError(
-                "another edge-detect uses it",
+                "is in use by another edge-detect",
                 where=str(self._path),
-                hint="stop that one, or name another --state file",
+                hint="stop that process, or name another --state file",
             ) from None
         return lock
 
@@ -205,7 +205,7 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise LedgerUnavailableError(
-                    f"cannot be written ({error})", where=str(self._path), hint="make room on the disk"
+                    f"cannot be written ({error})", where=str(self._path), hint="free some disk space"
                 ) from None
 
     def _about(self, name: str) -> str | None:

@@ -30,7 +30,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     if version > SCHEMA_VERSION:
         raise LedgerError(
-            f"is of version {version}, this edge-detect knows {SCHEMA_VERSION}",
+            f"has version {version}, but this edge-detect knows version {SCHEMA_VERSION}",
             where=str(path),
             hint="install a newer edge-detect, or name another --state file",
         )

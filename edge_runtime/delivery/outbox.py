@@ -64,15 +64,15 @@ class Outbox:
 
     Args:
         db: The open ledger.
-        most_bytes: Bound on the payloads that wait.
+        max_bytes: Bound on the payloads that wait.
     """
 
-    def __init__(self, db: sqlite3.Connection, most_bytes: int) -> None:
+    def __init__(self, db: sqlite3.Connection, max_bytes: int) -> None:
         self._db = db
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self.bytes = int(db.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()[0])
 
-    def parcels(self, sink: str, most: int, most_bytes: int) -> list[Parcel]:
+    def parcels(self, sink: str, most: int, max_bytes: int) -> list[Parcel]:
         """The oldest of a sink: at most so many and so many bytes, but one when there is one."""
         found: list[Parcel] = []
         size = 0
@@ -82,7 +82,7 @@ class Outbox:
         for row in rows:
             parcel = Parcel(*row)
             size += len(parcel.payload)
-            if found and size > most_bytes:
+            if found and size > max_bytes:
                 break
             found.append(parcel)
         return found
@@ -134,11 +134,11 @@ class Outbox:
 
     def _make_room(self) -> None:
         """Drops the oldest parcels while too many bytes wait, and counts their rows."""
-        if self.bytes <= self._most_bytes:
+        if self.bytes <= self._max_bytes:
             return
         oldest = self._db.execute("SELECT id, sink, rows, LENGTH(payload) FROM outbox ORDER BY id").fetchall()
         for parcel, sink, rows, size in oldest[:-1]:
-            if self.bytes <= self._most_bytes:
+            if self.bytes <= self._max_bytes:
                 break
             self._db.execute("DELETE FROM outbox WHERE id = ?", (parcel,))
             self.bytes -= size

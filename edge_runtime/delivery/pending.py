@@ -91,17 +91,17 @@ def store(
         except LedgerUnavailableError as error:
             if stopping():
                 # Not acknowledged, so not lost: the next start reads these rows again.
-                report(f"ledger: {error}; {pending.rows} rows are left to the next start")
+                report(f"ledger: {error}; {pending.rows} rows are left for the next start")
                 return False
             if backoff is None:
                 from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - when a disk is full
 
-                report(f"ledger: {error}; reading waits until it can be written")
+                report(f"ledger: {error}; reading is paused until it can be written")
                 backoff = Backoff()
             wait(backoff.next_wait())
         else:
             if backoff is not None:
-                report("ledger: can be written again")
+                report("ledger: is writable again")
             for sender in senders:
                 sender.wake()
             return True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
-MOST_PARCELS = 50
+MAX_PARCELS = 50
 IDLE_S = 1.0
 
 
@@ -30,7 +30,7 @@ class Sender:
         ledger: Where from.
         report: Called with one line when the sink goes away, comes back, or refuses rows.
         backoff: How long to wait when the sink is away.
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Sender:
 
     def drain(self) -> float | None:
         """Delivers until the outbox is empty; returns the seconds to wait if the sink is away."""
-        while parcels := self._ledger.parcels(self.sink.name, most=MOST_PARCELS):
+        while parcels := self._ledger.parcels(self.sink.name, most=MAX_PARCELS):
             try:
                 self._deliver(parcels)
             except (SinkUnavailableError, LedgerUnavailableError) as error:
@@ -93,7 +93,9 @@ class Sender:
         except SinkError as error:
             if len(parcels) == 1:
                 self._ledger.bury(self.sink.name, parcels[0], str(error))
-                self._report(f"{self.sink.name}: {error}; {parcels[0].rows} rows are among the dead letters")
+                self._report(
+                    f"{self.sink.name}: {error}; {parcels[0].rows} rows were moved to the dead letters"
+                )
                 return
             # One bad parcel must not take the others with it.
             for parcel in parcels:

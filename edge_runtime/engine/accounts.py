@@ -58,7 +58,7 @@ class Accounts:
         lines += [f"  skipped, {reason}: {number:,}" for reason, number in skipped.items()]
         if counters[UNREADABLE_READINGS]:
             lines.append(
-                f"  readings that were no numbers, taken for missing: {counters[UNREADABLE_READINGS]:,}"
+                f"  readings that were not numbers, treated as missing: {counters[UNREADABLE_READINGS]:,}"
             )
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")

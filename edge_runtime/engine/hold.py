@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["HoldCounter"]
 
 # Below it, sums of whole numbers over as many rows as there can be are exact.
-MOST_WHOLE = 2.0**20
+MAX_WHOLE = 2.0**20
 
 
 class HoldCounter:
@@ -41,7 +41,7 @@ class HoldCounter:
         # If not, one row below leaves the level, whatever came before.
         self.holds = hold.cap - hold.fall > hold.level
         self._whole = all(
-            float(number).is_integer() and number < MOST_WHOLE for number in (hold.rise, hold.fall, hold.cap)
+            float(number).is_integer() and number < MAX_WHOLE for number in (hold.rise, hold.fall, hold.cap)
         )
 
     def apply(self, groups: Groups, above: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -159,7 +159,7 @@ class Times:
         newest, *parts = value
         packed, marks = (binascii.a2b_base64(part, strict_mode=True) for part in parts)
         if type(newest) is not int or not NEVER <= newest < -NEVER:
-            raise ValueError("the newest time is no time")
+            raise ValueError("the newest time is not a time")
         try:
             steps = np.frombuffer(zlib.decompressobj().decompress(packed, 8 * KNOWN_ROWS), "<i8")
         except zlib.error as error:

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from edge_runtime.loading.load import Bundle
     from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Trust
-    from edge_runtime.sources.base import Source
 
-__all__ = ["check_is_complete", "make_engine", "make_sinks", "make_source", "make_trial", "make_trust"]
+__all__ = ["check_is_complete", "make_engine", "make_feed", "make_sinks", "make_trial", "make_trust"]
 
 
 def check_is_complete(settings: Settings, config: Path | None) -> None:
@@ -33,12 +32,12 @@ def check_is_complete(settings: Settings, config: Path | None) -> None:
     kind = settings.source.kind
     if config is not None and settings.run.source is None:
         raise UsageError(
-            "names no source", where=str(config), hint='write in [run], such as: source = "influx"'
+            "no source is set", where=str(config), hint='write in [run], such as: source = "influx"'
         )
     if kind.needs_bundle and settings.run.bundle is None:
         raise UsageError(
             f"the source {kind.name} needs a bundle",
-            hint="name one with --bundle; --bundle default is the one that comes with edge-detect",
+            hint="give --bundle FILE, or --bundle default for the one that comes with edge-detect",
         )
 
 
@@ -63,34 +62,30 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
     return engine
 
 
-def make_source(
+def make_feed(
     settings: Settings,
     bundle: Bundle,
     identity: str,
     report: Callable[[str], None],
     now_ns: Callable[[], int],
-) -> Source:
-    """The source that the settings ask for, over the bundle's sensors.
+) -> Feed:
+    """What a source is made for.
 
     Args:
-        settings: Which one.
+        settings: Which source, and which ledger.
         bundle: Whose sensors are read.
         identity: What is read, as `place_of_ledger` found it.
         report: Called with one line for a person.
         now_ns: What time to go by, nanoseconds since the epoch.
-
-    Raises:
-        EdgeDetectError: Its settings are wrong or incomplete.
     """
     state = settings.run.state.absolute() if settings.run.state else state_folder()
-    feed = Feed(
+    return Feed(
         sensors=bundle.metadata.sensor_names,
         report=report,
         now_ns=now_ns,
         future_s=settings.run.future_s,
         owner=f"{os.uname().nodename} {identity} {state}",
     )
-    return settings.source.kind.make(settings.source.given, feed)
 
 
 def make_sinks(
@@ -104,14 +99,17 @@ def make_sinks(
     verdicts = Verdicts(sensors=bundle.metadata.sensor_names, digest=bundle.digest, report=report)
     direct, durable = list[Sink](), list[Sink]()
     for sink in settings.sinks:
-        (direct if sink.kind.direct else durable).append(sink.kind.make(sink.given, verdicts))
+        made = sink.kind.make(sink.given, verdicts)
+        if made.name != sink.kind.name:  # under which the ledger keeps what waits for it
+            raise UsageError(f"the sink {sink.kind.name} calls itself '{made.name}'", hint="correct its name")
+        (direct if sink.kind.direct else durable).append(made)
     return direct, durable
 
 
-def make_trial(settings: Settings) -> Trial | None:
+def make_trial(settings: Settings, *, remembers: bool = True) -> Trial | None:
     """How an unseen bundle is tried; None for the default one, which comes with the code that would try it.
 
-    What passed is remembered beside the ledger.
+    What passed is remembered beside the ledger, unless it is said not to be.
     """
     from edge_runtime.loading.load import is_default  # noqa: PLC0415 - with numpy, after the settings
 
@@ -121,7 +119,8 @@ def make_trial(settings: Settings) -> Trial | None:
     from edge_runtime.loading.trial import Trial, TrialLimits  # noqa: PLC0415 - not for the default bundle
 
     limits = TrialLimits(part.trial_seconds, part.trial_memory_mb)
-    return Trial(limits=limits, state=None if part.state is None else part.state.parent)
+    state = None if part.state is None else part.state.parent
+    return Trial(limits=limits, state=state, remembers=remembers)
 
 
 def make_trust(settings: Settings, *, updates: bool = False) -> Trust | None:

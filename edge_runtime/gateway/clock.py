@@ -33,7 +33,7 @@ class GatewayClock:
         past: Moments that are past, nanoseconds since the epoch, and what happened then.
         report: Called with one line for a person, when the clock ceases to be believed and when it is again.
         now: The wall clock.
-        elapsed: Seconds that only rise.
+        elapsed: Monotonic clock, in seconds.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class FeedWatch:
         source: Whose feed it is.
         sensors: The bundle's.
         report: Called with one line for a person.
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
 
     Attributes:
         ended: Whether such a row has come, so that there is nothing more to watch.

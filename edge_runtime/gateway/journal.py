@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
-MOST_NAMES = 5
-MOST_KEPT = 1000
+MAX_NAMES = 5
+MAX_KEPT = 1000
 
 
 class Journal:
@@ -37,7 +37,7 @@ class Journal:
 
     def anomalous(self, results: Results) -> None:
         """Takes a block with anomalies in it."""
-        if len(self._anomalous) < MOST_KEPT:
+        if len(self._anomalous) < MAX_KEPT:
             found = results.readings.machines[results.verdicts == Verdict.ANOMALY]
             self._anomalous.update(dict.fromkeys(np.unique(found).tolist()))
 
@@ -75,5 +75,5 @@ def _by_reason(passed: Mapping[str, int], kind: str) -> dict[str, int]:
 
 
 def _names(names: list[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more:,} more" if more > 0 else "")

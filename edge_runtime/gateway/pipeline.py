@@ -50,12 +50,12 @@ class Pipeline:
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
-        most_rows: Stop after so many rows that were not judged before; None to go on.
+        max_rows: Stop after so many rows that were not judged before; None to go on.
         now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
             believed. It is shown the times of live rows. None for a source that is not live: a file's rows
             cannot be in the future.
         arrival: The time that a row gets which came without one, nanoseconds since the epoch.
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
         wait: Sleeps so many seconds, or until `stop` is called.
     """
 
@@ -69,7 +69,7 @@ class Pipeline:
         senders: Sequence[Sender] = (),
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
-        most_rows: int | None = None,
+        max_rows: int | None = None,
         now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
         arrival: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
@@ -83,7 +83,7 @@ class Pipeline:
         self._senders = senders
         self._report = report
         self._watch = watch
-        self._most_rows = most_rows
+        self._max_rows = max_rows
         self._now = now or _no_clock
         self._arrival = arrival
         self._clock = clock
@@ -160,7 +160,7 @@ class Pipeline:
                 return
 
     def _done(self) -> bool:
-        return self._most_rows is not None and self._new_rows >= self._most_rows
+        return self._max_rows is not None and self._new_rows >= self._max_rows
 
     def _prove_again(self) -> None:
         try:
@@ -213,12 +213,12 @@ class Pipeline:
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
         """The rows that were new, what the others were, and whether that is all of the block."""
         now = self._time(readings)
-        if self._most_rows is None:
+        if self._max_rows is None:
             return *self._feed(readings, now).split(), True
         blocks: list[Results] = []
         old, start = Counter[str](), 0
         while True:
-            wanted = max(0, self._most_rows - self._new_rows - sum(len(block) for block in blocks))
+            wanted = max(0, self._max_rows - self._new_rows - sum(len(block) for block in blocks))
             judged = self._feed(readings.take(slice(start, start + wanted)), now)
             results, some_old = judged.split()
             blocks.append(results)

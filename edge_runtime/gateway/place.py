@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import UsageError
 from edge_runtime.files import state_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from edge_runtime.gateway.settings import Settings
 
-__all__ = ["place_of_ledger"]
+__all__ = ["ledger_at", "place_of_ledger", "reading"]
 
 
 def place_of_ledger(settings: Settings) -> tuple[Path, str]:
     """The ledger's file, and the identity of the feed as that ledger has it, or would get it.
 
     `state` in [run] names the file. Otherwise it lies in the state folder, and its name is made of the
-    identity; a ledger of an earlier version, whose name was made of the settings as they were written, is
-    found by what it says it belongs to.
+    identity. A ledger of an earlier version, whose name was made of the settings as they were written, is
+    found by that name, or by what it says it belongs to.
+
+    Raises:
+        UsageError: There are several of the latter.
     """
     source = settings.source
     identity = source.kind.identity(source.given)
     path = settings.run.state
     if path is not None:
         return path, _same(settings, path) or identity
+    path = _named(source.kind.name, identity)
+    if path.exists():
+        return path, identity
+    if source.kind.earlier_identity is not None:
+        earlier = source.kind.earlier_identity(source.given)
+        if _stored(_named(source.kind.name, earlier)) == earlier:
+            return _named(source.kind.name, earlier), earlier
+    others = [(file, stored) for file in _ledgers(source.kind.name) if (stored := _same(settings, file))]
+    if len(others) > 1:
+        files = ", ".join(str(file) for file, _ in others)
+        raise UsageError(f"several ledgers fit {identity}", where=files, hint="name one with --state")
+    return others[0] if others else (path, identity)
+
+
+def _named(kind: str, identity: str) -> Path:
     import hashlib  # noqa: PLC0415 - where there is no name
 
-    folder, kind = state_folder(), source.kind.name
-    path = folder / f"{kind}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.sqlite"
-    if not path.exists():
-        for other in sorted(
-            folder.glob(f"{kind}-*.sqlite"), key=lambda file: file.stat().st_mtime, reverse=True
-        ):
-            if stored := _same(settings, other):
-                return other, stored
-    return path, identity
+    return state_folder() / f"{kind}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}.sqlite"
+
+
+def _ledgers(kind: str) -> list[Path]:
+    return sorted(state_folder().glob(f"{kind}-*.sqlite"))
 
 
 def _same(settings: Settings, path: Path) -> str | None:
@@ -47,18 +63,57 @@ def _same(settings: Settings, path: Path) -> str | None:
     stored = _stored(path)
     if stored is None:
         return None
-    same = stored == source.kind.identity(source.given) or source.kind.was(stored, source.given)
+    same = stored == source.kind.identity(source.given) or source.kind.has_earlier(stored, source.given)
     return stored if same else None
 
 
 def _stored(path: Path) -> str | None:
-    if not path.is_file():
-        return None
     # Whatever is wrong with the file is said by who opens it to use it.
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db,
-    ):
+    with suppress(sqlite3.Error, OSError), reading(path) as db:
         found = db.execute("SELECT value FROM about WHERE name = 'source'").fetchone()
         return None if found is None else str(found[0])
     return None
+
+
+def ledger_at(path: Path) -> str:
+    """What there is at a ledger's place, for a person."""
+    if not path.exists():
+        return "not there yet"
+    try:
+        with reading(path) as db:
+            waiting = db.execute("SELECT sink, SUM(rows) FROM outbox GROUP BY sink ORDER BY sink").fetchall()
+            machines = db.execute("SELECT COUNT(DISTINCT machine) FROM states").fetchone()[0]
+    except (sqlite3.Error, OSError) as error:
+        return f"cannot be read ({error})"
+    rows = [f"{number:,} rows wait for {sink}" for sink, number in waiting]
+    known = "1 machine" if machines == 1 else f"{machines:,} machines"
+    return ", ".join([f"{known} known", *(rows or ["no row waits"])])
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A ledger to be read, and not touched, whether or not a process has it open.
+
+    SQLite makes files beside a database that nobody has open, even to read it. So such a file is read as one
+    that does not change; if a crash left a log beside it, a copy of both is read. The memory that processes
+    share by a file may be left by a crash too, and whoever opens it for writing would begin it anew.
+
+    Raises:
+        OSError, sqlite3.Error: It cannot be read.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    opened = path.with_name(f"{path.name}-shm").exists()
+    if opened or not log.exists() or not log.stat().st_size:
+        how = "mode=ro&readonly_shm=1" if opened else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as db:
+            yield db
+        return
+    import shutil  # noqa: PLC0415 - for this alone
+    import tempfile  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="edge-detect-") as folder:
+        copy = Path(folder, "ledger")
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, copy.with_name("ledger-wal"))
+        with closing(sqlite3.connect(copy)) as db:
+            yield db

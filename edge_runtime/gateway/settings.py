@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from edge_runtime.config import assignment, fill, nearest, read_toml, setting, settings_of
+from edge_runtime.config import Text, assignment, fill, nearest, read_toml, setting, settings_of
 from edge_runtime.connector import Connector, Given, Registry
 from edge_runtime.errors import UsageError
 from edge_runtime.sinks.registry import SINKS
 from edge_runtime.sources.registry import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from edge_runtime.sinks.base import SinkKind
     from edge_runtime.sources.base import SourceKind
@@ -55,14 +55,14 @@ class RunPart:
         None, "Number of rows after which to stop, not counting rows that were judged before.", flag="--rows"
     )
     future_s: float = setting(60.0, "How far a row's time may be ahead of the gateway's clock.", unit="s")
-    max_machines: int = setting(1000, "Number of machines that are judged; rows of further ones are unknown.")
+    max_machines: int = setting(1000, "Maximum number of machines; rows of any further machine are unknown.")
     state_mb: int = setting(256, "Memory that the states of so many machines may take.", unit="MB")
     trial_seconds: int = setting(3, "Time within which a bundle that was not seen before is tried.", unit="s")
     trial_memory_mb: int = setting(256, "Memory within which such a bundle is tried.", unit="MB")
 
     def __post_init__(self) -> None:
         if not self.sinks or len(set(self.sinks)) != len(self.sinks):
-            raise UsageError("a run needs sinks, each once", where="[run] sinks")
+            raise UsageError("name at least one sink, and each only once", where="[run] sinks")
         if self.rows is not None and self.rows < 1:
             raise UsageError("a run needs at least one row", where="[run] rows")
         if self.trial_seconds < 1 or self.trial_memory_mb < 1:
@@ -145,7 +145,7 @@ def choose(
         table, key, value = assignment(text)
         document[table] = {**document.get(table, {}), key: value}
     run = fill(RunPart, document.get("run", {}), "run", _where(path))
-    source = _named(SOURCES, run.source or DEFAULT_SOURCE, path)
+    source = _named(SOURCES, DEFAULT_SOURCE if run.source is None else run.source, path)
     return document, source, tuple(_named(SINKS, name, path) for name in run.sinks)
 
 
@@ -159,8 +159,11 @@ def load_settings(
     """
     document, source, sinks = choose(path, options, assignments)
     where = _where(path)
+    chosen = (source, *sinks)
+    for text in assignments:
+        _check_is_taken(assignment(text)[0], chosen)
     for name, values in document.items():
-        _check_keys(name, values, where)
+        _check_table(name, values, chosen, where)
     return Settings(
         run=fill(RunPart, document.get("run", {}), "run", where),
         trust=fill(TrustPart, document.get("trust", {}), "trust", where),
@@ -180,28 +183,42 @@ def _named(registry: Registry[K], name: str, path: Path | None) -> K:
         raise UsageError(error.what, where=error.where or _where(path), hint=error.hint) from None
 
 
-def _check_keys(name: str, values: Mapping[str, Any], where: str) -> None:
-    """Every key must be one of its table; all connectors are asked before one is said to be wrong."""
-    known = list(_keys(name, loaded=True))
-    if known and not set(values) - set(known):
+def _check_is_taken(name: str, chosen: Sequence[Connector]) -> None:
+    """What a person sets on the command line must have an effect."""
+    if _tables(name, chosen):
         return
-    known = list(dict.fromkeys(_keys(name, loaded=False)))
-    if not known:
-        names = {*OWN_TABLES, *(table for kind in _connectors(loaded=False) for table in kind.tables)}
+    takers = [kind.name for kind in _all() if name in kind.tables]
+    if takers:
+        raise UsageError(
+            f"[{name}] is a table of {' and '.join(dict.fromkeys(takers))}, which is not used here",
+            where="--set",
+        )
+
+
+def _check_table(name: str, values: Mapping[str, Any], chosen: Sequence[Connector], where: str) -> None:
+    """Every key must be one of its table, and be right, whether or not its connector was chosen."""
+    if any(isinstance(value, Text) for value in values.values()):
+        where = "--set"
+    known = {one.name for table in _tables(name, chosen) for one in settings_of(table)}
+    if known and not set(values) - known:
+        return
+    tables = _tables(name, _all())
+    if not tables:
+        names = {*OWN_TABLES, *(table for kind in _all() for table in kind.tables)}
         raise UsageError(f"there is no table [{name}]", where=where, hint=nearest(name, sorted(names)))
+    keys = list(dict.fromkeys(one.name for table in tables for one in settings_of(table)))
     for key in values:
-        if key not in known:
-            raise UsageError(f"there is no '{key}' in [{name}]", where=where, hint=nearest(key, known))
-
-
-def _keys(name: str, *, loaded: bool) -> Iterator[str]:
-    tables = [OWN_TABLES[name]] if name in OWN_TABLES else []
-    tables += [kind.tables[name] for kind in _connectors(loaded=loaded) if name in kind.tables]
+        if key not in keys:
+            raise UsageError(f"there is no '{key}' in [{name}]", where=where, hint=nearest(key, keys))
     for table in tables:
-        yield from (one.name for one in settings_of(table))
+        fill(table, values, name, where)
 
 
-def _connectors(*, loaded: bool) -> list[Connector]:
-    if loaded:
-        return [*SOURCES.loaded(), *SINKS.loaded()]
+def _tables(name: str, connectors: Sequence[Connector]) -> list[type]:
+    """What holds the settings of a table."""
+    own = [OWN_TABLES[name]] if name in OWN_TABLES else []
+    return own + [kind.tables[name] for kind in connectors if name in kind.tables]
+
+
+def _all() -> list[Connector]:
     return [*SOURCES.usable(), *SINKS.usable()]

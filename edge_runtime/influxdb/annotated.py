@@ -109,7 +109,7 @@ def _table(header: list[str], kinds: list[str], values: list[list[str]]) -> Tabl
     if header[:2] == ERROR_HEADER:
         said = one_line(values[0][0])
         if is_too_large(said):
-            raise QueryTooLargeError(f"InfluxDB will not read so much at once ({said})", where=WHERE)
+            raise QueryTooLargeError(f"InfluxDB refuses to read this much at once ({said})", where=WHERE)
         raise SourceError(f"InfluxDB refuses the query ({said})")
     try:
         columns = dict(zip(header, zip(*values, strict=True), strict=True))

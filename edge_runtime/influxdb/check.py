@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.influxdb.readings import NUMBER_TYPES
+from edge_runtime.influxdb.survey import elsewhere
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ __all__ = ["ANY", "check_readings"]
 SECOND_NS = 1_000_000_000
 # How much of the newest rows is looked through for series that contradict each other.
 LOOK_NS = 60 * SECOND_NS
-MOST_NAMES = 20
+MAX_NAMES = 20
 # Stands for the sensors of a measurement in which none was found.
 ANY = "*"
 
@@ -63,6 +64,8 @@ def check_readings(
                 where=reader.client.settings.place,
                 hint="write readings to it, or give the login the right to read it",
             )
+        if wanted.measurement in names and (other := elsewhere(reader.client, wanted.measurement)):
+            raise SourceError(f"there is no row: {other}", where=where)
         raise SourceError("there is no such measurement", where=where, hint=f"there are: {_listed(names)}")
     tags = reader.tags(wanted.measurement)
     _check_tag(wanted, tags, types, where)
@@ -84,9 +87,9 @@ def _check_tag(wanted: ReadingsQuery, tags: tuple[str, ...], types: dict[str, se
         return
     if tag in tags and tag in types:
         raise SourceError(
-            f"'{tag}' is a tag and a field",
+            f"'{tag}' is both a tag and a field",
             where=where,
-            hint="name a tag that is no field, or rename one of them",
+            hint="name a tag that is not a field, or rename one of them",
         )
     if tag in tags:
         return
@@ -161,7 +164,7 @@ def _check_series(reader: Reader, wanted: ReadingsQuery, start_ns: int, stop_ns:
         raise SourceError(
             f"two series of machine '{machine}' have different values at {format_time(time)}{what}",
             where=where,
-            hint=f"they differ in the tag {apart}: name the machine by it, or write them apart",
+            hint=f"they differ in the tag {apart}: use it as the machine tag, or write the series separately",
         )
 
 
@@ -187,6 +190,6 @@ def _contradiction(reader: Reader, wanted: ReadingsQuery, machine: str, time_ns:
 
 
 def _listed(names: list[str] | tuple[str, ...], *, quoted: bool = False) -> str:
-    shown = [f"'{name}'" if quoted else name for name in names[:MOST_NAMES]]
+    shown = [f"'{name}'" if quoted else name for name in names[:MAX_NAMES]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["InfluxqlReader"]
 
 # Machines go into the address of a question, and a proxy may take no more than 8 KiB of that.
-MOST_CONDITION_BYTES = 6_000
-LEAST_CONDITION_BYTES = 1_000
+MAX_CONDITION_BYTES = 6_000
+MIN_CONDITION_BYTES = 1_000
 DAY_NS = 24 * HOUR_NS
 
 
@@ -127,7 +127,7 @@ def _conditions(wanted: ReadingsQuery) -> list[str]:
         return [""]
     groups: list[list[str]] = [[]]
     columns = ", ".join(map(identifier, (*wanted.sensors, *wanted.other_tags)))
-    whole = room = max(MOST_CONDITION_BYTES - len(quote_plus(columns)), LEAST_CONDITION_BYTES)
+    whole = room = max(MAX_CONDITION_BYTES - len(quote_plus(columns)), MIN_CONDITION_BYTES)
     for machine in wanted.machines:
         one = f"{identifier(wanted.machine_tag)} {_is(machine)}"
         if machine == wanted.nameless:  # which has no tag, or one with its name

@@ -129,14 +129,14 @@ def _results(client: InfluxClient, document: bytes) -> list[dict[str, Any]]:
     except (ValueError, AttributeError, TypeError):
         # A connection that broke half-way looks like this too: trying again is right for both.
         raise READING.for_now(
-            "InfluxDB's answer is cut off or not its own", where=where, hint="check the address"
+            "InfluxDB's answer is cut off or malformed", where=where, hint="check the address"
         ) from None
     for failure in map(str, filter(None, failures)):
         said = one_line(failure)
         if is_missing_database(failure):
             raise missing_database(said, where, READING)
         if is_too_large(failure):
-            raise QueryTooLargeError(f"InfluxDB will not read so much at once ({said})", where=where)
+            raise QueryTooLargeError(f"InfluxDB refuses to read this much at once ({said})", where=where)
         if any(word in failure for word in LATER_WORDS):
             raise READING.for_now(f"InfluxDB gave up ({said})", where=where)
         raise READING.final(f"InfluxDB refuses the query ({said})", where=where)

@@ -232,7 +232,7 @@ class Reader(ABC):
             raise error
         if any(word in error.what.lower() for word in MEMORY_WORDS):
             raise SourceUnavailableError(
-                error.what, where=error.where, hint="give the server more memory if this goes on"
+                error.what, where=error.where, hint="give the server more memory if this continues"
             ) from None
         raise QueryTooLargeError(
             error.what, where=error.where, hint="raise the server's own limit: it refuses even a minute"

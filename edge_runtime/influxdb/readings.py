@@ -37,7 +37,10 @@ class ReadingsQuery:
 
     def __post_init__(self) -> None:
         if not self.sensors or len(set(self.sensors)) != len(self.sensors):
-            raise UsageError("a query needs sensors, each once", where=f"measurement {self.measurement}")
+            raise UsageError(
+                "a query needs at least one sensor, and each sensor only once",
+                where=f"measurement {self.measurement}",
+            )
         if not self.machine_tag.removeprefix("="):
             raise UsageError(
                 "no tag with the machine's id",
@@ -46,7 +49,7 @@ class ReadingsQuery:
             )
         if self.tag is None and self.machines:
             raise UsageError(
-                f"machines are chosen, and '{self.machine_tag}' says that all rows are of one",
+                f"machines are selected, but '{self.machine_tag}' says that all rows are of one machine",
                 where=f"measurement {self.measurement}",
                 hint="leave one of the two out",
             )

@@ -115,13 +115,13 @@ def refuse(
     if status == http.client.NOT_FOUND or is_missing_database(message):
         raise missing_database(message, where, errors)
     if errors is READING and is_too_large(message):
-        raise QueryTooLargeError(f"InfluxDB will not read so much at once ({message})", where=where)
+        raise QueryTooLargeError(f"InfluxDB refuses to read this much at once ({message})", where=where)
     if status == http.client.TOO_MANY_REQUESTS or status >= http.client.INTERNAL_SERVER_ERROR:
         raise errors.for_now(f"InfluxDB answers {status} ({message})", where=where, hint="try again later")
     if status == http.client.REQUEST_ENTITY_TOO_LARGE:
-        raise BodyTooLargeError(f"InfluxDB takes no line that long ({message})", where=where)
+        raise BodyTooLargeError(f"InfluxDB does not accept a line this long ({message})", where=where)
     conflict = "conflict" in message or "column type" in message
-    hint = "the field is there with another type: write to another measurement" if conflict else None
+    hint = "the field exists with another type: write to another measurement" if conflict else None
     raise errors.final(f"InfluxDB answers {status} ({message})", where=where, hint=hint)
 
 
@@ -156,7 +156,7 @@ def is_too_large(message: str) -> bool:
 def missing_database(message: str, where: str, errors: Errors) -> EdgeDetectError:
     """The error for it."""
     return errors.setup(
-        f"InfluxDB does not have it ({message})",
+        f"InfluxDB cannot find the database or bucket ({message})",
         where=where,
         hint="check --database (InfluxDB 2 needs a mapping for it) or --bucket, or create it",
     )

@@ -93,7 +93,7 @@ class InfluxSettings:
         # First of all, for the message below shows the address.
         if "@" in self.url or "?" in self.url:
             raise UsageError(
-                "a login or a parameter in the address of the InfluxDB",
+                "the address of the InfluxDB contains a login or a parameter",
                 hint=f"set {TOKEN_VARIABLE}, or {USERNAME_VARIABLE} and {PASSWORD_VARIABLE}",
             )
         try:
@@ -108,9 +108,14 @@ class InfluxSettings:
             )
         # What no header can carry would come back in http.client's own error, token and all.
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
-            raise UsageError("the InfluxDB's token holds characters that no token has", hint="copy it again")
+            raise UsageError(
+                "the InfluxDB's token contains characters that are not allowed in a token",
+                hint="copy it again",
+            )
         if not (math.isfinite(self.timeout) and self.timeout > 0):
-            raise UsageError(f"a timeout of {self.timeout:g} seconds", hint="choose a positive number")
+            raise UsageError(
+                f"a timeout of {self.timeout:g} seconds is not possible", hint="choose a positive number"
+            )
         if bool(self.database) == bool(self.bucket):
             raise UsageError(
                 "InfluxDB needs either a database or a bucket", hint="give --database, or --bucket with --org"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["check_write", "create_database", "write"]
 
 # Below what any of the three takes, and what a proxy before them takes: nginx stops at 1 MiB.
-MOST_BYTES = 900_000
+MAX_BYTES = 900_000
 
 
 def write(client: InfluxClient, lines: bytes) -> None:
@@ -82,8 +82,8 @@ def _post(client: InfluxClient, body: bytes) -> None:
 
 def _cut(lines: bytes) -> Iterator[bytes]:
     start = 0
-    while len(lines) - start > MOST_BYTES:
-        stop = lines.rfind(b"\n", start, start + MOST_BYTES) + 1
+    while len(lines) - start > MAX_BYTES:
+        stop = lines.rfind(b"\n", start, start + MAX_BYTES) + 1
         if stop <= start:  # one line that long: let the server say what it thinks of it
             stop = lines.find(b"\n", start) + 1 or len(lines)
         yield lines[start:stop]

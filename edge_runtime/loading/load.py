@@ -13,7 +13,13 @@ from edge_runtime.bundle.digest import check_content_digest, stated_digest
 from edge_runtime.bundle.gate import Graph, check_graph
 from edge_runtime.bundle.metadata import Metadata
 from edge_runtime.bundle.outline import Outline, read_outline
-from edge_runtime.errors import BundleError, BundleFormatError, GateError, UsageError
+from edge_runtime.errors import (
+    BundleError,
+    BundleFormatError,
+    GateError,
+    SignatureError,
+    UsageError,
+)
 from edge_runtime.loading.selftest import SelfTest, replay
 from edge_runtime.scoring.session import make_session
 
@@ -122,6 +128,11 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
         BundleError: It is larger than any bundle.
     """
     if path is None or is_default(path):
+        if path is not None and Path(path).exists():
+            raise UsageError(
+                f"'{path}' is the bundle that comes with edge-detect, but a file of this name exists here",
+                hint=f"write {Path(path).absolute()} to use the file",
+            )
         return DEFAULT, (Path(__file__).parents[1] / "data" / DEFAULT).read_bytes()
     path = Path(path)
     try:
@@ -173,8 +184,13 @@ def load_bytes(
         if trust:
             from edge_runtime.signing.beside import read_signature  # noqa: PLC0415 - not without trusted keys
 
+            if signed is None:
+                raise SignatureError(
+                    "not signed: it comes with edge-detect, but trusted keys are set",
+                    hint="name a signed bundle with --bundle",
+                )
             approval = trust.check(data, read_signature(signed))
-        passed("signature", approval.finding if approval else "not asked for: no trusted keys")
+        passed("signature", approval.finding if approval else "not checked: no trusted keys are set")
         outline = read_outline(data)
         passed("outline", f"ONNX, opset {outline.opset}, IR {outline.ir_version}")
         stated = stated_digest(data, outline.metadata)

@@ -57,10 +57,10 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     if len(wrong):
         first = int(wrong[0])
         raise SelfTestError(
-            f"{len(wrong)} of {len(rows)} golden rows do not come out as the trainer saw them: "
+            f"{len(wrong)} of {len(rows)} golden rows do not give the scores that the trainer computed: "
             f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
             where="self-test",
-            hint="export the model again; if that does not help, this machine computes otherwise",
+            hint="export the model again; if that does not help, this machine computes differently",
         )
     return SelfTest(
         len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
@@ -99,7 +99,7 @@ class DailyReplay:
 
     Args:
         bundle: Which one.
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(self, bundle: Bundle, clock: Callable[[], float]) -> None:

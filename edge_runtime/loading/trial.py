@@ -27,7 +27,7 @@ from edge_runtime.loading.proved import Proofs
 __all__ = ["Trial", "TrialLimits", "main", "run_trial"]
 
 WHERE = "trial"
-HINT = "do not use it; a bundle that edge-export wrote needs a small part of this"
+HINT = "do not use it; a bundle written by edge-export needs only a fraction of this"
 # A process that waits for its turn on a busy gateway uses no CPU time: the clock gives it longer.
 PATIENCE = 6.0
 # What grows with the square of the rows shows in a block larger than a pipeline ever scores.
@@ -59,12 +59,19 @@ class Trial:
         limits: Of the child.
         state: The folder that remembers what passed; None for the user's or service's state folder.
         again: Whether to try even what is known.
+        remembers: Whether what passed is remembered.
     """
 
     def __init__(
-        self, *, limits: TrialLimits = TrialLimits(), state: Path | None = None, again: bool = False
+        self,
+        *,
+        limits: TrialLimits = TrialLimits(),
+        state: Path | None = None,
+        again: bool = False,
+        remembers: bool = True,
     ) -> None:
         self._limits = limits
+        self._remembers = remembers
         self._proofs = Proofs(state)
         self._again = again
 
@@ -77,7 +84,8 @@ class Trial:
         if not self._again and self._proofs.holds(digest):
             return "passed before on this machine"
         finding = run_trial(data, self._limits)
-        self._proofs.add(digest)
+        if self._remembers:
+            self._proofs.add(digest)
         return finding
 
 
@@ -121,7 +129,7 @@ def run_trial(data: bytes, limits: TrialLimits) -> str:
         raise _too_long(limits)
     if done.returncode == -signal.SIGKILL:
         raise SelfTestError(
-            "was killed in the trial, as by a machine that runs out of memory", where=WHERE, hint=HINT
+            "was killed in the trial, probably because the machine ran out of memory", where=WHERE, hint=HINT
         )
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name

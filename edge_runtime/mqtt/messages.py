@@ -13,6 +13,7 @@ from edge_runtime.text.cells import Place
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
 from edge_runtime.text.unmapped import Unmapped
+from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,7 +52,7 @@ class MessageRows:
         self._place = place
         self._report = report
         self.unmapped = Unmapped((columns.time, columns.machine))
-        self._json = JsonRows(columns, place, self.unmapped)
+        self._json = JsonRows(columns, place, self.unmapped, self._look_at_time)
         # For each machine that a topic names: what a line without the machine's tag is of.
         self._lines: dict[str, LineProtocol] = {}
 
@@ -62,6 +63,10 @@ class MessageRows:
         except InputError:
             blocks, skipped = self._one_by_one(messages)
         return Readings.joined(blocks or [Readings.empty(len(self._columns.sensors))]), skipped
+
+    def _look_at_time(self, first: str) -> None:
+        if remark := zone_remark(first):
+            self._report(f"{self._place}: {remark}")
 
     def _one_by_one(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:
         """The good messages among bad ones, which are acknowledged too: they would come again for ever."""

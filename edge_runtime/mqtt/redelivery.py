@@ -33,7 +33,7 @@ class Redelivery:
     another one.
 
     Args:
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

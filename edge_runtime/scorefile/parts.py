@@ -57,7 +57,7 @@ class Parts:
             known, count, state = note["identity"], int(note["parts"]), note["state"]
         except FileNotFoundError:
             raise UsageError(
-                "there is no unfinished run to go on with", where=where, hint="leave --resume out"
+                "there is no unfinished run to resume", where=where, hint="leave --resume out"
             ) from None
         except (OSError, ValueError, KeyError, TypeError):
             raise UsageError(
@@ -66,9 +66,9 @@ class Parts:
         if known != self._identity:
             changed = [name for name in self._identity if known.get(name) != self._identity[name]]
             raise UsageError(
-                f"the unfinished run is of another {' and '.join(changed)}",
+                f"the unfinished run had another {' and '.join(changed)}",
                 where=where,
-                hint="leave --resume out to begin anew",
+                hint="leave --resume out to start over",
             )
         self._count = count
         return dict(state)

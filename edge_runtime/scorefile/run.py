@@ -72,7 +72,7 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
     try:
         if STANDARD in (task.source, task.output) or _is_device(task.output):
             if task.resume:
-                raise UsageError("standard input or output cannot be gone on with", hint="name files")
+                raise UsageError("a run with standard input or output cannot be resumed", hint="name files")
             _stream(task, reader, writer, lanes, accounts)
         else:
             parts = Parts(task.output, writer, _identity(task, bundle))
@@ -115,7 +115,7 @@ def _in_parts(
         rows = _resume(parts.resume(), lanes, accounts)
     elif parts.unfinished:
         sys.stderr.write(
-            "edge-detect: an unfinished run was there: begun anew, --resume would have gone on\n"
+            "edge-detect: an unfinished run was found and is started over; --resume would have continued it\n"
         )
     progress, stop = Progress(reader.rows, rows), _Stop()
 
@@ -149,7 +149,7 @@ def _in_parts(
         finally:
             progress.end()
     raise InterruptedRunError(
-        f"interrupted after {rows:,} rows", hint="go on with the same command and --resume"
+        f"interrupted after {rows:,} rows", hint="continue with the same command and --resume"
     )
 
 
@@ -161,7 +161,7 @@ def _resume(state: dict[str, Any], lanes: Lanes, accounts: Accounts) -> int:
         return int(state["rows"])
     except (KeyError, TypeError, ValueError) as error:
         raise UsageError(
-            f"the unfinished run cannot be gone on with ({error})", hint="leave --resume out"
+            f"the unfinished run cannot be resumed ({error})", hint="leave --resume out"
         ) from None
 
 

@@ -103,7 +103,7 @@ class Statement:
         for name in sorted(kinds.keys() - document.keys()):
             raise _bad(name, "is missing")
         for name in sorted(document.keys() - kinds.keys()):
-            raise _bad(_shown(name), "is no field of this format version")
+            raise _bad(_shown(name), "is not a field of this format version")
         for name, kind in kinds.items():
             if type(document[name]).__name__ != kind:
                 wanted = {"int": "a whole number", "str": "a text"}[kind]
@@ -166,7 +166,7 @@ class Envelope:
             same = False
         if not same:
             raise SignatureError(
-                "not in the one form of a signature file: something in it is missing, changed or added",
+                "not in the exact form of a signature file: something in it is missing, changed or added",
                 hint=AGAIN,
             )
         return envelope
@@ -195,7 +195,7 @@ def _json(data: bytes, what: str) -> dict[str, Any]:
         if len(fields) != len(pairs):
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
-            raise SignatureError("a field is there twice", where=f"{what}: {_shown(twice)}", hint=AGAIN)
+            raise SignatureError("a field appears twice", where=f"{what}: {_shown(twice)}", hint=AGAIN)
         return fields
 
     def no_number(text: str) -> None:

@@ -43,7 +43,7 @@ def private_key(path: Path) -> PrivateKey:
     key = read_key(path)
     if not isinstance(key, PrivateKey):
         raise UsageError(
-            "this is a public key, which signs nothing", where=str(path), hint=f"name {key.name}.key"
+            "this is a public key, which cannot sign", where=str(path), hint=f"name {key.name}.key"
         )
     _ = key.public  # before there is anything to sign: PyNaCl is there
     return key
@@ -73,7 +73,7 @@ def make_terms(expires: str | None, version: int | None, target: str | None) -> 
     except (OverflowError, ValueError, OSError):
         raise UsageError(f"'{text}' is beyond the year 9999", where="--expires") from None
     if end <= now:
-        raise UsageError(f"'{text}' is over already", where="--expires", hint="name a later time")
+        raise UsageError(f"'{text}' is in the past", where="--expires", hint="name a later time")
     number = int(f"{now:%Y%m%d%H%M%S}") if version is None else version
     if not 1 <= number <= MAX_VERSION:
         raise UsageError(f"must be 1 to {MAX_VERSION}", where="--bundle-version")

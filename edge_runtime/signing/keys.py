@@ -142,7 +142,7 @@ def new_key(name: str, folder: Path) -> tuple[PublicKey, Path, Path]:
                 path.unlink()
         if isinstance(error, FileExistsError):
             raise UsageError(
-                "there is such a key already, and a key is never overwritten",
+                "this key exists already, and a key is never overwritten",
                 where=str(error.filename),
                 hint="choose another name",
             ) from None
@@ -174,7 +174,7 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
             raw = base64.b64decode("".join(body.split()), validate=True)
     if not raw or len(raw) != len(PREFIXES[kind]) + 32 or not raw.startswith(PREFIXES[kind]):
         raise UsageError(
-            "not a file with one ed25519 key", where=str(path), hint="make one with 'edge-detect keys new'"
+            "not a file with one ed25519 key", where=str(path), hint="create one with 'edge-detect keys new'"
         )
     raw = raw.removeprefix(PREFIXES[kind])
     if kind == "PUBLIC":

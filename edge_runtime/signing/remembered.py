@@ -110,7 +110,7 @@ def _entry(document: dict[str, Any]) -> Remembered:
     entry = Remembered(**document)
     kinds = [type(value) for value in dataclasses.astuple(entry)]
     if kinds != [str, str, int, str, int] or not 0 <= entry.seen < LAST_SECOND:
-        raise TypeError("a field is of a wrong type")
+        raise TypeError("a field has the wrong type")
     return entry
 
 

@@ -97,14 +97,15 @@ class Trust:
         """
         if signature is None:
             raise SignatureError(
-                "not signed: no .sig file is beside it, and with trusted keys a signed bundle is needed",
-                hint="have it signed with 'edge-detect keys sign', or name a bundle that is",
+                "not signed: there is no .sig file beside it, and with trusted keys "
+                "a signed bundle is required",
+                hint="have it signed with 'edge-detect keys sign', or name a signed bundle",
             )
         envelope = Envelope.from_bytes(signature)
         key = self._key(envelope.key_id)
         if not key.verifies(envelope.message, envelope.signature):
             raise SignatureError(
-                f"the signature is not one of the key {key.name}: it is damaged or forged",
+                f"the signature does not match the key {key.name}: it is damaged or forged",
                 hint="copy the .sig file again from where the bundle was signed",
             )
         statement = Statement.from_bytes(envelope.payload)
@@ -164,13 +165,13 @@ class Trust:
             )
         if said.target != self.target:
             raise SignatureError(
-                f"signed for '{said.target}', but this is '{self.target}'",
+                f"signed for '{said.target}', but the target here is '{self.target}'",
                 hint=f"have it signed with --target {self.target}, or correct [trust] target",
             )
         if (said.length, said.digest) != (len(data), file_digest(data)):
             raise SignatureError(
-                f"the signature is of another file ({said.length:,} bytes, {said.digest[:19]}…): the bundle "
-                "was damaged or exchanged, or the .sig file is that of another bundle",
+                f"the signature is for another file ({said.length:,} bytes, {said.digest[:19]}…): the bundle "
+                "was damaged or replaced, or the .sig file belongs to another bundle",
                 hint="copy the bundle and its .sig file again, both from one place",
             )
 

@@ -74,7 +74,23 @@ class SinkKind(Connector):
     Attributes:
         make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
         direct: Whether it takes rows at once and keeps nothing, so that no ledger stands before it.
+        probe: Raises `EdgeDetectError` where results could not go there, and leaves nothing behind; None
+            where an ordinary sink's `check` does so.
     """
 
     make: Callable[[Given, Verdicts], Sink]
     direct: bool = False
+    probe: Callable[[Given, Verdicts], None] | None = None
+
+    def probed(self, given: Given, verdicts: Verdicts) -> None:
+        """Makes sure, for `edge-detect check`, that results could go there.
+
+        Raises:
+            EdgeDetectError: They could not.
+        """
+        if self.probe is not None:
+            self.probe(given, verdicts)
+            return
+        sink = self.make(given, verdicts)
+        sink.check()
+        sink.close()

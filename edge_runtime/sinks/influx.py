@@ -37,16 +37,16 @@ class InfluxSinkSettings:
 
     url: str | None = setting(
         None,
-        "Address of the server that results go to, if it is another than the url of [influx].",
+        "Address of the server that results go to, if it differs from url in [influx].",
         flag="--sink-url",
     )
     database: str | None = setting(
-        None, "Database that results go to, if it is another than that of [influx].", flag="--sink-database"
+        None, "Database that results go to, if it differs from that in [influx].", flag="--sink-database"
     )
-    org: str | None = setting(None, "Organisation of that bucket, if it is another than that of [influx].")
+    org: str | None = setting(None, "Organisation that owns that bucket, if it differs from [influx].")
     bucket: str | None = setting(
         None,
-        "Bucket of InfluxDB 2.x that results go to, if it is another than that of [influx].",
+        "Bucket of InfluxDB 2.x that results go to, if it differs from that in [influx].",
         flag="--sink-bucket",
     )
     measurement: str = setting("anomaly", "Measurement to write.", flag="--sink-measurement")
@@ -147,7 +147,9 @@ def results_server(given: Given) -> InfluxSettings:
 
 def _make(given: Given, verdicts: Verdicts) -> InfluxSink:
     own = given[InfluxSinkSettings]
-    if own.machine_tag in ("", BUNDLE_TAG):
+    fields = {"score", "severity", "verdict", "reason"}
+    fields |= {f"{what}_{sensor}" for what in ("error", "expected") for sensor in verdicts.sensors}
+    if own.machine_tag in {"", "time", BUNDLE_TAG} | fields:
         raise UsageError(
             f"'{own.machine_tag}' cannot be the machine's tag", where="[influx_sink] machine_tag"
         )

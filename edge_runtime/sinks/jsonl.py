@@ -150,10 +150,19 @@ def _make(given: Given, verdicts: Verdicts) -> JsonlSink:
     return JsonlSink(path, verdicts.sensors)
 
 
+def _probe(given: Given, verdicts: Verdicts) -> None:
+    """Whether the file could be written, without making it."""
+    _make(given, verdicts)
+    path = given[JsonlSettings].output or Path()
+    if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise SinkError("cannot write it", where=str(path), hint="make its folder, or name another file")
+
+
 JSONL = SinkKind(
     name="jsonl",
     summary="Appends each row to a file as a line of JSON.",
     guarantee="Exactly once: what a crash left half written is cut off and written again from the ledger.",
     tables={"jsonl": JsonlSettings},
     make=_make,
+    probe=_probe,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.errors import UsageError
 from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
@@ -29,7 +30,7 @@ class StdoutSink:
 
     def __init__(self, sensors: tuple[str, ...], stream: IO[bytes] | None = None) -> None:
         self._sensors = sensors
-        self._stream = stream or sys.stdout.buffer
+        self._stream = stream or _standard_output()
 
     def check(self) -> None:
         """There is nothing to check."""
@@ -56,6 +57,13 @@ class StdoutSink:
 
     def close(self) -> None:
         """Standard output is not ours to close."""
+
+
+def _standard_output() -> IO[bytes]:
+    try:
+        return sys.stdout.buffer
+    except AttributeError:  # a service may have been started without one
+        raise UsageError("standard output is closed", hint="choose another --sink") from None
 
 
 def _make(_given: Given, verdicts: Verdicts) -> StdoutSink:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from edge_runtime.connector import Connector
+from edge_runtime.connector import Connector, Fact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_runtime.connector import Given
     from edge_runtime.records import Readings
 
-__all__ = ["Batch", "Feed", "Source", "SourceKind"]
+__all__ = ["Batch", "Feed", "PlainProbe", "Probe", "Source", "SourceKind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,40 @@ class Feed:
     owner: str
 
 
+class Probe(Protocol):
+    """A source for `edge-detect check`: it moves no checkpoint, keeps no session, leaves nothing behind."""
+
+    @property
+    def source(self) -> Source:
+        """What to read from for a while."""
+        ...
+
+    def facts(self) -> Iterator[Fact]:
+        """What is there, before anything is read; raises `EdgeDetectError` where nothing can be read."""
+        ...
+
+    def instead(self) -> Iterator[Fact]:
+        """What is there instead, when no row came."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainProbe:
+    """The probe of a source that leaves nothing behind anyway."""
+
+    source: Source
+
+    def facts(self) -> Iterator[Fact]:
+        """Whether it can be read at all."""
+        self.source.check()
+        return iter(())
+
+    def instead(self) -> Iterator[Fact]:
+        """What it says itself."""
+        came = self.source.what_came()
+        return iter(() if came is None else (Fact("instead", came, wrong=True),))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceKind(Connector):
     """A kind of source.
@@ -101,13 +135,21 @@ class SourceKind(Connector):
         make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
         identity: What is read, as one line: a ledger belongs to it. It names what lies where, not what is
             taken of it, so that another machine or another spelling of the server keeps the ledger.
-        was: Whether a ledger of an earlier version, which stored this line, is of the same feed.
+        earlier_identity: The line that versions up to 0.1 stored in a ledger of this feed; None if as now.
+        has_earlier: Whether such a line of another spelling is of the same feed.
         needs_ledger: Whether it goes on where it was, so that `run` always keeps a ledger for it.
         needs_bundle: Whether `run` has to be told a bundle: readings of a real machine fit no default.
+        probe: Makes what `edge-detect check` reads with; None where an ordinary source leaves no trace.
     """
 
     make: Callable[[Given, Feed], Source]
     identity: Callable[[Given], str]
-    was: Callable[[str, Given], bool] = lambda _stored, _given: False
+    earlier_identity: Callable[[Given], str] | None = None
+    has_earlier: Callable[[str, Given], bool] = lambda _stored, _given: False
     needs_ledger: bool = False
     needs_bundle: bool = True
+    probe: Callable[[Given, Feed], Probe] | None = None
+
+    def probed(self, given: Given, feed: Feed) -> Probe:
+        """What `edge-detect check` reads with."""
+        return PlainProbe(self.make(given, feed)) if self.probe is None else self.probe(given, feed)

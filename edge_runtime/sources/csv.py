@@ -17,9 +17,10 @@ from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
 from edge_runtime.text.csvrows import open_rows, read_blocks
+from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edge_runtime.connector import Given
     from edge_runtime.text.csvrows import Columns
@@ -42,14 +43,16 @@ class CsvSource:
     Args:
         path: The file.
         columns: Which columns to read.
+        report: Called with one line for a person: that times have no zone.
     """
 
     name = "csv"
     live = False
 
-    def __init__(self, path: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: Columns, report: Callable[[str], None] = lambda _: None) -> None:
         self._path = path
         self._columns = columns
+        self._report = report
         self._closed = False
 
     def check(self) -> None:
@@ -85,6 +88,8 @@ class CsvSource:
             for block in read_blocks(stream, self._columns, str(self._path)):
                 if self._closed:
                     return
+                if not rows and (remark := zone_remark(block.times[0].decode("utf-8", "replace"))):
+                    self._report(f"{self._path}: {remark}")
                 fresh = block.readings.take(slice(max(0, done - rows), None))
                 rows += len(block.readings)
                 if len(fresh):
@@ -119,7 +124,7 @@ def _make(given: Given, feed: Feed) -> CsvSource:
     path = given[CsvSettings].input
     if path is None:
         raise UsageError("the source csv needs a file", hint="name it with --input")
-    return CsvSource(path, given[DataLayout].columns(feed.sensors))
+    return CsvSource(path, given[DataLayout].columns(feed.sensors), feed.report)
 
 
 def _identity(given: Given) -> str:

@@ -1,53 +1,28 @@
-"""Readings out of an InfluxDB, followed as they arrive.
-
-When nothing came for long, each poll looks through the last hour alone, and once a minute through all the
-time since the newest row, where a backlog may have turned up; less often where that takes long.
-
-Rows are read by their own time, each machine's from its own newest one on. A poll goes back from there by the
-lateness and drops what was delivered before, so that a row that is late is read and counted, unless it is
-later than that. Rows from the future wait until their time has come. Among the newest rows one that lacks a
-sensor waits for the next poll, and is then taken as it stands: what belongs to one machine and time should be
-written at once.
-"""
+"""The source `influx`: its settings, and what is made of them. `influx_feed.py` reads."""
 
 from __future__ import annotations
 
-import queue
-import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.addresses import identity, same_server
 from edge_runtime.config import setting
-from edge_runtime.connector import same_server
-from edge_runtime.errors import SourceUnavailableError, UsageError
-from edge_runtime.influxdb.check import check_readings
-from edge_runtime.influxdb.client import InfluxClient
-from edge_runtime.influxdb.reader import HOUR_NS, Reader, open_reader
+from edge_runtime.errors import UsageError
 from edge_runtime.influxdb.readings import ReadingsQuery
-from edge_runtime.influxdb.refusals import LoginRefusedError
 from edge_runtime.influxdb.settings import InfluxServer, influx_settings
-from edge_runtime.records import Readings
-from edge_runtime.sources.base import Batch, Feed, SourceKind
-from edge_runtime.sources.faults import Faults
-from edge_runtime.sources.following import Following
+from edge_runtime.sources.base import Feed, Probe, SourceKind
+from edge_runtime.sources.influx_feed import InfluxSource
 from edge_runtime.sources.layout import DefaultMachine
-from edge_runtime.sources.seen import Seen
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from edge_runtime.connector import Given
-    from edge_runtime.influxdb.rows import Rows
     from edge_runtime.influxdb.settings import InfluxSettings
 
-__all__ = ["INFLUX", "InfluxSource", "InfluxSourceSettings", "readings_server"]
+__all__ = ["INFLUX", "InfluxSourceSettings", "flux_template", "readings_query", "readings_server"]
 
-# How far back machines, and series that contradict each other, are looked for at the start.
-LOOK_BACK_NS = 24 * HOUR_NS
-MACHINES_LOOK_BACK_NS = 31 * LOOK_BACK_NS
+LONGEST_S = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,187 +38,27 @@ class InfluxSourceSettings(InfluxServer):
         "Tag with the machine's id; =NAME for rows of a single machine that have no such tag.",
         flag="--machine-tag",
     )
-    machines: tuple[str, ...] = setting((), "Machines to read; all of them unless given.", flag="--machine")
+    machines: tuple[str, ...] = setting(
+        (), "Machine to read. Without it, all machines are read.", flag="--machine"
+    )
     start: str = setting(
         "now",
         "Where to begin without a checkpoint: now, a time, or a duration ago such as -1h.",
         flag="--start",
     )
     until: str | None = setting(
-        None, "Time, as of start, at which to stop; for ever unless given.", flag="--until"
+        None, "Time at which to stop, in the same form as start. Without it, run never stops.", flag="--until"
     )
     poll: float = setting(1.0, "Time between two polls.", unit="s", flag="--poll")
     lateness: float = setting(
         10.0,
-        "How far before its machine's newest row a row that comes late is still found.",
+        "How late a row may arrive, measured from its machine's newest row.",
         unit="s",
         flag="--lateness",
     )
     flux_file: Path | None = setting(
         None, "File with a Flux query of your own, with {start} and {stop} in it.", flag="--flux-file"
     )
-
-
-class InfluxSource:
-    """A source over one measurement.
-
-    Args:
-        settings: Which server.
-        query: Which readings.
-        start_ns: First time to read when there is no checkpoint.
-        until_ns: First time not to read any more; None to follow for ever.
-        poll: Seconds from one poll to the next.
-        lateness: Seconds before its machine's newest row within which a row that arrives late is read.
-        future_s: Seconds ahead of the wall clock up to which rows are read.
-        flux: A Flux query of one's own, with `{start}` and `{stop}`.
-        now_ns: The wall clock, nanoseconds.
-        wait: Waits so many seconds or until the source is closed; returns whether it was closed.
-        report: Called with one line for a person: what of the readings cannot be used.
-    """
-
-    name = "influx"
-    live = True
-
-    def __init__(  # noqa: PLR0913 - one for each option
-        self,
-        settings: InfluxSettings,
-        query: ReadingsQuery,
-        *,
-        start_ns: int,
-        until_ns: int | None = None,
-        poll: float = 1.0,
-        lateness: float = 10.0,
-        future_s: float = 60.0,
-        flux: str | None = None,
-        now_ns: Callable[[], int] = time.time_ns,
-        wait: Callable[[float], bool] | None = None,
-        report: Callable[[str], None] | None = None,
-    ) -> None:
-        self._client = InfluxClient(settings)
-        self._wanted = query
-        self._reader: Reader | None = None
-        self._start_ns = start_ns
-        self._until_ns = until_ns
-        self._poll = poll
-        self._lateness_ns, self._future_ns = round(lateness * 1e9), round(future_s * 1e9)
-        self._flux = flux
-        self._now_ns = now_ns
-        self._closed = False
-        # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._wait = wait or self._wait_for_close
-        self._report = report or (lambda _: None)
-        self._faults = Faults(query.sensors, self._report)
-        self._following: Following | None = None
-
-    def check(self) -> None:
-        """Makes sure that the server answers and has what is to be read.
-
-        Raises:
-            SourceUnavailableError: It cannot be reached, or holds nothing yet.
-            SourceError: It refuses, or something is missing, not a number, or contradicts itself.
-        """
-        self._opened()
-
-    def _opened(self) -> Reader:
-        """The reader; what is wrong is found before it is used for the first time."""
-        if self._reader is None:
-            reader = open_reader(self._client, template=self._flux, stopped=self._is_closed)
-            if self._flux is not None:
-                for _ in reader.rows(self._wanted, 0, 1):
-                    pass
-            else:
-                now = self._now_ns() + self._future_ns
-                stop = now if self._until_ns is None else min(now, self._until_ns)
-                back = MACHINES_LOOK_BACK_NS if self._wanted.machines else LOOK_BACK_NS
-                start = min(self._start_ns, stop - back)
-                self._wanted = check_readings(reader, self._wanted, start, stop, report=self._tell)
-            self._reader = reader
-        return self._reader
-
-    def _tell(self, line: str) -> None:
-        self._report(f"{self.name}: {line}")
-
-    def what_came(self) -> str | None:
-        """Nothing: what could not fit was an error at the start."""
-        return None
-
-    def acknowledge(self) -> None:
-        """There is nobody to tell."""
-
-    def close(self) -> None:
-        """Ends `batches` at its next row or poll."""
-        self._closed = True
-        self._wake.put(None)
-
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
-        """Yields rows in the order of time; an empty batch after a poll that found none.
-
-        Raises:
-            SourceUnavailableError: The server cannot be reached, or no longer takes the login that it took
-                before; call again with the last checkpoint.
-            SourceError: It refuses the query, or the checkpoint is not one of this source.
-        """
-        seen = Seen(self._start_ns, self._lateness_ns)
-        if checkpoint is not None:
-            seen.restore(checkpoint)
-        self._following = None
-        started = self._now_ns()
-        while not self._closed:
-            now = self._now_ns()
-            stop = now + self._future_ns
-            if self._until_ns is not None:
-                stop = min(stop, self._until_ns)
-            found, ended = 0, self._ended(started, now)
-            for block, newest, own in self._round(seen, now, stop, everyone=ended):
-                if self._is_closed():
-                    return
-                skipped = self._faults.conflicts(seen.conflicting(block, own))
-                fresh = seen.fresh(block, own, newest=newest)
-                if len(fresh) or skipped:
-                    found += len(fresh)
-                    unreadable = self._faults.unreadable(fresh)
-                    yield Batch(fresh.readings, seen.checkpoint(), skipped, unreadable=unreadable)
-            if ended and not seen.holds:
-                return
-            if not found:
-                yield Batch(Readings.empty(len(self._wanted.sensors)), seen.checkpoint(), {})
-            # All that was there at `now` is read: asking again at once would read the overlap over and over.
-            took = (self._now_ns() - now) / 1e9
-            if not self._closed and 0 <= took < self._poll:
-                self._wait(self._poll - took)
-
-    def _is_closed(self) -> bool:
-        return self._closed
-
-    def _ended(self, started: int, now: int) -> bool:
-        """Whether the poll that began at `now` was the last; late rows get time if the end was to come."""
-        if self._until_ns is None:
-            return False
-        return now >= self._until_ns + (self._lateness_ns if started < self._until_ns else 0)
-
-    def _wait_for_close(self, seconds: float) -> bool:
-        with suppress(queue.Empty):
-            self._wake.get(timeout=seconds)
-        return self._closed
-
-    def _round(
-        self, seen: Seen, now: int, stop_ns: int, *, everyone: bool
-    ) -> Iterator[tuple[Rows, bool, frozenset[str] | None]]:
-        """As `Following.round`."""
-        known = self._reader is not None
-        try:
-            reader = self._opened()
-            if self._following is None:
-                self._following = Following(
-                    reader, self._wanted, seen, names_machines=self._flux is None, now_ns=self._now_ns
-                )
-            yield from self._following.round(now, stop_ns, everyone=everyone)
-        except LoginRefusedError as error:
-            if not known:
-                raise
-            # It was taken before: somebody is changing it, and the new one will be in its file.
-            raise SourceUnavailableError(error.what, where=error.where, hint=error.hint) from None
 
 
 def readings_server(given: Given) -> InfluxSettings:
@@ -266,46 +81,89 @@ def readings_server(given: Given) -> InfluxSettings:
     )
 
 
-def _make(given: Given, feed: Feed) -> InfluxSource:
-    part, now = given[InfluxSourceSettings], feed.now_ns()
-    if part.poll <= 0 or part.lateness < 0:
-        raise UsageError("a poll needs more than 0 seconds, and a lateness 0 or more", where="[influx]")
-    query = ReadingsQuery(
-        feed.sensors,
+def readings_query(given: Given, sensors: tuple[str, ...]) -> ReadingsQuery:
+    """Which readings of these sensors are read."""
+    part = given[InfluxSourceSettings]
+    return ReadingsQuery(
+        sensors,
         measurement=part.measurement,
         machine_tag=part.machine_tag,
         machines=part.machines,
         default_machine=given[DefaultMachine].machine,
     )
+
+
+def flux_template(given: Given) -> str | None:
+    """The Flux query of one's own.
+
+    Raises:
+        UsageError: Its file cannot be read.
+    """
+    path = given[InfluxSourceSettings].flux_file
     try:
-        flux = part.flux_file.read_text(encoding="utf-8") if part.flux_file else None
+        return path.read_text(encoding="utf-8") if path else None
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the query ({error})", where=str(part.flux_file)) from None
+        raise UsageError(f"cannot read the query ({error})", where=str(path)) from None
+
+
+def _make(given: Given, feed: Feed) -> InfluxSource:
+    part, now = given[InfluxSourceSettings], feed.now_ns()
+    if not 0 < part.poll <= LONGEST_S or not 0 <= part.lateness <= LONGEST_S:
+        raise UsageError(
+            "poll must be greater than 0, lateness must not be negative, and both at most a year",
+            where="[influx]",
+        )
     return InfluxSource(
         readings_server(given),
-        query,
+        readings_query(given, feed.sensors),
         start_ns=parse_time(part.start, now),
         until_ns=None if part.until is None else parse_time(part.until, now),
         poll=part.poll,
         lateness=part.lateness,
         future_s=feed.future_s,
-        flux=flux,
+        flux=flux_template(given),
         now_ns=feed.now_ns,
         report=feed.report,
     )
 
 
+def _probe(given: Given, feed: Feed) -> Probe:
+    from edge_runtime.sources.influx_probe import InfluxProbe  # noqa: PLC0415 - for `check` alone
+
+    return InfluxProbe(given, feed)
+
+
 def _identity(given: Given) -> str:
     part = given[InfluxSourceSettings]
-    words = (same_server(part.url), part.database, part.bucket, part.measurement)
+    return identity(
+        "influx",
+        part.url,
+        database=part.database,
+        org=part.org if part.bucket else None,
+        bucket=part.bucket,
+        retention_policy=part.retention_policy,
+        measurement=part.measurement,
+    )
+
+
+def _earlier_identity(given: Given) -> str:
+    """Before, settings were put one after another as they were written, and the machines after them."""
+    part = given[InfluxSourceSettings]
+    words = (part.url, part.database, part.bucket, part.measurement, *part.machines)
     return " ".join(["influx", *(word for word in words if word)])
 
 
-def _was(stored: str, given: Given) -> bool:
-    """Before, the address was stored as it was written, and the machines after the measurement."""
+def _has_earlier(stored: str, given: Given) -> bool:
+    """Whether a line as `_earlier_identity` made it differs in the address's spelling and machines alone."""
+    part = given[InfluxSourceSettings]
     kind, _, rest = stored.partition(" ")
     url, _, what = rest.partition(" ")
-    return f"{kind} {same_server(url)} {what} ".startswith(f"{_identity(given)} ")
+    words = [word for word in (part.database, part.bucket, part.measurement) if word]
+    same = f"{kind} {same_server(url)} {what} ".startswith(
+        f"influx {same_server(part.url)} {' '.join(words)} "
+    )
+    machines = f"{what} "[len(" ".join(words)) + 1 :].split()
+    return same and set(machines) <= set(part.machines)
 
 
 INFLUX = SourceKind(
@@ -318,6 +176,8 @@ INFLUX = SourceKind(
     tables={"influx": InfluxSourceSettings, "data": DefaultMachine},
     make=_make,
     identity=_identity,
-    was=_was,
+    earlier_identity=_earlier_identity,
+    has_earlier=_has_earlier,
     needs_ledger=True,
+    probe=_probe,
 )

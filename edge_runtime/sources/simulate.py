@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SIMULATE", "SimulateSettings", "SimulateSource"]
 
-MOST_TICKS = 500
+MAX_TICKS = 500
 SHORTEST_WAIT_S = 0.02
 
 
@@ -32,10 +32,12 @@ class SimulateSettings:
 
     machines: int = setting(3, "Number of simulated machines.", flag="--machines")
     severity: float = setting(2.0, "Factor by which faults move the sensors.", flag="--severity")
-    rate: float = setting(10.0, "Faults of each machine in an hour.", unit="1/h", flag="--rate")
+    rate: float = setting(10.0, "Faults of each machine in an hour.", unit="per hour", flag="--rate")
     seed: int = setting(0, "Seed of every random choice.", flag="--seed")
     speed: float = setting(
-        1.0, "Factor by which time passes faster than real time; 0 is as fast as it goes.", flag="--speed"
+        1.0,
+        "How many times faster than real time they run; 0 means as fast as possible.",
+        flag="--speed",
     )
     cadence: float = setting(1.0, "Time between two rows of a machine.", unit="s", flag="--cadence")
 
@@ -52,7 +54,7 @@ class SimulateSource:
         cadence: Seconds between rows of a machine.
         speed: How many times faster than real time; 0 for as fast as possible.
         now_ns: The wall clock; the first row's time.
-        clock: Seconds that only rise.
+        clock: Monotonic clock, in seconds.
         wait: Waits so many seconds or until the source is closed.
 
     Raises:
@@ -82,7 +84,7 @@ class SimulateSource:
                 f"the simulated machine has no sensor {', '.join(unknown)}",
                 hint=f"use a bundle over {', '.join(SENSORS)}, or another --source",
             )
-        if machines < 1 or speed < 0:
+        if machines < 1 or not speed >= 0:
             raise UsageError("a simulation needs at least one machine and a speed of 0 or more")
         start = now_ns() // 1_000_000_000 * 1_000_000_000  # whole seconds read better
         self._simulators = [
@@ -115,7 +117,7 @@ class SimulateSource:
         """Yields ticks when they are due, all machines' rows together."""
         started, done = self._clock(), 0
         while not self._closed.is_set():
-            due = done + MOST_TICKS
+            due = done + MAX_TICKS
             if self._tick_s:
                 due = min(due, 1 + int((self._clock() - started) / self._tick_s))
             if due > done:
@@ -147,6 +149,7 @@ def _make(given: Given, feed: Feed) -> SimulateSource:
         seed=part.seed,
         cadence=part.cadence,
         speed=part.speed,
+        now_ns=feed.now_ns,
     )
 
 

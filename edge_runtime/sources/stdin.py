@@ -12,7 +12,7 @@ import select
 import sys
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, UsageError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
@@ -20,6 +20,7 @@ from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped
+from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,7 +52,7 @@ class StdinSource:
         self, columns: Columns, *, descriptor: int | None = None, report: Callable[[str], None] | None = None
     ) -> None:
         self._columns = columns
-        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._descriptor = _standard_input() if descriptor is None else descriptor
         self._report = report or (lambda _: None)
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
@@ -116,15 +117,19 @@ class StdinSource:
         text = text.removeprefix(codecs.BOM_UTF8)
         first, _, left = text.partition(b"\n")
         if first.lstrip().startswith(b"{"):
-            self._parser = JsonRows(self._columns, WHERE, self._unmapped)
+            self._parser = JsonRows(self._columns, WHERE, self._unmapped, self._look_at_time)
         elif is_line_protocol(first):
             self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
         else:
             header = first.decode("utf-8", "replace")
-            self._parser = CsvLines(read_layout(header, self._columns, WHERE))
+            self._parser = CsvLines(read_layout(header, self._columns, WHERE), self._look_at_time)
             self._line = 1
             return left
         return text
+
+    def _look_at_time(self, first: str) -> None:
+        if remark := zone_remark(first):
+            self._report(f"{WHERE}: {remark}")
 
     def _parse(self, text: bytes, first_line: int) -> Batch:
         if self._parser is None or not text:
@@ -155,13 +160,20 @@ def _cut(data: bytes, *, ended: bool) -> tuple[bytes, bytes]:
     return data[:stop], data[stop:]
 
 
+def _standard_input() -> int:
+    try:
+        return sys.stdin.fileno()
+    except (AttributeError, ValueError):  # a service may have been started without one
+        raise UsageError("standard input is closed", hint="give it a file or a pipe") from None
+
+
 def _make(given: Given, feed: Feed) -> StdinSource:
     return StdinSource(given[DataLayout].columns(feed.sensors), report=feed.report)
 
 
 STDIN = SourceKind(
     name="stdin",
-    summary="Reads standard input: CSV with a header, JSON lines or line protocol, as the first line is.",
+    summary="Reads standard input: CSV with a header, JSON lines or line protocol; the first line tells.",
     guarantee="At most once: a pipe cannot go back to what was read but not committed.",
     tables={"data": DataLayout},
     make=_make,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "as_float32", "codes", "floats", "times"]
 
 NOTHING = frozenset({b"", b"nan", b"na", b"n/a", b"null", b"none"})
-MOST_SHOWN = 40
+MAX_SHOWN = 40
 # What int64 nanoseconds hold.
 LIKE = "0000-00-00T00:00:00Z"
 # Every letter as it is, but a digit as 0.
@@ -25,7 +25,7 @@ DIGITS_ALIKE = np.where(np.isin(np.arange(256), list(b"0123456789")), ord("0"), 
     np.uint8
 )
 FIRST_CENTURY, LAST_CENTURY, LATEST = 17, 21, 2**63 - 1
-MOST_DIGITS = 18
+MAX_DIGITS = 18
 
 
 class Place:
@@ -71,7 +71,7 @@ def _number(cell: bytes, name: str, place: Place, row: int) -> float:
 
 def shown(cell: bytes) -> str:
     """A cell for an error message."""
-    return cell[:MOST_SHOWN].decode("utf-8", "replace")
+    return cell[:MAX_SHOWN].decode("utf-8", "replace")
 
 
 def as_float32(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
@@ -128,7 +128,7 @@ def _alike(cells: Sequence[bytes]) -> NDArray[np.int64] | None:
             if centuries.min() >= FIRST_CENTURY and centuries.max() <= LAST_CENTURY:
                 found = plain.astype(f"S{length - 1}").astype("datetime64[ns]")
                 return found.astype(np.int64)
-        elif length <= MOST_DIGITS and (DIGITS_ALIKE[letters] == ord("0")).all():
+        elif length <= MAX_DIGITS and (DIGITS_ALIKE[letters] == ord("0")).all():
             return np.fromiter(map(int, cells), np.int64, len(cells)) * parse_time("1".zfill(length), 0)
     except (ValueError, OverflowError):
         pass

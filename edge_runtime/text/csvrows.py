@@ -16,7 +16,7 @@ from edge_runtime.records import Readings
 from edge_runtime.text.cells import Place, as_float32, codes, floats, times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 __all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "open_rows", "read_blocks", "read_layout"]
@@ -175,10 +175,12 @@ class CsvLines:
 
     Args:
         layout: Where the columns are.
+        first_time: Called once, with the first time as it is written.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, first_time: Callable[[str], None] | None = None) -> None:
         self._layout = layout
+        self._first_time = first_time
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings; none is left out.
@@ -187,7 +189,12 @@ class CsvLines:
             InputError: A row is ragged or a cell cannot be read; the line is named.
         """
         block = _parse_lines(text, self._layout, first_line)
-        return block.readings if block else Readings.empty(len(self._layout.sensors)), {}
+        if block is None:
+            return Readings.empty(len(self._layout.sensors)), {}
+        if self._first_time is not None:
+            self._first_time(block.times[0].decode("utf-8", "replace"))
+            self._first_time = None
+        return block.readings, {}
 
 
 def _parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None:

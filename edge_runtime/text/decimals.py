@@ -24,12 +24,12 @@ __all__ = ["WORDS", "decimal_words", "decimals"]
 WORDS = 7
 # Beyond these, a number may be written with an exponent.
 SMALLEST, LARGEST = 1e-4, 1e6
-MOST_DECIMALS = 12
+MAX_DECIMALS = 12
 FIRST_DIGITS = 6
 # Up to so many numbers, one by one is faster.
 FEW = 96
 TENS = 10.0 ** np.arange(-4, 7)
-POWERS = 10.0 ** np.arange(MOST_DECIMALS + 1)
+POWERS = 10.0 ** np.arange(MAX_DECIMALS + 1)
 GROUP = 10_000
 
 
@@ -109,7 +109,7 @@ def decimal_words(numbers: NDArray[np.float32], missing: str = "") -> NDArray[np
     whole, places = _digits(exact, size)
     power = POWERS[places]
     before = np.floor(whole / power)
-    after = (whole - before * power) * POWERS[MOST_DECIMALS - places]
+    after = (whole - before * power) * POWERS[MAX_DECIMALS - places]
     high, low = _split(before, GROUP)
     first, rest = _split(after, GROUP**2)
     second, third = _split(rest, GROUP)
@@ -137,13 +137,13 @@ def _digits(
     places = np.maximum(FIRST_DIGITS + 4 - np.searchsorted(TENS, exact, side="right"), 0)
     power = POWERS[places]
     whole = np.rint(exact * power)
-    wrong = np.flatnonzero(((whole / power).astype(np.float32) != size) & (places < MOST_DECIMALS))
+    wrong = np.flatnonzero(((whole / power).astype(np.float32) != size) & (places < MAX_DECIMALS))
     while len(wrong):
         more = places[wrong] + 1
         power = POWERS[more]
         better = np.rint(exact[wrong] * power)
         places[wrong], whole[wrong] = more, better
-        wrong = wrong[((better / power).astype(np.float32) != size[wrong]) & (more < MOST_DECIMALS)]
+        wrong = wrong[((better / power).astype(np.float32) != size[wrong]) & (more < MAX_DECIMALS)]
     return whole, places
 
 

@@ -13,7 +13,7 @@ from edge_runtime.text.cells import Place, as_float32, codes, times
 from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.text.csvrows import Columns
     from edge_runtime.text.unmapped import Unmapped
@@ -30,13 +30,21 @@ class JsonRows:
         columns: Which keys to read.
         where: What the lines are of, for errors.
         unmapped: Takes the keys of objects with none of the sensors.
+        first_time: Called once, with the first time as it is written.
     """
 
-    def __init__(self, columns: Columns, where: str, unmapped: Unmapped) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        where: str,
+        unmapped: Unmapped,
+        first_time: Callable[[str], None] | None = None,
+    ) -> None:
         self._columns = columns
         self._where = where
         self._unmapped = unmapped
         self._sensors = frozenset(columns.sensors)
+        self._first_time = first_time
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many were left out, by reason.
@@ -87,6 +95,9 @@ class JsonRows:
         lacking = None in written
         there = ["0" if one is None else str(one) for one in written] if lacking else map(str, written)
         moments = times([one.encode("utf-8", "replace") for one in there], place)
+        if self._first_time is not None and written[0] is not None:
+            self._first_time(str(written[0]))
+            self._first_time = None
         if lacking:
             moments[[one is None for one in written]] = NO_TIME
         return Readings.coded(names, of_row, moments, as_float32(numbers)), skipped

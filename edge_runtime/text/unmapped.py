@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ["NOT_MAPPED", "Unmapped"]
 
 NOT_MAPPED = "none of the sensors in it"
-MOST_NAMES, MOST_LETTERS = 12, 40
+MAX_NAMES, MAX_LETTERS = 12, 40
 
 
 class Unmapped:
@@ -30,10 +30,10 @@ class Unmapped:
     def add(self, names: Iterable[str]) -> None:
         """Takes the names of one row."""
         for name in names:
-            if name not in self._known and len(self._names) < MOST_NAMES:
+            if name not in self._known and len(self._names) < MAX_NAMES:
                 # They come from anybody, and go to a terminal.
                 shown = "".join(letter if letter.isprintable() else "?" for letter in str(name))
-                self._names.setdefault(shown[:MOST_LETTERS])
+                self._names.setdefault(shown[:MAX_LETTERS])
 
     def __str__(self) -> str:
         return ", ".join(self._names)

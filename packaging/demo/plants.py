@@ -118,9 +118,9 @@ class InfluxPlant:
             time.sleep(0.5)
 
     def found(self, start: datetime, stop: datetime) -> pd.DataFrame:
-        columns = "severity, verdict, machine"
+        columns = "severity, verdict, machine_id"
         text = f"SELECT {columns} FROM anomaly WHERE time >= {_ns(start)} AND time < {_ns(stop)}"  # noqa: S608
-        return self._frame(text).rename(columns={"machine": "machine_id"})
+        return self._frame(text)
 
     def injected(self, start: datetime, stop: datetime) -> pd.DataFrame:
         columns = "kind, sensors, stop, machine_id"

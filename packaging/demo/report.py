@@ -140,7 +140,7 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(
             f"  delay: median {events['delay_median_s']:.0f} s, 90 % within {events['delay_p90_s']:.0f} s"
         )
-    per_day = f"{events['false_alarms_per_day']:.1f} a machine and day"
+    per_day = f"{events['false_alarms_per_day']:.1f} per machine and day"
     lines.append(f"  false alarms: {events['false_alarms']}, which is {per_day}")
     latency = bench["latency_us"]
     lines += ["", "On this machine:", ""]

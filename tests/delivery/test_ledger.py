@@ -82,7 +82,7 @@ for i in range(1000):
     ledger = Ledger(path, "source")
     checkpoint = int(ledger.checkpoint() or -1)
     assert checkpoint >= told
-    assert len(ledger.parcels("a", most=2000, most_bytes=1 << 30)) == checkpoint + 1
+    assert len(ledger.parcels("a", most=2000, max_bytes=1 << 30)) == checkpoint + 1
     assert ledger.counters() == {"read": checkpoint + 1, "encoded.a": checkpoint + 1}
     ledger.close()
 
@@ -104,7 +104,7 @@ def test_delivered_parcels_go_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", most_bytes=2500)
+    ledger = Ledger(tmp_path / "l", "source", max_bytes=2500)
     for i in range(5):
         commit(ledger, bytes([i]) * 1000, rows=10)
     assert [p.payload[0] for p in ledger.parcels("a", most=10)] == [3, 4]
@@ -115,7 +115,7 @@ def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_arrived_after_it_was_dropped_for_room_is_delivered_and_not_dropped(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", most_bytes=2500)
+    ledger = Ledger(tmp_path / "l", "source", max_bytes=2500)
     commit(ledger, b"1" * 1000, rows=10)
     commit(ledger, b"2" * 1000, rows=20)
     under_way = ledger.parcels("a", most=2)
@@ -138,7 +138,7 @@ def test_the_sums_of_a_sink_are_said_and_a_sum_that_does_not_balance_is_too() ->
 
 
 def test_a_parcel_that_is_larger_than_the_bound_is_kept_for_it_is_the_newest(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", most_bytes=10)
+    ledger = Ledger(tmp_path / "l", "source", max_bytes=10)
     commit(ledger, b"x" * 100)
     assert ledger.waiting("a") == 1
     ledger.close()
@@ -146,7 +146,7 @@ def test_a_parcel_that_is_larger_than_the_bound_is_kept_for_it_is_the_newest(tmp
 
 def test_one_process_at_a_time_and_one_source(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l", "csv a")
-    with pytest.raises(LedgerError, match="another edge-detect uses it"):
+    with pytest.raises(LedgerError, match="is in use by another edge-detect"):
         Ledger(tmp_path / "l", "csv a")
     ledger.close()
     with pytest.raises(LedgerError, match=r"another source \(csv a\)"):

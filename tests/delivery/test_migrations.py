@@ -218,6 +218,8 @@ def test_a_later_ledger_is_refused(tmp_path: Path) -> None:
     db.execute("PRAGMA user_version = 99")
     db.close()
     shutil.copy(path, tmp_path / "before")
-    with pytest.raises(LedgerError, match="is of version 99, this edge-detect knows 3; install a newer"):
+    with pytest.raises(
+        LedgerError, match="has version 99, but this edge-detect knows version 3; install a newer"
+    ):
         Ledger(path, "csv a")
     assert path.read_bytes() == (tmp_path / "before").read_bytes()

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_runtime.delivery.ledger import Ledger
-from edge_runtime.errors import LedgerError
+from edge_runtime.errors import LedgerError, UsageError
 from edge_runtime.gateway.place import place_of_ledger
 from edge_runtime.gateway.settings import Settings, load_settings
 from edge_runtime.sources.base import Feed
-from edge_runtime.sources.mqtt import MqttSource
+from edge_runtime.sources.mqtt_feed import MqttSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ SAME_INFLUX = (
 @pytest.mark.parametrize("given", SAME_INFLUX)
 def test_the_same_feed_has_the_same_ledger(given: dict[str, Any], folder: Path) -> None:
     path, identity = place_of_ledger(influx())
-    assert identity == "influx http://127.0.0.1:8086 plant sensors"
+    assert identity == 'influx http://127.0.0.1:8086 database="plant" measurement="sensors"'
     assert place_of_ledger(influx(**given)) == (path, identity)
     Ledger(path, identity).close()
     assert place_of_ledger(influx(**given)) == (path, identity)
@@ -84,31 +84,69 @@ def test_another_feed_has_another(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "stored",
+    ("stored", "given"),
     [
-        "influx http://localhost:8086 plant sensors",
-        "influx http://localhost:8086/ plant sensors m1",
-        "influx http://127.0.0.1:8086 plant sensors m1 m2",
+        ("influx http://localhost:8086 plant sensors", {}),
+        ("influx http://localhost:8086 plant sensors", {"machines": ("m1",)}),
+        ("influx http://localhost:8086/ plant sensors m1", {"machines": ("m1",)}),
+        ("influx http://localhost:8086/ plant sensors m1", {"machines": ("m2", "m1")}),
+        ("influx http://127.0.0.1:8086 plant sensors m1 m2", {"machines": ("m2", "m3", "m1")}),
     ],
 )
-def test_a_ledger_of_an_earlier_version_is_found_and_keeps_what_it_says(stored: str, folder: Path) -> None:
+def test_a_ledger_of_an_earlier_version_is_found_and_keeps_what_it_says(
+    stored: str, given: dict[str, Any], folder: Path
+) -> None:
     path = earlier(folder, stored)
     earlier(folder, "influx http://localhost:8086 plant sensors2 m1")
     earlier(folder, "influx http://localhost:8086 other sensors")
-    for given in SAME_INFLUX:
-        assert place_of_ledger(influx(**given)) == (path, stored)
+    earlier(folder, "influx http://localhost:8086 plant sensors other-machine")
+    for url in ("http://127.0.0.1:8086", "http://localhost:8086"):
+        assert place_of_ledger(influx(url=url, **given)) == (path, stored)
     Ledger(path, stored).close()
+
+
+def test_of_several_earlier_ledgers_each_feed_keeps_its_own(folder: Path) -> None:
+    """Two services, one for each machine, and one for all, as they ran beside each other before."""
+    written = "influx http://localhost:8086 plant sensors"
+    of_all, of_m1, of_m2 = (earlier(folder, f"{written}{more}") for more in ("", " m1", " m2"))
+    url = "http://localhost:8086"
+    assert place_of_ledger(influx(url=url))[0] == of_all
+    assert place_of_ledger(influx(url=url, machines=("m1",)))[0] == of_m1
+    assert place_of_ledger(influx(url=url, machines=("m2",)))[0] == of_m2
+    with pytest.raises(UsageError, match="several ledgers fit influx .*; name one with --state"):
+        place_of_ledger(influx(url=url, machines=("m1", "m2")))
+
+
+def test_a_name_with_a_space_in_it_is_taken_for_nothing_else(folder: Path) -> None:
+    """Identities tell where a name ends; those of before are taken only where nothing is left over."""
+    earlier(folder, "influx http://127.0.0.1:8086 plant sensors hot")
+    path, identity = place_of_ledger(influx())
+    assert not path.exists()
+    Ledger(*place_of_ledger(influx(measurement="sensors warm"))).close()
+    assert place_of_ledger(influx()) == (path, identity)
+    identities = [
+        place_of_ledger(influx(**given))[1]
+        for given in (
+            {"database": "a b", "measurement": "c"},
+            {"database": "a", "measurement": "b c"},
+            {"database": None, "bucket": "a", "org": "b", "measurement": "c"},
+            {"database": None, "bucket": "a", "org": "d", "measurement": "c"},
+            {"database": "a", "measurement": "c"},
+            {"database": "a", "measurement": "c", "retention_policy": "long"},
+        )
+    ]
+    assert len(set(identities)) == len(identities)
 
 
 def test_a_ledger_that_is_named_is_taken_if_it_is_of_this_feed(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     Ledger(path, "influx http://localhost:8086 plant sensors m1").close()
     run = {"source": "influx", "state": path}
-    settings = load_settings(None, {"run": run, "influx": {"database": "plant"}})
+    settings = load_settings(None, {"run": run, "influx": {"database": "plant", "machines": ("m1", "m2")}})
     assert place_of_ledger(settings) == (path, "influx http://localhost:8086 plant sensors m1")
     settings = load_settings(None, {"run": run, "influx": {"database": "plan"}})
     named = place_of_ledger(settings)
-    assert named == (path, "influx http://127.0.0.1:8086 plan sensors")
+    assert named == (path, 'influx http://127.0.0.1:8086 database="plan" measurement="sensors"')
     with pytest.raises(LedgerError, match="belongs to another source"):
         Ledger(*named)
 
@@ -166,5 +204,5 @@ def test_the_command_goes_on_in_the_ledger_when_the_settings_are_spelled_otherwi
     ):
         done = command(*words, "--input", name, "--sink", "jsonl", "--output", "out.jsonl")
         assert done.returncode == 0, done.stderr
-        assert done.stderr.startswith(read), done.stderr
+        assert done.stderr.splitlines()[1].startswith(read), done.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 10

@@ -93,7 +93,7 @@ def test_only_what_is_refused_becomes_a_dead_letter(ledger: Ledger) -> None:
     assert Sender(sink, ledger, said.append).drain() is None
     assert sink.taken == [b"1", b"3"]
     assert ledger.counters() == {"read": 30, "encoded.a": 30, "delivered.a": 20, "dead.a": 10}
-    assert said == ["a: no; 10 rows are among the dead letters"]
+    assert said == ["a: no; 10 rows were moved to the dead letters"]
 
 
 def test_the_thread_takes_up_delivers_and_ends(ledger: Ledger) -> None:

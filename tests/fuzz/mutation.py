@@ -14,7 +14,7 @@ AS_BYTES = 0.4
 STOP_HERE = 0.3
 BYTES = 2  # the wire type of everything that has a length
 LONGEST = 10
-MOST_IN_A_BYTE = 127
+MAX_IN_A_BYTE = 127
 
 
 def mutate(data: bytes, max_size: int, seed: int) -> bytes:
@@ -110,7 +110,7 @@ def leading_varint(data: bytearray, start: int) -> bytes:
 
 def varint(number: int) -> bytes:
     out = bytearray()
-    while number > MOST_IN_A_BYTE:
+    while number > MAX_IN_A_BYTE:
         out.append(number & 127 | 128)
         number >>= 7
     return bytes([*out, number])

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LIMITS = TrialLimits(seconds=3, memory_mb=256)
 STATED = re.compile(rb'("content_digest": ?"sha256:)[0-9a-f]{64}"')
 # What was tried in a process of its own: each digest once, and no more than so many.
-MOST_TRIED = 2000
+MAX_TRIED = 2000
 tried: set[str] = set()
 
 
@@ -63,7 +63,7 @@ def load(data: bytes) -> None:
 
 def try_once(data: bytes, name: str) -> str:
     """In the place of a `Trial`."""
-    if name not in tried and len(tried) < MOST_TRIED:
+    if name not in tried and len(tried) < MAX_TRIED:
         tried.add(name)
         # libFuzzer ends the process without a word to Python, so this is said each time.
         sys.stderr.write(f"tried {len(tried)} accepted files in ONNX Runtime\n")

@@ -67,13 +67,13 @@ def _texts(good: bytes) -> Iterator[Entry]:
         written(document.replace('"rows":2000', '"rows":' + "1" * 4000)),
         "expected a whole number of at most 64 bits",
     )
-    yield "a field twice", with_field('"cadence_seconds":2'), "cadence_seconds: a field is there twice"
+    yield "a field twice", with_field('"cadence_seconds":2'), "cadence_seconds: a field appears twice"
     many = ",".join(f'"k{i}":1' for i in range(60_000)) + ',"k59999":1'
-    yield "60,000 fields, one of them twice", with_field(f'"x":{{{many}}}'), "k59999: a field is there twice"
+    yield "60,000 fields, one of them twice", with_field(f'"x":{{{many}}}'), "k59999: a field appears twice"
     yield (
         "a digest twice",
         with_field(f'"content_digest":"sha256:{"0" * 64}"'),
-        "a field is there twice|exactly once|does not match",
+        "a field appears twice|exactly once|does not match",
     )
     hidden = document.replace('"content_digest"', '"content\\u005fdigest"')
     yield "a digest behind an escape", written(hidden), "is not 'sha256:' and 64 lower-case digits|damaged"
@@ -114,7 +114,7 @@ def _values(good: bytes) -> Iterator[Entry]:
         ("threshold.rows", 1.5, "expected a whole number"),
         ("threshold.rows", 10**30, "expected a whole number of at most 64 bits"),
         ("threshold.hold.cap", -1, "a hold needs"),
-        ("threshold.per_machine", {"press\n1": 1.0}, "expected text that can be shown"),
+        ("threshold.per_machine", {"press\n1": 1.0}, "expected printable text"),
         ("threshold.per_machine", {"press-1": -1.0}, "a threshold must be finite and positive"),
         ("threshold.surplus", 1, "threshold.surplus: an unknown field"),
         ("cadence_seconds", 0, "cadence_seconds: must be above zero"),
@@ -122,19 +122,19 @@ def _values(good: bytes) -> Iterator[Entry]:
         ("limits.memory_mb", -1, "limits.memory_mb: must be above zero"),
         ("sensors", [], "names 0 sensors, but the graph takes 4"),
         ("sensors", {}, "sensors: expected a list, found an object of 0"),
-        ("sensors.0.name", "", "holds a sensor without a name, or one twice"),
-        ("sensors.0.name", "vibration", "holds a sensor without a name, or one twice"),
-        ("sensors.0.name", "\x1b[2J", "sensors.0..name: expected text that can be shown"),
-        ("sensors.0.name", "\ud800", "sensors.0..name: expected text that can be shown"),
-        ("sensors.0.name", 7, "sensors.0..name: expected text that can be shown, found 7"),
+        ("sensors.0.name", "", "contains a sensor without a name, or the same sensor twice"),
+        ("sensors.0.name", "vibration", "contains a sensor without a name, or the same sensor twice"),
+        ("sensors.0.name", "\x1b[2J", "sensors.0..name: expected printable text"),
+        ("sensors.0.name", "\ud800", "sensors.0..name: expected printable text"),
+        ("sensors.0.name", 7, "sensors.0..name: expected printable text, found 7"),
         ("sensors.0.training_range", [1.0], "expected 2 values, found a list of 1"),
-        ("sensors.0.physical_range", [9.0, 1.0], "a range is upside down"),
+        ("sensors.0.physical_range", [9.0, 1.0], "the lower end of a range is above its upper end"),
         ("model.state_shape", [1, 4], "but the graph's is None"),
-        ("model.time_of_day", True, "asks for the time of day"),
+        ("model.time_of_day", True, "needs the time of day"),
         ("model.time_of_day", 0, "expected true or false"),
-        ("warm_up_rows", 10, "warms up"),
+        ("warm_up_rows", 10, "needs warm-up rows"),
         ("content_digest", "sha256:12", "is not 'sha256:' and 64 lower-case digits"),
-        ("content_digest", None, "content_digest: expected text"),
+        ("content_digest", None, "content_digest: expected printable text"),
     ):
         shown = json.dumps(value)
         yield f"{path} of {shown if len(shown) < 30 else shown[:20] + '…'}", changed(path, value), message
@@ -149,9 +149,9 @@ def _golden(good: bytes) -> Iterator[Entry]:
     def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
         return with_document(good, lambda d: change(d["golden"]))
 
-    out = "golden rows do not come out as the trainer saw them"
+    out = "golden rows do not give the scores that the trainer computed"
     proves = "golden tolerance: is negative, or so large that it proves nothing"
-    fit = "golden rows: there are none, or they do not fit the graph"
+    fit = "golden rows: are missing, or do not fit the graph"
     yield (
         "a golden score that does not match",
         changed(lambda g: g["scores"].__setitem__(3, g["scores"][3] * 1.01)),

@@ -21,7 +21,7 @@ Entry = tuple[str, bytes, str]
 
 NO_ONNX = "not an ONNX file, or a damaged one"
 # What may by chance go on like one.
-MAYBE_ONNX = f"{NO_ONNX}|has no use"
+MAYBE_ONNX = f"{NO_ONNX}|has no place"
 DAMAGED = "the content does not match its digest: the file was damaged"
 
 
@@ -81,12 +81,12 @@ def _impossible(good: bytes) -> Iterator[Entry]:
     yield "an unknown wire type", good + b"\x0f\x00", NO_ONNX
     yield "the file twice", good + good, "holds 'ir_version' twice"
     yield "bytes after the end", good + b"\x08\x08", "holds 'ir_version' twice"
-    yield "an unknown field", good + field(99, b"hello"), "holds field 99, for which a bundle has no use"
-    yield "an unknown number", good + field(2047, 1), "holds field 2047, for which a bundle has no use"
+    yield "an unknown field", good + field(99, b"hello"), "holds field 99, which has no place in a bundle"
+    yield "an unknown number", good + field(2047, 1), "holds field 2047, which has no place in a bundle"
     yield (
         "40 MB",
         good + field(6, bytes(40 << 20)),
-        "larger than any bundle|more than the 33,554,432 that are let through",
+        "larger than any bundle|more than the 33,554,432 that are allowed",
     )
     # With the metadata in front, the digest is right although the graph is cut off.
     for part in (30, 60, 99):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hostile"]
 
-UNKNOWN = "for which a bundle has no use"
+UNKNOWN = "which has no place in a bundle"
 MEMORY = "needed more than 256 MB of memory in the trial"
 TIME = "did not finish within 3 s in the trial"
 REFUSED = "ONNX Runtime (refuses the model|cannot run the graph)"
@@ -85,9 +85,9 @@ def _operators(good: bytes) -> Iterator[Entry]:
         turned = helper.make_node("Transpose", ["scaled"], ["inserted"], perm=perm)
         yield f"Transpose by {perm}", _insert(good, turned), REFUSED
     turned = helper.make_node("Transpose", ["scaled"], ["inserted"], perm=[-1, 0])
-    yield "Transpose by -1", _insert(good, turned), "attribute 'perm' of Transpose is no window"
+    yield "Transpose by -1", _insert(good, turned), "attribute 'perm' of Transpose is not a window"
     nought = {"nought": np.zeros(1, np.float32)}
-    for fmod, text in ((1, "do not come out"), (0, REFUSED), (7, REFUSED)):
+    for fmod, text in ((1, "do not give the scores"), (0, REFUSED), (7, REFUSED)):
         modulo = helper.make_node("Mod", ["scaled", "nought"], ["inserted"], fmod=fmod)
         yield f"Mod by zero with fmod {fmod}", _insert(good, modulo, constants=nought), text
     microsoft = helper.make_node("Gelu", ["scaled"], ["inserted"], domain="com.microsoft")
@@ -103,7 +103,7 @@ def _operators(good: bytes) -> Iterator[Entry]:
     long = helper.make_node("Relu" * 100, ["scaled"], ["inserted"])
     yield "an operator with a long name", _insert(good, long), "'op_type' of 400 bytes"
     cursor = helper.make_node("Re\x1b[2Jlu", ["scaled"], ["inserted"])
-    yield "an operator that moves the cursor", _insert(good, cursor), "characters that cannot be shown"
+    yield "an operator that moves the cursor", _insert(good, cursor), "non-printable characters"
     deep = body
     for _ in range(20):
         deep = helper.make_graph(
@@ -142,7 +142,7 @@ def _attributes(good: bytes, with_memory: bytes) -> Iterator[Entry]:
         added("Gemm", alpha=1),
         "attribute 'alpha' of Gemm is not on the allow",
     )
-    yield "an attribute twice", _twice(on), "attribute 'transB' of Gemm is there twice"
+    yield "an attribute twice", _twice(on), "attribute 'transB' of Gemm appears twice"
     reference = on("Relu", lambda n: n.attribute.add(name="alpha", ref_attr_name="x", type=1))
     yield "a reference to a function's attribute", reference, UNKNOWN
 
@@ -154,13 +154,13 @@ def _attributes(good: bytes, with_memory: bytes) -> Iterator[Entry]:
         return on(kind, change, with_memory)
 
     for kind in ("Conv", "AveragePool"):
-        window = f"attribute 'kernel_shape' of {kind} is no window"
+        window = f"attribute 'kernel_shape' of {kind} is not a window"
         yield f"{kind} over 2^40 rows", kernel(kind, 2**40, 1), window
         yield f"{kind} over -1 rows", kernel(kind, -1, 1), window
         yield f"{kind} over no rows", kernel(kind, 0, 1), window
         yield f"{kind} in eight dimensions", kernel(kind, *[1] * 8), window
-        yield f"{kind} over 4096 by 4096", kernel(kind, 4096, 4096), f"{REFUSED}|do not come out"
-        yield f"{kind} without a window", kernel(kind), f"{REFUSED}|do not come out|no window"
+        yield f"{kind} over 4096 by 4096", kernel(kind, 4096, 4096), f"{REFUSED}|do not give the scores"
+        yield f"{kind} without a window", kernel(kind), f"{REFUSED}|do not give the scores|not a window"
         for name, value in (
             ("pads", [2**30] * 4),
             ("dilations", [2**40] * 2),
@@ -202,7 +202,7 @@ def _wiring(good: bytes) -> Iterator[Entry]:
         changed(lambda m: m.graph.node[0].input.__setitem__(1, "sensor_axis")),
         "is not a float32 that was",
     )
-    twice = "defines a name twice, or none"
+    twice = "has no name, or one that is defined already"
     yield (
         "an output that is there twice",
         changed(lambda m: m.graph.node[3].output.__setitem__(0, "scaled")),
@@ -221,12 +221,12 @@ def _wiring(good: bytes) -> Iterator[Entry]:
     yield (
         "a node with two outputs",
         changed(lambda m: m.graph.node[3].output.append("more")),
-        "has not exactly one output",
+        "does not have exactly one output",
     )
     yield (
         "a node without an output",
         changed(lambda m: m.graph.node[3].ClearField("output")),
-        "has not exactly one output",
+        "does not have exactly one output",
     )
     yield (
         "a node with seventy inputs",
@@ -240,10 +240,14 @@ def _wiring(good: bytes) -> Iterator[Entry]:
     )
     yield "a node with an input too few", changed(lambda m: m.graph.node[0].input.pop()), REFUSED
     same = changed(lambda m: setattr(m.graph.node[1], "name", m.graph.node[0].name))
-    yield "two nodes of one name", same, "has a name that another node has"
-    yield "no nodes", changed(lambda m: m.graph.ClearField("node")), "output score: comes out of no node"
+    yield "two nodes of one name", same, "has the same name as another node"
+    yield (
+        "no nodes",
+        changed(lambda m: m.graph.ClearField("node")),
+        "output score: is not produced by any node",
+    )
     last = changed(lambda m: m.graph.node.pop())
-    yield "an output that no node computes", last, "output expected: comes out of no node"
+    yield "an output that no node computes", last, "output expected: is not produced by any node"
     mixed = changed(lambda m: m.graph.node[2].input.__setitem__(1, "layer2.weight"))
     yield "weights of another layer", mixed, REFUSED
 
@@ -251,7 +255,7 @@ def _wiring(good: bytes) -> Iterator[Entry]:
         for number in range(600):
             model.graph.node.append(helper.make_node("Relu", ["scaled"], [f"more{number}"]))
 
-    yield "six hundred nodes", changed(many), "nodes, more than the 512 that are let through"
+    yield "six hundred nodes", changed(many), "nodes, more than the 512 that are allowed"
 
 
 def _bombs(good: bytes) -> Iterator[Entry]:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hostile"]
 
-ELEMENT_TYPE = "only float32, and int64 for axes, is let through"
-UNKNOWN = "for which a bundle has no use"
-OTHER_METADATA = "holds other metadata than its own, or holds it twice"
+ELEMENT_TYPE = "only float32, and int64 for axes, are allowed"
+UNKNOWN = "which has no place in a bundle"
+OTHER_METADATA = "contains metadata other than its own, or contains it twice"
 
 
 def hostile(good: bytes, canary: str) -> Iterator[Entry]:
@@ -80,7 +80,7 @@ def _outermost(good: bytes, changed: Callable[..., bytes]) -> Iterator[Entry]:
     )
     key_twice = field(14, field(1, b"edge_detect") + field(1, b"edge_detect") + field(2, b"{}"))
     yield "a metadata key twice", _with_metadata(good, key_twice), "holds 'key' twice"
-    yield "10 MB of metadata", changed(_large_metadata), "bytes, more than the 1,048,576 that are let through"
+    yield "10 MB of metadata", changed(_large_metadata), "bytes, more than the 1,048,576 that are allowed"
     yield (
         "10 MB of documentation",
         changed(lambda m: setattr(m, "doc_string", "x" * 10_000_000)),
@@ -94,7 +94,7 @@ def _outermost(good: bytes, changed: Callable[..., bytes]) -> Iterator[Entry]:
     yield (
         "a producer that moves the cursor",
         changed(lambda m: setattr(m, "producer_name", "\x1b[2J")),
-        "characters that cannot be shown",
+        "non-printable characters",
     )
 
 
@@ -167,10 +167,10 @@ def _values(changed: Callable[..., bytes]) -> Iterator[Entry]:
     yield (
         "big-endian weights",
         values(lambda a: a.byteswap(inplace=True)),
-        "golden rows do not come out|not finite",
+        "golden rows do not give the scores|not finite",
     )
-    yield "weights of zero", values(lambda a: a.fill(0)), "golden rows do not come out"
-    yield "huge weights", values(lambda a: a.fill(3e38)), "golden rows do not come out"
+    yield "weights of zero", values(lambda a: a.fill(0)), "golden rows do not give the scores"
+    yield "huge weights", values(lambda a: a.fill(3e38)), "golden rows do not give the scores"
 
 
 def _put(number: float, array: np.ndarray) -> None:
@@ -193,7 +193,7 @@ def _external(changed: Callable[..., bytes], canary: str) -> Iterator[Entry]:
 
         return external(change)
 
-    refused = "holds '(external_data|data_location)', for which a bundle has no use"
+    refused = "holds '(external_data|data_location)', which has no place in a bundle"
     for name, path in (
         ("/etc/passwd", "/etc/passwd"),
         ("/etc/passwd from below", "../../../../../../etc/passwd"),
@@ -247,12 +247,12 @@ def _elements(changed: Callable[..., bytes]) -> Iterator[Entry]:
     yield (
         "a constant twice",
         changed(lambda m: m.graph.initializer.append(_weight(m))),
-        "defines a name twice, or none",
+        "has no name, or one that is defined already",
     )
     yield (
         "a constant without a name",
         changed(lambda m: setattr(_weight(m), "name", "")),
-        "defines a name twice, or none",
+        "has no name, or one that is defined already",
     )
     long = changed(lambda m: setattr(_weight(m), "name", "x" * 300))
     yield "a constant with a long name", long, "'name' of 300 bytes, more than the 256"
@@ -263,7 +263,7 @@ def _elements(changed: Callable[..., bytes]) -> Iterator[Entry]:
             model.graph.initializer.add().CopyFrom(one)
             model.graph.initializer[-1].name = f"one{number}"
 
-    yield "many constants", changed(many), "constants, more than the 512 that are let through"
+    yield "many constants", changed(many), "constants, more than the 512 that are allowed"
     large = numpy_helper.from_array(np.ones((52, 65_536), np.float32))
 
     def much(model: ModelProto) -> None:
@@ -274,7 +274,7 @@ def _elements(changed: Callable[..., bytes]) -> Iterator[Entry]:
     yield (
         "large constants",
         changed(much),
-        "bytes, more than the 25,165,824 that are let through",
+        "bytes, more than the 25,165,824 that are allowed",
     )
     sparse = helper.make_sparse_tensor(
         numpy_helper.from_array(np.ones(1, np.float32), "huge"),

@@ -85,5 +85,5 @@ def test_no_bit_of_a_signed_bundle_can_be_flipped(gateway: Gateway) -> None:
     for bit in range(0, 8 * len(BUNDLE), 97):
         flipped = bytearray(BUNDLE)
         flipped[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(SignatureError, match="the signature is of another file"):
+        with pytest.raises(SignatureError, match="the signature is for another file"):
             gateway.trust.check(bytes(flipped), signature)

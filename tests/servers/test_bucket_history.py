@@ -184,7 +184,7 @@ def test_what_a_bucket_lacks_is_one_clear_error(
             ("--start", "2026-05-01", "--stop", "2026-05-02"),
             "no rows from 2026-05-01.*there are some from 2026-01",
         ),
-        (("--labels", "events"), "no such measurement to take labels from"),
+        (("--labels", "events"), "no such measurement from which labels could be taken"),
     ):
         with pytest.raises(EdgeDetectError, match=words):
             prepare(bucket, tmp_path / "out", token, *more)

@@ -60,8 +60,14 @@ class TestWriting:
                 refusal(403, "forbidden", "insufficient permissions for write"),
                 "lacks the right to write here .insufficient.*right to write the bucket line 1",
             ),
-            (NO_SUCH_BUCKET, r'does not have it \(bucket "line 1" not found\).*--bucket, or create it'),
-            (refusal(404, "not found", 'organization name "plant" not found'), "does not have it"),
+            (
+                NO_SUCH_BUCKET,
+                r'cannot find the database or bucket \(bucket "line 1" not found\).*--bucket, or create it',
+            ),
+            (
+                refusal(404, "not found", 'organization name "plant" not found'),
+                "cannot find the database or bucket",
+            ),
             (LIMITED, r"answers 429 \(exceeded rate limit\); try again later"),
             (OVERLOADED, r"answers 503 \(queue length exceeded\)"),
             (BROKEN, r"answers 500 \(unexpected error writing points"),
@@ -98,7 +104,10 @@ class TestWriting:
                 refusal(400, "invalid", "unable to parse 'm': missing fields"),
                 "answers 400 .unable to parse 'm'",
             ),
-            (TOO_LARGE, r"takes no line that long \(unable to read data: points batch is too large\)"),
+            (
+                TOO_LARGE,
+                r"does not accept a line this long \(unable to read data: points batch is too large\)",
+            ),
         ],
     )
     def test_what_will_never_be_taken_is_given_up(self, answer: dict[str, Any], words: str) -> None:

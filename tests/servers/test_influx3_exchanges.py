@@ -213,7 +213,7 @@ class TestReading:
 
     @pytest.mark.parametrize("sensors", [(), ("a", "a")])
     def test_a_query_without_a_sensor_or_with_one_twice_is_refused(self, sensors: tuple[str, ...]) -> None:
-        with pytest.raises(UsageError, match="a query needs sensors, each once"):
+        with pytest.raises(UsageError, match="a query needs at least one sensor, and each sensor only once"):
             ReadingsQuery(sensors)
 
     def test_fields_are_checked_by_their_types(self) -> None:
@@ -263,7 +263,10 @@ class TestReading:
             (
                 NO_DATABASE,
                 SourceError,
-                "does not have it .query error: database not found: plant.; check --database",
+                (
+                    "cannot find the database or bucket "
+                    ".query error: database not found: plant.; check --database"
+                ),
             ),
             (
                 refusal(400, "Authorization header was malformed"),
@@ -295,7 +298,10 @@ class TestReading:
             (
                 "Cannot retrieve database: External error: database not found: plant",
                 SourceError,
-                "does not have it .Cannot retrieve database: External error: database not found",
+                (
+                    "cannot find the database or bucket "
+                    ".Cannot retrieve database: External error: database not found"
+                ),
             ),
             ("mixing aggregate and non-aggregate", SourceError, "refuses the query .mixing aggregate"),
         ],
@@ -334,7 +340,7 @@ class TestReading:
             (
                 "datafusion error: Resources exhausted: Failed to allocate additional 1024 bytes",
                 SourceUnavailableError,
-                "give the server more memory if this goes on",
+                "give the server more memory if this continues",
             ),
         ],
     )
@@ -353,7 +359,7 @@ class TestReading:
             read_blocks(client(url), WANTED, T0, T0 + hour)
         assert type(caught.value) is kind
         assert "\n" not in str(caught.value)
-        assert "will not read so much at once" in str(caught.value)
+        assert "refuses to read this much at once" in str(caught.value)
         assert hint in str(caught.value)
 
     def test_silence_ends_with_the_timeout(self) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from edge_runtime.errors import EdgeDetectError, SourceError, SourceUnavailableError
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, ReadingsQuery, check_readings, open_reader
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
-from edge_runtime.sources.influx import InfluxSource
+from edge_runtime.sources.influx_feed import InfluxSource
 from trainer.cli import app
 from trainer.tables import read_table
 
@@ -295,7 +295,7 @@ class TestFollowing:
         held = plant(table(OLD))
         reader = Template(held)
         with serving(held) as url, pytest.MonkeyPatch.context() as patch:
-            patch.setattr("edge_runtime.sources.influx.open_reader", lambda *_, **__: reader)
+            patch.setattr("edge_runtime.sources.influx_feed.open_reader", lambda *_, **__: reader)
             source = self.source(url, [NOW], start_ns=NOW - 6 * DAY_NS, flux="from(…)")
             batches = source.batches(None)
             for _ in range(10):

@@ -178,7 +178,10 @@ def test_live_rows_arrive_with_their_events(database: InfluxClient) -> None:
             "there are some from 2025-01-01T00:00:00Z to 2025-01-01",
         ),
         (("--machine", "nobody"), "no machine 'nobody' in the tag 'machine_id'; there are: press-1, press-2"),
-        (("--labels", "events", "--labels-measurement", "nix"), "no such measurement to take labels from"),
+        (
+            ("--labels", "events", "--labels-measurement", "nix"),
+            "no such measurement from which labels could be taken",
+        ),
         (("--labels", "events", "--labels-measurement", "sensors"), "needs its end as a field 'stop'"),
         (("--database", "nix"), "database not found"),
     ],

@@ -239,7 +239,7 @@ class TestHistory:
         put(database, *(f'sensors,machine_id=m a="n/a",b=1 {later + i * SECOND}' for i in range(100)))
         put(database, *(f"sensors,machine_id=m a=1,b=1 {T0 + 16 * DAY + i * SECOND}" for i in range(100)))
         said = self.prepare(database, tmp_path / "out", "--gap", "0", "--split", "30/40/30")
-        assert "100 values of 'a' are no numbers and were taken for missing" in said
+        assert "100 values of 'a' are not numbers and were treated as missing" in said
         metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
         assert [sensor["name"] for sensor in metadata["sensors"]] == ["a", "b"]
         assert metadata["query"]["unreadable_readings"] == {"a": 100}
@@ -264,7 +264,7 @@ class TestHistory:
         )
         said = self.prepare(database, tmp_path / "out", "--gap", "0")
         assert "100 rows" in said
-        with pytest.raises(SourceError, match="'a' is a tag and a field"):
+        with pytest.raises(SourceError, match="'a' is both a tag and a field"):
             self.prepare(database, tmp_path / "out", "--machine-tag", "a")
 
 
@@ -303,7 +303,7 @@ class TestCommand:
         unknown = [line for line in lines if line["machine_id"] == "press-2"]
         assert [line["reason"] for line in unknown] == ["missing"] * 20
         assert said.count("press-2: temperature has values that are no numbers") == 1
-        assert "readings that were no numbers, taken for missing: 20" in said
+        assert "readings that were not numbers, treated as missing: 20" in said
         assert "do not balance" not in said
 
     def test_a_contradiction_that_begins_while_running_is_told_and_counted(

@@ -9,7 +9,7 @@ from influxd import Influxd
 
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, ReadingsQuery, create_database, write
-from edge_runtime.sources.influx import InfluxSource
+from edge_runtime.sources.influx_feed import InfluxSource
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,8 +29,8 @@ SMALL_ORDER = [
     "01" + "00" * 30 + "80",
     "ee" + "ff" * 30 + "7f",
 ]
-FORM = "not in the one form of a signature file"
-FORGED = "the signature is not one of the key press: it is damaged or forged"
+FORM = "not in the exact form of a signature file"
+FORGED = "the signature does not match the key press: it is damaged or forged"
 
 
 def good() -> dict[str, Any]:
@@ -144,11 +144,15 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     ("rollback", lambda: signed(BUNDLE, version=2), "version 2 is older than 3, which was accepted here"),
     ("same version", lambda: signed(BUNDLE, version=3), "another bundle of the same version 3 was accepted"),
     ("freeze", lambda: signed(BUNDLE, expires="2027-05-31T00:00:00Z"), "expired on 2027-05-31T00:00:00Z"),
-    ("other target", lambda: signed(BUNDLE, target="line-3"), "signed for 'line-3', but this is 'line-2'"),
+    (
+        "other target",
+        lambda: signed(BUNDLE, target="line-3"),
+        "signed for 'line-3', but the target here is 'line-2'",
+    ),
     ("target's prefix", lambda: signed(BUNDLE, target="line-2/a"), "signed for 'line-2/a'"),
-    ("replayed", lambda: signed(ANOTHER), "the signature is of another file"),
-    ("swapped digest", field("digest", "sha256:" + "0" * 64), "the signature is of another file"),
-    ("wrong length", field("length", len(BUNDLE) + 1), "the signature is of another file"),
+    ("replayed", lambda: signed(ANOTHER), "the signature is for another file"),
+    ("swapped digest", field("digest", "sha256:" + "0" * 64), "the signature is for another file"),
+    ("wrong length", field("length", len(BUNDLE) + 1), "the signature is for another file"),
     # --- keys and signatures
     ("wrong key", lambda: signed(BUNDLE, OTHER_KEY), "which is not trusted here; trusted: press"),
     ("another's key id", claiming_the_trusted_key, FORGED),
@@ -179,7 +183,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     (
         "payload twice",
         lambda: signed(BUNDLE).replace(b"{\n", b'{\n "payload": "",\n', 1),
-        "signature file: payload: a field is there twice",
+        "signature file: payload: a field appears twice",
     ),
     ("second signature", enveloped(lambda d: d["signatures"].append(d["signatures"][0])), FORM),
     ("no signatures", enveloped(lambda d: d.update(signatures=[])), FORM),
@@ -201,7 +205,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     (
         "version twice",
         lambda: signed_payload(statement(BUNDLE).to_bytes().replace(b"{", b'{"version":9,', 1)),
-        "signed statement: version: a field is there twice",
+        "signed statement: version: a field appears twice",
     ),
     ("version a text", field("version", "9"), 'version: is "9", which is not a whole number'),
     ("version true", field("version", True), "version: is true, which is not a whole number"),
@@ -231,8 +235,8 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     ("target with a line", field("target", "line-2\n"), "target: must be 1 to 100 letters"),
     ("target of any", field("target", "*"), "target: must be 1 to 100 letters"),
     ("target a list", field("target", ["line-2"]), "target: is .*, which is not a text"),
-    ("unknown field", field("also", 1), "signed statement: also: is no field of this format version"),
-    ("field with escapes", field("\x1b[2J\n", 1), r"statement: \\u001b\[2J\\n: is no field"),
+    ("unknown field", field("also", 1), "signed statement: also: is not a field of this format version"),
+    ("field with escapes", field("\x1b[2J\n", 1), r"statement: \\u001b\[2J\\n: is not a field"),
     ("missing field", lambda: signed_payload(b'{"format_version": 1}'), "digest: is missing"),
     ("future format", field("format_version", 2), "version 2, but .* reads 1; install a newer edge-detect"),
     ("format true", field("format_version", True), "signature format version True, but"),

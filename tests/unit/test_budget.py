@@ -83,7 +83,7 @@ def test_budgets_are_read_and_written() -> None:
     assert str(AlarmBudget.parse("1/week")) == "1/week"
     assert AlarmBudget.parse("7/week").per_day == pytest.approx(1)
     for text in ("", "1", "1/fortnight", "0/day", "-1/day", "often"):
-        with pytest.raises(UsageError, match="is no budget"):
+        with pytest.raises(UsageError, match="is not a budget"):
             AlarmBudget.parse(text)
 
 

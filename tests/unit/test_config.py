@@ -52,6 +52,7 @@ def test_an_assignment_overrides_both_and_becomes_what_its_setting_wants(tmp_pat
             "run.sinks=jsonl, influx",
             "influx.poll=4",
             "influx.machines=m1,m2",
+            'influx.database="plant 1"',
             "influx.start= -1h",
             "run.rows=5",
             "jsonl.output=out.jsonl",
@@ -60,6 +61,7 @@ def test_an_assignment_overrides_both_and_becomes_what_its_setting_wants(tmp_pat
     )
     part = settings.source.given[InfluxSourceSettings]
     assert (part.poll, part.machines, part.start) == (4.0, ("m1", "m2"), "-1h")
+    assert part.database == "plant 1"
     assert (settings.run.rows, settings.run.source) == (5, "influx")
     assert settings.sinks[0].given[JsonlSettings].output == Path("out.jsonl")
     assert settings.sinks[1].given[InfluxSinkSettings].measurement == "a=b"
@@ -93,11 +95,11 @@ def test_tables_of_connectors_that_were_not_chosen_may_be_there_and_must_be_righ
         ("[simulate]\nseed = 1.5\n", r"\[simulate\] seed: 1.5 is not a whole number"),
         ("[run]\nstate = 5\n", r"\[run\] state: 5 is not a path"),
         ('[trust]\nkeys = "m1"\n', r"""\[trust\] keys: 'm1' is not a list; write \["m1"\]"""),
-        ("[trust]\nkeys = [1]\n", r"\[trust\] keys: 1 is not a text"),
+        ("[trust]\nkeys = [1]\n", r"\[trust\] keys: 1 is not a string"),
         ('[run]\nsource = "kafka"\n', "no source 'kafka'; there are: simulate, csv, stdin, influx, mqtt"),
         ('[run]\nsinks = ["jsonk"]\n', r"no sink 'jsonk'; did you mean jsonl\?"),
-        ('[run]\nsinks = ["stdout", "stdout"]\n', "each once"),
-        ("[run]\nsinks = []\n", "each once"),
+        ('[run]\nsinks = ["stdout", "stdout"]\n', "each only once"),
+        ("[run]\nsinks = []\n", "at least one sink"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
@@ -112,6 +114,22 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
 def test_an_assignment_that_is_none_is_said(text: str) -> None:
     with pytest.raises(UsageError, match=r"is not TABLE.KEY=VALUE; such as influx.poll=2"):
         load_settings(None, {}, [text])
+
+
+def test_lists_and_times_as_toml_writes_them(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[run]\nsource = "influx"\n[influx]\nstart = 2026-01-01T00:00:00Z\nuntil = 2026-01-02\n')
+    settings = load_settings(file, {}, ['influx.machines=["a,b", "c"]', "influx.database=x"])
+    part = settings.source.given[InfluxSourceSettings]
+    assert part.machines == ("a,b", "c")
+    assert (part.start, part.until) == ("2026-01-01T00:00:00+00:00", "2026-01-02")
+
+
+def test_a_wrong_value_is_found_in_a_table_that_is_not_used_too(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[run]\nsource = "simulate"\n[influx]\npoll = "fast"\n')
+    with pytest.raises(UsageError, match=r"c.toml: \[influx\] poll: 'fast' is not a number"):
+        load_settings(file, {})
 
 
 def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def test_the_digest_must_stand_once_and_in_the_metadata() -> None:
     stated = stamped[24 : 24 + 71].decode()
     with pytest.raises(BundleFormatError, match="exactly once"):
         check_content_digest(stamped + stated.encode(), Span(0, len(stamped)), stated)
-    with pytest.raises(BundleFormatError, match="not where the metadata is"):
+    with pytest.raises(BundleFormatError, match="not inside the metadata"):
         check_content_digest(stamped, Span(0, 5), stated)
     with pytest.raises(BundleFormatError, match="exactly once"):
         stamp(b"nothing to stamp")

@@ -144,7 +144,7 @@ def test_a_dataset_gives_rows_and_batches(tmp_path: Path) -> None:
         ("train", lambda frame: frame.assign(anomaly=1), "no normal rows"),
         ("val", lambda frame: frame.assign(anomaly=1), "no normal rows"),
         ("train", lambda frame: frame[frame["anomaly"] == 0].head(99), "too few rows: 99 normal ones"),
-        ("val", lambda frame: frame.assign(power=np.nan), "no row has all of its readings"),
+        ("val", lambda frame: frame.assign(power=np.nan), "every row lacks at least one reading"),
     ],
 )
 def test_what_cannot_be_trained_on_is_said(

@@ -36,13 +36,13 @@ def test_bundles_of_other_sensors_are_compared_without_scores(tmp_path: Path, co
     done = command("edge-detect", "inspect", first, "--diff", second)
     assert done.returncode == 0, done.stderr
     assert b"sensors.power.unit" in done.stdout
-    assert b"sensors are not the same" in done.stdout
+    assert b"have different sensors" in done.stdout
 
 
 def test_a_bundle_is_the_same_as_itself(tmp_path: Path, command: Command) -> None:
     path = make_bundle(tmp_path)
     done = command("edge-detect", "inspect", path, "--diff", path)
-    assert (done.returncode, done.stdout) == (0, b"the same file\n")
+    assert (done.returncode, done.stdout) == (0, b"The two bundles are the same file.\n")
 
 
 def test_one_that_cannot_be_used_is_named(tmp_path: Path, command: Command) -> None:

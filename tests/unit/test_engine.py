@@ -315,10 +315,10 @@ def test_another_bundle_goes_on_from_a_machines_times_alone(tmp_path: Path) -> N
     [
         ([1, "AAAA", ""], 1, "decompressing"),
         ([1, "no base64!", ""], 1, "base64|Non-base64|padding"),
-        ([1.5, "", ""], 1, "the newest time is no time"),
+        ([1.5, "", ""], 1, "the newest time is not a time"),
         ([1], 1, "not enough values"),
         ({"unreadable": "x"}, 1, "not enough values|Incorrect padding"),
-        ([2**70, "eAEDAAAAAAE=", "1ZgPWA=="], 1, "the newest time is no time"),
+        ([2**70, "eAEDAAAAAAE=", "1ZgPWA=="], 1, "the newest time is not a time"),
         ([5, "eAEDAAAAAAE=", ""], 2, "version 2, and this edge-detect knows 1"),
     ],
 )

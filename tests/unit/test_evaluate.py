@@ -114,7 +114,7 @@ def test_intervals_are_in_the_table_the_json_and_the_metrics() -> None:
     line = next(line for line in found.table().splitlines() if line.startswith("F1"))
     assert line.split(maxsplit=1)[1] == f"{found.f1:.3f}  ({low:.3f} to {high:.3f})"
     alarms = next(line for line in found.table().splitlines() if line.startswith("false alarms"))
-    assert " a machine and day, " in alarms
+    assert " per machine and day, " in alarms
     assert (found.metrics()["f1_low"], found.metrics()["f1_high"]) == (low, high)
     assert "false_alarms_per_day_low" in found.metrics()
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))

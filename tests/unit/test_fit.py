@@ -207,7 +207,7 @@ def test_units_and_ranges_reach_the_bundle(data: TrainingData, tmp_path: Path) -
     assert [sensor.unit for sensor in metadata.sensors] == ["°C", "", "", "kW"]
     assert [s.physical_range for s in metadata.sensors] == [None, None, (0.0, 200.0), (0.0, 2000.0)]
     assert metadata.cadence_seconds == 5.0
-    with pytest.raises(UsageError, match="--unit: 'heat' is no sensor; the sensors are temperature, vib"):
+    with pytest.raises(UsageError, match="--unit: 'heat' is not a sensor; the sensors are temperature, vib"):
         run_fit(data, Plan(output=tmp_path, units={"heat": "K"}), NoTracker())
 
 

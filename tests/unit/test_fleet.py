@@ -82,7 +82,7 @@ def test_together_is_as_alone(machines: list[Machine], settings: Settings) -> No
 def test_neither_order_nor_threads_matter(
     machines: list[Machine], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.fleet.pool.MOST_STACKED", {"cpu": 2})
+    monkeypatch.setattr("trainer.fleet.pool.MAX_STACKED", {"cpu": 2})
     there = networks(machines, settings)
     back = networks(machines[::-1], settings, threads=3)[::-1]
     for ours, theirs in zip(there, back, strict=True):
@@ -158,7 +158,9 @@ def test_a_machine_whose_loss_explodes_leaves_the_others_alone(
 
 
 def test_only_autoencoders_make_a_fleet(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--recipe: a fleet is of autoencoders, not of the model 'linear'"):
+    with pytest.raises(
+        UsageError, match="--recipe: a fleet consists of autoencoders, and cannot use the model 'linear'"
+    ):
         run_fleet(
             read_training_data(folder, Columns()),
             Plan(output=tmp_path / "none", settings=Settings(model="linear"), plots=False),

@@ -38,11 +38,14 @@ def _no_login_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"database": ""}, "either a database or a bucket; give --database, or --bucket with --org"),
         ({"bucket": "b", "org": "o"}, "either a database or a bucket"),
         ({"database": "", "bucket": "b"}, "a bucket needs its organisation; give --org"),
-        ({"timeout": 0.0}, "a timeout of 0 seconds; choose a positive number"),
-        ({"timeout": float("inf")}, "a timeout of inf seconds"),
-        ({"timeout": float("nan")}, "a timeout of nan seconds"),
-        ({"token": "a\nb"}, "the InfluxDB's token holds characters that no token has; copy it again"),
-        ({"token": "schlüssel"}, "the InfluxDB's token holds characters"),
+        ({"timeout": 0.0}, "a timeout of 0 seconds is not possible; choose a positive number"),
+        ({"timeout": float("inf")}, "a timeout of inf seconds is not possible"),
+        ({"timeout": float("nan")}, "a timeout of nan seconds is not possible"),
+        (
+            {"token": "a\nb"},
+            "the InfluxDB's token contains characters that are not allowed in a token; copy it again",
+        ),
+        ({"token": "schlüssel"}, "the InfluxDB's token contains characters"),
     ],
 )
 def test_what_does_not_fit_together_is_refused_with_its_mend(options: dict[str, Any], words: str) -> None:
@@ -85,7 +88,8 @@ def test_addresses_with_and_without_port_path_and_tls_are_taken(url: str) -> Non
 )
 def test_a_login_in_the_address_is_refused_and_not_repeated(url: str) -> None:
     with pytest.raises(
-        UsageError, match="a login or a parameter in the address.*EDGE_DETECT_INFLUX_TOKEN"
+        UsageError,
+        match="the address of the InfluxDB contains a login or a parameter.*EDGE_DETECT_INFLUX_TOKEN",
     ) as e:
         InfluxSettings(url=url, database="plant")
     assert SECRET not in str(e.value)
@@ -234,7 +238,7 @@ def test_no_option_and_no_key_of_the_configuration_takes_a_secret_itself(
     for option in ("--password", "--token"):
         done = command("edge-detect", "run", option, SECRET)
         assert done.returncode == 2
-        assert "No such option" in done.stderr.decode()
+        assert f"there is no option {option};" in done.stderr.decode()
         assert SECRET.encode() not in done.stdout + done.stderr
     for key in ("password", "token"):
         config = tmp_path / "edge-detect.toml"

@@ -53,7 +53,7 @@ def test_a_key_is_never_overwritten(edge: Edge, there: str) -> None:
     code, out, err = edge.detect("keys", "new", "press")
     assert (code, out) == (2, "")
     assert err == (
-        f"edge-detect: {there}: there is such a key already, and a key is never overwritten; "
+        f"edge-detect: {there}: this key exists already, and a key is never overwritten; "
         "choose another name\n"
     )
     assert Path(there).read_text() == "precious"
@@ -92,18 +92,18 @@ def test_list_and_show_name_what_there_is_and_never_the_secret(edge: Edge) -> No
     ("words", "message"),
     [
         (("list", "none"), "none: there is no such folder"),
-        (("list", "empty"), "empty: no keys here; make one"),
+        (("list", "empty"), "empty: there are no keys in this folder; create one"),
         (("show", "none.key"), "none.key: cannot read the key (No such file or directory)"),
         (("show", "bundle.onnx"), "bundle.onnx: not a file with one ed25519 key"),
         (("show", "open.key"), "open.key: others may read this private key; chmod 600 open.key"),
         (("new", "x", "-o", "none"), "none: cannot write the key (No such file or directory)"),
         (
             ("sign", "bundle.onnx", "--key", "press.pub"),
-            "this is a public key, which signs nothing; name press",
+            "this is a public key, which cannot sign; name press",
         ),
         (("sign", "bundle.onnx", "--key", "press.key", "--expires", "soon"), "'soon' is not a time"),
-        (("sign", "bundle.onnx", "--key", "press.key", "--expires", "2020-01-01"), "is over already"),
-        (("sign", "bundle.onnx", "--key", "press.key", "--expires", "0s"), "is over already"),
+        (("sign", "bundle.onnx", "--key", "press.key", "--expires", "2020-01-01"), "is in the past"),
+        (("sign", "bundle.onnx", "--key", "press.key", "--expires", "0s"), "is in the past"),
         (("sign", "bundle.onnx", "--key", "press.key", "--expires", "9999999d"), "beyond the year 9999"),
         (
             ("sign", "bundle.onnx", "--key", "press.key", "--bundle-version", "0"),
@@ -203,7 +203,10 @@ def test_an_export_that_cannot_be_signed_writes_nothing(edge: Edge, tmp_path: Pa
     checkpoint = make_checkpoint(tmp_path / "checkpoint")
     Path("press.pub").write_text(KEY.public.to_pem())
     for words, message in (
-        (("--target", "line-2"), "an option of a signature without a key; name the key with --sign"),
+        (
+            ("--target", "line-2"),
+            "--expires, --bundle-version and --target require a key; name the private key with --sign",
+        ),
         (("--sign", "none.key"), "none.key: cannot read the key"),
         (("--sign", "press.pub"), "press.pub: this is a public key"),
     ):

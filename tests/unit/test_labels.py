@@ -76,7 +76,7 @@ def test_a_limit_is_read(text: str, expected: tuple[str, tuple[float, float]]) -
     "text", ["temperature", "temperature=85", "=1:2", "a=2:1", "a=:", "a=x:1", "a=nan:1"]
 )
 def test_what_is_no_limit_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no limit"):
+    with pytest.raises(UsageError, match="is not a limit"):
         parse_limit(text)
 
 

@@ -100,7 +100,7 @@ def test_what_is_not_a_bundle_is_named_so(content: bytes, message: str) -> None:
 def test_a_foreign_onnx_model_is_named_so() -> None:
     value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1])
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [value])
-    with pytest.raises(BundleFormatError, match="not a bundle: it holds no metadata 'edge_detect'"):
+    with pytest.raises(BundleFormatError, match="not a bundle: it has no metadata 'edge_detect'"):
         load_bytes(helper.make_model(graph).SerializeToString(), "foreign.onnx")
 
 
@@ -159,11 +159,11 @@ def _metadata(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("provenance.colour", "red", "provenance.colour: an unknown field"),
         ("cadence_seconds", "1", "cadence_seconds: expected a finite number"),
         ("threshold.value", -1.0, "finite and positive"),
-        ("sensors.1.name", "temperature", "holds a sensor without a name, or one twice"),
-        ("sensors.1.physical_range", [3.0, 2.0], "a range is upside down"),
+        ("sensors.1.name", "temperature", "contains a sensor without a name, or the same sensor twice"),
+        ("sensors.1.physical_range", [3.0, 2.0], "the lower end of a range is above its upper end"),
         ("sensors", [], "names 0 sensors, but the graph takes 4"),
         ("model.state_shape", [1, 8], "the graph's is None"),
-        ("model.time_of_day", True, "asks for the time of day"),
+        ("model.time_of_day", True, "needs the time of day"),
         ("golden.scores", [1.0], "do not fit the graph"),
         ("golden.readings", [[1.0]], "do not fit the graph"),
         ("golden.relative_tolerance", 0.5, "proves nothing"),

@@ -124,11 +124,11 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model": "linear", "members": 2}, "no chance in it"),
+        ({"model": "linear", "members": 2}, "no randomness"),
         ({"model": "linear", "differences": True}, "off its own change"),
         ({"model": "linear", "rolling": 5}, "off its own change"),
-        ({"model": "convolutional", "window": 3}, "shown the rows alone"),
-        ({"model": "pca", "period": 60.0}, "shown the rows alone"),
+        ({"model": "convolutional", "window": 3}, "shown only the rows themselves"),
+        ({"model": "pca", "period": 60.0}, "shown only the rows themselves"),
         ({"kernels": (0,)}, "--kernels: .* out of range"),
         ({"members": 0}, "--members: 0 is out of range"),
         ({"beta": -1.0}, "--beta: -1.0 is out of range"),

@@ -193,8 +193,8 @@ def test_while_the_disk_is_full_reading_waits_and_nothing_is_lost(
     assert times(rows) == wanted(300)
     assert len(run.waits) == 3
     assert run.said == [
-        "ledger: disk full; reading waits until it can be written",
-        "ledger: can be written again",
+        "ledger: disk full; reading is paused until it can be written",
+        "ledger: is writable again",
     ]
 
 
@@ -212,7 +212,7 @@ def test_stopped_while_the_disk_is_full_the_rows_are_left_to_the_next_start(
 
     monkeypatch.setattr(first.ledger, "commit", refusing)
     first()
-    assert first.said == ["ledger: disk full; 100 rows are left to the next start"]
+    assert first.said == ["ledger: disk full; 100 rows are left for the next start"]
     rows = Run(tmp_path, loaded, ScriptedSource(300, block=100))()
     assert times(rows) == wanted(300)
 
@@ -222,7 +222,7 @@ def test_a_second_process_scores_as_the_first_would_have(tmp_path: Path, loaded:
         folder.mkdir()
         found: list[dict[str, Any]] = []
         for _ in range(5):
-            found = Run(folder, loaded, ScriptedSource(100, block=5), most_rows=25)()
+            found = Run(folder, loaded, ScriptedSource(100, block=5), max_rows=25)()
         return [row["score"] for row in found]
 
     parts = blocks_of_5(tmp_path / "parts")
@@ -390,7 +390,7 @@ def test_exactly_so_many_new_rows_are_taken_and_the_next_start_goes_on_after_the
     sources[0].skipped = {"not a line": 1}
     counters = []
     for source, most in zip(sources, (22, 3, 1, 2, 10, None), strict=True):
-        run = Run(tmp_path, loaded, source, most_rows=most)
+        run = Run(tmp_path, loaded, source, max_rows=most)
         rows = run()
         counters.append(run.pipeline.accounts.counters)
         assert run.pipeline.accounts.balanced
@@ -476,7 +476,7 @@ def test_without_a_ledger_exactly_so_many_rows_are_taken(loaded: Bundle) -> None
         direct=[Direct(seen)],
         report=seen.append,  # type: ignore[arg-type]
         watch=watched.append,
-        most_rows=25,
+        max_rows=25,
     )
     pipeline.run()
     assert seen == [10, 10, 5]
@@ -497,7 +497,7 @@ def test_golden_rows_that_no_longer_come_out_a_day_later_end_the_run_and_nothing
     source = ScriptedSource(60)
     source.when_asked = lambda at: now.__setitem__(0, 86_400.0 if at >= 30 else 0.0)
     run = Run(tmp_path, failing(loaded), source, clock=lambda: now[0])
-    with pytest.raises(SelfTestError, match="the daily replay failed: .* golden rows do not come out"):
+    with pytest.raises(SelfTestError, match="the daily replay failed: .* golden rows do not give the scores"):
         run.pipeline.run()
     assert run.ledger.checkpoint() is None
     assert run.ledger.waiting("jsonl") == 0

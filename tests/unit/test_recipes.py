@@ -108,7 +108,7 @@ def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, c
     assert set(threshold.per_machine) == {"press-1", "press-2"}
     low, high = sorted(threshold.per_machine.values())
     assert low <= threshold.value <= high
-    assert b"of machines" in done.stdout
+    assert b"per machine" in done.stdout
     data = read_training_data(folder, Columns())
     checkpoint = Checkpoint.load(tmp_path / "fit" / "checkpoint")
     val = data.val

@@ -56,12 +56,12 @@ def test_the_champion_is_exported_by_name_and_another_can_be_promoted(
     assert exported(command, "models:/pump@champion", first, store) == 4
     done = command("edge-train", "promote", "pump", "--tracking-uri", store)
     assert done.returncode == 0, done.stderr
-    assert b"version 2 of pump is champion, in the place of version 1" in done.stdout
+    assert b"version 2 of pump is the champion, replacing version 1" in done.stdout
     exported(command, "models:/pump@champion", second, store)
     runs = [load_bundle(path).metadata.provenance.mlflow_run_id for path in (first, second)]
     assert runs[0] != runs[1]
     back = command("edge-train", "promote", "pump", "--version", "1", "--tracking-uri", store)
-    assert b"in the place of version 2" in back.stdout
+    assert b"replacing version 2" in back.stdout
 
 
 @pytest.mark.parametrize("words", [("motor",), ("pump", "--version", "9")])
@@ -98,4 +98,4 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, command: Command)
 
 def test_a_champion_has_to_be_registered(tmp_path: Path, command: Command) -> None:
     done = command("edge-train", "fit", "--data", tmp_path, "--champion")
-    assert_one_clear_line(done, 2, "--champion", "goes with --register")
+    assert_one_clear_line(done, 2, "--champion", "requires --register")

@@ -218,7 +218,7 @@ def test_without_labels_it_says_so_and_lists_every_alarm(run: Run, data: Trainin
     assert read.sections == UNLABELLED
     assert_loads_nothing(page)
     assert "The test rows have no labels" in read.text
-    assert "every row of validation and test is taken for normal" in read.text
+    assert "every row of validation and test is treated as normal" in read.text
     scored = score_split(bare.test, run.checkpoint.detector, run.checkpoint.threshold)
     assert f"Alarms ({len(alarms(scored))})" in read.text
 
@@ -346,7 +346,7 @@ def test_what_cannot_be_read_is_said(run: Run, data: TrainingData, tmp_path: Pat
     with pytest.raises(InputError, match="not a JSON object"):
         Run.load(tmp_path)
     empty = replace(data.test, values=np.full_like(data.test.values, np.nan))
-    with pytest.raises(TrainingError, match="no row has all of its readings"):
+    with pytest.raises(TrainingError, match="every row lacks at least one reading"):
         build_page(run, replace(data, test=empty))
 
 

@@ -148,11 +148,21 @@ def test_a_reader_that_goes_away_is_no_traceback(bundle: Path) -> None:
         (("--topic", "x"), 2, ("--topic is an option of the source mqtt", "add --source mqtt")),
         (("--time-column", "x"), 2, ("of the sources csv, stdin, mqtt",)),
         (("--rows", "0"), 2, ("at least one row",)),
+        (("--source", ""), 2, ("there is no source ''",)),
+        (("--polll", "1"), 2, ("there is no option --polll; did you mean --poll?",)),
+        (("--set", "mqtt.topic=x"), 2, ("--set: [mqtt] is a table of mqtt, which is not used here",)),
+        (("--set", "run.rows=x"), 2, ("--set: [run] rows: 'x' is not a whole number",)),
+        (("--set", "run.state="), 2, ("--set: [run] state: a path that is empty",)),
+        (
+            ("--source", "influx", *DEFAULT, "--database", "x", "--poll", "nan"),
+            2,
+            ("poll must be greater than 0",),
+        ),
         (("--set", "simulate"), 2, ("'simulate' is not TABLE.KEY=VALUE", "influx.poll=2")),
         (("--set", "simulate.sped=2"), 2, ("there is no 'sped' in [simulate]; did you mean speed or seed?",)),
         (("--set", "simulat.speed=2"), 2, ("there is no table [simulat]; did you mean simulate?",)),
         (("--set", "simulate.speed=fast"), 2, ("[simulate] speed: 'fast' is not a number",)),
-        (("--set", "run.sinks=stdout,stdout"), 2, ("each once",)),
+        (("--set", "run.sinks=stdout,stdout"), 2, ("each only once",)),
         (("--sink", "nowhere"), 2, ("nowhere",)),
         (("--source", "csv", "--input", "x"), 2, ("the source csv needs a bundle", "--bundle default")),
         (("--source", "csv", *DEFAULT), 2, ("--input",)),
@@ -160,7 +170,7 @@ def test_a_reader_that_goes_away_is_no_traceback(bundle: Path) -> None:
         (("--sink", "jsonl"), 2, ("--output",)),
         (("--sink", "jsonl", "--output", "no/folder/x"), 1, ("no/folder/x", "cannot write")),
         (("--config", "none.toml"), 2, ("none.toml",)),
-        (("--config", "/dev/null"), 2, ("/dev/null: names no source",)),
+        (("--config", "/dev/null"), 2, ("/dev/null: no source is set",)),
         (("--bundle", "none.onnx"), 2, ("none.onnx",)),
         (("--source", "influx", *DEFAULT), 2, ("--database", "--bucket")),
         (("--source", "influx", *DEFAULT, "--url", "ftp://x", "--database", "d"), 2, ("ftp://x",)),
@@ -171,6 +181,31 @@ def test_what_cannot_be_run_is_one_clear_line(
     command: Command, words: tuple[str, ...], code: int, named: tuple[str, ...]
 ) -> None:
     assert_one_clear_line(command("edge-detect", "run", *words), code, *named)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--source", "csv", "--help"), ("--help", "--topic", "x")])
+def test_help_is_shown_wherever_it_is_asked_for(command: Command, words: tuple[str, ...]) -> None:
+    done = command("edge-detect", "run", *words)
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    for group in ("[run]:", "[influx] of the source influx and sink influx:", "[csv] of the source csv:"):
+        assert f"\n{group}\n" in text
+    assert "--topic TEXT" in text
+    assert "Also settable: mqtt.username, mqtt.password_file." in " ".join(text.split())
+
+
+@pytest.mark.parametrize("words", [("--config",), ("--sink",), ("--rows", "3", "--bundle")])
+def test_an_option_without_its_value_is_said(command: Command, words: tuple[str, ...]) -> None:
+    done = command("edge-detect", "run", *words)
+    assert done.returncode == 2
+    assert f"Option '{words[-1]}' requires an argument" in done.stderr.decode()
+
+
+def test_default_is_the_built_in_bundle_and_never_a_file(command: Command, tmp_path: Path) -> None:
+    words = ("edge-detect", "run", "--rows", 1, "--speed", 0, "--bundle", "default")
+    assert command(*words).returncode == 0
+    (tmp_path / "default").write_bytes(b"something else")
+    assert_one_clear_line(command(*words), 2, "a file of this name exists here", f"{tmp_path}/default")
 
 
 def test_a_server_that_is_not_there_and_a_database_that_is_not(

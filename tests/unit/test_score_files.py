@@ -230,7 +230,7 @@ def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, remembering: P
 def test_nothing_to_go_on_with_is_said(folder: Path, loaded: Bundle, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no unfinished run"):
         score_file(Task(folder / "in.csv", tmp_path / "o.csv", Columns(NAMES), resume=True), loaded)
-    with pytest.raises(UsageError, match="cannot be gone on with"):
+    with pytest.raises(UsageError, match="cannot be resumed"):
         score_file(Task(Path("-"), tmp_path / "o.csv", Columns(NAMES), resume=True), loaded)
 
 

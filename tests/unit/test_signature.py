@@ -141,12 +141,12 @@ def test_without_trusted_keys_a_signature_is_not_even_read(tmp_path: Path) -> No
     steps: list[Step] = []
     bundle = load_bundle(put(tmp_path, read_bundle(None)[1], b"nonsense"), on_step=steps.append)
     assert bundle.approval is None
-    assert steps[1] == Step("signature", "not asked for: no trusted keys")
+    assert steps[1] == Step("signature", "not checked: no trusted keys are set")
 
 
 def test_an_unsigned_bundle_is_refused_and_so_is_the_default_one(tmp_path: Path, gateway: Gateway) -> None:
     path = put(tmp_path, read_bundle(None)[1], None)
-    with refused("b.onnx: not signed: no .sig file is beside it.*; have it signed with"):
+    with refused("b.onnx: not signed: there is no .sig file beside it.*; have it signed with"):
         load_bundle(path, trust=gateway.trust)
     with refused("default.onnx: not signed"):
         load_bundle(trust=gateway.trust)

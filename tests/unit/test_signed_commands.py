@@ -32,11 +32,11 @@ def test_verify_says_the_signatures_result_among_the_others(edge: Edge) -> None:
     Path("press.pub").write_text(KEY.public.to_pem())
     Path("bundle.onnx.sig").write_bytes(signed(DEFAULT, expires="2099-01-01T00:00:00Z"))
     code, out, _ = edge.detect("verify", "bundle.onnx")
-    assert (code, out.splitlines()[1]) == (0, "ok       signature       not asked for: no trusted keys")
+    assert (code, out.splitlines()[1]) == (0, "ok       signature       not checked: no trusted keys are set")
     code, out, err = edge.detect("verify", "bundle.onnx", "--trusted-key", "press.pub")
     assert (code, out.splitlines()[-1]) == (1, "REFUSED  signature")
     assert err == (
-        "edge-detect: bundle.onnx: signed for 'line-2', but this is 'default'; "
+        "edge-detect: bundle.onnx: signed for 'line-2', but the target here is 'default'; "
         "have it signed with --target default, or correct [trust] target\n"
     )
     words = ("--trusted-key", KEY.public.entry, "--target", "line-2")
@@ -53,7 +53,7 @@ def test_inspect_shows_the_signature_and_whether_it_was_checked(edge: Edge) -> N
     assert json.loads(edge.detect("inspect", "bundle.onnx", "--json")[1])["signature"] is None
     Path("bundle.onnx.sig").write_bytes(signed(DEFAULT, expires="2099-01-01T00:00:00Z"))
     _, out, _ = edge.detect("inspect", "bundle.onnx")
-    assert "  checked  no: name a --trusted-key\n  version  5\n  target   line-2\n" in out
+    assert "  checked  no: name the key with --trusted-key\n  version  5\n  target   line-2\n" in out
     words = ("inspect", "bundle.onnx", "--trusted-key", KEY.public.entry, "--target", "line-2")
     _, out, _ = edge.detect(*words)
     assert "  checked  yes, with the key press\n" in out
@@ -62,7 +62,7 @@ def test_inspect_shows_the_signature_and_whether_it_was_checked(edge: Edge) -> N
     Path("bundle.onnx.sig").write_bytes(b"nonsense")
     code, out, _ = edge.detect("inspect", "bundle.onnx")
     assert code == 0
-    assert "none that can be read: the signature file is not JSON" in out
+    assert "cannot be read: the signature file is not JSON" in out
     assert edge.detect(*words)[0] == 1
 
 

@@ -91,7 +91,7 @@ def test_no_event_before_the_time_that_was_asked_for(tmp_path: Path, moment: str
     ("options", "said"),
     [
         (("--duration", "soon"), "is not a duration"),
-        (("--duration", "0s"), "holds no row"),
+        (("--duration", "0s"), "contains no row"),
         (("--start", "soon"), "is not a time"),
         (("--events-from", "soon"), "is not a time"),
         (("--rate", "99"), "99 events per hour"),
@@ -100,7 +100,7 @@ def test_no_event_before_the_time_that_was_asked_for(tmp_path: Path, moment: str
         (("--speed", "0"), "speed"),
         (("--machine", "a", "--machine", "a"), "two machines are named 'a'"),
         (("--to", "influx"), "no database was named"),
-        (("--to", "influx", "--database", "x", "-o", "f.csv"), "files are for --to csv"),
+        (("--to", "influx", "--database", "x", "-o", "f.csv"), "these options require --to csv"),
         (("-o", "/nowhere/rows.csv"), "cannot write here"),
         (("--live", "-o", "/nowhere/rows.csv"), "cannot write here"),
     ],

@@ -78,5 +78,5 @@ def test_a_state_that_does_not_come_back_is_refused(tmp_path: Path, break_it: st
     else:
         for value in (model.graph.input[-1], model.graph.output[-1]):
             value.type.tensor_type.shape.dim[0].dim_param = "k"
-    with pytest.raises(GateError, match="one fixed shape, the same going in and out"):
+    with pytest.raises(GateError, match="one fixed shape, the same for input and output"):
         check_graph(data := model.SerializeToString(), read_outline(data).graph)

@@ -13,7 +13,7 @@ NS = 10**9
 
 @pytest.mark.parametrize("text", ["70/15", "70/15/14", "100/0/0", "a/b/c", "", "70/15/15/0"])
 def test_what_is_no_split_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is no split"):
+    with pytest.raises(UsageError, match="is not a split"):
         Shares.parse(text)
 
 

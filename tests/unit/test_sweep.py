@@ -127,16 +127,16 @@ def test_the_test_split_decides_nothing(data: TrainingData, tmp_path: Path) -> N
 
 
 def test_a_sweep_is_gone_on_with_under_the_same_terms_alone(data: TrainingData, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is no sweep to go on with; leave out --resume"):
+    with pytest.raises(UsageError, match="there is no sweep to resume; leave out --resume"):
         sweep(data, tmp_path, resume=True)
     sweep(data, tmp_path, trials=1)
-    with pytest.raises(UsageError, match="there is a sweep already; go on with it by --resume"):
+    with pytest.raises(UsageError, match="a sweep exists already; continue it with --resume"):
         sweep(data, tmp_path)
-    with pytest.raises(UsageError, match="begun with seed 0, not 1; go on with"):
+    with pytest.raises(UsageError, match="started with seed 0, not 1; continue with"):
         sweep(data, tmp_path, resume=True, settings=Settings(seed=1))
-    with pytest.raises(UsageError, match="begun with models linear,pca, not linear"):
+    with pytest.raises(UsageError, match="started with models linear,pca, not linear"):
         sweep(data, tmp_path, resume=True, models=("linear",))
-    with pytest.raises(UsageError, match="begun with objective held_out_f1, not injected"):
+    with pytest.raises(UsageError, match="started with objective held_out_f1, not injected"):
         sweep(data, tmp_path, resume=True, goal="faults")
     (tmp_path / "trials.db").write_bytes(b"nothing of the kind" * 100)
     with pytest.raises(InputError, match="cannot be used as the trials of a sweep"):
@@ -218,8 +218,8 @@ def test_the_command_says_how_to_train_the_best_again(
 
     common = ("--no-mlflow", "-o", str(tmp_path / "sweep"))
     out = run("sweep", "--data", str(folder), "--model", "autoencoder", "--trials", "1", *common, *SHORT)
-    (again,) = (line for line in out.splitlines() if line.startswith("the best again: "))
-    words = shlex.split(again.removeprefix("the best again: edge-train "))
+    (again,) = (line for line in out.splitlines() if line.startswith("To train the best again, run: "))
+    words = shlex.split(again.removeprefix("To train the best again, run: edge-train "))
     run(*words, "--no-mlflow", "-o", str(tmp_path / "again"))
     digests = [load_bundle(tmp_path / way / "bundle.onnx").digest for way in ("sweep/best", "again")]
     assert digests[0] == digests[1]
@@ -245,5 +245,7 @@ def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None
     assert "Traceback" not in errors
     done = len(json.loads((tmp_path / "s" / "sweep.json").read_text())["trials"])
     assert f"of {done} trials, by F1 on validation" in printed
-    assert f"Interrupted after {done} trials: --resume goes on to 100000, --resume --trials {done}" in printed
+    assert (
+        f"Interrupted after {done} trials: --resume continues to 100000, --resume --trials {done}" in printed
+    )
     assert not (tmp_path / "s" / "best").exists()

@@ -135,7 +135,7 @@ def instead(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], 
     [
         ("kill -SEGV $$", r"ONNX Runtime crashed on it in the trial \(SIGSEGV\)"),
         ("kill -ABRT $$", r"ONNX Runtime crashed on it in the trial \(SIGABRT\)"),
-        ("kill -KILL $$", "was killed in the trial, as by a machine that runs out of memory"),
+        ("kill -KILL $$", "was killed in the trial, probably because the machine ran out of memory"),
         ("kill -XCPU $$", "did not finish within 3 s in the trial"),
         ("echo trouble >&2; exit 3", r"the trial failed with exit code 3 \(trouble\)"),
         ("echo []; exit 0", r"the trial failed with exit code 0 \(no output\)"),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Assessment", "assess", "choose_threshold", "keep_budget"]
 
 # Of a machine's normal rows: with fewer, its own threshold would be worse than that of all.
-LEAST_OWN_ROWS = 2_000
+MIN_OWN_ROWS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _own_thresholds(
     found = {}
     for machine in np.unique(machines):
         rows = machines == machine
-        if (rows & normal).sum() >= LEAST_OWN_ROWS:
+        if (rows & normal).sum() >= MIN_OWN_ROWS:
             try:
                 found[str(machine)] = choose(rows)
             except TrainingError:  # no anomaly of its own to learn from, say: it gets the threshold of all

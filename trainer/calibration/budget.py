@@ -28,10 +28,10 @@ DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "year": 365.0}
 FORM = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(hour|day|week|month|year)")
 # Levels to try, as quantiles of the scores, the highest first.
 LEVELS = (0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9)
-LEAST_PEAKS = 50
+MIN_PEAKS = 50
 DRAWS = 500
 # A resampled rate that is lower than the budget by more than this says no more than that.
-MOST_OFF = 20.0
+MAX_OFF = 20.0
 INTERVAL = (0.05, 0.95)
 EXPONENTIAL = 1e-6  # a shape this close to 0 is the exponential distribution
 
@@ -58,9 +58,9 @@ class AlarmBudget:
         found = FORM.fullmatch(text.strip())
         if found is None or not float(found[1]) > 0:
             raise UsageError(
-                f"'{text}' is no budget",
+                f"'{text}' is not a budget",
                 where="--false-alarms",
-                hint="write it as in 1/day, 1/week or 0.5/month",
+                hint="write it as a rate, such as 1/day, 1/week or 0.5/month",
             )
         return AlarmBudget(float(found[1]), found[2])
 
@@ -131,7 +131,7 @@ def threshold_for_budget(
     for level in np.quantile(ranked[clear], LEVELS) if clear.any() else ():
         peaks, of_block = _peaks(ranked, times, machines, clear, float(level))
         of_block = blocks[of_block]
-        if len(peaks) >= LEAST_PEAKS and len(peaks) / days > budget.per_day:
+        if len(peaks) >= MIN_PEAKS and len(peaks) / days > budget.per_day:
             break
     else:
         raise TrainingError(
@@ -214,6 +214,6 @@ def _interval(
         rate = 0.0
         if len(peaks) > 1 and days > 0:
             rate = len(peaks) / days * _survival(above, *_pareto(peaks))
-        counts.append(random.poisson(budget.alarms * min(MOST_OFF, budget.per_day / max(rate, 1e-9))))
+        counts.append(random.poisson(budget.alarms * min(MAX_OFF, budget.per_day / max(rate, 1e-9))))
     low, high = np.quantile(counts, INTERVAL)
     return float(low), float(high)

@@ -21,7 +21,7 @@ ThresholdMethod = Literal["percentile", "best-f1"]
 HOLDS_NOTHING = Hold()
 CANDIDATES = 512
 # Of all rows, the part above the highest candidate; the lowest flags all but this part of the normal rows.
-LEAST_FLAGGED = 1e-5
+MIN_FLAGGED = 1e-5
 
 
 def calibrate(
@@ -139,7 +139,7 @@ def _best_held(
     scores: NDArray[np.float32], labels: NDArray[np.bool_], machines: NDArray[np.str_], hold: Hold
 ) -> float:
     """The candidate with the best F1: the counters of all of them go through the rows at once."""
-    parts = np.geomspace(1.0, LEAST_FLAGGED, CANDIDATES)
+    parts = np.geomspace(1.0, MIN_FLAGGED, CANDIDATES)
     candidates = np.unique(np.quantile(scores.astype(np.float64), 1 - parts))
     flagged, hits = np.zeros(len(candidates)), np.zeros(len(candidates))
     for machine in np.unique(machines):

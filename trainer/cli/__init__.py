@@ -18,7 +18,7 @@ from trainer.cli.sweep import sweep
 __all__ = ["app", "main"]
 
 app = typer.Typer(
-    help="Prepare sensor history, train a detector, export it as one bundle.",
+    help="Prepare sensor history, train a detector, and export it as one bundle.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,10 +36,10 @@ def _version(asked: bool) -> None:
 def _root(
     *,
     version: bool = typer.Option(
-        False, "--version", callback=_version, is_eager=True, help="Print the version."
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
     ),
 ) -> None:
-    """Prepare sensor history, train a detector, export it as one bundle."""
+    """Prepare sensor history, train a detector, and export it as one bundle."""
 
 
 for command in (simulate, prepare, fit, fleet, sweep, compare, report, promote):

@@ -24,23 +24,35 @@ def compare(
     data: Data,
     fit: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of a fit, or its checkpoint; may be repeated.", show_default=False),
+        typer.Option(help="Folder of a fit, or of its checkpoint. May be repeated.", show_default=False),
     ] = None,
     percentile: Annotated[
-        float, typer.Option(help="Of normal validation rows' scores: the simple detectors' threshold.")
+        float,
+        typer.Option(
+            help="Threshold of the simple detectors, as a percentile of their scores on normal"
+            " validation rows."
+        ),
     ] = 99.55,
     sensor: Annotated[
         list[str] | None,
-        typer.Option(help="A sensor's column; may be repeated. [default: the fit's]", show_default=False),
+        typer.Option(
+            help="Column of a sensor. May be repeated. [default: the sensors of the first "
+            "--fit, else every numeric column]",
+            show_default=False,
+        ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the figures to this JSON file too.")
+        Path | None,
+        typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
     ] = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
 ) -> None:
-    """Compare detectors with simple ones on the test rows: limits, z-scores, PCA, Mahalanobis, forest."""
+    """Compare trained detectors with simple ones on the test rows.
+
+    The simple ones are fixed limits, z-scores, PCA, Mahalanobis distance and an Isolation Forest.
+    """
     import sys
 
     from edge_runtime.errors import UsageError

@@ -86,193 +86,255 @@ def fit(
     recipe: Annotated[
         RecipeChoice | None,
         typer.Option(
-            help="What the options below default to where they say so. [default: the model's own, or best]",
+            help="Recipe that sets the options below; their help states the values of the "
+            "recipe best. [default: the recipe with the name of --model if there is one, "
+            "else best]",
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.")] = 100,
+    epochs: Annotated[int, typer.Option(help="Maximum number of passes over the training rows.")] = 100,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows of a training step. [default: 256, doubled until an epoch has 200 steps or fewer]",
+            help="Number of rows in a training step. [default: 256, doubled until an epoch has"
+            " at most 200 steps]",
             show_default=False,
         ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
     patience: Annotated[
-        int, typer.Option(help="Epochs without a gain of 0.2 % in validation loss before stopping.")
+        int,
+        typer.Option(
+            help="Number of epochs without a 0.2 % improvement in validation loss after which training stops."
+        ),
     ] = 10,
     device: Annotated[
-        DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
+        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
     ] = DeviceChoice.AUTO,
     seed: Annotated[
-        int, typer.Option(help="Decides every random choice: the same seed gives the same bundle.")
+        int, typer.Option(help="Seed of every random choice. The same seed gives the same bundle.")
     ] = 0,
     scaler: Annotated[
         ScalerChoice | None,
-        typer.Option(help="How readings are scaled. [best: minmax]", show_default=False),
+        typer.Option(help="Method by which readings are scaled. [recipe best: minmax]", show_default=False),
     ] = None,
     model: Annotated[
         ModelChoice | None,
         typer.Option(
-            help="What predicts the sensors; linear and pca are in closed form. [best: autoencoder]",
+            help="Model that predicts the sensors. The models linear and pca are fitted in "
+            "closed form. [recipe best: autoencoder]",
             show_default=False,
         ),
     ] = None,
     widths: Annotated[
         str | None,
-        typer.Option(help="An autoencoder's hidden widths. [best: 64,32,4,32,64]", show_default=False),
+        typer.Option(
+            help="Widths of the hidden layers of an autoencoder. [recipe best: 64,32,4,32,64]",
+            show_default=False,
+        ),
     ] = None,
     kernels: Annotated[
         str | None,
-        typer.Option(help="Rows of a convolutional one's convolutions. [default: 5,5]", show_default=False),
+        typer.Option(
+            help="Number of rows that each convolution of a convolutional autoencoder covers. [default: 5,5]",
+            show_default=False,
+        ),
     ] = None,
     beta: Annotated[
         float | None,
-        typer.Option(help="Weight of a variational one's divergence. [default: 0.0001]", show_default=False),
+        typer.Option(
+            help="Weight of the divergence term in the loss of a variational autoencoder. [default: 0.0001]",
+            show_default=False,
+        ),
     ] = None,
     components: Annotated[
         int | None,
-        typer.Option(help="Of pca. [default: as many as hold 90 % of the variance]", show_default=False),
+        typer.Option(
+            help="Number of principal components of the model pca. [default: enough for 90 % "
+            "of the variance]",
+            show_default=False,
+        ),
     ] = None,
     members: Annotated[
         int | None,
-        typer.Option(help="Networks whose mean counts, in one bundle. [best: 2]", show_default=False),
+        typer.Option(
+            help="Number of networks in the ensemble. The bundle uses the mean of their "
+            "outputs. [recipe best: 2]",
+            show_default=False,
+        ),
     ] = None,
     window: Annotated[
         int | None,
         typer.Option(
-            help="Show the network the last rows, so many with the newest. [best: 1]", show_default=False
+            help="Number of rows that the network sees at once, including the newest. [recipe best: 1]",
+            show_default=False,
         ),
     ] = None,
     differences: Annotated[
         bool | None,
         typer.Option(
             "--differences/--no-differences",
-            help="Show it the change since the row before. [best: yes]",
+            help="Show the network the change from the previous row. [recipe best: yes]",
             show_default=False,
         ),
     ] = None,
     rolling: Annotated[
         int | None,
         typer.Option(
-            help="Show it mean and standard deviation over so many rows, such as 10. [best: 0]",
+            help="Number of rows, such as 10, over which a rolling mean and standard deviation"
+            " are shown to the network. With 0, they are not shown. [recipe best: 0]",
             show_default=False,
         ),
     ] = None,
     period: Annotated[
         float | None,
         typer.Option(
-            help="Show it the phase of what repeats every so many seconds from midnight UTC on: 86400 for "
-            "the time of day, 60 for a load cycle of a minute.",
+            help="Length in seconds of a cycle, counted from midnight UTC, whose phase is "
+            "shown to the network: 86400 for the time of day, 60 for a load cycle of one "
+            "minute.",
             show_default=False,
         ),
     ] = None,
     harmonics: Annotated[
         int | None,
-        typer.Option(help="Sines and cosines of that phase. [default: 3]", show_default=False),
+        typer.Option(
+            help="Number of harmonics (pairs of sine and cosine) that describe the phase of "
+            "--period. [default: 3]",
+            show_default=False,
+        ),
     ] = None,
     noise: Annotated[
         float | None,
         typer.Option(
-            help="Noise on the scaled input while training; 0 for none. [best: 0.15]", show_default=False
+            help="Standard deviation of the noise added to the scaled input during training. "
+            "With 0, no noise is added. [recipe best: 0.15]",
+            show_default=False,
         ),
     ] = None,
     whiten: Annotated[
         bool | None,
         typer.Option(
             "--whiten/--no-whiten",
-            help="Weigh residuals by their covariance in normal rows. [best: yes]",
+            help="Weight residuals by their covariance in normal rows. [recipe best: yes]",
             show_default=False,
         ),
     ] = None,
     smooth: Annotated[
         int | None,
         typer.Option(
-            help="Rows over which the score is smoothed; 1 for none. [best: 11]", show_default=False
+            help="Number of rows over which the score is smoothed. With 1, it is not smoothed."
+            " [recipe best: 11]",
+            show_default=False,
         ),
     ] = None,
     cap: Annotated[
         bool | None,
         typer.Option(
             "--cap/--no-cap",
-            help="Bound what one row may add to the smoothed score. [best: yes]",
+            help="Limit how much a single row may add to the smoothed score. [recipe best: yes]",
             show_default=False,
         ),
     ] = None,
     average: Annotated[
         float | None,
         typer.Option(
-            help="Average residuals over the last rows, with this weight of the newest, such as 0.1.",
+            help="Average the residuals exponentially over the last rows. The value is the "
+            "weight of the newest row, such as 0.1.",
             show_default=False,
         ),
     ] = None,
     threshold: Annotated[
-        ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
+        ThresholdChoice,
+        typer.Option(
+            help="How the threshold is chosen: as a percentile of the scores of normal "
+            "validation rows, or for the best F1 on validation."
+        ),
     ] = ThresholdChoice.PERCENTILE,
     percentile: Annotated[
         float | None,
-        typer.Option(help="For --threshold percentile. [best: 99.55]", show_default=False),
+        typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
     ] = None,
     margin: Annotated[
         float,
-        typer.Option(help="Multiplies the percentile: above 1 where validation is short."),
+        typer.Option(
+            help="Factor applied to the percentile's score. A factor above 1 allows for a "
+            "short validation period."
+        ),
     ] = 1.0,
     false_alarms: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --threshold: how often a machine may cry wolf, such as 1/day or 1/week.",
+            help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
+            "replaces --threshold.",
             show_default=False,
         ),
     ] = None,
     debounce: Annotated[
         str | None,
         typer.Option(
-            help="With --false-alarms: K,N flags a row when K of the last N are above the threshold. "
-            "[default: what is best on labelled validation, else 1,1]",
+            help="Debounce as K,N, for use with --false-alarms: a row is flagged when K of the"
+            " last N rows are above the threshold. [default: the best on labelled "
+            "validation, else 1,1]",
             show_default=False,
         ),
     ] = None,
     per_machine: Annotated[
         bool,
-        typer.Option(help="Give each machine with 2,000 normal validation rows or more its own threshold."),
+        typer.Option(
+            help="Give its own threshold to each machine that has at least 2,000 normal validation rows."
+        ),
     ] = False,
     hold: Annotated[
         str | None,
         typer.Option(
-            help="RISE,FALL,CAP,LEVEL: an anomaly is held while a counter of rows above the threshold less "
-            "rows below is above the level; or none. [best: 1,1,10,5.5]",
+            help="Hysteresis of the verdict as RISE,FALL,CAP,LEVEL: a counter rises with each "
+            "row above the threshold, up to the cap, and falls with each row below it; "
+            "the anomaly is held while the counter is above the level. With none, "
+            "anomalies are not held. [recipe best: 1,1,10,5.5]",
             show_default=False,
         ),
     ] = None,
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
-            help="Lowest and highest reading of a sensor, such as temperature=-40:150; may be repeated.",
+            help="Lowest and highest possible reading of a sensor, such as "
+            "temperature=-40:150. May be repeated.",
             show_default=False,
         ),
     ] = None,
     unit: Annotated[
         list[str] | None,
-        typer.Option(help="A sensor's unit, such as temperature=°C; may be repeated.", show_default=False),
+        typer.Option(help="Unit of a sensor, such as temperature=°C. May be repeated.", show_default=False),
     ] = None,
     cadence: Annotated[
         float | None,
         typer.Option(
-            help="Seconds between two rows of a machine. [default: as in the data]", show_default=False
+            help="Time between two rows of a machine, in seconds. [default: the cadence of the data]",
+            show_default=False,
         ),
     ] = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
-    run_name: Annotated[str | None, typer.Option(help="MLflow run name.", show_default=False)] = None,
+    run_name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the MLflow run. [default: a name that MLflow chooses]", show_default=False
+        ),
+    ] = None,
     register: Annotated[
-        str | None, typer.Option(help="Register the model under this name with MLflow.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Name under which the model is registered with MLflow. [default: the model is"
+            " not registered]",
+            show_default=False,
+        ),
     ] = None,
     champion: Annotated[
-        bool, typer.Option("--champion", help="With --register: make this version the champion.")
+        bool,
+        typer.Option("--champion", help="Make the registered version the champion; for use with --register."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     import shlex
@@ -288,9 +350,9 @@ def fit(
     )
 
     if register is not None and not mlflow:
-        raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
+        raise UsageError("requires MLflow, which --no-mlflow turns off", where="--register")
     if champion and register is None:
-        raise UsageError("goes with --register", where="--champion")
+        raise UsageError("requires --register", where="--champion")
     ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
     chosen = {
         "scaler": scaler and scaler.value,
@@ -312,11 +374,11 @@ def fit(
         "average": average,
     }
     if debounce is not None and false_alarms is None:
-        raise UsageError("goes with --false-alarms", where="--debounce")
+        raise UsageError("requires --false-alarms", where="--debounce")
     given_debounce = None if debounce is None else parse_debounce(debounce)
     given_hold = None if hold is None else parse_hold(hold)
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
     need_torch()
 
     from trainer.calibration.budget import AlarmBudget
@@ -366,7 +428,7 @@ def fit(
         named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
         words += [word for option, name in named.items() if name is not None for word in (option, name)]
-        typer.echo(f"\nAll of it on one page: {shlex.join(words)}")
+        typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
 
 
 def need_torch() -> None:

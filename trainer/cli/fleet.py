@@ -27,73 +27,91 @@ def fleet(
     *,
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for fleet.json and a folder for each machine.")
+        Path,
+        typer.Option("--output", "-o", help="Folder for fleet.json and for a subfolder for each machine."),
     ] = Path("build/fleet"),
     sensor: SensorColumns = None,
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     recipe: Annotated[
-        RecipeChoice, typer.Option(help="How to train, by name; one of an autoencoder's.")
+        RecipeChoice, typer.Option(help="Recipe for training. It must be one of an autoencoder.")
     ] = RecipeChoice.BEST,
-    epochs: Annotated[int, typer.Option(help="Passes over each machine's training rows, at most.")] = 100,
+    epochs: Annotated[
+        int, typer.Option(help="Maximum number of passes over the training rows of each machine.")
+    ] = 100,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Rows of a machine's training step. [default: as 'fit' chooses it]", show_default=False
+            help="Number of rows in a training step of a machine. [default: chosen as by 'fit']",
+            show_default=False,
         ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
     patience: Annotated[
         int,
-        typer.Option(help="Epochs without a gain of 0.2 % in a machine's validation loss before it stops."),
+        typer.Option(
+            help="Number of epochs without a 0.2 % improvement in a machine's validation loss "
+            "after which its training stops."
+        ),
     ] = 10,
     device: Annotated[
-        DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
+        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
     ] = DeviceChoice.AUTO,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
-            help="Threads that train, on a CPU. [default: as many as processors]",
+            help="Number of threads that train on a CPU. [default: the number of processors]",
             show_default=False,
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(help="Decides every random choice: the same seed gives the same bundles.")
+        int, typer.Option(help="Seed of every random choice. The same seed gives the same bundles.")
     ] = 0,
     threshold: Annotated[
-        ThresholdChoice, typer.Option(help="Of normal validation rows' scores, or by best F1 on validation.")
+        ThresholdChoice,
+        typer.Option(
+            help="How the threshold is chosen: as a percentile of the scores of normal "
+            "validation rows, or for the best F1 on validation."
+        ),
     ] = ThresholdChoice.PERCENTILE,
     percentile: Annotated[
-        float | None, typer.Option(help="For --threshold percentile. [best: 99.55]", show_default=False)
+        float | None,
+        typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="Multiplies the percentile: above 1 where validation is short.")
+        float,
+        typer.Option(
+            help="Factor applied to the percentile's score. A factor above 1 allows for a "
+            "short validation period."
+        ),
     ] = 1.0,
     false_alarms: Annotated[
         str | None,
         typer.Option(
-            help="Instead of --threshold: how often a machine may cry wolf, such as 1/day or 1/week.",
+            help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
+            "replaces --threshold.",
             show_default=False,
         ),
     ] = None,
     cadence: Annotated[
         float | None,
         typer.Option(
-            help="Seconds between two rows of a machine. [default: as in the data]", show_default=False
+            help="Time between two rows of a machine, in seconds. [default: the cadence of the data]",
+            show_default=False,
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
-    """Train a detector for each machine, hundreds at once, and export one bundle a machine."""
+    """Train a separate detector for each machine, hundreds at once, and export one bundle per machine."""
     import sys
 
     from edge_runtime.errors import UsageError
     from trainer.cli.progress import progress_bar
 
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
     need_torch()
 
     from contextlib import nullcontext

@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Bucket", "Database", "Org", "PasswordFile", "TokenFile", "Url", "Username", "connect"]
 
-Url = Annotated[str, typer.Option(help="Address of the InfluxDB.")]
+Url = Annotated[str, typer.Option(help="URL of the InfluxDB server.")]
 Database = Annotated[str | None, typer.Option(help="Database of InfluxDB 1 or 3.", show_default=False)]
 Org = Annotated[str | None, typer.Option(help="Organisation of InfluxDB 2.", show_default=False)]
 Bucket = Annotated[
     str | None, typer.Option(help="Bucket of InfluxDB 2, instead of a database.", show_default=False)
 ]
-Username = Annotated[str | None, typer.Option(help="User of InfluxDB 1.", show_default=False)]
+Username = Annotated[str | None, typer.Option(help="User name for InfluxDB 1.", show_default=False)]
 PasswordFile = Annotated[
     Path | None,
     typer.Option(
-        help="File of the password, readable by you alone; or EDGE_DETECT_INFLUX_PASSWORD.",
+        help="File with the password, readable only by its owner. [default: "
+        "EDGE_DETECT_INFLUX_PASSWORD from the environment]",
         show_default=False,
     ),
 ]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
-        help="File of the token, readable by you alone; or EDGE_DETECT_INFLUX_TOKEN.", show_default=False
+        help="File with the token, readable only by its owner. [default: "
+        "EDGE_DETECT_INFLUX_TOKEN from the environment]",
+        show_default=False,
     ),
 ]
 

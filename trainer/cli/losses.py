@@ -40,7 +40,7 @@ def show_losses(epochs: int, patience: int, *, quiet: bool) -> Iterator[Callable
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"stops after {patience} epochs without gain", total=epochs)
+        task = progress.add_task(f"stops after {patience} epochs without improvement", total=epochs)
         yield lambda epoch: progress.update(task, advance=1, description=_losses(epoch))
 
 

@@ -25,7 +25,7 @@ def parse_debounce(text: str) -> Debounce:
         return Debounce(k, n)
     except (ValueError, BundleFormatError):
         raise UsageError(
-            f"'{text}' is no debounce", where="--debounce", hint="write K,N as in 2,3, with K of N at most N"
+            f"'{text}' is not a debounce", where="--debounce", hint="write K,N, such as 2,3, with K at most N"
         ) from None
 
 
@@ -42,9 +42,9 @@ def parse_hold(text: str) -> Hold:
         return Hold(rise, fall, cap, level)
     except (ValueError, BundleFormatError):
         raise UsageError(
-            f"'{text}' is no hold",
+            f"'{text}' is not a hold",
             where="--hold",
-            hint="write RISE,FALL,CAP,LEVEL as in 1,1,10,5.5, with the level below the cap, or none",
+            hint="write RISE,FALL,CAP,LEVEL, such as 1,1,10,5.5, with the level below the cap; or write none",
         ) from None
 
 
@@ -62,7 +62,9 @@ def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
             low = high = math.nan
         if not (low < high and math.isfinite(low) and math.isfinite(high)):
             raise UsageError(
-                f"'{value}' is no range", where="--physical-range", hint="write lowest:highest, as in -40:150"
+                f"'{value}' is not a range",
+                where="--physical-range",
+                hint="write LOWEST:HIGHEST, such as -40:150",
             )
         ranges[name] = (low, high)
     return ranges
@@ -89,9 +91,9 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
         sizes = ()
     if not sizes or min(sizes) < 1:
         raise UsageError(
-            f"'{text}' is no list of {option.strip('-')}",
+            f"'{text}' is not a list of {option.strip('-')}",
             where=option,
-            hint="write it with commas, as in 64,32,4,32,64",
+            hint="write whole numbers separated by commas, such as 64,32,4,32,64",
         )
     return sizes
 
@@ -101,8 +103,8 @@ def _pairs(texts: Sequence[str], option: str, example: str) -> Iterator[tuple[st
     for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         if not (name and equals and value):
-            raise UsageError(f"'{text}' is not SENSOR=VALUE", where=option, hint=f"write it as in {example}")
+            raise UsageError(f"'{text}' is not SENSOR=VALUE", where=option, hint=f"write it like {example}")
         if name in seen:
-            raise UsageError(f"'{name}' is there twice", where=option)
+            raise UsageError(f"'{name}' is given twice", where=option)
         seen.add(name)
         yield name, value

@@ -42,65 +42,92 @@ class Labels(StrEnum):
 def prepare(
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder to make: three CSV files and metadata.json.")
+        Path, typer.Option("--output", "-o", help="Folder to create, with three CSV files and metadata.json.")
     ],
     csv: Annotated[
-        list[Path] | None, typer.Option(help="Read this CSV; may be repeated.", show_default=False)
+        list[Path] | None, typer.Option(help="CSV file to read. May be repeated.", show_default=False)
     ] = None,
     parquet: Annotated[
-        list[Path] | None, typer.Option(help="Read this Parquet file; may be repeated.", show_default=False)
+        list[Path] | None, typer.Option(help="Parquet file to read. May be repeated.", show_default=False)
     ] = None,
     url: Url = DEFAULT_URL,
     database: Database = None,
-    measurement: Annotated[str, typer.Option(help="Measurement of the readings.")] = "sensors",
+    measurement: Annotated[
+        str, typer.Option(help="InfluxDB measurement that holds the readings.")
+    ] = "sensors",
     machine_tag: Annotated[
         str | None,
         typer.Option(
-            help="Tag, or column, of the machine's id; =NAME for a single machine. [default: machine_id]"
+            help="Tag or column that holds the machine id. With =NAME, all rows belong to one "
+            "machine of that name. [default: machine_id]"
         ),
     ] = None,
     sensor: Annotated[
         list[str] | None,
-        typer.Option(help="Field, or column, of a sensor; may be repeated. [default: all with numbers]"),
+        typer.Option(
+            help="Field or column of a sensor. May be repeated. [default: every numeric field or column]"
+        ),
     ] = None,
     unit: Annotated[
-        list[str] | None, typer.Option(help="A sensor's unit, such as temperature=°C; may be repeated.")
+        list[str] | None, typer.Option(help="Unit of a sensor, such as temperature=°C. May be repeated.")
     ] = None,
     machine: Annotated[
-        list[str] | None, typer.Option(help="This machine alone; may be repeated. [default: all]")
+        list[str] | None, typer.Option(help="Machine to include. May be repeated. [default: all machines]")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="First time: -7d, 2025-01-31T12:00:00Z. [default: -7d; files: all]")
+        str | None,
+        typer.Option(
+            help="Start of the time range, such as -7d or 2025-01-31T12:00:00Z. [default: -7d;"
+            " for files, the first row]"
+        ),
     ] = None,
-    stop: Annotated[str | None, typer.Option(help="First time after it. [default: now; files: all]")] = None,
+    stop: Annotated[
+        str | None,
+        typer.Option(
+            help="End of the time range, itself excluded. [default: now; for files, after the last row]"
+        ),
+    ] = None,
     split: Annotated[
-        str, typer.Option(help="Percentages of time for training, validation, test.")
+        str, typer.Option(help="Percentages of the time range for training, validation and test.")
     ] = "70/15/15",
-    gap: Annotated[str, typer.Option(help="Time left out between two splits.")] = "60s",
+    gap: Annotated[
+        str, typer.Option(help="Time that is left out between two splits, such as 60s or 5m.")
+    ] = "60s",
     labels: Annotated[
         Labels | None,
-        typer.Option(help="How rows are labelled. [default: events where there are any, else none]"),
+        typer.Option(help="Method by which rows are labelled. [default: events if there are any, else none]"),
     ] = None,
-    labels_measurement: Annotated[str, typer.Option(help="Measurement of the events.")] = "events",
+    labels_measurement: Annotated[
+        str, typer.Option(help="InfluxDB measurement that holds the labelled events.")
+    ] = "events",
     events_file: Annotated[
         Path | None,
-        typer.Option(help="Table of the events: machine_id, kind, start, stop.", show_default=False),
+        typer.Option(
+            help="Table of the events, with the columns machine_id, kind, start and stop.", show_default=False
+        ),
     ] = None,
     limit: Annotated[
         list[str] | None,
         typer.Option(
-            help="For --labels threshold: NAME=LOW:HIGH; may be repeated. "
-            "[default: temperature=:85 vibration=:2.5 pressure=30:70 power=:400]"
+            help="Normal range of a sensor as NAME=LOW:HIGH, for --labels threshold. May be "
+            "repeated. [default: temperature=:85 vibration=:2.5 pressure=30:70 "
+            "power=:400]"
         ),
     ] = None,
-    sigma: Annotated[float, typer.Option(help="For --labels statistical: deviations that are far.")] = 3.0,
+    sigma: Annotated[
+        float,
+        typer.Option(
+            help="Number of standard deviations beyond which a reading is an anomaly, for "
+            "--labels statistical."
+        ),
+    ] = 3.0,
     org: Org = None,
     bucket: Bucket = None,
     username: Username = None,
     password_file: PasswordFile = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Make training, validation and test data from history in an InfluxDB, CSV or Parquet files."""
+    """Create training, validation and test data from history in InfluxDB, CSV files or Parquet files."""
     from trainer.cli.progress import progress_bar
     from trainer.prepare import Shares, check_folder, prepare_folder
     from trainer.prepare.labelling import Labelling
@@ -121,7 +148,9 @@ def prepare(
         from trainer.prepare.files import FileOrigin
 
         if database or bucket:
-            raise UsageError("either files or an InfluxDB", where="--csv, --parquet, --database, --bucket")
+            raise UsageError(
+                "files and InfluxDB cannot be combined", where="--csv, --parquet, --database, --bucket"
+            )
         origin = FileOrigin(
             files,
             sensors=sensor or (),

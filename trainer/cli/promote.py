@@ -12,17 +12,17 @@ __all__ = ["promote"]
 
 
 def promote(
-    name: Annotated[str, typer.Argument(help="The registered model.")],
+    name: Annotated[str, typer.Argument(help="Name of the registered model.")],
     *,
     version: Annotated[
-        str | None, typer.Option(help="Its version. [default: the newest]", show_default=False)
+        str | None, typer.Option(help="Version to promote. [default: the newest]", show_default=False)
     ] = None,
     tracking_uri: TrackingUri = None,
 ) -> None:
-    """Make a version of a registered model its champion: models:/NAME@champion for edge-export."""
+    """Make a version of a registered model its champion, which edge-export finds as models:/NAME@champion."""
     from trainer.tracking import promote as give_alias
 
     found = give_alias(name, version, tracking_uri)
-    before = "" if found.before in {None, found.version} else f", in the place of version {found.before}"
-    typer.echo(f"version {found.version} of {name} is champion{before}")
+    before = "" if found.before in {None, found.version} else f", replacing version {found.before}"
+    typer.echo(f"version {found.version} of {name} is the champion{before}")
     typer.echo(f"edge-export models:/{name}@champion -o {name}.onnx")

@@ -20,22 +20,27 @@ __all__ = ["report"]
 def report(
     *,
     data: Data,
-    fit: Annotated[Path, typer.Option(help="Folder of a fit, or its checkpoint.")],
+    fit: Annotated[Path, typer.Option(help="Folder of a fit, or of its checkpoint.")],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The page. [default: report.html in --fit]", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            help="HTML file to write. [default: report.html in the folder of --fit]",
+            show_default=False,
+        ),
     ] = None,
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
 ) -> None:
-    """Write one HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
+    """Write an HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys
 
     from edge_runtime.errors import MissingExtraError, UsageError
 
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
     try:
         import pandas  # noqa: F401, ICN001
         import torch  # noqa: F401

@@ -44,41 +44,59 @@ class Destination(StrEnum):
 
 def simulate(
     *,
-    machines: Annotated[int, typer.Option(help="How many machines: press-1, press-2 and so on.", min=1)] = 1,
+    machines: Annotated[
+        int, typer.Option(help="Number of machines. They are named press-1, press-2 and so on.", min=1)
+    ] = 1,
     machine: Annotated[
         list[str] | None,
-        typer.Option(help="A machine by its name instead; may be repeated.", show_default=False),
+        typer.Option(help="Name of a machine, instead of --machines. May be repeated.", show_default=False),
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help=f"First row, such as -7d. [default: {DEFAULT_START}; live: now]")
+        str | None,
+        typer.Option(help=f"Time of the first row, such as -7d. [default: {DEFAULT_START}; live: now]"),
     ] = None,
     duration: Annotated[
         str | None,
-        typer.Option(help=f"How long, such as 7d. [default: {DEFAULT_DURATION}; live: until stopped]"),
+        typer.Option(
+            help=f"Length of the simulation, such as 7d. [default: {DEFAULT_DURATION}; live: until stopped]"
+        ),
     ] = None,
-    cadence: Annotated[float, typer.Option(help="Seconds between two rows of a machine.")] = 1.0,
-    severity: Annotated[float, typer.Option(help="How strong the events are; 0 for healthy machines.")] = 1.0,
-    rate: Annotated[float, typer.Option(help="Events an hour and machine, 0 to 60.")] = 11.0,
+    cadence: Annotated[float, typer.Option(help="Time between two rows of a machine, in seconds.")] = 1.0,
+    severity: Annotated[
+        float, typer.Option(help="Strength of the events. With 0, all machines are healthy.")
+    ] = 1.0,
+    rate: Annotated[float, typer.Option(help="Number of events per hour and machine, 0 to 60.")] = 11.0,
     events_from: Annotated[
         str | None,
         typer.Option(
-            help="No event before: a time, or how long after the start, such as 2d.", show_default=False
+            help="Time before which no event occurs, absolute or as a duration after the "
+            "start, such as 2d. [default: the start]",
+            show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides every random choice.")] = 0,
-    to: Annotated[Destination, typer.Option(help="What to write.")] = Destination.CSV,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0,
+    to: Annotated[
+        Destination, typer.Option(help="Destination of the rows: a CSV file or InfluxDB.")
+    ] = Destination.CSV,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="CSV file of the rows. [default: standard output]")
+        Path | None, typer.Option("--output", "-o", help="CSV file for the rows. [default: standard output]")
     ] = None,
     events: Annotated[
-        Path | None, typer.Option(help="CSV file of the events, beside the rows.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="CSV file for the events. [default: the events are not written]", show_default=False
+        ),
     ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Write each row when its time has come.")] = False,
-    speed: Annotated[float, typer.Option(help="With --live: simulated seconds a second.")] = 1.0,
+    live: Annotated[
+        bool, typer.Option("--live", help="Write each row when it is due, instead of all at once.")
+    ] = False,
+    speed: Annotated[
+        float, typer.Option(help="Number of simulated seconds per second, for use with --live.")
+    ] = 1.0,
     url: Url = DEFAULT_URL,
     database: Database = None,
     create_database: Annotated[
-        bool, typer.Option("--create-database", help="Make the database of an InfluxDB 1 first.")
+        bool, typer.Option("--create-database", help="Create the database first (InfluxDB 1).")
     ] = False,
     org: Org = None,
     bucket: Bucket = None,
@@ -86,11 +104,13 @@ def simulate(
     password_file: PasswordFile = None,
     token_file: TokenFile = None,
 ) -> None:
-    """Simulate machines, with labelled events, into a CSV file or an InfluxDB."""
+    """Simulate machines with labelled events, and write their rows to a CSV file or to InfluxDB."""
     from trainer.simulate import emit_history, emit_live
 
     if speed <= 0:
-        raise UsageError(f"a speed of {speed:g}", where="--speed", hint="choose a positive number")
+        raise UsageError(
+            f"a speed of {speed:g} is not possible", where="--speed", hint="choose a positive number"
+        )
     # Relative times count from a whole second: rows at odd nanoseconds are hard to read.
     now_ns = time.time_ns() // 10**9 * 10**9
     start_ns = parse_time(start or ("now" if live else DEFAULT_START), now_ns)
@@ -106,12 +126,12 @@ def simulate(
     length = duration or (None if live else DEFAULT_DURATION)
     ticks = None if length is None else round(parse_duration(length) / 1e9 / cadence)
     if ticks == 0:
-        raise UsageError(f"a duration of {length} holds no row", where="--duration")
+        raise UsageError(f"a duration of {length} contains no row", where="--duration")
     with ExitStack() as stack:
         target: Target
         if to is Destination.INFLUX:
             if output or events:
-                raise UsageError("files are for --to csv", where="--output, --events")
+                raise UsageError("these options require --to csv", where="--output, --events")
             client = connect(
                 url=url,
                 database=database,

@@ -50,42 +50,56 @@ def sweep(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the trials, sweep.json and the best fit.")
     ] = Path("build/sweep"),
-    trials: Annotated[int, typer.Option(help="Trials in all, those before --resume among them.")] = 20,
+    trials: Annotated[
+        int, typer.Option(help="Total number of trials, including those before --resume.")
+    ] = 20,
     timeout: Annotated[
         str | None,
-        typer.Option(help="Begin no trial after this time, such as 10m.", show_default=False),
+        typer.Option(
+            help="Time after which no further trial is started, such as 10m. [default: unlimited]",
+            show_default=False,
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the sweep in --output, under the same options.")
+        bool, typer.Option("--resume", help="Resume the sweep in --output, with the same options.")
     ] = False,
     goal: Annotated[
         GoalChoice,
         typer.Option(
-            help="f1: of the verdict on labelled validation, each half of its blocks of time with the "
-            "threshold of the other. faults: average precision on normal validation rows with faults put "
-            "into them. auto: f1 where there are labels enough."
+            help="Figure by which trials are ranked. f1: F1 of the verdict on labelled "
+            "validation rows, where the threshold for each half of the time blocks is "
+            "chosen on the other half. faults: average precision on normal validation "
+            "rows into which faults are injected. auto: f1 if there are enough labels, "
+            "else faults."
         ),
     ] = GoalChoice.AUTO,
     model: Annotated[
         list[ModelChoice] | None,
         typer.Option(
-            help="A kind to try; may be repeated. [default: autoencoder, variational, linear, pca]",
+            help="Kind of model to try. May be repeated. [default: autoencoder, variational, linear, pca]",
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Passes over the training rows, at most.")] = 100,
+    epochs: Annotated[int, typer.Option(help="Maximum number of passes over the training rows.")] = 100,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="Rows of a training step. [default: as for 'fit']", show_default=False),
+        typer.Option(
+            help="Number of rows in a training step. [default: chosen as by 'fit']", show_default=False
+        ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="AdamW's first learning rate.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
     patience: Annotated[
-        int, typer.Option(help="Epochs without a gain of 0.2 % in validation loss before stopping.")
+        int,
+        typer.Option(
+            help="Number of epochs without a 0.2 % improvement in validation loss after which training stops."
+        ),
     ] = 10,
     device: Annotated[
-        DeviceChoice, typer.Option(help="What computes; auto takes a GPU that PyTorch can use.")
+        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
     ] = DeviceChoice.AUTO,
-    seed: Annotated[int, typer.Option(help="Decides what is tried, and every training's choices.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the search and of the random choices of every training.")
+    ] = 0,
     sensor: SensorColumns = None,
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
@@ -95,12 +109,15 @@ def sweep(
     experiment: Experiment = "edge-detect",
     register: Annotated[
         str | None,
-        typer.Option(help="Register the best fit under this name with MLflow.", show_default=False),
+        typer.Option(
+            help="Name under which the best fit is registered with MLflow. [default: it is not registered]",
+            show_default=False,
+        ),
     ] = None,
 ) -> None:
-    """Try models, widths, scalers, noise, smoothing and calibrations on validation; train the best for good.
+    """Search models, widths, scalers, noise, smoothing and calibrations on validation, then train the best.
 
-    Ctrl-C ends it with what was found so far, and --resume goes on from there.
+    Ctrl-C ends the search and prints the results so far; --resume continues it.
     """
     import shlex
     from dataclasses import asdict
@@ -109,10 +126,10 @@ def sweep(
     from edge_runtime.timeparse import parse_duration
 
     if register is not None and not mlflow:
-        raise UsageError("needs MLflow, which --no-mlflow turns off", where="--register")
+        raise UsageError("requires MLflow, which --no-mlflow turns off", where="--register")
     seconds = None if timeout is None else parse_duration(timeout) / 1e9
     if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="make it with 'edge-train prepare'")
+        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
     need_torch()
     try:
         import optuna  # noqa: F401
@@ -178,7 +195,7 @@ def _watcher(trials: int) -> Watcher:
 
     def on_epoch(number: int, epoch: Epoch) -> None:
         if live:
-            what = f"trial {number:>3} of {trials}" if number else "the best, once more"
+            what = f"trial {number:>3} of {trials}" if number else "training the best"
             sys.stderr.write(f"\r\033[K{what}: epoch {epoch.number}, loss {epoch.val_loss:.6f} …")
             sys.stderr.flush()
 
@@ -198,11 +215,11 @@ def _report(results: SweepResults, again: str, trials: int) -> None:
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
     typer.echo(results.table())
-    typer.echo(f"\nall of it: {results.output / 'sweep.json'}")
+    typer.echo(f"\nAll trials: {results.output / 'sweep.json'}")
     if results.interrupted:
         done = len(results.tried)
         trains = f", --resume --trials {done} trains the best of these" if results.best else ""
-        typer.echo(f"Interrupted after {done} trials: --resume goes on to {trials}{trains}.")
+        typer.echo(f"Interrupted after {done} trials: --resume continues to {trials}{trains}.")
         raise typer.Exit(INTERRUPTED)
     if results.fit is not None:
-        typer.echo(f"the best again: {again}\n\n{results.fit.table()}")
+        typer.echo(f"To train the best again, run: {again}\n\n{results.fit.table()}")

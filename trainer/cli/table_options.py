@@ -12,23 +12,29 @@ __all__ = ["Data", "LabelColumn", "MachineColumn", "SensorColumns", "TimeColumn"
 Data = Annotated[
     Path,
     typer.Option(
-        help="Folder with train, val and test as .csv, .csv.gz or .parquet, as 'prepare' writes it."
+        help="Folder with the tables train, val and test as .csv, .csv.gz or .parquet, as "
+        "written by 'prepare'."
     ),
 ]
 SensorColumns = Annotated[
     list[str] | None,
     typer.Option(
-        help="A sensor's column; may be repeated. [default: every column of numbers]", show_default=False
+        help="Column of a sensor. May be repeated. [default: every numeric column]", show_default=False
     ),
 ]
 TimeColumn = Annotated[
-    str | None, typer.Option(help="Column of the times. [default: time]", show_default=False)
+    str | None, typer.Option(help="Column that holds the times. [default: time]", show_default=False)
 ]
 MachineColumn = Annotated[
     str | None,
-    typer.Option(help="Column of the machine ids. [default: machine_id, if any]", show_default=False),
+    typer.Option(
+        help="Column that holds the machine ids. [default: machine_id, if it exists]", show_default=False
+    ),
 ]
 LabelColumn = Annotated[
     str | None,
-    typer.Option(help="Column that is 0 in normal rows. [default: anomaly, if any]", show_default=False),
+    typer.Option(
+        help="Column of the labels, which is 0 in normal rows. [default: anomaly, if it exists]",
+        show_default=False,
+    ),
 ]

@@ -13,8 +13,8 @@ TrackingUri = Annotated[
     str | None,
     typer.Option(
         envvar="MLFLOW_TRACKING_URI",
-        help="MLflow server or store. [default: SQLite file]",
+        help="URI of the MLflow server or store. [default: sqlite:///mlflow.db]",
         show_default=False,
     ),
 ]
-Experiment = Annotated[str, typer.Option(help="MLflow experiment.")]
+Experiment = Annotated[str, typer.Option(help="Name of the MLflow experiment.")]

@@ -14,13 +14,13 @@ from edge_runtime.errors import TrainingError, UsageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LEAST_VARIANCE", "InputFeatures"]
+__all__ = ["MIN_VARIANCE", "InputFeatures"]
 
-MOST_SHOWN = 32
-MOST_ROLLED = 512
-MOST_HARMONICS = 32
+MAX_SHOWN = 32
+MAX_ROLLED = 512
+MAX_HARMONICS = 32
 # Under the root of the rolling variance: of a sensor that stands still it is rounding alone.
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,10 @@ class InputFeatures:
 
     def __post_init__(self) -> None:
         for option, value, fine in (
-            ("--window", self.window, 1 <= self.window <= MOST_SHOWN),
-            ("--rolling", self.rolling, self.rolling == 0 or 2 <= self.rolling <= MOST_ROLLED),  # noqa: PLR2004
+            ("--window", self.window, 1 <= self.window <= MAX_SHOWN),
+            ("--rolling", self.rolling, self.rolling == 0 or 2 <= self.rolling <= MAX_ROLLED),  # noqa: PLR2004
             ("--period", self.period, self.period is None or 0 < self.period < np.inf),
-            ("--harmonics", self.harmonics, 1 <= self.harmonics <= MOST_HARMONICS),
+            ("--harmonics", self.harmonics, 1 <= self.harmonics <= MAX_HARMONICS),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -116,7 +116,7 @@ class InputFeatures:
             last = before(self.rolling - 1, count + self.rolling - 1)
             mean = _mean(last, self.rolling)
             variance = torch.relu(_mean(last * last, self.rolling) - mean * mean)
-            parts += [mean, torch.sqrt(variance + LEAST_VARIANCE)]
+            parts += [mean, torch.sqrt(variance + MIN_VARIANCE)]
         if self.period is not None:
             if seconds is None:
                 raise TrainingError("the detector asks for the time of day, and the rows have none")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ResidualWhitening"]
 
 # Of the largest variance: below it a direction is rounding, not movement.
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class ResidualWhitening:
                 "the network reproduces every training row exactly, so nothing moves in it",
                 hint="check that the sensors' columns change",
             )
-        deviations = np.sqrt(np.maximum(variances, LEAST_VARIANCE * variances[-1]))
+        deviations = np.sqrt(np.maximum(variances, MIN_VARIANCE * variances[-1]))
         matrix = (directions / deviations) @ directions.T
         return ResidualWhitening(centre.astype(np.float32), ((matrix + matrix.T) / 2).astype(np.float32))
 

@@ -140,6 +140,8 @@ class Evaluation:
             delays = f"{events.delays_s.median:.0f} s, p90 {events.delays_s.p90:.0f} s"
             lines.append(f"{'delay, median':<20}{delays:>12}")
         interval = self.interval("false_alarms_per_day", ".1f")
-        a_day = f"{events.false_alarms_per_day:.1f} a machine and day" + (f", {interval}" if interval else "")
+        a_day = f"{events.false_alarms_per_day:.1f} per machine and day" + (
+            f", {interval}" if interval else ""
+        )
         lines.append(f"{'false alarms':<20}{events.false_alarms:>12}  ({a_day})")
         return lines

@@ -27,7 +27,7 @@ __all__ = ["FIGURES", "block_intervals"]
 FIGURES = ("f1", "precision", "recall", "roc_auc", "average_precision", "false_alarms_per_day")
 DRAWS = 400
 INTERVAL = (0.05, 0.95)
-LEAST_BLOCKS = 50
+MIN_BLOCKS = 50
 SECOND_NS = 1_000_000_000
 DAY_S = 86_400.0
 # Levels by each of all rows and the anomalous ones: fine enough for the areas to be exact to a thousandth.
@@ -56,7 +56,7 @@ class _Blocks:
     def of(times: NDArray[np.int64], machines: NDArray[np.str_], seed: int) -> _Blocks:
         order = np.lexsort((times, machines))
         of_row, seconds = time_blocks(times[order], machines[order])
-        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / LEAST_BLOCKS))
+        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / MIN_BLOCKS))
         if 0 < length < HOUR_NS:
             of_row, seconds = time_blocks(times[order], machines[order], length)
         chosen = np.random.default_rng(seed).integers(0, len(seconds), (DRAWS, len(seconds)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Volume", "range_auc", "volume_under_surface"]
 
 LEVELS = 250
-MOST_BUFFERED = 1000
+MAX_BUFFERED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def volume_under_surface(
         return None
     rows = _Rows.ordered(scores, truth, times, machines)
     if longest is None:
-        longest = min(MOST_BUFFERED, int(np.median(rows.lasts - rows.firsts + 1)))
+        longest = min(MAX_BUFFERED, int(np.median(rows.lasts - rows.firsts + 1)))
     pr, roc = _areas(rows, np.arange(longest + 1))
     return Volume(float(pr.mean()), float(roc.mean()), longest)
 

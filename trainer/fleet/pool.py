@@ -27,8 +27,8 @@ __all__ = ["refuse_other_models", "train_fleet", "worker_threads"]
 
 # Networks of a stack, and rows that they are shown at a time. On a CPU what they compute in a step is to stay
 # in its caches, and yet be long beside the calls that it takes; a GPU has room.
-MOST_STACKED = {"cpu": 32, "cuda": 1024}
-MOST_ROWS = {"cpu": 4096, "cuda": 262_144}
+MAX_STACKED = {"cpu": 32, "cuda": 1024}
+MAX_ROWS = {"cpu": 4096, "cuda": 262_144}
 
 
 def train_fleet(
@@ -96,7 +96,7 @@ def refuse_other_models(settings: Settings) -> None:
     """
     if settings.model != "autoencoder":
         raise UsageError(
-            f"a fleet is of autoencoders, not of the model '{settings.model}'",
+            f"a fleet consists of autoencoders, and cannot use the model '{settings.model}'",
             where="--recipe",
             hint="use best, plain or window, or 'edge-train fit' for each machine",
         )
@@ -125,6 +125,6 @@ def _stacks(machines: Sequence[Machine], device: str) -> list[list[int]]:
 
     order = sorted(range(len(machines)), key=lambda i: (batch_size(i), len(machines[i].shown.train)))
     for rows, same in groupby(order, batch_size):
-        group, most = list(same), max(1, min(MOST_STACKED[device], MOST_ROWS[device] // rows))
+        group, most = list(same), max(1, min(MAX_STACKED[device], MAX_ROWS[device] // rows))
         stacks += [group[i : i + most] for i in range(0, len(group), most)]
     return stacks[::-1]  # the longest first

@@ -14,7 +14,7 @@ from edge_runtime.errors import TrainingError
 from trainer.fleet.batches import StackBatches
 from trainer.fleet.optimizer import StackOptimizer
 from trainer.fleet.stack import NetworkStack
-from trainer.training import LEAST_GAIN, Epoch, input_noise
+from trainer.training import MIN_GAIN, Epoch, input_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ class _Course:
         self.history.append(Epoch(number, train_loss, val_loss, self.rate, best, seconds))
         self.best_loss = min(self.best_loss, val_loss)
         self.stalled += 1
-        if val_loss < self.gained_loss * (1 - LEAST_GAIN):
+        if val_loss < self.gained_loss * (1 - MIN_GAIN):
             self.gained_loss, self.gained_number, self.stalled = val_loss, number, 0
         # As `ReduceLROnPlateau` in `train_network`.
         if self.stalled > max(1, settings.patience // 2 - 1):

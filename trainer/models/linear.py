@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["LinearModel"]
 
 # Of the largest variance: a direction that hardly moves would otherwise make the prediction explode.
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 class LinearModel(Network):
@@ -53,7 +53,7 @@ class LinearModel(Network):
         count = sensors or rows.shape[1]
         mean = rows.mean(0)
         variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
-        precision = (axes / np.maximum(variances, LEAST_VARIANCE * max(variances[-1], 1e-12))) @ axes.T
+        precision = (axes / np.maximum(variances, MIN_VARIANCE * max(variances[-1], 1e-12))) @ axes.T
         weights = -(precision / np.diag(precision)[:, None])[:count]
         np.fill_diagonal(weights, 0.0)
         model = cls(count, None if count == rows.shape[1] else rows.shape[1])

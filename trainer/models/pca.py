@@ -17,7 +17,7 @@ __all__ = ["PcaModel"]
 
 # Of the variance, what the components have to hold when nobody says how many there are.
 KEPT = 0.9
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 class PcaModel(Network):
@@ -59,7 +59,7 @@ class PcaModel(Network):
         kept = variances.copy()
         if components < len(mean):
             kept[components:] = variances[components:].mean()
-        kept = np.maximum(kept, LEAST_VARIANCE * max(variances[0], 1e-12))
+        kept = np.maximum(kept, MIN_VARIANCE * max(variances[0], 1e-12))
         precision = (axes / kept) @ axes.T
         diagonal = np.diag(precision)
         weights = -precision / diagonal[:, None]

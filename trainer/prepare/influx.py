@@ -30,7 +30,7 @@ LOOK_BACK_NS = 7 * DAY_NS
 # How far around a range without rows others are looked for, to say where they are.
 LOOK_AROUND_NS = 31 * DAY_NS
 # Of more rows that contradict others than this share no history is made; fewer are left out, and said.
-MOST_CONFLICTS = 0.01
+MAX_CONFLICTS = 0.01
 LAST_NS = 2**63 - 2 * DAY_NS  # InfluxQL knows no later time
 
 
@@ -142,7 +142,7 @@ class InfluxOrigin:
     def warnings(self) -> list[str]:
         """What could not be used of the rows that were read, in sentences for people."""
         said = self._remarks + [
-            f"{number:,} values of '{sensor}' are no numbers and were taken for missing"
+            f"{number:,} values of '{sensor}' are not numbers and were treated as missing"
             for sensor, number in sorted(self._unreadable.items())
         ]
         if self._conflicts:
@@ -166,7 +166,7 @@ class InfluxOrigin:
         types = self.reader.fields(measurement)
         if not types:
             raise InputError(
-                "there is no such measurement to take labels from",
+                "there is no such measurement from which labels could be taken",
                 where=where,
                 hint="name it with --labels-measurement, give an --events-file, or choose --labels threshold",
             )
@@ -196,11 +196,11 @@ class InfluxOrigin:
                 self._unreadable.update({s: n for s, n in zip(self.sensors, numbers, strict=True) if n})
             yield rows
         all_rows = total + self._conflicts
-        if self._conflicts > MOST_CONFLICTS * all_rows:
+        if self._conflicts > MAX_CONFLICTS * all_rows:
             raise InputError(
                 f"{self._conflicts:,} of {all_rows:,} rows contradict another one of their machine and time",
                 where=f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}",
-                hint="several series, told apart by a tag, write one field: keep them apart at the source",
+                hint="several series that differ in a tag write the same field: separate them at the source",
             )
 
 

@@ -32,7 +32,7 @@ class Shares:
             parts = []
         if len(parts) != len(SPLITS) or min(parts) <= 0 or abs(sum(parts) - 100.0) > 1e-6:  # noqa: PLR2004
             raise UsageError(
-                f"'{text}' is no split",
+                f"'{text}' is not a split",
                 where="--split",
                 hint="give three positive percentages that sum to 100, such as 70/15/15",
             )
@@ -62,7 +62,7 @@ def cut(first_ns: int, last_ns: int, shares: Shares, gap_ns: int) -> tuple[Stret
         InputError: A split would be no longer than the gap before it.
     """
     if gap_ns < 0:
-        raise UsageError("a negative gap", where="--gap")
+        raise UsageError("the gap is negative", where="--gap")
     whole = last_ns + 1 - first_ns
     val = first_ns + int(whole * shares.train)
     test = first_ns + int(whole * (shares.train + shares.val))

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["around", "calibration_figure", "finding_figure", "stretch_figure", "stretch_to_show"]
 
-MOST_ROWS = 2000
-LEAST_STEPS = 60
-MOST_SENSORS = len(SENSOR_COLOURS)
+MAX_ROWS = 2000
+MIN_STEPS = 60
+MAX_SENSORS = len(SENSOR_COLOURS)
 SPLIT_COLOURS = {"validation": NORMAL, "test": MODEL}
 
 
@@ -42,7 +42,7 @@ def stretch_to_show(scored: Scored) -> Stretch:
 
 def around(scored: Scored, stretch: Stretch) -> slice:
     """The rows of a stretch, with as much before and after it as it is long, and a minute at 1 Hz or more."""
-    margin = int(max(stretch.stop - stretch.start, LEAST_STEPS * scored.step_ns(stretch.machine)))
+    margin = int(max(stretch.stop - stretch.start, MIN_STEPS * scored.step_ns(stretch.machine)))
     return scored.within(Stretch(stretch.machine, stretch.start - margin, stretch.stop + margin))
 
 
@@ -54,7 +54,7 @@ def stretch_figure(scored: Scored, stretch: Stretch, sensors: Sequence[Sensor]) 
     window = around(scored, stretch)
     rows = _thin(window, scored.severity)
     errors = scored.errors[rows] * (scored.severity[rows] / np.maximum(scored.scores[rows], 1e-30))[:, None]
-    shown = np.sort(np.argsort(-errors.max(0), kind="stable")[:MOST_SENSORS])
+    shown = np.sort(np.argsort(-errors.max(0), kind="stable")[:MAX_SENSORS])
     figure, axes = new_figure(len(shown) + 1, 1, (11.0, 1.3 * len(shown) + 3.0), sharex=True)
     for axis, i in zip(axes, shown, strict=False):
         _readings(axis, scored, rows, i, sensors[i])
@@ -85,7 +85,7 @@ def finding_figure(scored: Scored, finding: Finding, sensors: Sequence[Sensor]) 
     axes[0].legend(frameon=False, fontsize=7, ncol=2, loc="lower right", bbox_to_anchor=(1.0, 1.0))
     axis, step = axes[1], scored.step_ns(machine)
     severity = np.clip(scored.severity[rows], LOWEST, HIGHEST)
-    when, highest = peaks(scored.times[rows], severity, MOST_ROWS, HOLE_STEPS * step)
+    when, highest = peaks(scored.times[rows], severity, MAX_ROWS, HOLE_STEPS * step)
     axis.semilogy(when.astype("datetime64[ns]"), highest, color=QUIET, lw=0.9)
     flagged = scored.flagged[rows]
     axis.plot(
@@ -129,9 +129,9 @@ def calibration_figure(
             str(one.budget), (one.threshold.value, one.budget.per_day), (6, 4), textcoords="offset points"
         )
     if known:
-        axis.plot([], [], "o-", color=ANOMALY, ms=5, lw=1.4, label="foretold, 9 periods of 10")
+        axis.plot([], [], "o-", color=ANOMALY, ms=5, lw=1.4, label="predicted, in 9 periods of 10")
     axis.axvline(threshold, color=LIMIT, ls="--", lw=1, label=f"this run's threshold, {threshold:.4g}")
-    axis.set(xscale="log", yscale="log", xlabel="threshold", ylabel="alarms a machine and day")
+    axis.set(xscale="log", yscale="log", xlabel="threshold", ylabel="alarms per machine and day")
     axis.set_ylim(bottom=lowest / 4)
     plain_ticks(axis.yaxis)
     plain_ticks(axis.xaxis, minor=True)
@@ -149,8 +149,8 @@ def _readings(axis: Axes, scored: Scored, rows: NDArray[np.intp], i: int, sensor
 def _thin(rows: slice, severity: NDArray[np.float64]) -> NDArray[np.intp]:
     """At most so many rows as can be told apart, of each bucket the one with the highest score."""
     index = np.arange(rows.start, rows.stop)
-    if len(index) <= MOST_ROWS:
+    if len(index) <= MAX_ROWS:
         return index
-    bucket = np.arange(len(index)) * MOST_ROWS // len(index)
+    bucket = np.arange(len(index)) * MAX_ROWS // len(index)
     order = np.lexsort((severity[index], bucket))
     return np.sort(index[order[np.append(np.diff(bucket[order]) > 0, True)]])

@@ -43,7 +43,7 @@ __all__ = ["build_page"]
 
 QUANTILE = 0.996
 WORST = 4
-MOST_MACHINES = 48
+MAX_MACHINES = 48
 PAGE = Template("""<!doctype html>
 <html lang="en">
 <head>
@@ -146,12 +146,12 @@ def _comparison(
 
 def _timeline(page: _Page, test: Scored) -> None:
     machines = [str(machine) for machine in np.unique(test.machines)]
-    left_out = len(machines) - MOST_MACHINES
+    left_out = len(machines) - MAX_MACHINES
     if left_out > 0:
         flagged = {m: int(test.flagged[test.of(m)].sum()) for m in machines}
-        machines = sorted(sorted(machines, key=lambda m: -flagged[m])[:MOST_MACHINES])
+        machines = sorted(sorted(machines, key=lambda m: -flagged[m])[:MAX_MACHINES])
     shaded = "" if test.labels is None else "; labelled events shaded"
-    caption = f"Score over threshold, of each stretch of time the highest; flagged rows in red{shaded}"
+    caption = f"Score over threshold, the highest of each stretch of time; flagged rows in red{shaded}"
     plots = [page.plot(figure, caption) for figure in strip_figures(test, machines)]
     note = f"<p>{left_out:,} machines with fewer flagged rows are left out.</p>" if left_out > 0 else ""
     page.add("timeline", "Timeline of the test", note, *plots)
@@ -184,7 +184,7 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
         page.add("findings", "Alarms to look at", shown("Alarms", alarms(test), "Nothing was flagged."))
         return
     missed = shown("Missed events", missed_findings(test), "Every labelled event was found.")
-    wrong = shown("False alarms", false_findings(test), "No alarm was about nothing.")
+    wrong = shown("False alarms", false_findings(test), "There were no false alarms.")
     page.add("findings", "Misses and false alarms to look at", missed, wrong)
 
 
@@ -193,15 +193,17 @@ def _calibration(page: _Page, validation: Scored, test: Scored, threshold: float
     budgets = foretold(splits["validation"], seed)
     note = (
         "<p>How often the normal rows would have raised an alarm at each threshold, and what peaks over "
-        "threshold on validation foretell of three budgets. Rows above the threshold no further than a "
+        "threshold on validation predicts for three budgets. Rows above the threshold no further than a "
         "minute apart are one alarm, before the hold. Rows within half a minute of an event are left out: "
-        "an alarm there is about the event. Dotted: one alarm in all of that time; what is rarer nobody "
-        "has seen.</p>"
+        "an alarm there is about the event. Dotted: one alarm in all of that time; rarer events have not "
+        "been observed.</p>"
     )
     unlabelled = [
         name for name, split in (("validation", validation), ("test", test)) if split.labels is None
     ]
-    doubt = f'<p class="note">Without labels every row of {" and ".join(unlabelled)} is taken for normal.</p>'
+    doubt = (
+        f'<p class="note">Without labels every row of {" and ".join(unlabelled)} is treated as normal.</p>'
+    )
     figure = calibration_figure(splits, budgets, threshold)
     page.add(
         "budget",

@@ -39,7 +39,9 @@ class Run:
             InputError: metrics.json cannot be read.
         """
         if not folder.is_dir():
-            raise UsageError("no such folder", where=f"--fit {folder}", hint="make it with 'edge-train fit'")
+            raise UsageError(
+                "no such folder", where=f"--fit {folder}", hint="create it with 'edge-train fit'"
+            )
         inner = folder / "checkpoint"
         checkpoint = Checkpoint.load(inner if inner.is_dir() else folder)
         return Run(folder.resolve().name, checkpoint, _metrics(folder / "metrics.json"))

@@ -95,7 +95,7 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
     order = order[split.finite[order]]
     if not len(order):
         raise TrainingError(
-            "no row has all of its readings",
+            "every row lacks at least one reading",
             where=str(split.path),
             hint="check the sensors' columns",
         )

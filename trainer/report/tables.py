@@ -30,7 +30,7 @@ __all__ = [
     "tiles",
 ]
 
-MOST_FINDINGS = 50
+MAX_FINDINGS = 50
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, mark: int | None = None) -> str:
@@ -87,14 +87,14 @@ def findings_table(found: Sequence[Finding], scored: Scored, sensors: Sequence[S
     columns = ["machine", "start, UTC", "length", "peak / threshold", "top sensor", "expected", "actual"]
     kinds = any(one.stretch.kind for one in found)
     rows = []
-    for one in found[:MOST_FINDINGS]:
+    for one in found[:MAX_FINDINGS]:
         stretch, sensor = one.stretch, sensors[one.sensor]
         length = (stretch.stop - stretch.start + scored.step_ns(stretch.machine)) / 1e9
         unit = f" {sensor.unit}" if sensor.unit else ""
         row = [stretch.machine, moment(stretch.start), duration(length), f"{one.severity:.3g}", sensor.name]
         row += [f"{one.expected:.4g}{unit}", f"{one.actual:.4g}{unit}"]
         rows.append([stretch.kind or "unnamed", *row] if kinds else row)
-    more = len(found) - MOST_FINDINGS
+    more = len(found) - MAX_FINDINGS
     rest = f"<p>And {more:,} more.</p>" if more > 0 else ""
     return table(["kind", *columns] if kinds else columns, rows) + rest
 
@@ -113,7 +113,7 @@ def budget_table(budgets: Sequence[Foretold], splits: Mapping[str, NormalRows]) 
             count = split.alarms(value)
             cells.append(f"{count:,} in {split.machine_days:.3g} machine-days")
         rows.append([str(one.budget), *cells])
-    columns = ["budget of a machine", "threshold", "foretold, 9 times of 10"]
+    columns = ["budget of a machine", "threshold", "predicted, 9 times out of 10"]
     return table([*columns, *(f"alarms in {name}" for name in splits)], rows)
 
 

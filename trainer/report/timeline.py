@@ -25,7 +25,7 @@ __all__ = ["moments", "peaks", "plain_ticks", "shade", "strip_figures"]
 
 BUCKETS = 1200
 # Of the strip's width, the narrowest that an event is drawn.
-LEAST_WIDTH = 1 / 800
+MIN_WIDTH = 1 / 800
 LOWEST, HIGHEST = 1e-3, 1e6
 # Machines a figure, so that one fits on a printed page.
 STRIPS = 6
@@ -128,6 +128,6 @@ def _strip(axis: Axes, scored: Scored, machine: str) -> None:
         when, highest = peaks(times[flagged], severity[flagged], BUCKETS, np.inf)
         axis.plot(when.astype("datetime64[ns]"), highest, ".", color=ANOMALY, ms=2.5)
     axis.axhline(1.0, color=LIMIT, ls="--", lw=0.8)
-    shade(axis, scored, rows, least_ns=float(np.ptp(times)) * LEAST_WIDTH)
+    shade(axis, scored, rows, least_ns=float(np.ptp(times)) * MIN_WIDTH)
     plain_ticks(axis.yaxis)
     axis.set_title(plain(machine), loc="left", fontsize=9)

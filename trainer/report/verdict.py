@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["origin_html", "verdict_html"]
 
 NO_LABELS = (
-    '<p class="note">The test rows have no labels, so nobody can say which alarms were right. What needs '
+    '<p class="note">The test rows have no labels, so it is unknown which alarms were right. What needs '
     "labels is left out: F1 and AUC, the comparison with simple detectors, ROC and precision-recall, and "
     "missed events. Every alarm is listed instead.</p>"
 )

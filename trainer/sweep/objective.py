@@ -30,7 +30,7 @@ __all__ = ["GoalName", "HeldOutF1", "InjectedFaults", "Objective", "choose_objec
 
 GoalName = Literal["auto", "f1", "faults"]
 # As many at least, so that both halves see all of what validation holds.
-LEAST_BLOCKS = 20
+MIN_BLOCKS = 20
 SECOND_NS = 1_000_000_000
 
 
@@ -83,7 +83,7 @@ class HeldOutF1:
         order = order[val.finite[order]]
         split, labels = _part(val, order), val.labels[order]
         blocks, seconds = time_blocks(split.times, split.machines)
-        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / LEAST_BLOCKS))
+        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / MIN_BLOCKS))
         if 0 < length < HOUR_NS:
             blocks, _ = time_blocks(split.times, split.machines, length)
         odd: NDArray[np.bool_] = blocks % 2 == 1

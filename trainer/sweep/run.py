@@ -70,7 +70,7 @@ class SweepPlan:
         if self.trials < 1:
             raise UsageError(f"{self.trials} is out of range", where="--trials")
         if self.timeout is not None and not self.timeout > 0:
-            raise UsageError("no time at all", where="--timeout")
+            raise UsageError("the timeout is zero", where="--timeout")
         if not self.models or len(set(self.models)) < len(self.models):
             raise UsageError("name each kind once", where="--model")
 

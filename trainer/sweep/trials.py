@@ -25,7 +25,7 @@ __all__ = ["Trials"]
 FILE = "trials.db"
 # Of random trials, those that the sweep began with among them, before the sampler learns from any.
 RANDOM_TRIALS = 10
-LEAST_FOR_IMPORTANCE = 10
+MIN_FOR_IMPORTANCE = 10
 TERMS, RUN, ERROR, SECONDS = "terms", "mlflow_run_id", "error", "seconds"
 
 
@@ -59,9 +59,11 @@ class Trials:
         path = folder / FILE
         if path.exists() != resume:
             raise UsageError(
-                "there is no sweep to go on with" if resume else "there is a sweep already",
+                "there is no sweep to resume" if resume else "a sweep exists already",
                 where=str(folder),
-                hint="leave out --resume" if resume else "go on with it by --resume, or name another with -o",
+                hint="leave out --resume"
+                if resume
+                else "continue it with --resume, or name another folder with -o",
             )
         self._study = _open(path)
         self._starts = starts(self._models, calibrated=calibrated)
@@ -138,7 +140,7 @@ class Trials:
             ("all", complete),
             (kind, [trial for trial in complete if trial.params["model"] == kind]),
         ):
-            if len(group) >= LEAST_FOR_IMPORTANCE and len({trial.value for trial in group}) > 1:
+            if len(group) >= MIN_FOR_IMPORTANCE and len({trial.value for trial in group}) > 1:
                 found[name] = self._importance(group)
         return found
 
@@ -168,9 +170,9 @@ class Trials:
         for name, value in terms.items():
             if before.get(name) != value:
                 raise UsageError(
-                    f"the sweep was begun with {name} {before.get(name)}, not {value}",
+                    f"the sweep was started with {name} {before.get(name)}, not {value}",
                     where=str(folder),
-                    hint="go on with the options and data it was begun with, or name another folder with -o",
+                    hint="continue with the original options and data, or name another folder with -o",
                 )
 
     def _clear(self) -> None:
@@ -200,5 +202,5 @@ def _open(path: Path) -> optuna.Study:
         raise InputError(
             f"cannot be used as the trials of a sweep ({str(error).splitlines()[0][:200]})",
             where=str(path),
-            hint="begin anew in another folder with -o",
+            hint="start over in another folder with -o",
         ) from None

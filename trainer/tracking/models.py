@@ -111,7 +111,7 @@ def _existing(tracking_uri: str | None, wanted: str) -> Store:
     store = Store.named(tracking_uri)
     if store.database is not None and not store.database.is_file():
         raise UsageError(
-            f"no MLflow run is kept here, so not '{wanted}'",
+            f"no MLflow run is kept here, so there is no '{wanted}'",
             where=store.shown,
             hint="name the store with --tracking-uri",
         )

@@ -37,9 +37,9 @@ class Store:
         store = Store(uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI)
         if store.database is not None and not store.database.parent.is_dir():
             raise UsageError(
-                "the folder of the database is not there",
+                "the folder of the database does not exist",
                 where=store.shown,
-                hint=f"make {store.database.parent}, or name another place with --tracking-uri",
+                hint=f"create {store.database.parent}, or name another place with --tracking-uri",
             )
         return store
 

@@ -64,7 +64,7 @@ class NoTracker:
         Raises:
             UsageError: Always.
         """
-        raise UsageError("a model is registered with MLflow, which is off", where=name)
+        raise UsageError("registering a model requires MLflow, which is off", where=name)
 
 
 class Tracker:

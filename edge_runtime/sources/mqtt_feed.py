@@ -1,0 +1,228 @@
+"""Readings from an MQTT broker: JSON objects, arrays of them, or line protocol.
+
+The session is kept by the broker, messages have QoS 1, and a message is acknowledged when its rows are
+committed: what was not comes again. A message that comes again although its rows were committed, for the
+acknowledgement was lost, is recognised and left out (`edge_runtime/mqtt/redelivery.py`).
+
+A retained message says how things were, not how they are: its rows are left out unless they have a time.
+
+Everything happens in the caller's thread: while nothing is taken from the socket the broker holds back, so
+that nothing piles up here. What has come is handed on at once: a message alone, or a backlog as one block.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.addresses import MQTT, TLS, who_answers
+from edge_runtime.errors import SourceError, SourceUnavailableError
+from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
+from edge_runtime.mqtt.client import connect, make_client, require_paho
+from edge_runtime.mqtt.messages import MessageRows
+from edge_runtime.mqtt.redelivery import Redelivery
+from edge_runtime.records import NO_TIME, Readings
+from edge_runtime.sources.base import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from edge_runtime.mqtt.broker import Broker, Topic
+    from edge_runtime.text.csvrows import Columns
+
+__all__ = ["MqttSource"]
+
+IDLE_S = 0.5
+ANSWERS_WITHIN_S = 5.0
+MAX_MESSAGES = 500
+AGAIN = "delivered before"
+RETAINED = "retained, without a time"
+
+
+class MqttSource:
+    """A source over one subscription.
+
+    Args:
+        broker: Where.
+        topic: What.
+        columns: Which keys or fields to read.
+        report: Called with what was wrong with a message that is skipped.
+        kept: Whether the broker keeps the session; without it, messages are only looked at.
+    """
+
+    name = "mqtt"
+    live = True
+
+    def __init__(
+        self,
+        broker: Broker,
+        topic: Topic,
+        columns: Columns,
+        *,
+        report: Callable[[str], None] | None = None,
+        kept: bool = True,
+    ) -> None:
+        self._broker = broker
+        self._kept = kept
+        self._known = False
+        self._answers_until = 0.0
+        self._topic = topic
+        self._columns = columns
+        self._messages = MessageRows(topic, columns, broker.place, report=report or (lambda _: None))
+        self._client: Any = None
+        self._lost: str | None = None
+        self._refused: str | None = None
+        self._arrived: list[Any] = []
+        self._given: list[Any] = []
+        self._redelivery = Redelivery()
+        self._closed = False
+        self._wake_read, self._wake_write = os.pipe()
+
+    def check(self) -> None:
+        """Makes sure that the extra is installed.
+
+        Raises:
+            MissingExtraError: It is not.
+        """
+        require_paho()
+
+    def what_came(self) -> str | None:
+        """What came instead of readings."""
+        sensors = ", ".join(self._columns.sensors)
+        if self._messages.unmapped:
+            return f"no message has one of the sensors {sensors}; there are: {self._messages.unmapped}"
+        return f"no message with readings has come on {self._topic.subscription} so far"
+
+    def acknowledge(self) -> None:
+        """Tells the broker that every message that was handed on is safe."""
+        given, self._given = self._given, []
+        if self._kept and self._client is not None and self._lost is None:
+            for message in given:
+                self._client.ack(message.mid, message.qos)
+
+    def close(self) -> None:
+        """Ends `batches`, also while it waits for messages."""
+        self._closed = True
+        os.write(self._wake_write, b"x")
+
+    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+        """Yields rows as they come; an empty batch when none came for a while.
+
+        Raises:
+            SourceUnavailableError: The broker cannot be reached or went away; call again.
+            SourceError: It refuses the login or the subscription, or the checkpoint is another source's.
+        """
+        if checkpoint is not None:
+            self._redelivery.restore(checkpoint)
+        self._connect()
+        try:
+            while not self._closed:
+                self._receive(IDLE_S)
+                messages, self._arrived = self._arrived, []
+                self._given += messages
+                if self._is_closed():
+                    return
+                readings, skipped = self._rows(messages)
+                yield Batch(readings, self._redelivery.checkpoint(), skipped, held=bool(messages))
+        finally:
+            self._disconnect()
+
+    def _is_closed(self) -> bool:
+        return self._closed
+
+    def _connect(self) -> None:
+        self._arrived, self._given, self._lost, self._refused = [], [], None, None
+        client = make_client(self._broker, kept=self._kept)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        self._client = client
+        self._answers_until = time.monotonic() + ANSWERS_WITHIN_S
+        connect(client, self._broker)
+
+    def _on_connect(self, client: Any, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refused = f"the broker refuses the login ({str(reason).lower()})"
+        else:
+            self._known = True
+            if not flags.session_present:
+                self._redelivery.forget()
+            client.subscribe(self._topic.subscription, qos=1)
+
+    def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
+        if any(reason.is_failure for reason in reasons):
+            self._refused = f"the broker refuses the subscription to {self._topic.subscription}"
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._lost = str(reason).lower()
+
+    def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.disconnect()
+
+    def _receive(self, seconds: float) -> None:
+        """Takes what has come; waits for the first message."""
+        until = time.monotonic() + seconds
+        while not self._arrived and not self._closed and self._lost is None:
+            socket = self._client.socket()
+            left = until - time.monotonic()
+            if socket is None or left <= 0:
+                break
+            waiting = [socket] if self._client.want_write() else []
+            ready, writable, _ = select.select([socket, self._wake_read], waiting, [], left)
+            if writable:
+                self._client.loop_write()
+            before = -1
+            # One packet a call: until a call brings no more.
+            while socket in ready and before < len(self._arrived) < MAX_MESSAGES and self._lost is None:
+                before = len(self._arrived)
+                self._client.loop_read()
+        self._client.loop_misc()
+        if self._refused:
+            hint = f"set username in [mqtt], and {PASSWORD_VARIABLE}"
+            raise SourceError(self._refused, where=self._broker.place, hint=hint)
+        # Many a server of another kind waits for the rest of what it takes for a question of its own.
+        if self._lost is None and not self._known and time.monotonic() >= self._answers_until:
+            self._lost = "it does not answer"
+        if self._lost is not None:
+            raise SourceUnavailableError(self._why_lost(), where=self._broker.place)
+
+    def _why_lost(self) -> str:
+        """What a lost connection means; one that never was a broker's may be to another server."""
+        if not self._known:
+            who = who_answers(self._broker.host, self._broker.port)
+            if who not in (None, TLS if self._broker.tls else MQTT):
+                return f"{who} answers there, not an MQTT broker"
+        return f"the broker went away ({self._lost})"
+
+    def _rows(self, messages: list[Any]) -> tuple[Readings, dict[str, int]]:
+        """Rows of the messages, without those that were committed before; and what was left out."""
+        if any(message.dup or message.retain for message in messages):
+            return self._mixed(messages)
+        self._redelivery.add(messages)
+        readings, skipped = self._messages.readings(messages)
+        return readings, dict(skipped)
+
+    def _mixed(self, messages: list[Any]) -> tuple[Readings, dict[str, int]]:
+        """The same where some were delivered before, or are retained."""
+        again, retained, live = list[Any](), list[Any](), list[Any]()
+        for message in messages:
+            known = self._redelivery.knows(message)
+            (again if known else retained if message.retain else live).append(message)
+        self._redelivery.add(messages)
+        left_out = Counter({AGAIN: self._count(again)})
+        kept, unreadable = self._messages.readings(retained)
+        timed = kept.times != NO_TIME
+        left_out[RETAINED] = len(kept) - int(timed.sum())
+        readings, skipped = self._messages.readings(live)
+        joined = Readings.joined([kept.take(timed), readings])
+        return joined, dict(left_out + unreadable + skipped)
+
+    def _count(self, messages: list[Any]) -> int:
+        """The rows that were left out, and the messages that have none."""
+        readings, skipped = self._messages.readings(messages)
+        return len(readings) + skipped.total()
