@@ -1,4 +1,4 @@
-"""Every source that can go back, held to one contract; and what each does of its own."""
+"""What single sources do beside the contract of all."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from edge_runtime.connector import Given
 from edge_runtime.errors import InputError, SensorMismatchError, SourceError
-from edge_runtime.influxdb import InfluxClient, ReadingsQuery, encode_lines, write
+from edge_runtime.sources.base import Feed
 from edge_runtime.sources.csv import CsvSource
-from edge_runtime.sources.influx import InfluxSource
-from edge_runtime.sources.simulate import SimulateSource
+from edge_runtime.sources.simulate import SIMULATE, SimulateSource
 from edge_runtime.sources.stdin import StdinSource
 from edge_runtime.text.csvrows import Columns
 
@@ -20,62 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from edge_runtime.sources.base import Batch, Source
 
 T0 = 1_767_225_600_000_000_000
 SECOND = 1_000_000_000
 ROWS = 13_000
 COLUMNS = Columns(("a", "b"))
-
-
-@pytest.fixture(params=["csv", "influx"])
-def make_source(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Source]:
-    """Makes sources over the same 13,000 rows of one machine: a counts up, b is twice that."""
-    if request.param == "csv":
-        file = tmp_path / "in.csv"
-        lines = (f"{T0 // SECOND + i},m1,{i},{2 * i}\n" for i in range(ROWS))
-        file.write_text("time,machine_id,a,b\n" + "".join(lines))
-        return lambda: CsvSource(file, COLUMNS)
-    database: InfluxClient = request.getfixturevalue("database")
-    counts = np.arange(ROWS)
-    fields = {"a": counts.astype(float), "b": 2.0 * counts}
-    write(
-        database,
-        encode_lines("sensors", T0 + counts * SECOND, tags={"machine_id": ["m1"] * ROWS}, fields=fields),
-    )
-    query = ReadingsQuery(("a", "b"))
-    return lambda: InfluxSource(database.settings, query, start_ns=T0, until_ns=T0 + ROWS * SECOND)
-
-
-def counted(batches: list[Batch]) -> list[float]:
-    return [a for batch in batches for a in batch.readings.values[:, 0].tolist()]
-
-
-def test_every_row_comes_once_in_order(make_source: Callable[[], Source]) -> None:
-    source = make_source()
-    source.check()
-    batches = list(source.batches(None))
-    assert counted(batches) == list(range(ROWS))
-    assert all((batch.readings.values[:, 1] == 2 * batch.readings.values[:, 0]).all() for batch in batches)
-    assert batches[0].readings.times[0] == T0
-
-
-def test_after_each_checkpoint_the_rest_follows(make_source: Callable[[], Source]) -> None:
-    batches = list(make_source().batches(None))
-    assert len(batches) >= 3
-    done = 0
-    for batch in batches:
-        done += len(batch.readings)
-        assert batch.checkpoint is not None
-        assert counted(list(make_source().batches(batch.checkpoint))) == list(range(done, ROWS))
-
-
-def test_closing_ends_it_at_its_next_block(make_source: Callable[[], Source]) -> None:
-    source = make_source()
-    batches = source.batches(None)
-    next(batches)
-    source.close()
-    assert list(batches) == []
 
 
 def test_a_checkpoint_of_another_csv_is_refused(tmp_path: Path) -> None:
@@ -168,12 +117,6 @@ def test_an_empty_standard_input_and_a_header_without_a_sensor_are_errors() -> N
         next(pipe.source.batches(None))
 
 
-def test_closing_wakes_a_source_that_waits_for_input() -> None:
-    pipe = Pipe()
-    pipe.source.close()
-    assert list(pipe.source.batches(None)) == []
-
-
 def simulated(speed: float, clock: Callable[[], float], wait: Callable[[float], bool]) -> SimulateSource:
     return SimulateSource(
         ("power", "temperature"),
@@ -209,3 +152,10 @@ def test_simulated_machines_tick_by_the_clock_times_the_speed() -> None:
 def test_a_sensor_that_the_simulation_does_not_have_is_named() -> None:
     with pytest.raises(SensorMismatchError, match="no sensor humidity"):
         SimulateSource(("humidity",), machines=1, severity=1, rate=1, seed=1, cadence=1, speed=1)
+
+
+def test_simulated_machines_begin_at_the_time_that_the_feed_goes_by() -> None:
+    feed = Feed(sensors=("power",), report=pytest.fail, now_ns=lambda: T0 + 5, future_s=60.0, owner="test")
+    (name,) = SIMULATE.tables
+    source = SIMULATE.make(Given.of(SIMULATE, {name: {"machines": 1, "speed": 0.0}}, "test"), feed)
+    assert next(source.batches(None)).readings.times[:2].tolist() == [T0, T0 + SECOND]

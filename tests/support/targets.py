@@ -1,0 +1,240 @@
+"""Where each kind of sink delivers to: a target for each, under the contract that all of them keep."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from influxd import free_ports
+from support.bundles import normal_rows
+from support.feeds import MACHINES, T0
+
+from edge_runtime.connector import Given
+from edge_runtime.engine.engine import Engine
+from edge_runtime.errors import EdgeDetectError, SinkError, SinkUnavailableError, UsageError
+from edge_runtime.influxdb import query
+from edge_runtime.loading.load import load_bundle
+from edge_runtime.records import Readings
+from edge_runtime.sinks.base import Verdicts
+from edge_runtime.timeparse import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.feeds import Document
+
+    from edge_runtime.influxdb import InfluxClient
+    from edge_runtime.records import Results
+    from edge_runtime.sinks.base import Sink, SinkKind
+
+__all__ = ["DIGEST", "SENSORS", "TARGETS", "Broken", "Target", "some_results", "target_of"]
+
+Broken = dict[str, "tuple[type[EdgeDetectError], Callable[[], Sink]]"]
+SENSORS = ("temperature", "vibration", "pressure", "power")
+DIGEST = "sha256:" + "ab" * 32
+
+
+class Target(ABC):
+    """A kind of sink with what lies where it delivers to.
+
+    The attributes declare what a kind can do; the contract checks each of them in both directions.
+
+    Args:
+        kind: The kind of sink.
+        folder: For its files.
+        patch: Undoes at the test's end what the target changes.
+        request: For the fixtures with servers.
+
+    Attributes:
+        direct: Whether it takes rows at once, with no ledger before it.
+        undoes: Whether it has a position, and undoes what came after it. A direct sink has none, and any
+            other sink without one must replace what comes again.
+        readings: Whether it delivers the readings, too.
+    """
+
+    direct = False
+    undoes = True
+    readings = True
+
+    def __init__(
+        self, kind: SinkKind, folder: Path, patch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> None:
+        self.kind, self.folder, self.patch, self.request = kind, folder, patch, request
+        self.said: list[str] = []
+
+    @abstractmethod
+    def document(self) -> Document:
+        """The tables of a sink that delivers to this target."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """What lies there, with reading_, expected_ and error_ before a sensor's name, and nanoseconds."""
+
+    @abstractmethod
+    def broken(self) -> Broken:
+        """Name to the error and the maker of a sink that cannot work."""
+
+    def away(self) -> Document | None:
+        """The tables of a sink whose place does not take rows now; None for a direct one."""
+        return None
+
+    def open(self, document: Document | None = None) -> Sink:
+        """A newly made sink."""
+        given = Given.of(self.kind, self.document() if document is None else document, "target.toml")
+        return self.kind.make(given, Verdicts(sensors=SENSORS, digest=DIGEST, report=self.said.append))
+
+    def with_tables(self, document: Document) -> Callable[[], Sink]:
+        """Makes a sink of other settings."""
+        return lambda: self.open(document)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    text = path.read_text(encoding="utf-8")
+    assert not text or text.endswith("\n")
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
+    return [_flat(row) for row in rows]
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of JSON with its sensors beside the rest."""
+    names = {"readings": "reading", "expected": "expected", "errors": "error"}
+    flat = {key: value for key, value in row.items() if key not in names}
+    for group, name in names.items():
+        flat |= {f"{name}_{sensor}": value for sensor, value in row.get(group, {}).items()}
+    if isinstance(flat["time"], str):
+        flat["time"] = parse_time(flat["time"], 0)
+    return flat
+
+
+class StdoutTarget(Target):
+    """A file in the place of standard output, which is looked at before anything is closed."""
+
+    direct = True
+    undoes = False
+
+    def document(self) -> Document:
+        path = self.folder / "printed"
+        self.patch.setattr(sys, "stdout", io.TextIOWrapper(path.open("ab"), encoding="utf-8"))
+        return {}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return _lines(self.folder / "printed")
+
+    def broken(self) -> Broken:
+        def closed() -> Sink:
+            self.patch.setattr(sys, "stdout", None)  # as it is after `>&-`
+            return self.open({})
+
+        return {"closed": (EdgeDetectError, closed)}
+
+
+class JsonlTarget(Target):
+    """A file of JSON lines."""
+
+    def document(self) -> Document:
+        return {"jsonl": {"output": str(self.folder / "out.jsonl")}}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return _lines(self.folder / "out.jsonl")
+
+    def broken(self) -> Broken:
+        nowhere = str(self.folder / "nowhere" / "out.jsonl")
+        return {
+            "no file named": (UsageError, self.with_tables({})),
+            "no such folder": (SinkError, self.with_tables({"jsonl": {"output": nowhere}})),
+            "a folder": (SinkError, self.with_tables({"jsonl": {"output": str(self.folder)}})),
+        }
+
+    def away(self) -> Document:
+        return {"jsonl": {"output": "/dev/full"}}
+
+
+class HornTarget(Target):
+    """The file of a package of somebody else's."""
+
+    def document(self) -> Document:
+        return {"horn": {"log": str(self.folder / "horn.log")}}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return _lines(self.folder / "horn.log")
+
+    def broken(self) -> Broken:
+        return {
+            "no file named": (UsageError, self.with_tables({})),
+            "a folder": (SinkError, self.with_tables({"horn": {"log": str(self.folder)}})),
+        }
+
+    def away(self) -> Document:
+        return {"horn": {"log": "/dev/full"}}
+
+
+class InfluxTarget(Target):
+    """A measurement of a fresh database."""
+
+    undoes = False
+    readings = False
+
+    @property
+    def _database(self) -> InfluxClient:
+        client: InfluxClient = self.request.getfixturevalue("database")
+        return client
+
+    def document(self, **changed: Any) -> Document:
+        settings = self._database.settings
+        server = {"url": settings.url, "database": settings.database, "timeout": 60.0}
+        return {"influx": server, "influx_sink": changed}
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            dict(zip(series.columns, row, strict=True))
+            for series in query(self._database, "SELECT * FROM anomaly")
+            for row in series.values
+        ]
+
+    def broken(self) -> Broken:
+        broker = self.request.getfixturevalue("mosquitto").port
+        makes: dict[str, tuple[type[EdgeDetectError], Document]] = {
+            "nobody listens": (SinkUnavailableError, self.away()),
+            "another server": (SinkError, self.document(url=f"http://127.0.0.1:{broker}")),
+            "no database named": (UsageError, {}),
+            "no such database": (SinkError, self.document(database="none")),
+            "no address": (UsageError, self.document(url="127.0.0.1:8086")),
+            "no tag": (UsageError, self.document(machine_tag="")),
+            "a tag that is taken": (UsageError, self.document(machine_tag="bundle")),
+        }
+        return {label: (error, self.with_tables(document)) for label, (error, document) in makes.items()}
+
+    def away(self) -> Document:
+        return self.document(url=f"http://127.0.0.1:{free_ports(1)[0]}")
+
+
+TARGETS: dict[str, type[Target]] = {
+    "stdout": StdoutTarget,
+    "jsonl": JsonlTarget,
+    "influx": InfluxTarget,
+    "horn": HornTarget,
+}
+
+
+def some_results(bundle: Path) -> Results:
+    """Six rows of two machines: normal, an anomaly, one without a reading."""
+    values = normal_rows(6, seed=1)
+    values[2] *= 3
+    values[4, 1] = np.nan
+    machines = np.array([MACHINES[1], MACHINES[2]] * 3)
+    times = T0 + np.repeat(np.arange(3, dtype=np.int64), 2) * 10**9
+    return Engine(load_bundle(bundle)).feed(Readings(machines, times, values)).results
+
+
+def target_of(name: str) -> type[Target]:
+    """The target of this sink; the contract fails where there is none."""
+    assert name in TARGETS, (
+        f"the sink {name} is not under contract: add a target for it to TARGETS in tests/support/targets.py"
+    )
+    return TARGETS[name]
