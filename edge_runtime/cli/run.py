@@ -71,7 +71,11 @@ def _run(settings: Settings) -> None:
         clock = GatewayClock(known_moments(bundle), report)
         direct, durable = make_sinks(settings, bundle, report)
         needs_ledger = bool(durable) or settings.source.kind.needs_ledger
-        place = _place_of_ledger(settings) if needs_ledger else None
+        place = None
+        if needs_ledger:
+            from edge_runtime.gateway.place import place_of_ledger
+
+            place = place_of_ledger(settings)
         feed = make_feed(settings, bundle, place[1] if place else "", report, clock.arrival)
         source = settings.source.kind.make(settings.source.given, feed)
         # What is away, or empty so far, is waited for: `run` says so and tries again.
@@ -117,7 +121,7 @@ def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | No
     """What runs here: for the one who looks at a service's log."""
     from edge_runtime.version import __version__
 
-    source = place[1] if place else settings.source.kind.identity(settings.source.given)
+    source = settings.source.kind.identity(settings.source.given)
     ledger = f"; ledger {place[0]}" if place else ""
     return (
         f"version {__version__}; bundle {bundle.name}, {bundle.short_digest}; source {source}; "
@@ -157,12 +161,6 @@ def _to_stderr(line: str) -> None:
 
     sys.stderr.write(f"edge-detect: {line}\n")
     sys.stderr.flush()
-
-
-def _place_of_ledger(settings: Settings) -> tuple[Path, str]:
-    from edge_runtime.gateway.place import place_of_ledger
-
-    return place_of_ledger(settings)
 
 
 def _ledger(path: Path, identity: str) -> closing[Ledger]:

@@ -28,7 +28,7 @@ class Pending:
         counters: What the accounts counted of them.
         checkpoint: Where the source goes on after them; None for where it did before.
         rows: How many were read.
-        since: When the first of them came, seconds of the clock that only rises.
+        since: When the first of them came, seconds of the monotonic clock.
     """
 
     results: list[Results] = field(default_factory=list)

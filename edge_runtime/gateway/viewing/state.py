@@ -105,7 +105,7 @@ class ViewState:
 
     Args:
         metadata: The bundle's.
-        now: Where to begin, seconds of a clock that only rises.
+        now: Where to begin, seconds of the monotonic clock.
     """
 
     def __init__(self, metadata: Metadata, now: float) -> None:

@@ -1,4 +1,4 @@
-"""When rows came, by a clock that only rises: how many of late, and which machines are silent."""
+"""When rows came, by the monotonic clock: how many of late, and which machines are silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trains the bundle that edge-detect uses when none is named: `python -m trainer.default_bundle`.
+"""Trains the bundle that comes with edge-detect: `python packaging/default_bundle/train.py`.
 
 Simulated machines of several characters run in good order to be learnt from; on another day they fail on
 purpose, for the threshold; and on a third, beside machines never seen before, for the test. Equal code and
@@ -44,7 +44,7 @@ PHYSICAL_RANGES = {
     "pressure": (0.0, 200.0),
     "power": (0.0, 2000.0),
 }
-BUNDLE = Path(__file__).resolve().parents[1] / "edge_runtime" / "data" / "default.onnx"
+BUNDLE = Path(__file__).resolve().parents[2] / "edge_runtime" / "data" / "default.onnx"
 
 
 def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100) -> Results:
@@ -77,7 +77,7 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
 
 def main() -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainer.default_bundle", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python packaging/default_bundle/train.py", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=BUNDLE, help="the bundle to write")
     output = parser.parse_args().output
     try:
