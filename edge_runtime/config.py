@@ -150,6 +150,10 @@ def _value(one: Setting, value: Any, where: str) -> Any:
         return _single(one, value, where)
     if isinstance(value, Text):
         value = _quoted(value) if value.startswith("[") else [Text(part.strip()) for part in value.split(",")]
+        if isinstance(value, str):
+            raise UsageError(
+                f"{value} is not a list", where=where, hint='write ["a", "b"] in single quotes, or a,b'
+            )
         value = [item for item in value if item != ""]
     if not isinstance(value, list | tuple):
         raise UsageError(f"{value!r} is not a list", where=where, hint=f'write ["{value}"]')

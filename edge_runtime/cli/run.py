@@ -54,7 +54,7 @@ def _run(settings: Settings) -> None:
 
     _stop_on_signals(None)  # until there is something to stop
     from edge_runtime.cli.guard import imported
-    from edge_runtime.errors import SourceUnavailableError
+    from edge_runtime.errors import LedgerUnavailableError, SourceUnavailableError
     from edge_runtime.gateway.assembly import make_engine, make_feed, make_sinks, make_trial, make_trust
     from edge_runtime.gateway.clock import GatewayClock, known_moments
     from edge_runtime.gateway.pipeline import Pipeline
@@ -113,8 +113,9 @@ def _run(settings: Settings) -> None:
             for line in pipeline.accounts.lines():
                 sys.stderr.write(f"{line}\n")
             if ledger:
-                for sink in durable:
-                    sys.stderr.write(f"  {sink.name}: {ledger.sums(sink.name)}\n")
+                with suppress(LedgerUnavailableError):  # what went wrong before says more
+                    for sink in durable:
+                        sys.stderr.write(f"  {sink.name}: {ledger.sums(sink.name)}\n")
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:
@@ -135,7 +136,11 @@ def _view(settings: Settings, bundle: Bundle) -> Any:
 
     if "stdout" not in settings.run.sinks or sys.stdout is None or not sys.stdout.isatty():
         return None
+    import os
     import time
+
+    if os.environ.get("TERM", "").lower() in ("dumb", "unknown"):  # which cannot be drawn on
+        return None
 
     from edge_runtime.gateway.view import LiveView
 

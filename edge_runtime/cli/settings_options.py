@@ -6,6 +6,7 @@ The chosen source and sinks are found before the options are parsed, so that onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ def _unique(groups: Sequence[Group]) -> list[TyperOption]:
     for option in (option for group in groups for option in _options(group)):
         other = found.setdefault(option.opts[0], option)
         if other is not option:
-            settings = " and ".join(str(one.name).replace("__", ".") for one in (other, option))
+            settings = " and ".join(str(one.name).strip("_").replace("__", ".") for one in (other, option))
             raise UsageError(
                 f"{option.opts[0]} would be {settings} at once", hint="use only one of these connectors"
             )
@@ -172,7 +173,7 @@ def _options(group: Group) -> Iterator[TyperOption]:
             yield TyperOption(
                 param_decls=[
                     f"{one.flag}/--no-{one.flag.removeprefix('--')}" if switch else one.flag,
-                    f"{group.table}__{one.name}",
+                    re.sub(r"\W", "_", f"_{group.table}__{one.name}"),
                 ],
                 type=one.kind if one.kind in (int, float, bool) else str,
                 multiple=one.many,

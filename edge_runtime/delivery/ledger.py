@@ -92,7 +92,7 @@ class Ledger:
 
     def parcels(self, sink: str, *, most: int, max_bytes: int = 4 << 20) -> list[Parcel]:
         """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one."""
-        with self._mutex:
+        with self._reading():
             return self._outbox.parcels(sink, most, max_bytes)
 
     def delivered(self, sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
@@ -143,12 +143,12 @@ class Ledger:
 
     def waiting(self, sink: str) -> int:
         """Number of rows that wait for a sink."""
-        with self._mutex:
+        with self._reading():
             return self._outbox.waiting(sink)
 
     def sums(self, sink: str) -> SinkSums:
         """Where the rows of a sink went since the ledger was made."""
-        with self._mutex:
+        with self._reading():
             return self._outbox.sums(sink)
 
     def close(self) -> None:
@@ -191,6 +191,14 @@ class Ledger:
                 where=str(self._path),
                 hint="name another --state file",
             )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._mutex:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise LedgerUnavailableError(f"cannot be read ({error})", where=str(self._path)) from None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

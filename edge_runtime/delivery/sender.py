@@ -112,6 +112,9 @@ class Sender:
             except EdgeDetectError as error:
                 self._report(f"{self.sink.name}: {error}")
                 wait = self._backoff.next_wait()
+            except Exception as error:  # noqa: BLE001 - whatever a sink of another package raises: rows wait
+                self._report(f"{self.sink.name}: {type(error).__name__}: {error}")
+                wait = self._backoff.next_wait()
             if stopping:
                 return
             if wait is None:

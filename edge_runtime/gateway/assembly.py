@@ -99,10 +99,7 @@ def make_sinks(
     verdicts = Verdicts(sensors=bundle.metadata.sensor_names, digest=bundle.digest, report=report)
     direct, durable = list[Sink](), list[Sink]()
     for sink in settings.sinks:
-        made = sink.kind.make(sink.given, verdicts)
-        if made.name != sink.kind.name:  # under which the ledger keeps what waits for it
-            raise UsageError(f"the sink {sink.kind.name} calls itself '{made.name}'", hint="correct its name")
-        (direct if sink.kind.direct else durable).append(made)
+        (direct if sink.kind.direct else durable).append(sink.kind.made(sink.given, verdicts))
     return direct, durable
 
 

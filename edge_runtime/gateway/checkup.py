@@ -10,7 +10,7 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.gateway.assembly import make_engine, make_feed, make_trial, make_trust
 from edge_runtime.gateway.clock import GatewayClock, known_moments
 from edge_runtime.gateway.look import Look, look, zone_words
-from edge_runtime.gateway.place import ledger_at, place_of_ledger
+from edge_runtime.gateway.place import ledger_fact, place_of_ledger
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.sinks.base import Verdicts
 from edge_runtime.timeparse import ago
@@ -82,7 +82,7 @@ class Checkup:
         self._add("source", identity)
         durable = any(not sink.kind.direct for sink in settings.sinks)
         if durable or settings.source.kind.needs_ledger:
-            self._add("ledger", f"{path}: {ledger_at(path)}")
+            self._take(ledger_fact(path, identity))
         self._check_source(bundle, identity)
         self._check_sinks(bundle)
 
@@ -106,6 +106,8 @@ class Checkup:
             found = look(probe.source, engine, self._seconds, now_ns=clock.arrival, clock=self._clock)
         except EdgeDetectError as error:
             self._add("source", str(error), wrong=True)
+        except Exception as error:  # noqa: BLE001 - whatever a source of another package raises
+            self._add("source", f"{type(error).__name__}: {error}", wrong=True)
         else:
             self.look = found
             self._judge(found, bundle, probe)
@@ -115,6 +117,11 @@ class Checkup:
     def _judge(self, found: Look, bundle: Bundle, probe: Probe) -> None:
         """What there is to say of what came."""
         self._add("rows", f"{found.rows:,} in {_s(found.seconds)}", wrong=not found.rows)
+        counters = found.accounts.counters
+        for name, number in sorted(counters.items()):
+            kind, _, reason = name.partition(".")
+            if kind in ("unknown", "skipped") and number:
+                self._add(kind, f"{number:,} of {found.rows:,} rows: {reason}", wrong=True)
         if not sum(len(seen.times) for seen in found.machines.values()):
             try:
                 for fact in probe.instead():
@@ -124,11 +131,6 @@ class Checkup:
             return
         if found.sensors_never:
             self._add("sensors", f"{', '.join(found.sensors_never)} did not come in any row", wrong=True)
-        counters = found.accounts.counters
-        for name, number in sorted(counters.items()):
-            kind, _, reason = name.partition(".")
-            if kind in ("unknown", "skipped") and number:
-                self._add(kind, f"{number:,} of {found.rows:,} rows: {reason}", wrong=True)
         cadence = bundle.metadata.cadence_seconds
         for machine, seen in sorted(found.machines.items()):
             gap = seen.gap_s
@@ -147,6 +149,8 @@ class Checkup:
                 sink.kind.probed(sink.given, verdicts)
             except EdgeDetectError as error:
                 self._add("sink", f"{sink.kind.name}: {error}", wrong=True)
+            except Exception as error:  # noqa: BLE001 - whatever a sink of another package raises
+                self._add("sink", f"{sink.kind.name}: {type(error).__name__}: {error}", wrong=True)
             else:
                 self._add("sink", f"{sink.kind.name}: takes results")
 

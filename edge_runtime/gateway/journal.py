@@ -23,7 +23,7 @@ class Journal:
     """Compares each minute with the last one that was told.
 
     What counts as a change: rows come or stop, another number of machines, other machines with anomalies,
-    other reasons of unknown or skipped rows, results that wait for a sink or no longer do.
+    other reasons of unknown or skipped rows, results that have waited for a minute or no longer do.
 
     Args:
         report: Called with one line for a person.
@@ -33,6 +33,7 @@ class Journal:
         self._report = report
         self._anomalous: dict[str, None] = {}
         self._before: dict[str, int] = {}
+        self._waited: dict[str, int] = {}
         self._told: tuple[object, ...] | None = None
 
     def anomalous(self, results: Results) -> None:
@@ -53,7 +54,9 @@ class Journal:
         self._before = dict(counters)
         anomalous, self._anomalous = sorted(self._anomalous), {}
         unknown, skipped = (_by_reason(passed, kind) for kind in ("unknown", "skipped"))
-        late = {sink: rows for sink, rows in waiting.items() if rows}
+        # What is on its way at this very moment is not late.
+        late = {sink: rows for sink, rows in waiting.items() if rows and self._waited.get(sink)}
+        self._waited = dict(waiting)
         rows = passed.get("read", 0)
         now = (rows > 0, machines, anomalous, sorted(unknown), sorted(skipped), sorted(late))
         if now == self._told:

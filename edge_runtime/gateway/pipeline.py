@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.pending import Pending, store
 from edge_runtime.engine.accounts import Accounts
-from edge_runtime.errors import SelfTestError, SourceUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
 from edge_runtime.gateway.feedwatch import FeedWatch
 from edge_runtime.loading.selftest import DailyReplay
 from edge_runtime.records import Results
@@ -207,7 +207,9 @@ class Pipeline:
         self._next_minute = self._clock() + MINUTE_S
         if self._watch is None:  # the live view shows all that, and more
             ledger, names = self._ledger, [sender.sink.name for sender in self._senders]
-            waiting = {name: ledger.waiting(name) for name in names} if ledger else {}
+            waiting: dict[str, int] = {}
+            with suppress(LedgerUnavailableError):
+                waiting = {name: ledger.waiting(name) for name in names} if ledger else {}
             self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:

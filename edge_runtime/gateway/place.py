@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.connector import Fact
+from edge_runtime.delivery.migrations import SCHEMA_VERSION
 from edge_runtime.errors import UsageError
 from edge_runtime.files import state_folder
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.gateway.settings import Settings
 
-__all__ = ["ledger_at", "place_of_ledger", "reading"]
+__all__ = ["ledger_fact", "place_of_ledger", "reading"]
 
 
 def place_of_ledger(settings: Settings) -> tuple[Path, str]:
@@ -38,8 +41,9 @@ def place_of_ledger(settings: Settings) -> tuple[Path, str]:
         return path, identity
     if source.kind.earlier_identity is not None:
         earlier = source.kind.earlier_identity(source.given)
-        if _stored(_named(source.kind.name, earlier)) == earlier:
-            return _named(source.kind.name, earlier), earlier
+        old = _named(source.kind.name, earlier)
+        if old.exists():  # whatever is wrong with it is said by who opens it
+            return old, earlier
     others = [(file, stored) for file in _ledgers(source.kind.name) if (stored := _same(settings, file))]
     if len(others) > 1:
         files = ", ".join(str(file) for file, _ in others)
@@ -75,19 +79,30 @@ def _stored(path: Path) -> str | None:
     return None
 
 
-def ledger_at(path: Path) -> str:
-    """What there is at a ledger's place, for a person."""
+def ledger_fact(path: Path, identity: str) -> Fact:
+    """What there is at a ledger's place, and whether `run` could use it for this feed."""
+    folder = next(one for one in path.absolute().parents if one.exists())
+    if not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        return Fact("ledger", f"{path}: cannot be written", wrong=True)
     if not path.exists():
-        return "not there yet"
+        return Fact("ledger", f"{path}: not there yet")
     try:
         with reading(path) as db:
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if version > SCHEMA_VERSION:
+                words = f"has version {version}, and this edge-detect knows {SCHEMA_VERSION}"
+                return Fact("ledger", f"{path}: {words}", wrong=True)
+            (source,) = db.execute("SELECT value FROM about WHERE name = 'source'").fetchone() or (identity,)
             waiting = db.execute("SELECT sink, SUM(rows) FROM outbox GROUP BY sink ORDER BY sink").fetchall()
-            machines = db.execute("SELECT COUNT(DISTINCT machine) FROM states").fetchone()[0]
+            states = "SELECT COUNT(DISTINCT machine) FROM states" if version > 1 else "SELECT 0"
+            machines = db.execute(states).fetchone()[0]
     except (sqlite3.Error, OSError) as error:
-        return f"cannot be read ({error})"
+        return Fact("ledger", f"{path}: cannot be read ({error})", wrong=True)
+    if source != identity:
+        return Fact("ledger", f"{path}: belongs to another source ({source})", wrong=True)
     rows = [f"{number:,} rows wait for {sink}" for sink, number in waiting]
     known = "1 machine" if machines == 1 else f"{machines:,} machines"
-    return ", ".join([f"{known} known", *(rows or ["no row waits"])])
+    return Fact("ledger", f"{path}: {', '.join([f'{known} known', *(rows or ['no row waits'])])}")
 
 
 @contextmanager

@@ -161,7 +161,8 @@ def load_settings(
     where = _where(path)
     chosen = (source, *sinks)
     for text in assignments:
-        _check_is_taken(assignment(text)[0], chosen)
+        table, key, _ = assignment(text)
+        _check_is_taken(table, key, chosen)
     for name, values in document.items():
         _check_table(name, values, chosen, where)
     return Settings(
@@ -183,14 +184,18 @@ def _named(registry: Registry[K], name: str, path: Path | None) -> K:
         raise UsageError(error.what, where=error.where or _where(path), hint=error.hint) from None
 
 
-def _check_is_taken(name: str, chosen: Sequence[Connector]) -> None:
+def _check_is_taken(name: str, key: str, chosen: Sequence[Connector]) -> None:
     """What a person sets on the command line must have an effect."""
-    if _tables(name, chosen):
+    if any(key == one.name for table in _tables(name, chosen) for one in settings_of(table)):
         return
-    takers = [kind.name for kind in _all() if name in kind.tables]
+    takers = [
+        kind.name
+        for kind in _all()
+        if name in kind.tables and any(key == one.name for one in settings_of(kind.tables[name]))
+    ]
     if takers:
         raise UsageError(
-            f"[{name}] is a table of {' and '.join(dict.fromkeys(takers))}, which is not used here",
+            f"{name}.{key} belongs to {' and '.join(dict.fromkeys(takers))}, which is not used here",
             where="--set",
         )
 

@@ -80,6 +80,11 @@ class Topic:
         if not topic or "#" in topic[:-1] or levels.count("{machine}") > 1:
             raise UsageError(f"'{topic}' is not a topic", hint="write for instance plant/{machine}/readings")
         self.subscription = topic.replace("{machine}", "+")
+        if (
+            levels[0] == "$share"
+        ):  # a subscription shared by a group: its messages' topics begin after the group
+            levels = levels[2:]
+        self.alone = "/".join(levels)
         parts = {"{machine}": "(?P<machine>[^/]+)", "+": "[^/]*", "#": ".*"}
         self._pattern = re.compile("/".join(parts.get(level, re.escape(level)) for level in levels))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.connector import Connector
+from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -91,6 +92,17 @@ class SinkKind(Connector):
         if self.probe is not None:
             self.probe(given, verdicts)
             return
-        sink = self.make(given, verdicts)
+        sink = self.made(given, verdicts)
         sink.check()
         sink.close()
+
+    def made(self, given: Given, verdicts: Verdicts) -> Sink:
+        """A sink of this kind, which goes by the kind's name: the ledger keeps under it what waits.
+
+        Raises:
+            EdgeDetectError: Its settings are wrong or incomplete, or it has another name.
+        """
+        sink = self.make(given, verdicts)
+        if sink.name != self.name:
+            raise UsageError(f"the sink {self.name} calls itself '{sink.name}'", hint="correct its name")
+        return sink

@@ -162,8 +162,10 @@ def _has_earlier(stored: str, given: Given) -> bool:
     same = f"{kind} {same_server(url)} {what} ".startswith(
         f"influx {same_server(part.url)} {' '.join(words)} "
     )
-    machines = f"{what} "[len(" ".join(words)) + 1 :].split()
-    return same and set(machines) <= set(part.machines)
+    rest = f"{what} "[len(" ".join(words)) + 1 :]
+    for machine in sorted(part.machines, key=len, reverse=True):
+        rest = rest.replace(f"{machine} ", "", 1)
+    return same and not (part.machines and rest.strip())
 
 
 INFLUX = SourceKind(

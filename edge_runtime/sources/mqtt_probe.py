@@ -49,7 +49,8 @@ class MqttProbe:
     ) -> None:
         own = f"edge-detect-check-{uuid.uuid4().hex[:12]}"
         self._broker = Broker.of(url, own, username=username, password_file=password_file)
-        self._topic = Topic(topic)
+        # Within a group it would be given messages that are meant for the gateway.
+        self._topic = Topic(Topic(topic).alone)
         self.source = MqttSource(self._broker, self._topic, columns, report=report, kept=False)
 
     def facts(self) -> Iterator[Fact]:
@@ -90,7 +91,8 @@ class MqttProbe:
         client.on_message = lambda _client, _data, message: found.setdefault(message.topic)
         connect(client, self._broker)
         until = time.monotonic() + LISTEN_S
-        while time.monotonic() < until and len(found) <= MAX_TOPICS:
-            client.loop(until - time.monotonic())
+        while (left := until - time.monotonic()) > 0 and len(found) <= MAX_TOPICS:
+            if client.loop(left) != 0:  # the broker hung up, as on a subscription that it does not allow
+                break
         client.disconnect()
         return sorted(found)

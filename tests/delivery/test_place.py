@@ -91,6 +91,7 @@ def test_another_feed_has_another(given: dict[str, Any]) -> None:
         ("influx http://localhost:8086/ plant sensors m1", {"machines": ("m1",)}),
         ("influx http://localhost:8086/ plant sensors m1", {"machines": ("m2", "m1")}),
         ("influx http://127.0.0.1:8086 plant sensors m1 m2", {"machines": ("m2", "m3", "m1")}),
+        ("influx http://127.0.0.1:8086 plant sensors press 1", {"machines": ("press 1", "press 2")}),
     ],
 )
 def test_a_ledger_of_an_earlier_version_is_found_and_keeps_what_it_says(
@@ -99,7 +100,8 @@ def test_a_ledger_of_an_earlier_version_is_found_and_keeps_what_it_says(
     path = earlier(folder, stored)
     earlier(folder, "influx http://localhost:8086 plant sensors2 m1")
     earlier(folder, "influx http://localhost:8086 other sensors")
-    earlier(folder, "influx http://localhost:8086 plant sensors other-machine")
+    if given:
+        earlier(folder, "influx http://localhost:8086 plant sensors other-machine")
     for url in ("http://127.0.0.1:8086", "http://localhost:8086"):
         assert place_of_ledger(influx(url=url, **given)) == (path, stored)
     Ledger(path, stored).close()
@@ -117,9 +119,27 @@ def test_of_several_earlier_ledgers_each_feed_keeps_its_own(folder: Path) -> Non
         place_of_ledger(influx(url=url, machines=("m1", "m2")))
 
 
+def test_from_some_machines_to_all_the_ledger_stays_the_same(folder: Path) -> None:
+    stored = "influx http://localhost:8086 plant sensors m1"
+    path = earlier(folder, stored)
+    assert place_of_ledger(influx()) == (path, stored)
+
+
+def test_an_earlier_ledger_that_cannot_be_read_now_is_not_left_behind(folder: Path) -> None:
+    """A new one would begin at now, and nobody would hear of what lies between."""
+    written = "influx http://localhost:8086 plant sensors"
+    path = earlier(folder, written)
+    path.write_bytes(b"damaged" * 1000)
+    assert place_of_ledger(influx(url="http://localhost:8086")) == (path, written)
+    with pytest.raises(LedgerError, match="cannot be used"):
+        Ledger(path, written)
+
+
 def test_a_name_with_a_space_in_it_is_taken_for_nothing_else(folder: Path) -> None:
     """Identities tell where a name ends; those of before are taken only where nothing is left over."""
     earlier(folder, "influx http://127.0.0.1:8086 plant sensors hot")
+    assert not place_of_ledger(influx(machines=("cold",)))[0].exists()
+    (folder / place_of_ledger(influx(measurement="sensors hot"))[0]).unlink()
     path, identity = place_of_ledger(influx())
     assert not path.exists()
     Ledger(*place_of_ledger(influx(measurement="sensors warm"))).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,6 +85,28 @@ def test_while_the_sink_is_away_the_waits_grow_and_nothing_is_lost(ledger: Ledge
     assert sink.taken == [b"1", b"2", b"3"]
     assert said[1] == "a: delivers again"
     assert backoff.next_wait() == 1.0
+
+
+def test_whatever_a_sink_raises_its_rows_wait_and_go_out_later(ledger: Ledger) -> None:
+    sink = ScriptedSink()
+    said: list[str] = []
+    faults = [ConnectionResetError("by peer"), ZeroDivisionError("oh")]
+    deliver = sink.deliver
+
+    def faulty(payloads: Sequence[bytes]) -> None:
+        if faults:
+            raise faults.pop(0)
+        deliver(payloads)
+
+    sink.deliver = faulty  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender.start()
+    until = time.monotonic() + 60
+    while ledger.waiting("a") and time.monotonic() < until:
+        time.sleep(0.01)
+    sender.stop(60)
+    assert sink.taken == [b"1", b"2", b"3"]
+    assert said == ["a: ConnectionResetError: by peer", "a: ZeroDivisionError: oh"]
 
 
 def test_only_what_is_refused_becomes_a_dead_letter(ledger: Ledger) -> None:

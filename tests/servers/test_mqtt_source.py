@@ -292,6 +292,9 @@ def test_a_topic_names_the_machine_wherever_it_stands() -> None:
     assert topic.machine("plant/hall 1/press.2/readings/a/b") == "press.2"
     assert topic.machine("other") == ""
     assert Topic("plain").machine("plain") == ""
+    shared = Topic("$share/group/plant/{machine}")
+    assert (shared.subscription, shared.alone) == ("$share/group/plant/+", "plant/{machine}")
+    assert shared.machine("plant/m1") == "m1"
     with pytest.raises(UsageError, match="not a topic"):
         Topic("#/x")
 

@@ -125,6 +125,19 @@ def test_lists_and_times_as_toml_writes_them(tmp_path: Path) -> None:
     assert (part.start, part.until) == ("2026-01-01T00:00:00+00:00", "2026-01-02")
 
 
+def test_a_list_whose_quotation_marks_a_shell_took_is_no_list_of_letters() -> None:
+    with pytest.raises(UsageError, match=r"--set: \[influx\] machines: \[press-1\] is not a list; write"):
+        load_settings(None, {"run": {"source": "influx"}}, ["influx.machines=[press-1]"])
+
+
+def test_a_key_of_a_shared_table_that_only_another_connector_takes_is_refused() -> None:
+    run = {"run": {"source": "csv", "sinks": ["influx"]}}
+    settings = load_settings(None, run, ["influx.database=plant"])
+    assert settings.sinks[0].kind.name == "influx"
+    with pytest.raises(UsageError, match=r"influx.measurement belongs to influx, which is not used here"):
+        load_settings(None, run, ["influx.measurement=foo"])
+
+
 def test_a_wrong_value_is_found_in_a_table_that_is_not_used_too(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('[run]\nsource = "simulate"\n[influx]\npoll = "fast"\n')

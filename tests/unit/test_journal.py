@@ -60,10 +60,14 @@ def test_reasons_and_waiting_results_are_told_when_they_begin_and_when_they_end(
         "60 rows came in the last minute, 1 machine so far, 4 unknown (out of range), 6 skipped (too late)"
     ]
     assert told.minute(read=60, normal=52, unknown__out_of_range=2, skipped__too_late=6) == []
-    assert told.minute(read=60, normal=60, waiting={"influx": 1500, "jsonl": 0}) == [
-        "60 rows came in the last minute, 1 machine so far, 1,500 rows wait for influx"
+    # On their way is not waiting: they have to be there at two minutes' ends.
+    assert told.minute(read=60, normal=60, waiting={"influx": 1500, "jsonl": 7}) == [
+        "60 rows came in the last minute, 1 machine so far"
     ]
-    assert told.minute(read=60, normal=60, waiting={"influx": 2500}) == []
+    assert told.minute(read=60, normal=60, waiting={"influx": 2500, "jsonl": 0}) == [
+        "60 rows came in the last minute, 1 machine so far, 2,500 rows wait for influx"
+    ]
+    assert told.minute(read=60, normal=60, waiting={"influx": 3500}) == []
     assert told.minute(read=60, normal=60) == ["60 rows came in the last minute, 1 machine so far"]
 
 

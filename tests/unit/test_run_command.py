@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.commands import assert_one_clear_line
 from support.running import running
 
 from edge_runtime import load_bundle
+from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.version import __version__
 
 if TYPE_CHECKING:
@@ -150,7 +152,7 @@ def test_a_reader_that_goes_away_is_no_traceback(bundle: Path) -> None:
         (("--rows", "0"), 2, ("at least one row",)),
         (("--source", ""), 2, ("there is no source ''",)),
         (("--polll", "1"), 2, ("there is no option --polll; did you mean --poll?",)),
-        (("--set", "mqtt.topic=x"), 2, ("--set: [mqtt] is a table of mqtt, which is not used here",)),
+        (("--set", "mqtt.topic=x"), 2, ("--set: mqtt.topic belongs to mqtt, which is not used here",)),
         (("--set", "run.rows=x"), 2, ("--set: [run] rows: 'x' is not a whole number",)),
         (("--set", "run.state="), 2, ("--set: [run] state: a path that is empty",)),
         (
@@ -199,6 +201,45 @@ def test_an_option_without_its_value_is_said(command: Command, words: tuple[str,
     done = command("edge-detect", "run", *words)
     assert done.returncode == 2
     assert f"Option '{words[-1]}' requires an argument" in done.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("of another feed", "belongs to another source (csv /elsewhere.csv)"),
+        ("of no database", "cannot be read (file is not a database)"),
+        ("of a later version", "has version 99, and this edge-detect knows 3"),
+        ("in what is no folder", "cannot be written"),
+    ],
+)
+def test_check_says_what_run_would_of_a_ledger(
+    command: Command, tmp_path: Path, how: str, words: str
+) -> None:
+    path = tmp_path / "l.sqlite"
+    if how == "of another feed":
+        Ledger(path, "csv /elsewhere.csv").close()
+    elif how == "of no database":
+        path.write_bytes(b"not a database" * 100)
+    elif how == "of a later version":
+        Ledger(path, "simulate").close()
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA user_version = 99")
+    else:
+        (tmp_path / "file").touch()
+        path = tmp_path / "file" / "l.sqlite"
+    simulated = ("--speed", 0, "--rows", 3, "--sink", "jsonl", "--output", "o.jsonl", "--state", path)
+    done = command("edge-detect", "check", *simulated, "--seconds", 0.2)
+    assert done.returncode == 1
+    assert f"ledger: {path}: {words}" in done.stdout.decode()
+    assert command("edge-detect", "run", *simulated).returncode == 1
+
+
+def test_a_terminal_on_which_nothing_can_be_drawn_gets_json_lines(tmp_path: Path) -> None:
+    line = f"TERM=dumb script -qec '{PROGRAM} run --rows 3 --speed 0' /dev/null"
+    done = subprocess.run(
+        ["/bin/bash", "-c", line], capture_output=True, timeout=120, check=False, cwd=tmp_path
+    )
+    assert done.stdout.count(b'"verdict":') == 3
 
 
 def test_default_is_the_built_in_bundle_and_never_a_file(command: Command, tmp_path: Path) -> None:
