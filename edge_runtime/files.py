@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import IO
 
-__all__ = ["state_folder", "write_whole"]
+__all__ = ["state_folder", "write_all", "write_whole"]
 
 
 def state_folder() -> Path:
@@ -15,6 +16,17 @@ def state_folder() -> Path:
         return Path(service)
     home = os.environ.get("XDG_STATE_HOME")
     return (Path(home) if home else Path.home() / ".local" / "state") / "edge-detect"
+
+
+def write_all(stream: IO[bytes], data: bytes) -> None:
+    """Writes all of it.
+
+    A stream without a buffer, as standard output is under PYTHONUNBUFFERED, may take a part only, such as
+    when a signal comes while its pipe is full.
+    """
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0 :]
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import UsageError
+from edge_runtime.files import write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,7 +96,7 @@ class RowWriter:
         self.rows += len(rows)
 
     def _put(self, data: bytes) -> None:
-        self._stream.write(data)
+        write_all(self._stream, data)
         self.digest.update(data)
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.files import write_all
 from edge_runtime.records import Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.text import lines
@@ -81,14 +82,14 @@ class CsvWriter:
         """Begins a part; "-" is standard output."""
         self._stream = sys.stdout.buffer if path == STANDARD else path.open("wb")
         if first:
-            self._stream.write((",".join(map(_quoted, self._header)) + "\n").encode())
+            write_all(self._stream, (",".join(map(_quoted, self._header)) + "\n").encode())
 
     def write(self, block: Block, results: Results) -> None:
         """Appends rows."""
         for start in range(0, len(results), CALL_ROWS):
             part = slice(start, start + CALL_ROWS)
             times = block.times[part] if isinstance(block.times, tuple) else None
-            self._stream.write(self._text(times, results.take(part)))
+            write_all(self._stream, self._text(times, results.take(part)))
 
     def _text(self, times: tuple[bytes, ...] | None, results: Results) -> bytes:
         readings, scores = results.readings, results.scores

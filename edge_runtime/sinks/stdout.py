@@ -6,6 +6,7 @@ import sys
 from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
+from edge_runtime.files import write_all
 from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
@@ -52,7 +53,7 @@ class StdoutSink:
         Raises:
             BrokenPipeError: The reader went away.
         """
-        self._stream.write(b"".join(payloads))
+        write_all(self._stream, b"".join(payloads))
         self._stream.flush()
 
     def close(self) -> None:

@@ -52,7 +52,7 @@ def modules_of(folder: Path, *words: str, stdin: str = "") -> set[str]:
         text=True,
         check=False,
         env=unmeasured(),
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stderr.splitlines()[-1]))

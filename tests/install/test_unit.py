@@ -81,7 +81,7 @@ def test_the_service_is_a_user_of_its_own_and_runs_the_program_directly() -> Non
 def test_scoring_needs_no_memory_that_is_writable_and_executable() -> None:
     assert unit()["Service"]["MemoryDenyWriteExecute"] == "yes"
     done = subprocess.run(
-        [sys.executable, "-c", UNDER_THE_FILTER], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", UNDER_THE_FILTER], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["refused", "3", "True"]

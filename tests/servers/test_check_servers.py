@@ -86,7 +86,7 @@ def test_a_database_that_is_not_there(command: Command, database: InfluxClient, 
     name = f"no_{uuid.uuid4().hex}"
     nowhere = InfluxClient(replace(database.settings, database=name))
     text = check(command, *influx_words(nowhere, bundle)).only_wrong("source")
-    assert f"InfluxDB does not have it (database not found: {name})" in text
+    assert f"InfluxDB cannot find the database or bucket (database not found: {name})" in text
 
 
 def test_nobody_listens(command: Command, database: InfluxClient, bundle: Path) -> None:

@@ -418,9 +418,9 @@ def test_a_stop_wakes_a_pipeline_that_waits_for_its_source(
     monkeypatch.setattr(Backoff, "next_wait", next_wait)
     thread = threading.Thread(target=run.pipeline.run)
     thread.start()
-    assert waiting.wait(30)
+    assert waiting.wait(300)
     run.pipeline.stop()
-    thread.join(30)
+    thread.join(300)
     assert not thread.is_alive()
     run.ledger.close()
 

@@ -129,7 +129,7 @@ def test_a_signal_ends_it_cleanly(bundle: Path, tmp_path: Path, number: signal.S
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert b"rows read" in errors
     assert b"Traceback" not in errors

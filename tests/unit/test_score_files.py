@@ -212,7 +212,7 @@ def test_ctrl_c_says_how_to_go_on(command: Command, folder: Path, remembering: P
     while process.poll() is None and not (part.exists() and part.stat().st_size):
         time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130
     assert b"interrupted after" in said
     assert b"--resume" in said
@@ -328,7 +328,7 @@ def test_a_disk_that_is_full_is_one_clear_line(
     # A limit on a file's size stands in for the disk: 8 blocks of 1,024 bytes.
     line = f"ulimit -f 8; exec {script} score {folder / 'in.parquet'} -o {output} --bundle {remembering}"
     done = subprocess.run(
-        ["bash", "-c", line], cwd=tmp_path, env=unmeasured(), capture_output=True, check=False, timeout=60
+        ["bash", "-c", line], cwd=tmp_path, env=unmeasured(), capture_output=True, check=False, timeout=300
     )
     assert_one_clear_line(done, 2, output, "cannot write it")
     assert list(tmp_path.iterdir()) == []
@@ -339,7 +339,7 @@ def test_a_device_is_written_to_and_not_replaced(folder: Path, loaded: Bundle, t
     os.mkfifo(pipe)
     with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
         score_file(Task(folder / "few.parquet", pipe, Columns(NAMES)), loaded)
-        text, _ = reader.communicate(timeout=30)
+        text, _ = reader.communicate(timeout=300)
     assert text.count(b"\n") == 11
     assert pipe.is_fifo()
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -203,10 +206,48 @@ def test_a_live_run_ends_with_exit_code_0_when_it_is_stopped(number: signal.Sign
         process.send_signal(number)
         lines += process.stdout.readlines()
         said = process.stderr.read()
-        assert process.wait(30) == 0, said
+        assert process.wait(300) == 0, said
     assert lines[0] == "time,machine_id,temperature,vibration,pressure,power,anomaly,kind\n"
     assert all(line.count(",") == 7 and line.endswith("\n") for line in lines)
     assert f"{len(lines) - 1:,} rows" in said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("trainer", "simulate", "--live", "--speed", "1000000", "--machines", "2"),
+        ("edge_runtime", "run", "--speed", "0"),
+    ],
+    ids=["edge-train simulate", "edge-detect run"],
+)
+def test_a_signal_while_the_pipe_is_full_cuts_nothing_off(words: tuple[str, ...]) -> None:
+    """Without a buffer one write may take a part only: PYTHONUNBUFFERED, usual in containers, does that."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        pipe = process.stdout.fileno()
+        room = fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ)
+        until = time.monotonic() + 300
+        while waiting(pipe) < room - 4096 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        lines = process.stdout.readlines()
+        said = process.stderr.read().decode()
+        assert process.wait(300) == 0, said
+    whole = b"}\n" if words[0] == "edge_runtime" else b"\n"
+    assert all(line.endswith(whole) and line.count(b",") >= 7 for line in lines)
+    rows = len(lines) - (words[0] == "trainer")
+    assert f"{rows:,} rows" in said
+
+
+def waiting(pipe: int) -> int:
+    """How many bytes are in a pipe."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None
             line = program.stderr.readline()
             assert line.startswith("trial   1 of 100000  0."), line
             program.send_signal(signal.SIGINT)
-            printed, errors = program.communicate(timeout=60)
+            printed, errors = program.communicate(timeout=300)
         finally:
             program.kill()
     assert program.returncode == 130, errors
