@@ -226,7 +226,7 @@ class TestOtherSources:
         (tmp_path / "in.csv").write_text(CSV.replace(",235\n", ",\n"))
         found = check(command, "--bundle", bundle, "--source", "csv", "--input", "in.csv")
         assert found.wrong == [
-            ("sensors", f"{NAMES[3]} did not come in any row"),
             ("unknown", "30 of 30 rows: missing"),
+            ("sensors", f"{NAMES[3]} did not come in any row"),
         ]
         assert found.first[0]["reason"] == "missing"
