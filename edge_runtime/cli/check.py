@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edge_runtime.cli.settings_options import Assignments, Config, given_options
 
 if TYPE_CHECKING:
     from edge_runtime.connector import Fact
@@ -18,17 +19,8 @@ NAME_WIDTH = 14
 def check(
     ctx: typer.Context,
     *,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with the settings; the options below override it.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="TABLE.KEY=VALUE",
-            help="Any setting, as for `edge-detect run`.",
-        ),
-    ] = None,
+    config: Config = None,
+    assignments: Assignments = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Time for which the source is read, in seconds.")
     ] = 15.0,
@@ -43,7 +35,6 @@ def check(
     import json
     import time
 
-    from edge_runtime.cli.settings_options import given_options
     from edge_runtime.gateway.assembly import check_is_complete
     from edge_runtime.gateway.checkup import Checkup
     from edge_runtime.gateway.settings import load_settings

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from edge_runtime.cli.settings_options import Assignments, Config, given_options
 
 if TYPE_CHECKING:
     from contextlib import closing
@@ -21,25 +23,14 @@ __all__ = ["run"]
 def run(
     ctx: typer.Context,
     *,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file with the settings; the options below override it.")
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="TABLE.KEY=VALUE",
-            help="Any setting, also one without an option; repeat it for several. `edge-detect connectors` "
-            "lists them.",
-        ),
-    ] = None,
+    config: Config = None,
+    assignments: Assignments = None,
 ) -> None:
     """Follow a feed, judge every row, deliver verdicts. On a terminal a live view, in a pipe JSON lines.
 
     Ctrl-C and SIGTERM end it cleanly. Secrets are never options: they come from the environment, or from
     files that only their owner may read.
     """
-    from edge_runtime.cli.settings_options import given_options
     from edge_runtime.gateway.assembly import check_is_complete
     from edge_runtime.gateway.settings import load_settings
 

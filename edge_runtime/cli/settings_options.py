@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from typer.core import TyperCommand, TyperOption
 
 from edge_runtime.config import Setting, assignment, nearest, settings_of
@@ -24,7 +25,20 @@ from edge_runtime.sources.registry import SOURCES
 if TYPE_CHECKING:
     from edge_runtime.connector import Connector
 
-__all__ = ["SettingsCommand", "given_options"]
+__all__ = ["Assignments", "Config", "SettingsCommand", "given_options"]
+
+Config = Annotated[
+    Path | None, typer.Option(help="TOML file with the settings; the options below override it.")
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="TABLE.KEY=VALUE",
+        help="Any setting, also one without an option; repeat it for several. `edge-detect connectors` lists "
+        "them.",
+    ),
+]
 
 KEY = "edge_detect.options"
 
