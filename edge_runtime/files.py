@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import IO
 
-__all__ = ["state_folder", "write_all", "write_whole"]
+__all__ = ["read_regular", "state_folder", "write_all", "write_whole"]
 
 
 def state_folder() -> Path:
@@ -16,6 +18,24 @@ def state_folder() -> Path:
         return Path(service)
     home = os.environ.get("XDG_STATE_HOME")
     return (Path(home) if home else Path.home() / ".local" / "state") / "edge-detect"
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """A regular file's content; one byte more than `max_bytes` of a longer one.
+
+    A pipe or a device, which would block or never end, is not waited for.
+
+    Raises:
+        OSError: It cannot be read, or it is not a regular file; `strerror` says which.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        return file.read(max_bytes + 1)
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def write_all(stream: IO[bytes], data: bytes) -> None:

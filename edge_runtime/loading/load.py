@@ -20,6 +20,7 @@ from edge_runtime.errors import (
     SignatureError,
     UsageError,
 )
+from edge_runtime.files import read_regular
 from edge_runtime.loading.selftest import SelfTest, replay
 from edge_runtime.scoring.session import make_session
 
@@ -136,8 +137,7 @@ def read_bundle(path: Path | str | None) -> tuple[str, bytes]:
         return DEFAULT, (Path(__file__).parents[1] / "data" / DEFAULT).read_bytes()
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
+        data = read_regular(path, MAX_FILE_BYTES)
     except OSError as error:
         raise UsageError(
             f"cannot read the bundle ({error.strerror})",
