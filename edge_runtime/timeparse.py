@@ -9,7 +9,7 @@ from math import inf
 
 from edge_runtime.errors import UsageError
 
-__all__ = ["ago", "format_time", "parse_duration", "parse_time", "zone_remark"]
+__all__ = ["EARLIEST", "LATEST", "ago", "format_time", "parse_duration", "parse_time", "zone_remark"]
 
 UNITS_NS = {
     "ns": 1,
@@ -23,10 +23,14 @@ UNITS_NS = {
 }
 # Up to how many seconds which unit is used, and its seconds.
 AGO = ((119.5, "s", 1), (7170, "min", 60), (171_000, "h", 3600), (inf, "days", 86_400))
-DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d|w)")
-RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?")
+DURATION = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)(ns|us|ms|s|m|h|d|w)", re.ASCII)
+RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII
+)
 # An epoch's unit by its number of digits: seconds up to the year 5138, then ms, us and ns.
 EPOCH_UNITS_NS = ((11, 1_000_000_000), (14, 1_000_000), (17, 1_000), (20, 1))
+# What int64 nanoseconds hold: the years 1677 to 2262. The least number stands for no time.
+EARLIEST, LATEST = -(2**63) + 1, 2**63 - 1
 
 
 def parse_duration(text: str) -> int:
@@ -49,30 +53,38 @@ def parse_time(text: str, now_ns: int) -> int:
         now_ns: What "now" is, nanoseconds since the epoch.
 
     Raises:
-        UsageError: It is not a time.
+        UsageError: It is not a time, or none of the years 1677 to 2262.
     """
     text = text.strip()
+    found = _moment(text, now_ns)
+    if found is None:
+        raise UsageError(
+            f"'{text}' is not a time",
+            hint="write for instance now, -7d, 2026-01-31T08:00:00Z or seconds since 1970",
+        )
+    if not EARLIEST <= found <= LATEST:
+        raise UsageError(f"'{text}' is outside the years 1677 to 2262")
+    return found
+
+
+def _moment(text: str, now_ns: int) -> int | None:
+    """The same; None where it is not a time."""
     if text == "now":
         return now_ns
     if text[:1] == "-" and DURATION.match(text[1:]):
         return now_ns - parse_duration(text[1:])
-    if text.isdigit():
-        for digits, unit in EPOCH_UNITS_NS:
-            if len(text) <= digits:
-                return int(text) * unit
-    if found := RFC3339.fullmatch(text):
-        day, clock, fraction, zone = found.groups()
-        zone = "+00:00" if zone in (None, "Z") else zone
-        try:
-            moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
-        except ValueError:
-            pass
-        else:
-            return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
-    raise UsageError(
-        f"'{text}' is not a time",
-        hint="write for instance now, -7d, 2026-01-31T08:00:00Z or seconds since 1970",
-    )
+    if text.isascii() and text.isdigit():
+        return next((int(text) * unit for digits, unit in EPOCH_UNITS_NS if len(text) <= digits), None)
+    found = RFC3339.fullmatch(text)
+    if found is None:
+        return None
+    day, clock, fraction, zone = found.groups()
+    zone = "+00:00" if zone in (None, "Z") else zone
+    try:
+        moment = datetime.fromisoformat(f"{day}T{clock or '00:00'}{zone}")
+    except ValueError:
+        return None
+    return int(moment.timestamp()) * 1_000_000_000 + int((fraction or "").ljust(9, "0"))
 
 
 def zone_remark(text: str) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from http.client import HTTPException
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_runtime.errors import MissingExtraError, SourceError
 from edge_runtime.influxdb.annotated import tables
-from edge_runtime.influxdb.query import CHUNK_ROWS
+from edge_runtime.influxdb.query import BLOCK_BYTES, CHUNK_ROWS, malformed
 from edge_runtime.influxdb.refusals import READING, one_line, refuse, unreachable
+from edge_runtime.text.cutter import LineCutter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +50,12 @@ def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
                 settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
             ) as flux:
                 try:
-                    lines = flux.query_api().query_csv(text, org=settings.org)
+                    response = flux.query_api().query_raw(text, org=settings.org)
                 except ApiException as error:
                     if error.status == UNAUTHORIZED and attempt == 1 and client.renew():
                         continue
                     raise
-                yield from tables(lines, most=CHUNK_ROWS)
+                yield from tables(filter(None, csv.reader(_lines(response))), most=CHUNK_ROWS)
                 return
     except ApiException as error:
         # Without a status TLS came to nothing.
@@ -62,6 +64,21 @@ def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
         raise _broken(error.__context__, settings.place) from None
     except (HTTPError, OSError) as error:
         raise _broken(error, settings.place) from None
+    except (csv.Error, UnicodeDecodeError):
+        raise malformed(settings.place) from None
+
+
+def _lines(response: Any) -> Iterator[str]:
+    """An answer's lines; the client's own iterator would hold one of any length."""
+    cutter = LineCutter()
+    for block in response.stream(BLOCK_BYTES):
+        text = cutter.feed(block)
+        if cutter.left_out:
+            raise csv.Error
+        # Not by splitlines(), which also cuts where a text of the database has a separator of paragraphs.
+        yield from (f"{line}\n" for line in text.decode().split("\n")[:-1])
+    if rest := cutter.end():
+        yield rest.decode()
 
 
 def _broken(error: BaseException | None, where: str) -> EdgeDetectError:

@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 import numpy as np
 
-from edge_runtime.influxdb.query import Series, identifier, query, regular_expression, text
+from edge_runtime.influxdb.query import Series, identifier, malformed, query, regular_expression, text
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.influxdb.readings import NUMBER_TYPES
 from edge_runtime.influxdb.rows import Rows, SeriesTags, in_time_order, sensor_values, whole_rows
@@ -24,6 +24,7 @@ __all__ = ["InfluxqlReader"]
 MAX_CONDITION_BYTES = 6_000
 MIN_CONDITION_BYTES = 1_000
 DAY_NS = 24 * HOUR_NS
+TEXT_OR_NONE = {str, type(None)}
 
 
 class InfluxqlReader(Reader):
@@ -42,9 +43,8 @@ class InfluxqlReader(Reader):
         """A measurement's fields, each with the types it was written with; empty where there is none."""
         found: dict[str, set[str]] = {}
         for series in query(self.client, f"SHOW FIELD KEYS FROM {identifier(measurement)}"):
-            name, kind = series.columns.index("fieldKey"), series.columns.index("fieldType")
-            for row in series.values:
-                found.setdefault(row[name], set()).add(row[kind])
+            for name, kind in zip(series.column("fieldKey"), series.column("fieldType"), strict=True):
+                found.setdefault(str(name), set()).add(str(kind))
         return found
 
     def number_fields(self, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:  # noqa: ARG002
@@ -72,7 +72,8 @@ class InfluxqlReader(Reader):
         statement = _select((*wanted.sensors, *tags, *wanted.other_tags), wanted.measurement)
         statement += f"{_where(start_ns, stop_ns, condition)} ORDER BY time"
         tags_of = SeriesTags(wanted.other_tags)
-        return whole_rows(_as_rows(series, wanted, tags_of) for series in query(self.client, statement))
+        found = (series for series in query(self.client, statement) if len(series))
+        return whole_rows(_as_rows(series, wanted, tags_of) for series in found)
 
     def _edge_of_page(
         self, wanted: ReadingsQuery, start_ns: int, stop_ns: int, *, newest: bool
@@ -82,7 +83,7 @@ class InfluxqlReader(Reader):
             statement = _select(wanted.sensors, wanted.measurement) + _where(start_ns, stop_ns, condition)
             statement += f" ORDER BY time {'DESC' if newest else 'ASC'} LIMIT 1"
             for series in query(self.client, statement):
-                times += [int(row[series.columns.index("time")]) for row in series.values]
+                times += series.times.tolist()
         return (max if newest else min)(times, default=None)
 
     def _tag_values(self, measurement: str, tag: str, start_ns: int, stop_ns: int) -> Sequence[str]:
@@ -98,17 +99,14 @@ class InfluxqlReader(Reader):
     ) -> Iterator[tuple[Any, ...]]:
         statement = f"{_select(columns, measurement)}{_where(start_ns, stop_ns, '')}"
         for series in query(self.client, statement):
-            of = {name: place for place, name in enumerate(series.columns)}
-            order = [of.get(name) for name in ("time", *columns)]
-            for row in series.values:
-                yield tuple(None if place is None else row[place] for place in order)
+            yield from zip(series.times.tolist(), *map(series.column, columns), strict=True)
 
     def _names(self, statement: str, column: str) -> list[str]:
         return [
-            str(row[series.columns.index(column)])
+            str(name)
             for series in query(self.client, statement)
-            if column in series.columns
-            for row in series.values
+            for name in series.column(column)
+            if name is not None
         ]
 
 
@@ -150,9 +148,12 @@ def _as_rows(series: Series, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows
     columns: dict[str, tuple[Any, ...]] = dict(
         zip(series.columns, zip(*series.values, strict=True), strict=True)
     )
-    rows = len(series.values)
+    rows = len(series)
     nothing = (None,) * rows
-    machines = nothing if wanted.tag is None else columns.get(wanted.tag, nothing)
+    tags = [columns.get(tag, nothing) for tag in (wanted.tag, *wanted.other_tags) if tag is not None]
+    if any(set(map(type, tag)) - TEXT_OR_NONE for tag in tags):
+        raise malformed(series.place)
+    machines = nothing if wanted.tag is None else tags[0]
     names: dict[str, int] = {}
     # No tag and an empty one are the same machine.
     codes = {
@@ -161,9 +162,6 @@ def _as_rows(series: Series, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows
     }
     values, unreadable = sensor_values([columns.get(sensor, nothing) for sensor in wanted.sensors])
     readings = Readings.coded(
-        tuple(names),
-        np.fromiter(map(codes.__getitem__, machines), np.intp, rows),
-        np.asarray(columns["time"], np.int64),
-        values,
+        tuple(names), np.fromiter(map(codes.__getitem__, machines), np.intp, rows), series.times, values
     )
     return Rows(readings, unreadable, None, tags_of.of(lambda tag: columns.get(tag, nothing)))

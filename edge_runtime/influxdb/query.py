@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from edge_runtime.errors import SourceUnavailableError
 from edge_runtime.influxdb.documents import documents
 from edge_runtime.influxdb.refusals import (
@@ -19,15 +21,20 @@ from edge_runtime.influxdb.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
+    from edge_runtime.errors import EdgeDetectError
     from edge_runtime.influxdb.client import InfluxClient
 
 __all__ = [
+    "BLOCK_BYTES",
     "CHUNK_ROWS",
     "Series",
     "UnfinishedAnswerError",
     "identifier",
+    "malformed",
     "query",
     "regular_expression",
     "text",
@@ -52,13 +59,40 @@ class Series:
         name: The measurement.
         tags: The tags that it was grouped by.
         columns: The columns' names; "time" is int64 nanoseconds.
-        values: The rows; None where a row has no value.
+        values: The rows, each as long as `columns`; None where a row has no value.
+        place: The server, for errors.
     """
 
     name: str
     tags: dict[str, str]
     columns: tuple[str, ...]
     values: list[list[Any]]
+    place: str
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """A column's values; None for each row where there is no such column."""
+        if name not in self.columns:
+            return (None,) * len(self.values)
+        place = self.columns.index(name)
+        return [row[place] for row in self.values]
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """[rows] nanoseconds since the epoch.
+
+        Raises:
+            SourceUnavailableError: A row has none.
+        """
+        column = self.column("time")
+        try:
+            if not set(map(type, column)) - {int}:
+                return np.fromiter(column, np.int64, len(column))
+        except OverflowError:
+            pass
+        raise malformed(self.place)
 
 
 def identifier(name: str) -> str:
@@ -99,14 +133,12 @@ def query(client: InfluxClient, statement: str) -> Iterator[Series]:
         parameters["rp"] = settings.retention_policy
     unfinished = False
     with client.request("GET", "/query", parameters) as response:
-        for document in documents(_blocks(response)):
+        for document in _documents(response, settings.place):
             results = _results(client, document)
             unfinished = any(result.get("partial") for result in results)
             for result in results:
-                for one in result.get("series", ()):
-                    yield Series(
-                        one.get("name", ""), one.get("tags", {}), tuple(one["columns"]), one.get("values", [])
-                    )
+                for one in result.get("series") or ():
+                    yield _series(one, settings.place)
     if unfinished:
         raise UnfinishedAnswerError("InfluxDB's answer is cut off", where=settings.place)
 
@@ -119,6 +151,33 @@ def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
         raise http.client.IncompleteRead(b"", response.length)
 
 
+def _documents(response: http.client.HTTPResponse, place: str) -> Iterator[bytes]:
+    try:
+        yield from documents(_blocks(response))
+    except ValueError:  # which never ends
+        raise malformed(place) from None
+
+
+def malformed(place: str) -> EdgeDetectError:
+    """The error for an answer that is none. One of a connection that broke half-way looks like this, too."""
+    return READING.for_now("InfluxDB's answer is cut off or malformed", where=place, hint="check the address")
+
+
+def _series(one: Any, place: str) -> Series:
+    """A series as a document has it, of the shape that it must have."""
+    try:
+        found = Series(
+            one.get("name", ""), one.get("tags", {}), tuple(one["columns"]), one.get("values") or [], place
+        )
+        of_names = not set(map(type, found.columns)) - {str}
+        of_rows = not set(map(type, found.values)) - {list}
+        if of_names and of_rows and not set(map(len, found.values)) - {len(found.columns)}:
+            return found
+    except (AttributeError, KeyError, TypeError):
+        pass
+    raise malformed(place)
+
+
 def _results(client: InfluxClient, document: bytes) -> list[dict[str, Any]]:
     """The results in one document of an answer; raises what it says of a failure."""
     where = client.settings.place
@@ -126,11 +185,11 @@ def _results(client: InfluxClient, document: bytes) -> list[dict[str, Any]]:
         answer = json.loads(document)
         results = list(answer.get("results", ()))
         failures = [answer.get("error"), *(result.get("error") for result in results)]
-    except (ValueError, AttributeError, TypeError):
-        # A connection that broke half-way looks like this too: trying again is right for both.
-        raise READING.for_now(
-            "InfluxDB's answer is cut off or malformed", where=where, hint="check the address"
-        ) from None
+        of_lists = all(isinstance(result.get("series") or [], list) for result in results)
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        raise malformed(where) from None
+    if not of_lists:
+        raise malformed(where)
     for failure in map(str, filter(None, failures)):
         said = one_line(failure)
         if is_missing_database(failure):

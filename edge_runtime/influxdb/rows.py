@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from edge_runtime.errors import SourceError
 from edge_runtime.influxdb.query import UnfinishedAnswerError
 from edge_runtime.records import Readings
 
@@ -19,6 +21,9 @@ __all__ = ["Rows", "SeriesOf", "SeriesTags", "in_time_order", "sensor_values", "
 
 Marks = TypeVar("Marks", np.bool_, np.int64)
 _NUMBERS = {float, int, type(None)}
+_LARGEST = 2**1023
+# Of one time, to which more may come: a hundred times what a plant has.
+MAX_ROWS_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +141,15 @@ def sensor_values(columns: Sequence[Sequence[Any]]) -> tuple[NDArray[np.float32]
 def _numbers(column: Sequence[Any]) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
     """A column, and which values are no numbers. numpy alone would take "1.5" and true for some."""
     if not set(map(type, column)) - _NUMBERS:
-        return np.asarray(column, np.float64), None
-    strange = np.array([type(value) not in _NUMBERS for value in column], np.bool_)
+        with suppress(OverflowError):  # a whole number of hundreds of digits
+            return np.asarray(column, np.float64), None
+    strange = np.array([type(value) not in _NUMBERS or _is_huge(value) for value in column], np.bool_)
     numbers = [None if odd else value for value, odd in zip(column, strange.tolist(), strict=True)]
     return np.asarray(numbers, np.float64), strange
+
+
+def _is_huge(value: Any) -> bool:
+    return type(value) is int and abs(value) > _LARGEST
 
 
 def whole_rows(blocks: Iterable[Rows]) -> Iterator[Rows]:
@@ -151,6 +161,7 @@ def whole_rows(blocks: Iterable[Rows]) -> Iterator[Rows]:
 
     Raises:
         UnfinishedAnswerError: The answer ended early; all rows before the last time that came were yielded.
+        SourceError: It has more rows of one time than `MAX_ROWS_AT_ONCE`.
     """
     pending: Rows | None = None
     try:
@@ -161,6 +172,8 @@ def whole_rows(blocks: Iterable[Rows]) -> Iterator[Rows]:
             whole, pending = _cut(pending)
             if len(whole):
                 yield _merged(whole)
+            if len(pending) > MAX_ROWS_AT_ONCE:
+                raise SourceError(f"more than {MAX_ROWS_AT_ONCE:,} rows of one time are in InfluxDB's answer")
             pending = Rows.joined([pending, block])
     except UnfinishedAnswerError:
         if pending is not None:

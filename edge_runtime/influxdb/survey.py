@@ -102,9 +102,9 @@ def elsewhere(client: InfluxClient, measurement: str) -> str | None:
     # Other versions do not know the question: then there is nothing to say.
     with suppress(EdgeDetectError):
         policies = [
-            (str(row[series.columns.index("name")]), bool(row[series.columns.index("default")]))
+            (str(name), bool(default))
             for series in query(client, f"SHOW RETENTION POLICIES ON {identifier(settings.database)}")
-            for row in series.values
+            for name, default in zip(series.column("name"), series.column("default"), strict=True)
         ]
         for name, default in policies:
             if name == settings.retention_policy or (default and not settings.retention_policy):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from edge_runtime.errors import MissingExtraError, SinkUnavailableError, SourceUnavailableError
 from edge_runtime.mqtt.broker import Broker
+from edge_runtime.mqtt.oversize import PacketFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +45,7 @@ def make_client(broker: Broker, *, kept: bool) -> Any:
         MissingExtraError: The extra is not installed.
     """
     paho = require_paho()
-    client = paho.Client(
+    client = _bounded(paho)(
         paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=not kept, manual_ack=kept
     )
     client.connect_timeout = CONNECT_S
@@ -52,6 +54,26 @@ def make_client(broker: Broker, *, kept: bool) -> Any:
     if broker.tls:
         client.tls_set()
     return client
+
+
+def _bounded(paho: Any) -> Any:
+    """The class of clients that take in no message that is too long; each makes one connection."""
+
+    class BoundedClient(paho.Client):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._packets = PacketFilter(self._take)
+
+        def _take(self, size: int) -> bytes:
+            data: bytes = super()._sock_recv(size)
+            # Else a long message that comes slowly looks like a broker that has gone away.
+            self._last_bytes_received = time.monotonic()
+            return data
+
+        def _sock_recv(self, bufsize: int) -> bytes:
+            return self._packets.read(bufsize)
+
+    return BoundedClient
 
 
 def connect(client: Any, broker: Broker, unavailable: type[EdgeDetectError] = SourceUnavailableError) -> None:

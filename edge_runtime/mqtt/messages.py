@@ -8,10 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError
+from edge_runtime.mqtt.oversize import OVERSIZE
 from edge_runtime.records import Readings
-from edge_runtime.text.cells import Place
+from edge_runtime.text.cells import Place, check_machine
+from edge_runtime.text.complaints import Complaints
+from edge_runtime.text.cutter import TOO_LONG
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
+from edge_runtime.text.printable import printable
 from edge_runtime.text.unmapped import Unmapped
 from edge_runtime.timeparse import zone_remark
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["MessageRows"]
 
 UNREADABLE = "unreadable message"
+MAX_READERS = 1000
+MAX_TOPIC_LETTERS = 200
 
 
 class MessageRows:
@@ -37,6 +43,7 @@ class MessageRows:
 
     Attributes:
         unmapped: What came with none of the sensors.
+        complaints: What was wrong with messages that were skipped.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class MessageRows:
         self._columns = columns
         self._place = place
         self._report = report
+        self.complaints = Complaints(report)
         self.unmapped = Unmapped((columns.time, columns.machine))
         self._json = JsonRows(columns, place, self.unmapped, self._look_at_time)
         # For each machine that a topic names: what a line without the machine's tag is of.
@@ -78,8 +86,8 @@ class MessageRows:
                 blocks += of_message
                 skipped += left_out
             except InputError as error:
-                skipped[UNREADABLE] += 1
-                self._report(f"{message.topic}: {error.what}")
+                skipped[TOO_LONG if message.payload == OVERSIZE else UNREADABLE] += 1
+                self.complaints.add(error.what, printable(message.topic, MAX_TOPIC_LETTERS))
         return blocks, skipped
 
     def _parse(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:
@@ -91,7 +99,10 @@ class MessageRows:
         documents: list[Any] = []
         lines: dict[str, list[bytes]] = {}
         for message in messages:
+            if message.payload == OVERSIZE:
+                raise InputError(f"it is {TOO_LONG}")
             payload, machine = message.payload.strip(), self._topic.machine(message.topic)
+            check_machine(machine)
             if payload[:1] in (b"{", b"["):
                 documents += self._documents(payload, machine)
             elif payload:
@@ -124,6 +135,8 @@ class MessageRows:
     def _of_lines(self, lines: Sequence[bytes], machine: str) -> tuple[Readings, dict[str, int]]:
         reader = self._lines.get(machine)
         if reader is None:
+            if len(self._lines) >= MAX_READERS:
+                self._lines.clear()
             columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
             reader = self._lines[machine] = LineProtocol(columns, self._place, self.unmapped)
         readings, skipped = reader.parse(b"\n".join(lines), 1)

@@ -13,7 +13,7 @@ from edge_runtime.files import write_all
 from edge_runtime.records import Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.text import lines
-from edge_runtime.text.csvrows import open_rows, read_blocks
+from edge_runtime.text.csvblocks import open_rows, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

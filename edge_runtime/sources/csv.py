@@ -16,7 +16,7 @@ from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
-from edge_runtime.text.csvrows import open_rows, read_blocks
+from edge_runtime.text.csvblocks import open_rows, read_blocks
 from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:

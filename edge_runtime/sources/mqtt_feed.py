@@ -26,6 +26,7 @@ from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.mqtt.redelivery import Redelivery
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.sources.base import Batch
+from edge_runtime.text.cutter import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ class MqttSource:
         self._lost: str | None = None
         self._refused: str | None = None
         self._arrived: list[Any] = []
+        self._arrived_bytes = 0
         self._given: list[Any] = []
         self._redelivery = Redelivery()
         self._closed = False
@@ -121,11 +123,13 @@ class MqttSource:
         try:
             while not self._closed:
                 self._receive(IDLE_S)
-                messages, self._arrived = self._arrived, []
+                messages, self._arrived, self._arrived_bytes = self._arrived, [], 0
                 self._given += messages
                 if self._is_closed():
                     return
                 readings, skipped = self._rows(messages)
+                if not messages:
+                    self._messages.complaints.tell_due()
                 yield Batch(readings, self._redelivery.checkpoint(), skipped, held=bool(messages))
         finally:
             self._disconnect()
@@ -135,10 +139,11 @@ class MqttSource:
 
     def _connect(self) -> None:
         self._arrived, self._given, self._lost, self._refused = [], [], None, None
+        self._arrived_bytes = 0
         client = make_client(self._broker, kept=self._kept)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = lambda _client, _data, message: self._arrived.append(message)
+        client.on_message = self._on_message
         self._client = client
         self._answers_until = time.monotonic() + ANSWERS_WITHIN_S
         connect(client, self._broker)
@@ -151,6 +156,14 @@ class MqttSource:
             if not flags.session_present:
                 self._redelivery.forget()
             client.subscribe(self._topic.subscription, qos=1)
+
+    def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
+        try:
+            message.topic  # noqa: B018 - decodes it
+        except UnicodeDecodeError:  # which no broker should let through
+            message.topic = b"?"
+        self._arrived.append(message)
+        self._arrived_bytes += len(message.payload)
 
     def _on_subscribe(self, _client: Any, _data: Any, _mid: int, reasons: Any, _properties: Any) -> None:
         if any(reason.is_failure for reason in reasons):
@@ -178,9 +191,9 @@ class MqttSource:
                 self._client.loop_write()
             before = -1
             # One packet a call: until a call brings no more.
-            while socket in ready and before < len(self._arrived) < MAX_MESSAGES and self._lost is None:
+            while socket in ready and before < len(self._arrived) and self._has_room():
                 before = len(self._arrived)
-                self._client.loop_read()
+                self._read_packet()
         self._client.loop_misc()
         if self._refused:
             hint = f"set username in [mqtt], and {PASSWORD_VARIABLE}"
@@ -190,6 +203,17 @@ class MqttSource:
             self._lost = "it does not answer"
         if self._lost is not None:
             raise SourceUnavailableError(self._why_lost(), where=self._broker.place)
+
+    def _has_room(self) -> bool:
+        """Whether more is to be taken in before what came is handed on."""
+        few = len(self._arrived) < MAX_MESSAGES and self._arrived_bytes < MAX_LINE_BYTES
+        return few and self._lost is None
+
+    def _read_packet(self) -> None:
+        try:
+            self._client.loop_read()
+        except Exception as error:  # noqa: BLE001 - whatever the client raises of bytes that are no MQTT
+            self._lost = f"it sends what is not MQTT: {error}"
 
     def _why_lost(self) -> str:
         """What a lost connection means; one that never was a broker's may be to another server."""

@@ -1,7 +1,8 @@
 """Readings from standard input: CSV with a header, JSON lines or line protocol; the first line tells which.
 
-A line that cannot be read is skipped and counted, because a stream has to live. What is there is handed on at
-once: a row alone, or a backlog as one block.
+A line that cannot be read is skipped and counted, because a stream has to live; so is one that is too long,
+to its very end. A last line without a line end may be incomplete, so it is not read either, unless it is a
+whole JSON object. What is there is handed on at once: a row alone, or a backlog as one block.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from edge_runtime.errors import InputError, UsageError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
+from edge_runtime.text.complaints import Complaints
 from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
+from edge_runtime.text.cutter import TOO_LONG, LineCutter
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped
@@ -30,10 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["STDIN", "StdinSource"]
 
 READ_BYTES = 1 << 18
-LONGEST_LINE = 1 << 20
 IDLE_S = 0.5
 WHERE = "standard input"
 UNREADABLE = "unreadable line"
+UNFINISHED = "unfinished last line"
 
 
 class StdinSource:
@@ -54,6 +57,8 @@ class StdinSource:
         self._columns = columns
         self._descriptor = _standard_input() if descriptor is None else descriptor
         self._report = report or (lambda _: None)
+        self._complaints = Complaints(self._report)
+        self._cutter = LineCutter()
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
         self._unmapped = Unmapped((columns.time, columns.machine))
@@ -82,35 +87,60 @@ class StdinSource:
         Raises:
             InputError, SensorMismatchError: The header cannot be used.
         """
-        rest, room = b"", memoryview(bytearray(READ_BYTES))
+        room = memoryview(bytearray(READ_BYTES))
         while True:
             ready, _, _ = select.select([self._descriptor, self._wake_read], [], [], IDLE_S)
             if self._wake_read in ready:
                 return
             if not ready:
+                self._complaints.tell_due()
                 yield Batch(Readings.empty(len(self._columns.sensors)), None, {})
                 continue
             # Into room that is there: a new quarter of a megabyte for each row would be mapped and cleared.
             data = bytes(room[: os.readv(self._descriptor, [room])])
-            text, rest = _cut(rest + data, ended=not data)
-            if text:
-                yield self._batch(text)
             if not data:
+                if rest := self._cutter.end():
+                    yield self._last(rest)
                 if self._parser is None:
                     raise InputError(
                         "it is empty", where=WHERE, hint="give CSV with a header, JSON lines or line protocol"
                     )
+                self._complaints.tell_all()
                 return
+            text = self._cutter.feed(data)
+            if text or self._cutter.left_out:
+                yield self._batch(text)
 
     def _batch(self, text: bytes) -> Batch:
-        if self._parser is None:
+        left_out, self._cutter.left_out = self._cutter.left_out, 0
+        if left_out:
+            self._line += left_out
+            self._complaints.add(f"it is {TOO_LONG}", f"{WHERE}, line {self._line}")
+        if self._parser is None and text:
             text = self._begin(text)
         first_line = self._line + 1
         self._line += text.count(b"\n")
         try:
-            return self._parse(text, first_line)
+            batch = self._parse(text, first_line)
         except InputError:
-            return self._one_by_one(text, first_line)
+            batch = self._one_by_one(text, first_line)
+        if left_out:
+            batch.skipped[TOO_LONG] = left_out
+        return batch
+
+    def _last(self, rest: bytes) -> Batch:
+        """The last line, which has no line end."""
+        # Of these alone the end can be seen.
+        may_be_object = isinstance(self._parser, JsonRows) or self._parser is None
+        if not rest.strip() or (may_be_object and rest.lstrip()[:1] == b"{" and rest.rstrip()[-1:] == b"}"):
+            return self._batch(rest)
+        if self._parser is None:
+            self._begin(rest)  # which says what is wrong, if it is no header
+        self._line += 1
+        self._complaints.add(
+            "the last line has no line end, so it may be incomplete", f"{WHERE}, line {self._line}"
+        )
+        return Batch(Readings.empty(len(self._columns.sensors)), None, {UNFINISHED: 1})
 
     def _begin(self, text: bytes) -> bytes:
         """Finds out what the stream is; returns what is left to read."""
@@ -145,19 +175,13 @@ class StdinSource:
                 good.append(self._parse(line, first_line + i))
             except InputError as error:
                 bad += 1
-                self._report(str(error))
+                self._complaints.add(error.what, error.where or WHERE)
         skipped = {UNREADABLE: bad} if bad else {}
         for batch in good:
             for reason, number in batch.skipped.items():
                 skipped[reason] = skipped.get(reason, 0) + number
         blocks = [batch.readings for batch in good] or [Readings.empty(len(self._columns.sensors))]
         return Batch(Readings.joined(blocks), None, skipped)
-
-
-def _cut(data: bytes, *, ended: bool) -> tuple[bytes, bytes]:
-    """Whole lines, and what is left of the last; a line without an end is cut where it gets too long."""
-    stop = len(data) if ended or len(data) > LONGEST_LINE else data.rfind(b"\n") + 1
-    return data[:stop], data[stop:]
 
 
 def _standard_input() -> int:

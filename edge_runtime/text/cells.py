@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.timeparse import parse_time
+from edge_runtime.text.printable import printable
+from edge_runtime.timeparse import LATEST, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Place", "as_float32", "codes", "floats", "times"]
+__all__ = ["Place", "as_float32", "check_machine", "codes", "floats", "shown", "times"]
 
 NOTHING = frozenset({b"", b"nan", b"na", b"n/a", b"null", b"none"})
 MAX_SHOWN = 40
-# What int64 nanoseconds hold.
+MAX_MACHINE_LETTERS = 256
+# A NUL would be lost at the end of a name, and two machines become one; others would reach a terminal.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LIKE = "0000-00-00T00:00:00Z"
 # Every letter as it is, but a digit as 0.
 DIGITS_ALIKE = np.where(np.isin(np.arange(256), list(b"0123456789")), ord("0"), np.arange(256)).astype(
     np.uint8
 )
-FIRST_CENTURY, LAST_CENTURY, LATEST = 17, 21, 2**63 - 1
+SECOND_NS = 1_000_000_000
+FIRST_CENTURY, LAST_CENTURY = 17, 21
 MAX_DIGITS = 18
 
 
@@ -71,7 +76,19 @@ def _number(cell: bytes, name: str, place: Place, row: int) -> float:
 
 def shown(cell: bytes) -> str:
     """A cell for an error message."""
-    return cell[:MAX_SHOWN].decode("utf-8", "replace")
+    return printable(cell[: 4 * MAX_SHOWN].decode("utf-8", "replace"), MAX_SHOWN)
+
+
+def check_machine(name: str) -> None:
+    """Makes sure that this can be a machine's id.
+
+    Raises:
+        InputError: It is longer than `MAX_MACHINE_LETTERS`, or has a control character in it.
+    """
+    if len(name) > MAX_MACHINE_LETTERS:
+        raise InputError(f"the machine id '{printable(name)}' is longer than {MAX_MACHINE_LETTERS} letters")
+    if CONTROL.search(name):
+        raise InputError(f"the machine id '{printable(name)}' has a control character in it")
 
 
 def as_float32(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
@@ -87,16 +104,20 @@ def codes(cells: Sequence[bytes], default: str, place: Place) -> tuple[tuple[str
     """Machine ids, each once, and each row's place among them; an empty cell is the default.
 
     Raises:
-        InputError: A name is not UTF-8; its line is named.
+        InputError: A name is not UTF-8, or `check_machine` refuses it; its line is named.
     """
     names: dict[str, int] = {}
     code_of: dict[bytes, int] = {}
     for cell in dict.fromkeys(cells):
         try:
-            code_of[cell] = names.setdefault(cell.decode().strip() or default, len(names))
+            name = cell.decode().strip() or default
+            check_machine(name)
         except UnicodeDecodeError:
             where = place.row(cells.index(cell))
             raise InputError(f"the machine id '{shown(cell)}' is not UTF-8", where=where) from None
+        except InputError as error:
+            raise InputError(error.what, where=place.row(cells.index(cell))) from None
+        code_of[cell] = names.setdefault(name, len(names))
     return tuple(names), np.fromiter(map(code_of.__getitem__, cells), np.intp, len(cells))
 
 
@@ -129,24 +150,32 @@ def _alike(cells: Sequence[bytes]) -> NDArray[np.int64] | None:
                 found = plain.astype(f"S{length - 1}").astype("datetime64[ns]")
                 return found.astype(np.int64)
         elif length <= MAX_DIGITS and (DIGITS_ALIKE[letters] == ord("0")).all():
-            return np.fromiter(map(int, cells), np.int64, len(cells)) * parse_time("1".zfill(length), 0)
+            unit = parse_time("1".zfill(length), 0)
+            counts = np.fromiter(map(int, cells), np.int64, len(cells))
+            if counts.max() <= LATEST // unit:  # beyond that it would wrap around
+                return counts * unit
     except (ValueError, OverflowError):
         pass
     return None
 
 
 def _time(cell: bytes, place: Place, row: int) -> int:
-    text = shown(cell).strip()
-    whole, dot, fraction = text.partition(".")
+    text = cell.decode("utf-8", "replace").strip()
+    # An epoch may have a fraction, of whatever its unit is; `parse_time` takes whole ones.
+    whole, dot, fraction = text.partition(".") if text.isascii() else (text, "", "")
+    has_fraction = dot and whole.isdigit() and fraction.isdigit()
     try:
-        if text[:1].isdigit():
-            found = parse_time(whole, 0) if dot and whole.isdigit() else parse_time(text, 0)
-            if dot and whole.isdigit() and fraction.isdigit():  # an epoch with a fraction of a second
-                found += int(fraction[:9].ljust(9, "0"))
+        if text[:1].isdigit() and len(text) <= MAX_SHOWN:
+            found = parse_time(whole if has_fraction else text, 0)
+            if has_fraction:
+                unit = parse_time("1".zfill(len(whole)), 0)
+                found += int(fraction[:9].ljust(9, "0")) * unit // SECOND_NS
             if found <= LATEST:
                 return found
     except UsageError:
         pass
     raise InputError(
-        f"'{text}' is not a time", where=place.row(row), hint="write 2026-01-31T08:00:00Z"
+        f"'{shown(cell)}' is not a time, or none of the years 1677 to 2262",
+        where=place.row(row),
+        hint="write 2026-01-31T08:00:00Z",
     ) from None

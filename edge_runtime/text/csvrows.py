@@ -1,28 +1,23 @@
-"""Readings out of CSV text, block by block: delimiter and time format are found, errors name the line."""
+"""Lines of a CSV to readings: delimiter and time format are found, errors name the line."""
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
-from typing import IO, TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError, SensorMismatchError, UsageError
+from edge_runtime.errors import InputError, SensorMismatchError
 from edge_runtime.records import Readings
 from edge_runtime.text.cells import Place, as_float32, codes, floats, times
+from edge_runtime.text.printable import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "open_rows", "read_blocks", "read_layout"]
-
-BLOCK_ROWS = 4096
-GZIP_MAGIC = b"\x1f\x8b"
+__all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "parse_cells", "parse_lines", "read_layout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +60,14 @@ class Layout:
         """Matches a line without quotes, and gives the cells that are read."""
         delimiter = re.escape(self.delimiter)
         cell = f"[^{delimiter}\r\n]*"
-        cells = (f"({cell})" if at in self.read else cell for at in range(self.width))
-        return re.compile(f"^{delimiter.join(cells)}\r?$".encode(), re.MULTILINE)
+        # Columns side by side that are not read are one part, however many.
+        runs = [(read, len(list(run))) for read, run in groupby(range(self.width), self.read.__contains__)]
+        parts = [
+            part
+            for read, length in runs
+            for part in ([f"({cell})"] * length if read else [f"{cell}(?:{delimiter}{cell}){{{length - 1}}}"])
+        ]
+        return re.compile(f"^{delimiter.join(parts)}\r?$".encode(), re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +83,6 @@ class CsvBlock:
     times: tuple[bytes, ...]
 
 
-def open_rows(path: Path) -> IO[bytes]:
-    """A file for reading line by line, out of gzip when it is in it.
-
-    Raises:
-        UsageError: There is no such file, or it cannot be read.
-    """
-    try:
-        with path.open("rb") as probe:
-            zipped = probe.read(2) == GZIP_MAGIC
-        if zipped:
-            import gzip  # noqa: PLC0415 - 2 ms
-
-            return gzip.open(path, "rb")  # type: ignore[return-value]
-        return path.open("rb")
-    except OSError as error:
-        raise UsageError(
-            f"cannot read it ({error.strerror})", where=str(path), hint="name a CSV file"
-        ) from None
-
-
 def read_layout(header: str, columns: Columns, where: str) -> Layout:
     """Finds the columns in a header line.
 
@@ -112,8 +93,11 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
     if not header.strip():
         raise InputError("the file is empty", where=where, hint="give a CSV with a header line")
     delimiter = max(",;\t", key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-    found = f"its columns are: {', '.join(names)}"
+    try:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    except csv.Error as error:
+        raise InputError(f"the header is not one of a CSV ({error})", where=where) from None
+    found = f"its columns are: {listed(names)}"
     if columns.time not in names:
         raise InputError(
             f"no column '{columns.time}' for the time", where=where, hint=f"{found}; see --time-column"
@@ -131,43 +115,6 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
         sensors=tuple(map(names.index, columns.sensors)),
         where=where,
     )
-
-
-def read_blocks(stream: IO[bytes], columns: Columns, where: str) -> Iterator[CsvBlock]:
-    """A whole CSV, a few thousand rows at a time.
-
-    Raises:
-        InputError: It is empty, ragged, not text, or a cell cannot be read; the line is named.
-        SensorMismatchError: A sensor's column is missing.
-    """
-    try:
-        header = stream.readline().removeprefix(codecs.BOM_UTF8).decode()
-        layout = read_layout(header, columns, where)
-        line = 2
-        while lines := list(islice(stream, BLOCK_ROWS)):
-            text = b"".join(lines)
-            if b'"' in text:
-                # A cell in quotes may hold delimiters and line ends: from here on, cell by cell.
-                yield from _read_quoted(chain(lines, stream), layout, line)
-                return
-            block = _parse_lines(text, layout, line)
-            if block is not None:
-                yield block
-            line += len(lines)
-    except (UnicodeDecodeError, zlib.error, OSError, EOFError, csv.Error) as error:
-        raise InputError(f"not a CSV in UTF-8 ({error})", where=where) from None
-
-
-def _read_quoted(lines: Iterable[bytes], layout: Layout, first_line: int) -> Iterator[CsvBlock]:
-    reader = csv.reader((line.decode() for line in lines), delimiter=layout.delimiter)
-    while True:
-        first = first_line + reader.line_num
-        rows = list(islice(reader, BLOCK_ROWS))
-        if not rows:
-            return
-        block = _parse_cells([[cell.encode() for cell in row] for row in rows], layout, first)
-        if block is not None:
-            yield block
 
 
 class CsvLines:
@@ -188,7 +135,7 @@ class CsvLines:
         Raises:
             InputError: A row is ragged or a cell cannot be read; the line is named.
         """
-        block = _parse_lines(text, self._layout, first_line)
+        block = parse_lines(text, self._layout, first_line)
         if block is None:
             return Readings.empty(len(self._layout.sensors)), {}
         if self._first_time is not None:
@@ -197,7 +144,7 @@ class CsvLines:
         return block.readings, {}
 
 
-def _parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None:
+def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None:
     """Whole lines to readings; None when they are all empty.
 
     Args:
@@ -220,10 +167,10 @@ def _parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | Non
         raise InputError(
             f"not a CSV in UTF-8 ({error})", where=f"{layout.where}, line {first_line}"
         ) from None
-    return _parse_cells([[cell.encode() for cell in row] for row in rows], layout, first_line)
+    return parse_cells([[cell.encode() for cell in row] for row in rows], layout, first_line)
 
 
-def _parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int) -> CsvBlock | None:
+def parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int) -> CsvBlock | None:
     """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
     for number, row in enumerate(rows):
         if row and len(row) != layout.width:

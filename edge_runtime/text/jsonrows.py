@@ -10,6 +10,7 @@ import numpy as np
 from edge_runtime.errors import InputError
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, times
+from edge_runtime.text.printable import printable
 from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["JsonRows"]
 
 NUMBERS = {float, int, type(None)}
+PLAIN = {str, *NUMBERS}
 
 
 class JsonRows:
@@ -85,13 +87,13 @@ class JsonRows:
         numbers = [
             self._numbers([one.get(name) for one in documents], name, place) for name in columns.sensors
         ]
-        machines = [one.get(columns.machine) for one in documents]
+        machines = self._plain([one.get(columns.machine) for one in documents], columns.machine, place)
         names, of_row = codes(
             [b"" if name is None else str(name).encode("utf-8", "replace") for name in machines],
             columns.default_machine,
             place,
         )
-        written = [one.get(columns.time) for one in documents]
+        written = self._plain([one.get(columns.time) for one in documents], columns.time, place)
         lacking = None in written
         there = ["0" if one is None else str(one) for one in written] if lacking else map(str, written)
         moments = times([one.encode("utf-8", "replace") for one in there], place)
@@ -103,14 +105,29 @@ class JsonRows:
         return Readings.coded(names, of_row, moments, as_float32(numbers)), skipped
 
     @staticmethod
+    def _plain(column: list[Any], name: str, place: Place) -> list[Any]:
+        """A column of texts and numbers; an id or a time is nothing else."""
+        if set(map(type, column)) - PLAIN:
+            row = next(row for row, value in enumerate(column) if type(value) not in PLAIN)
+            raise InputError(f"'{name}' is {_shown(column[row])}, not text or a number", where=place.row(row))
+        return column
+
+    @staticmethod
     def _numbers(column: list[Any], name: str, place: Place) -> Any:
         if set(map(type, column)) - NUMBERS:
             row = next(row for row, value in enumerate(column) if type(value) not in NUMBERS)
-            raise InputError(f"'{name}' is {column[row]!r:.40}, not a number", where=place.row(row))
+            raise InputError(f"'{name}' is {_shown(column[row])}, not a number", where=place.row(row))
         try:
             return np.asarray(column, np.float64)
         except OverflowError:  # an integer of hundreds of digits
             return np.asarray([np.nan if value is None else _finite(value) for value in column])
+
+
+def _shown(value: Any) -> str:
+    """A value for an error message; of an object or array, which may be as deep as it likes, what it is."""
+    if isinstance(value, dict | list):
+        return "an array" if isinstance(value, list) else "an object"
+    return f"'{printable(str(value))}'"
 
 
 def _finite(value: float) -> float:

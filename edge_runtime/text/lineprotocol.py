@@ -15,7 +15,7 @@ import numpy as np
 
 from edge_runtime.errors import InputError
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.cells import Place, as_float32, codes, floats, shown
+from edge_runtime.text.cells import Place, as_float32, check_machine, codes, floats, shown
 from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
@@ -29,19 +29,29 @@ if TYPE_CHECKING:
 __all__ = ["LineProtocol", "is_line_protocol"]
 
 
-# A letter after a backslash is itself; text in quotes holds everything.
-TEXT = rb'"(?:\\.|[^\\"])*"'
-LINE = re.compile(rb"((?:\\.|[^\\ ])+) +((?:" + TEXT + rb'|\\.|[^\\ "])+)(?: +(-?\d{1,19}))? *\r?', re.DOTALL)
-PARTS = re.compile(rb"(?:\\.|[^\\,])+", re.DOTALL)
-PAIR = re.compile(rb"((?:\\.|[^\\=])+)=(.*)", re.DOTALL)
-FIELD = re.compile(rb"((?:\\.|[^\\,=])+)=(" + TEXT + rb'|[^,"]+)(?:,|$)', re.DOTALL)
+# A letter after a backslash is itself; text in quotes holds everything. All repetition is possessive: what
+# was taken is never tried again another way, so that time grows with a line's length, not with its square.
+TEXT = rb'"(?:[^\\"]++|\\.)*+"'
+LINE = re.compile(
+    rb"((?:[^\\ ]++|\\.)++) ++((?:[^\\ \"]++|\\.|" + TEXT + rb")++)(?: ++(-?\d{1,19}))?+ *+\r?", re.DOTALL
+)
+KEY = rb"((?:[^\\,=]++|\\.)++)"
+TAG_PAIR = KEY + rb"=((?:[^\\,]++|\\.)*+)"
+FIELD_PAIR = KEY + rb"=(" + TEXT + rb'|[^,"]++)'
+HEAD = re.compile(rb"((?:[^\\,]++|\\.)++)(?:,++" + TAG_PAIR + rb")*+,*+", re.DOTALL)
+BODY = re.compile(rb"(?:" + FIELD_PAIR + rb"(?:,|\Z))++", re.DOTALL)
+TAGS = re.compile(rb"," + TAG_PAIR, re.DOTALL)
+FIELDS = re.compile(FIELD_PAIR, re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
-FIRST_LINE = re.compile(rb"(?:\\.|[^\\ {\"])+ (?:\\.|[^\\ ,=])+=", re.DOTALL)
+FIRST_LINE = re.compile(rb"(?:[^\\ {\"]++|\\.)++ (?:[^\\ ,=]++|\\.)++=", re.DOTALL)
 # What a value without escapes and quotes may be.
 PLAIN = rb'[^ ,="\\\r\n]*'
 MOMENT = np.zeros(1, np.int64)
 WITHOUT_TIME = str(NO_TIME).encode()
+# A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.
+MAX_PATTERN_BYTES = 4096
+MAX_NAMES = 4096
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
 
@@ -69,6 +79,9 @@ class LineProtocol:
         self._groups: list[bytes] = []
         self._sensors = [sensor.encode() for sensor in columns.sensors]
         self._tag = columns.machine.encode()
+        self._bare = {key.translate(None, b"\\") for key in (*self._sensors, self._tag)}
+        # What `_one` made of tags before.
+        self._names: dict[bytes, str] = {}
         self._blank = np.zeros((1, len(self._sensors)), np.float32)
         self._put_row = Struct(f"={len(self._sensors)}f").pack_into
 
@@ -86,7 +99,7 @@ class LineProtocol:
         for _ in range(2):
             found: list[Any] = self._pattern.findall(text) if self._pattern else []
             if len(found) == lines == 1 and len(self._groups) > 1:
-                with suppress(ValueError, OverflowError):  # what is wrong is said below
+                with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
                     return self._one(found[0]), {}
             if len(found) == lines:
                 return self._block(found, place), {}
@@ -96,8 +109,10 @@ class LineProtocol:
     def _learn(self, line: bytes) -> None:
         """Makes the pattern out of a line's keys; none of a comment, or with quotes, escapes or no sensor."""
         self._pattern, self._groups = None, []
+        if len(line) > MAX_PATTERN_BYTES or line.startswith(b"#") or b"\\" in line or b'"' in line:
+            return
         whole = LINE.fullmatch(line)
-        if whole is None or line.startswith(b"#") or b"\\" in line or b'"' in line:
+        if whole is None:
             return
         measurement, *tags = whole[1].split(b",")
         fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
@@ -124,21 +139,34 @@ class LineProtocol:
     def _one(self, cells: tuple[bytes, ...]) -> Readings:
         """What the pattern gave of one line, without the machinery for columns."""
         found = dict(zip(self._groups, cells, strict=True))
-        name = found[TAG].decode().strip() if TAG in found else ""
+        cell = found.get(TAG, b"")
+        name = self._names.get(cell) or self._name(cell)
         moment = int(found[TIME]) if TIME in found else NO_TIME
         # As C rounds a float64 to a float32; one that is too large is an OverflowError.
         readings, times = self._blank.copy(), MOMENT.copy()
         self._put_row(readings.data, 0, *[float(found.get(key, b"nan")) for key in self._sensors])
         times[0] = moment
-        names = (name or self._columns.default_machine,)
-        return Readings.coded(names, None, times, readings)
+        return Readings.coded((name,), None, times, readings)
+
+    def _unescaped(self, key: bytes) -> bytes:
+        """A key that is read, without the backslashes that only protect a letter; others as they are."""
+        return ESCAPE.sub(rb"\1", key) if key.translate(None, b"\\") in self._bare else key
+
+    def _name(self, cell: bytes) -> str:
+        """A machine's id out of its tag; an InputError where it cannot be one."""
+        name = cell.decode().strip() or self._columns.default_machine
+        check_machine(name)
+        if len(self._names) >= MAX_NAMES:
+            self._names.clear()
+        self._names[cell] = name
+        return name
 
     def _block(self, found: list[Any], place: Place) -> Readings:
         """What the pattern gave to readings."""
-        columns = dict(zip(self._groups, zip(*found, strict=True), strict=True))
+        # Of a pattern with one group, it is the group; of one with several, a tuple of them.
+        cells = [tuple(found)] if len(self._groups) == 1 else zip(*found, strict=True)
+        columns = dict(zip(self._groups, cells, strict=True))
         rows = len(found)
-        if len(self._groups) == 1:
-            columns = {self._groups[0]: tuple(found)}
         nothing = np.full(rows, np.nan)
         numbers = [
             floats(columns[key], name, place) if key in columns else nothing
@@ -181,29 +209,30 @@ class LineProtocol:
         whole = LINE.fullmatch(line)
         if whole is None:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
-        tags = [PAIR.fullmatch(part) for part in PARTS.findall(whole[1])[1:]]
-        machine = [
-            ESCAPE.sub(rb"\1", tag[2]) for tag in tags if tag and ESCAPE.sub(rb"\1", tag[1]) == self._tag
-        ]
-        fields = {}
-        stop = 0
-        for field in FIELD.finditer(whole[2]):
-            if field.start() != stop:
-                break
-            stop = field.end()
-            fields[ESCAPE.sub(rb"\1", field[1])] = field[2]
-        if stop != len(whole[2]) or None in tags:
+        head = HEAD.fullmatch(whole[1])
+        if head is None or BODY.fullmatch(whole[2]) is None:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
+        fields, tags = dict(FIELDS.findall(whole[2])), TAGS.findall(whole[1], head.end(1))
+        if b"\\" in line:
+            fields = {self._unescaped(key): value for key, value in fields.items()}
+            tags = [(self._unescaped(key), value) for key, value in tags]
+        machine = ESCAPE.sub(rb"\1", dict(tags).get(self._tag, b""))
         if not fields.keys() & set(self._sensors):
             self._unmapped.add(key.decode("utf-8", "replace") for key in fields)
             return None
         values = []
         for key, name in zip(self._sensors, self._columns.sensors, strict=True):
             try:
-                found = NUMBER.fullmatch(fields[key]) if key in fields else None
-                values.append(float(found[1] if found else fields.get(key, b"nan")))
+                values.append(_number(fields.get(key, b"nan")))
             except ValueError:
                 raise InputError(
                     f"field '{name}' holds '{shown(fields[key])}', not a number", where=place.row(number)
                 ) from None
-        return (machine or [b""])[-1], whole[3] or WITHOUT_TIME, values
+        return machine, whole[3] or WITHOUT_TIME, values
+
+
+def _number(value: bytes) -> float:
+    found = NUMBER.fullmatch(value)
+    if b"_" in value:  # which Python would leave out
+        raise ValueError
+    return float(found[1] if found else value)

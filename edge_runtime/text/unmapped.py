@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.text.printable import MAX_NAMES, printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["NOT_MAPPED", "Unmapped"]
 
 NOT_MAPPED = "none of the sensors in it"
-MAX_NAMES, MAX_LETTERS = 12, 40
 
 
 class Unmapped:
@@ -30,10 +31,10 @@ class Unmapped:
     def add(self, names: Iterable[str]) -> None:
         """Takes the names of one row."""
         for name in names:
-            if name not in self._known and len(self._names) < MAX_NAMES:
-                # They come from anybody, and go to a terminal.
-                shown = "".join(letter if letter.isprintable() else "?" for letter in str(name))
-                self._names.setdefault(shown[:MAX_LETTERS])
+            if len(self._names) >= MAX_NAMES:
+                return
+            if name not in self._known:
+                self._names.setdefault(printable(str(name)))
 
     def __str__(self) -> str:
         return ", ".join(self._names)

@@ -230,7 +230,7 @@ def test_what_cannot_be_read_is_counted_said_and_acknowledged(mosquitto: Mosquit
     batches = feed.rows(1 + len(bad))
     assert values(batches) == [[1.0, 2.0]]
     assert sum(batch.skipped.get("unreadable message", 0) for batch in batches) == len(bad)
-    assert len(feed.said) == len(bad)
+    assert len(feed.said) == len(bad) - 1  # an empty message and an empty array are one kind
     feed.source.acknowledge()
     feed.end()
     again = Feed(mosquitto, root, client=feed.client)

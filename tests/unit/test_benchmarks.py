@@ -21,7 +21,8 @@ from benchmarks.targets.processes import bare, environment
 from benchmarks.workloads import csv_text, line_protocol, plant
 from edge_runtime import Engine, load_bundle
 from edge_runtime.simulation import SENSORS
-from edge_runtime.text.csvrows import Columns, read_blocks
+from edge_runtime.text.csvblocks import read_blocks
+from edge_runtime.text.csvrows import Columns
 
 if TYPE_CHECKING:
     from pathlib import Path

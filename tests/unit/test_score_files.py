@@ -151,7 +151,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_with_the_same(
     output: str, folder: Path, loaded: Bundle, wanted: dict[str, list[Any]], tmp_path: Path, monkeypatch: Any
 ) -> None:
     source = folder / ("in.csv" if output == "out.csv" else "in.arrow")
-    monkeypatch.setattr("edge_runtime.text.csvrows.BLOCK_ROWS", 400)
+    monkeypatch.setattr("edge_runtime.text.csvblocks.READ_BYTES", 20_000)
     seen: list[int] = []
     write = Progress.add
 
