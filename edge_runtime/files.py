@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import IO
 
-__all__ = ["read_regular", "state_folder", "write_all", "write_whole"]
+__all__ = ["read_regular", "state_folder", "sync_folder", "write_all", "write_whole"]
 
 
 def state_folder() -> Path:
@@ -74,8 +74,16 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-    # The new name is in the folder, so the folder must reach the disk, too.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Brings the names in a folder to the disk: that of a new file, or of one that was renamed.
+
+    Raises:
+        OSError: It cannot be done.
+    """
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:

@@ -72,7 +72,7 @@ def _run(settings: Settings) -> None:
         # What is away, or empty so far, is waited for: `run` says so and tries again.
         with suppress(SourceUnavailableError):
             source.check()
-        for sink in (*direct, *durable):
+        for sink in direct:
             sink.check()
         ledger = stack.enter_context(_ledger(*place)) if place else None
         senders = []
@@ -80,6 +80,8 @@ def _run(settings: Settings) -> None:
             from edge_runtime.delivery.sender import Sender
 
             senders = [Sender(sink, ledger, report) for sink in durable]
+        for sender in senders:
+            sender.check()
         if ledger and (last := ledger.clock()) is not None:
             clock.know("the ledger was written", last)
         pipeline = Pipeline(

@@ -106,14 +106,23 @@ class Ledger:
             if position is not None:
                 db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"position.{sink}", position))
 
-    def bury(self, sink: str, parcel: Parcel, error: str) -> None:
+    def bury(
+        self, sink: str, parcel: Parcel, error: str, *, refused: tuple[bytes, int] | None = None
+    ) -> None:
         """Puts a parcel that its sink will never take among the dead letters.
+
+        Args:
+            sink: Its name.
+            parcel: The whole parcel, which leaves the outbox.
+            error: What the sink says.
+            refused: Payload and number of the rows that were refused, the others being delivered; None for
+                all.
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer.
         """
         with self._transaction():
-            self._outbox.bury(sink, parcel, error)
+            self._outbox.bury(sink, parcel, error, refused or (parcel.payload, parcel.rows))
 
     def checkpoint(self) -> str | None:
         """Where the source goes on."""

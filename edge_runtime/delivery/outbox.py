@@ -102,14 +102,14 @@ class Outbox:
         self._take(sink, parcels)
         count(self._db, {f"delivered.{sink}": sum(parcel.rows for parcel in parcels)})
 
-    def bury(self, sink: str, parcel: Parcel, error: str) -> None:
-        """Puts a parcel that the sink will never take among the dead letters."""
+    def bury(self, sink: str, parcel: Parcel, error: str, refused: tuple[bytes, int]) -> None:
+        """Puts what the sink will never take of a parcel among the dead letters: its payload and rows."""
         self._take(sink, [parcel])
+        payload, rows = refused[0], min(refused[1], parcel.rows)
         self._db.execute(
-            "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)",
-            (parcel.id, sink, parcel.rows, parcel.payload, error),
+            "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)", (parcel.id, sink, rows, payload, error)
         )
-        count(self._db, {f"dead.{sink}": parcel.rows})
+        count(self._db, {f"dead.{sink}": rows, f"delivered.{sink}": parcel.rows - rows})
 
     def waiting(self, sink: str) -> int:
         """Number of rows that wait for a sink."""

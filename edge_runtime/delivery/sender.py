@@ -1,16 +1,23 @@
-"""The sender: drains one sink's outbox, oldest first, on a thread of its own."""
+"""The sender: drains one sink's outbox, oldest first, on a thread of its own.
+
+It is never mute: it says what it cannot deliver, goes on after whatever a sink raises, and gives up when that
+does not end, which the pipeline sees, and ends the process.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.errors import EdgeDetectError, LedgerUnavailableError, SinkError, SinkUnavailableError
+from edge_runtime.sinks.base import RowsRefusedError
+from edge_runtime.text.complaints import Complaints
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.outbox import Parcel
@@ -18,8 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Sender"]
 
-MAX_PARCELS = 50
+MAX_PARCELS = 1000
+MAX_BYTES = 4 << 20
 IDLE_S = 1.0
+# So often in a row a sink may raise what it should not: of one parcel, before that becomes a dead letter, and
+# of any, before the sender gives up.
+MAX_FAULTS_OF_PARCEL, MAX_FAULTS = 3, 10
+# So often a sink that is away is tried when nothing more will come.
+LAST_TRIES = 3
 
 
 class Sender:
@@ -31,6 +44,10 @@ class Sender:
         report: Called with one line when the sink goes away, comes back, or refuses rows.
         backoff: How long to wait when the sink is away.
         clock: Monotonic clock, in seconds.
+
+    Attributes:
+        sink: Where to.
+        failure: Why the sender has given up; None while it has not.
     """
 
     def __init__(
@@ -43,81 +60,205 @@ class Sender:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sink = sink
+        self.failure: EdgeDetectError | None = None
         self._ledger = ledger
         self._report = report
+        self._complaints = Complaints(report, clock)
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._wake = threading.Event()
         self._stop = threading.Event()
+        self._ends_at = float("inf")
+        self._finish = False
+        self._tries_left = LAST_TRIES
         self._away = False
+        self._checked = self._resumed = False
+        self._position: str | None = None  # as the ledger has it
+        # What the sink has and the ledger does not know yet, with the position after it.
+        self._unrecorded: tuple[Sequence[Parcel], str | None] | None = None
+        # What is being tried; and up to which parcel they go one by one, as one of them causes faults.
+        self._batch: Sequence[Parcel] = ()
+        self._alone_until = 0
+        self._faults = 0  # in a row
+        self._may_bury = True
         self._thread = threading.Thread(target=self._run, name=f"sender {sink.name}", daemon=True)
 
+    def check(self) -> None:
+        """Makes sure that the sink could work; one that is away is waited for.
+
+        Raises:
+            SinkError: It could not, however long one waits.
+        """
+        try:
+            self.sink.check()
+        except SinkUnavailableError as error:
+            self._say_away(error)
+        else:
+            self._checked = True
+
     def start(self) -> None:
-        """Takes up what an earlier process left, and begins."""
-        self.sink.resume(self._ledger.position(self.sink.name))
+        """Begins; what an earlier process left is taken up first."""
         self._thread.start()
 
     def wake(self) -> None:
         """There is something new in the outbox."""
         self._wake.set()
 
+    def finish(self) -> None:
+        """Nothing more will come: ends when all is delivered, or when the sink stays away."""
+        self._finish = True
+        self._wake.set()
+
+    def join(self, within: float) -> bool:
+        """Waits so many seconds for the end; whether it has ended."""
+        self._thread.join(within)
+        return not self._thread.is_alive()
+
     def stop(self, within: float) -> None:
         """Delivers what can be delivered at once, then ends; the rest stays in the ledger."""
+        self._ends_at = self._clock() + within
         self._stop.set()
         self._wake.set()
-        self._thread.join(within)
-        if not self._thread.is_alive():
+        if self.join(within):
             self.sink.close()
 
     def drain(self) -> float | None:
         """Delivers until the outbox is empty; returns the seconds to wait if the sink is away."""
-        while parcels := self._ledger.parcels(self.sink.name, most=MAX_PARCELS):
-            try:
-                self._deliver(parcels)
-            except (SinkUnavailableError, LedgerUnavailableError) as error:
-                if not self._away:
-                    self._report(f"{self.sink.name}: {error}; results wait in the ledger")
-                self._away = True
-                return self._backoff.next_wait()
-            if self._away:
-                self._report(f"{self.sink.name}: delivers again")
-            self._away = False
-            self._backoff.reset()
+        try:
+            while self._deliver_some() and self._clock() < self._ends_at:
+                if self._away:
+                    self._report(f"{self.sink.name}: delivers again")
+                self._away = False
+                self._backoff.reset()
+        except (SinkUnavailableError, LedgerUnavailableError) as error:
+            self._say_away(error)
+            return self._backoff.next_wait()
         return None
 
-    def _deliver(self, parcels: list[Parcel]) -> None:
+    def _say_away(self, error: EdgeDetectError) -> None:
+        if not self._away:
+            self._report(f"{self.sink.name}: {error}; results wait in the ledger")
+        self._away = True
+
+    def _deliver_some(self) -> bool:
+        """Delivers the oldest parcels; whether there were any."""
+        self._batch = ()
+        if self._unrecorded is not None:
+            self._record(*self._unrecorded)
+        most = 1 if self._alone_until else MAX_PARCELS
+        parcels = self._ledger.parcels(self.sink.name, most=most, max_bytes=MAX_BYTES)
+        if not parcels:
+            return False
+        self._take_up()
+        # Where the sink is before it is written to: from there a crash in the middle is undone.
+        before = self.sink.position()
+        if before != self._position:
+            self._record((), before)
+        self._batch = parcels
+        self._deliver(parcels)
+        self._faults, self._may_bury, self._tries_left = 0, True, LAST_TRIES
+        if parcels[-1].id >= self._alone_until:
+            self._alone_until = 0
+        return True
+
+    def _take_up(self) -> None:
+        """Goes on after what an earlier process, or a failed try, is known to have delivered."""
+        if not self._checked:
+            self.sink.check()
+            self._checked = True
+        if self._resumed:
+            return
+        known = self._ledger.position(self.sink.name)
         try:
-            self.sink.deliver([parcel.payload for parcel in parcels])
+            self.sink.resume(known)
+        except ValueError as error:
+            self._report(
+                f"{self.sink.name}: its position in the ledger is unusable ({error}); rows may come twice"
+            )
+            self.sink.resume(None)
+        self._position, self._resumed = known, True
+
+    def _deliver(self, parcels: Sequence[Parcel]) -> None:
+        """Delivers parcels; those that the sink refuses become dead letters, and take no others with them."""
+        try:
+            taken = self.sink.deliver([parcel.payload for parcel in parcels])
         except SinkUnavailableError:
             raise
         except SinkError as error:
             if len(parcels) == 1:
-                self._ledger.bury(self.sink.name, parcels[0], str(error))
-                self._report(
-                    f"{self.sink.name}: {error}; {parcels[0].rows} rows were moved to the dead letters"
-                )
+                self._bury(parcels[0], error)
                 return
-            # One bad parcel must not take the others with it.
-            for parcel in parcels:
-                self._deliver([parcel])
+            middle = len(parcels) // 2
+            self._deliver(parcels[:middle])
+            self._deliver(parcels[middle:])
             return
-        self._ledger.delivered(self.sink.name, parcels, self.sink.position())
+        count = len(parcels) if taken is None else taken
+        self._record(parcels[:count], self.sink.position())
+        if count < len(parcels):
+            self._deliver(parcels[count:])
+
+    def _bury(self, parcel: Parcel, error: SinkError) -> None:
+        refused = (parcel.payload, parcel.rows)
+        if isinstance(error, RowsRefusedError):
+            refused = (error.payload, error.rows)
+        self._ledger.bury(self.sink.name, parcel, str(error), refused=refused)
+        self._complaints.add(f"{error}; {refused[1]:,} rows were moved to the dead letters", self.sink.name)
+
+    def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:
+        """Tells the ledger what the sink has; until it takes that, nothing more is delivered."""
+        self._unrecorded = (parcels, position)
+        self._ledger.delivered(self.sink.name, parcels, position)
+        self._unrecorded = None
+        self._position = position
 
     def _run(self) -> None:
-        while True:
-            stopping = self._stop.is_set()
+        while self.failure is None:
+            stopping, finishing = self._stop.is_set(), self._finish
             self._wake.clear()
-            try:
-                wait = self.drain()
-            except EdgeDetectError as error:
-                self._report(f"{self.sink.name}: {error}")
-                wait = self._backoff.next_wait()
-            except Exception as error:  # noqa: BLE001 - whatever a sink of another package raises: rows wait
-                self._report(f"{self.sink.name}: {type(error).__name__}: {error}")
-                wait = self._backoff.next_wait()
-            if stopping:
+            wait = self._try()
+            if stopping or (finishing and self._is_done(wait)):
                 return
             if wait is None:
                 self._wake.wait(IDLE_S)
             else:
                 self._stop.wait(wait)
+
+    def _is_done(self, wait: float | None) -> bool:
+        """Whether all is delivered, or the sink stays away; faults are counted otherwise."""
+        self._tries_left -= not self._faults
+        return wait is None or self._tries_left <= 0
+
+    def _try(self) -> float | None:
+        """As `drain`. Whatever a sink raises, its rows wait, and after a while they are tried again."""
+        try:
+            return self.drain()
+        except SinkError as error:
+            if self._checked:
+                self._fault(error)
+            else:  # it was away at the start, and now it turns out that it cannot work
+                self.failure = error
+        except Exception as error:  # noqa: BLE001 - a sink of another package may raise anything
+            self._fault(error)
+        return self._backoff.next_wait()
+
+    def _fault(self, error: Exception) -> None:
+        """Counts a fault; a parcel that causes faults becomes a dead letter.
+
+        If the next one does so, too, it is not the parcel, and the sender gives up.
+        """
+        what = str(error) if isinstance(error, EdgeDetectError) else f"{type(error).__name__}: {error}"
+        self._report(f"{self.sink.name}: {what}")
+        self._faults += 1
+        self._resumed = False  # nobody knows how far the sink got
+        if len(self._batch) > 1:
+            self._alone_until = self._batch[-1].id
+        elif self._batch and self._may_bury and self._faults >= MAX_FAULTS_OF_PARCEL:
+            with suppress(LedgerUnavailableError):
+                self._bury(self._batch[0], SinkError(f"it cannot be delivered ({what})"))
+                self._faults, self._may_bury = 0, False
+        elif self._faults >= MAX_FAULTS:
+            self.failure = SinkError(
+                f"gave up after {self._faults} faults in a row, the last one: {what}",
+                where=self.sink.name,
+                hint="its rows wait in the ledger",
+            )

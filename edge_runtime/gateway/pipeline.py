@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.pending import Pending, store
 from edge_runtime.engine.accounts import Accounts
-from edge_runtime.errors import LedgerUnavailableError, SelfTestError, SourceUnavailableError
+from edge_runtime.errors import (
+    LedgerUnavailableError,
+    SelfTestError,
+    SinkUnavailableError,
+    SourceUnavailableError,
+)
 from edge_runtime.gateway.feedwatch import FeedWatch
 from edge_runtime.loading.selftest import DailyReplay
 from edge_runtime.records import Results
@@ -36,6 +41,7 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 STOP_WITHIN_S = 5.0
+FINISHED_EVERY_S = 0.2
 MINUTE_S = 60.0
 
 
@@ -112,11 +118,12 @@ class Pipeline:
             self._wake.get(timeout=seconds)
 
     def run(self) -> None:
-        """Runs until the source ends or `stop` is called; commits and delivers what it can before it returns.
+        """Runs until the source ends or `stop` is called, and commits; after a source's end, delivers all.
 
         Raises:
             SelfTestError: The bundle no longer gives its golden scores; what is not committed never will be.
-            EdgeDetectError: The source failed for good; what was scored before is committed.
+            SinkUnavailableError: The source has ended, but a sink stayed away: its rows wait in the ledger.
+            EdgeDetectError: The source or a sink failed for good; what was scored before is committed.
         """
         if self._ledger is not None:
             self._restore(self._ledger)
@@ -124,10 +131,38 @@ class Pipeline:
             sender.start()
         try:
             self._read()
+            self._commit()
+            self._finish()
         finally:
             self._commit()
             for sender in self._senders:
                 sender.stop(STOP_WITHIN_S)
+        self._check_senders()
+        if not self._stopping:
+            self._check_waiting()
+
+    def _finish(self) -> None:
+        """Waits until every sender has delivered all, or its sink stays away, or `stop` is called."""
+        for sender in self._senders:
+            sender.finish()
+        for sender in self._senders:
+            while not self._stopping and not sender.join(FINISHED_EVERY_S):
+                pass
+
+    def _check_senders(self) -> None:
+        """Raises what made a sender give up."""
+        for sender in self._senders:
+            if sender.failure is not None:
+                raise sender.failure
+
+    def _check_waiting(self) -> None:
+        for sender in self._senders:
+            rows = self._ledger.waiting(sender.sink.name) if self._ledger else 0
+            if rows:
+                raise SinkUnavailableError(
+                    f"{rows:,} rows wait in the ledger for the sink {sender.sink.name}",
+                    hint="start again with the same ledger to deliver them",
+                )
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
@@ -171,6 +206,7 @@ class Pipeline:
 
     def _take(self, batch: Batch) -> None:
         self._prove_again()
+        self._check_senders()
         results, old, whole = self._judge(batch.readings)
         skipped, unreadable, checkpoint = batch.skipped, batch.unreadable, batch.checkpoint
         if not whole:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InfluxClient"]
 
+# Below the 10 MB that 3 Core takes, the least of the three.
+MAX_POST_BYTES = 9_000_000
+
 
 class InfluxClient:
     """Requests to one server; a connection of its own for each, so that none goes stale between polls.
@@ -29,6 +32,9 @@ class InfluxClient:
     Attributes:
         settings: The same, with the secrets as they were last read.
         is_3: Whether the last answer was one of an InfluxDB 3.
+        max_post_bytes: How much may be written at once; less where the server, or a proxy before it, takes
+            less.
+        post_bytes: How much is written at once; less after a post that came to nothing.
     """
 
     def __init__(self, settings: InfluxSettings) -> None:
@@ -40,6 +46,7 @@ class InfluxClient:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._version = ""
         self.is_3 = False
+        self.max_post_bytes = self.post_bytes = MAX_POST_BYTES
 
     @property
     def answers_any_range(self) -> bool:
@@ -75,7 +82,8 @@ class InfluxClient:
                 connection.close()
                 response = self._answer(connection, method, target, body)
             if response.status >= http.client.MULTIPLE_CHOICES:
-                words = words_of(response.read(MESSAGE_BYTES))
+                elsewhere = response.getheader("Location")
+                words = f"to {elsewhere}" if elsewhere else words_of(response.read(MESSAGE_BYTES))
                 refuse(response.status, words, self.settings, errors, is_3=self.is_3)
             yield response
         except (OSError, http.client.HTTPException) as error:

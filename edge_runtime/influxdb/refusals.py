@@ -28,6 +28,7 @@ __all__ = [
     "BodyTooLargeError",
     "Errors",
     "LoginRefusedError",
+    "NothingToWriteError",
     "QueryTooLargeError",
     "is_missing_database",
     "is_too_large",
@@ -43,6 +44,14 @@ MESSAGE_LETTERS = 300
 # What a server says when one question asks for more than it may read at once: 3 Core's limit of Parquet files
 # and of memory, 1.x's limits of a SELECT, 2.x's of a Flux query.
 TOO_LARGE_WORDS = ("file limit", "resources exhausted", "max-select-", "memory allocation limit")
+
+
+# What InfluxDB itself answers to a request that it refuses, beside the codes from 500 on.
+OWN_REFUSALS = {400, 401, 403, 404, 413, 422, 429}
+PAGE_BEGINNINGS = ("<html", "<!doctype")
+# What a server says of a limit that somebody can lift, and of a body without points.
+LIMIT_WORDS = "exceed limit"
+NOTHING_WORDS = ("writing requires points", "write was empty")
 
 
 class LoginRefusedError(SourceError):
@@ -77,6 +86,10 @@ READING = Errors(SourceError, SourceUnavailableError, SourceError, LoginRefusedE
 WRITING = Errors(SinkError, SinkUnavailableError, SinkUnavailableError, SinkUnavailableError, "write")
 
 
+class NothingToWriteError(SinkError):
+    """A post had no points: the server would have taken some."""
+
+
 class BodyTooLargeError(SinkError):
     """More in one post than the server takes: `write` halves it."""
 
@@ -94,6 +107,12 @@ def refuse(
         is_3: Whether the server is an InfluxDB 3.
     """
     where = settings.place
+    if _is_not_its_own(status, message):
+        raise errors.for_now(
+            f"something other than InfluxDB answers {status} ({message})",
+            where=where,
+            hint="check the address, and the proxy before it",
+        )
     if status == http.client.UNAUTHORIZED:
         raise errors.login(
             f"InfluxDB refuses the login ({message})",
@@ -118,11 +137,27 @@ def refuse(
         raise QueryTooLargeError(f"InfluxDB refuses to read this much at once ({message})", where=where)
     if status == http.client.TOO_MANY_REQUESTS or status >= http.client.INTERNAL_SERVER_ERROR:
         raise errors.for_now(f"InfluxDB answers {status} ({message})", where=where, hint="try again later")
+    raise _refusal(status, message, where, errors)
+
+
+def _refusal(status: int, message: str, where: str, errors: Errors) -> EdgeDetectError:
+    """The error for a request that the server understands and does not want."""
+    answer = f"InfluxDB answers {status} ({message})"
     if status == http.client.REQUEST_ENTITY_TOO_LARGE:
-        raise BodyTooLargeError(f"InfluxDB does not accept a line this long ({message})", where=where)
+        return BodyTooLargeError(f"InfluxDB does not accept a line this long ({message})", where=where)
+    if LIMIT_WORDS in message:
+        return errors.setup(f"InfluxDB has reached a limit ({message})", where=where, hint="raise its limit")
+    if any(words in message for words in NOTHING_WORDS):
+        return NothingToWriteError(answer, where=where)
     conflict = "conflict" in message or "column type" in message
     hint = "the field exists with another type: write to another measurement" if conflict else None
-    raise errors.final(f"InfluxDB answers {status} ({message})", where=where, hint=hint)
+    return errors.final(answer, where=where, hint=hint)
+
+
+def _is_not_its_own(status: int, message: str) -> bool:
+    """Whether this is a redirect, or a page that a proxy or another server shows to people."""
+    is_page = message[:9].lower().startswith(PAGE_BEGINNINGS)
+    return status < http.client.INTERNAL_SERVER_ERROR and (is_page or status not in OWN_REFUSALS)
 
 
 def unreachable(error: BaseException, where: str, errors: Errors) -> EdgeDetectError:

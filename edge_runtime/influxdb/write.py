@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import http.client
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.influxdb.query import identifier
-from edge_runtime.influxdb.refusals import WRITING, BodyTooLargeError
+from edge_runtime.influxdb.refusals import (
+    MESSAGE_BYTES,
+    WRITING,
+    BodyTooLargeError,
+    NothingToWriteError,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_runtime.influxdb.client import InfluxClient
 
-__all__ = ["check_write", "create_database", "write"]
+__all__ = ["check_write", "create_database", "refused_lines", "write"]
 
-# Below what any of the three takes, and what a proxy before them takes: nginx stops at 1 MiB.
-MAX_BYTES = 900_000
+# What any server takes, and any proxy before it, nginx with its 1 MiB among them; and less than any.
+MIN_POST_BYTES, MIN_BYTES = 900_000, 50_000
+# So many posts may look for the lines that a server refuses; what is left then counts as refused.
+MAX_POSTS = 200
 
 
 def write(client: InfluxClient, lines: bytes) -> None:
-    """Writes lines with nanosecond times, in posts of bounded size cut between lines.
+    """Writes lines with nanosecond times, in posts as large as the server takes, cut between lines.
 
     Raises:
         SinkUnavailableError: The server cannot be reached or is overloaded, refuses the login, or does not
@@ -28,8 +38,38 @@ def write(client: InfluxClient, lines: bytes) -> None:
             itself.
         SinkError: The server refuses lines; it may have taken the others.
     """
-    for body in _cut(lines):
+    for body in _cut(lines, client.post_bytes):
         _post(client, body)
+
+
+def refused_lines(client: InfluxClient, lines: bytes) -> tuple[bytes, SinkError | None]:
+    """Writes lines of which some were refused; those that the server will not take are found by halving.
+
+    Returns:
+        Those lines, and what the server says of the last of them; None when it took all after all.
+
+    Raises:
+        SinkUnavailableError: As `write`.
+    """
+    refused, last, posts = list[bytes](), None, 0
+    parts = [lines.splitlines(keepends=True)]
+    while parts:
+        part = parts.pop()
+        if posts < MAX_POSTS or last is None:
+            posts += 1
+            try:
+                write(client, b"".join(part))
+                continue
+            except SinkUnavailableError:
+                raise
+            except SinkError as error:
+                last = error
+        if len(part) == 1 or posts >= MAX_POSTS:
+            refused += part
+        else:
+            middle = len(part) // 2
+            parts += [part[middle:], part[:middle]]
+    return b"".join(refused), last
 
 
 def check_write(client: InfluxClient) -> None:
@@ -37,14 +77,11 @@ def check_write(client: InfluxClient) -> None:
 
     Raises:
         SinkUnavailableError: One of them is not so.
+        SinkError: The server will never take anything there, such as for the database's name.
     """
-    try:
+    # 2.x and 3 refuse a body without points, but only after they have looked at all the rest.
+    with suppress(NothingToWriteError):
         _post(client, b"")
-    except SinkUnavailableError:
-        raise
-    except SinkError:
-        # 2.x refuses a body without points, but only after it has looked at all the rest.
-        return
 
 
 def create_database(client: InfluxClient) -> None:
@@ -69,8 +106,11 @@ def _post(client: InfluxClient, body: bytes) -> None:
     parameters["precision"] = "ns"
     try:
         with client.request("POST", path, parameters, body=body, errors=WRITING) as response:
-            response.read()
+            _check_taken(response, settings.place)
+        client.post_bytes = min(2 * client.post_bytes, client.max_post_bytes)
     except BodyTooLargeError:
+        client.max_post_bytes = max(MIN_BYTES, min(client.max_post_bytes, len(body)) // 2)
+        client.post_bytes = client.max_post_bytes
         half = body.find(b"\n", len(body) // 2) + 1
         if not half or half == len(body):
             half = body.rfind(b"\n", 0, len(body) // 2) + 1
@@ -78,12 +118,27 @@ def _post(client: InfluxClient, body: bytes) -> None:
             raise
         _post(client, body[:half])
         _post(client, body[half:])
+    except SinkUnavailableError:
+        # 3 Core answers 500 to a body that is too long, and a slow server may not manage it in time.
+        client.post_bytes = max(MIN_POST_BYTES, min(client.post_bytes, len(body) // 2))
+        raise
 
 
-def _cut(lines: bytes) -> Iterator[bytes]:
+def _check_taken(response: http.client.HTTPResponse, place: str) -> None:
+    """That a write was answered as an InfluxDB does; a proxy may answer 200 to everything, with a page."""
+    if response.status != http.client.NO_CONTENT:
+        said = words_of(response.read(MESSAGE_BYTES))
+        raise SinkUnavailableError(
+            f"something other than InfluxDB answers {response.status} to a write ({said})",
+            where=place,
+            hint="check the address, and the proxy before it",
+        )
+
+
+def _cut(lines: bytes, max_bytes: int) -> Iterator[bytes]:
     start = 0
-    while len(lines) - start > MAX_BYTES:
-        stop = lines.rfind(b"\n", start, start + MAX_BYTES) + 1
+    while len(lines) - start > max_bytes:
+        stop = lines.rfind(b"\n", start, start + max_bytes) + 1
         if stop <= start:  # one line that long: let the server say what it thinks of it
             stop = lines.find(b"\n", start) + 1 or len(lines)
         yield lines[start:stop]

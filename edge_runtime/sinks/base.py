@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_runtime.connector import Connector
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import SinkError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["Sink", "SinkKind", "Verdicts"]
+__all__ = ["RowsRefusedError", "Sink", "SinkKind", "Verdicts"]
+
+
+class RowsRefusedError(SinkError):
+    """A sink took a payload, but for some of its rows, which it never will take.
+
+    Args:
+        error: What it says of the last of them.
+        payload: These rows, encoded as `Sink.encode` does.
+        rows: Their number.
+    """
+
+    def __init__(self, error: SinkError, payload: bytes, rows: int) -> None:
+        super().__init__(error.what, where=error.where, hint=error.hint)
+        self.payload = payload
+        self.rows = rows
 
 
 class Sink(Protocol):
@@ -22,8 +37,9 @@ class Sink(Protocol):
 
     `encode` makes the payload that the outbox stores; `deliver` sends payloads, oldest first, and returns
     only when the receiver has them for good. It raises `SinkUnavailableError` when the same payloads should
-    be tried again later and `SinkError` when they will never be accepted. Delivery is at least once: a
-    payload that was delivered just before a crash comes again.
+    be tried again later and `SinkError` when they will never be accepted; of a single payload it may raise
+    `RowsRefusedError`. Delivery is at least once: a payload that was delivered just before a crash comes
+    again, after `resume` with the position before it.
     """
 
     name: str
@@ -33,19 +49,26 @@ class Sink(Protocol):
         ...
 
     def resume(self, position: str | None) -> None:
-        """Goes on after what an earlier process is known to have delivered: undoes what came after."""
+        """Goes on after what is known to have been delivered, and undoes what came after.
+
+        It is called before the first delivery, and again after a delivery that failed in a way that `deliver`
+        does not name.
+        """
         ...
 
     def position(self) -> str | None:
-        """What is delivered so far, for a later `resume`; None for a sink where repeating does no harm."""
+        """What is delivered so far, for a later `resume`; None for a sink where repeating does no harm.
+
+        It is asked for before each delivery and after it, and stored each time.
+        """
         ...
 
     def encode(self, results: Results) -> bytes:
         """The payload for these rows."""
         ...
 
-    def deliver(self, payloads: Sequence[bytes]) -> None:
-        """Sends payloads, oldest first."""
+    def deliver(self, payloads: Sequence[bytes]) -> int | None:
+        """Sends payloads, oldest first; returns how many of them, at least the first, or None for all."""
         ...
 
     def close(self) -> None:

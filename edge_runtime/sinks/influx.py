@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.config import setting
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.settings import InfluxServer, InfluxSettings, influx_settings
-from edge_runtime.influxdb.write import check_write, write
+from edge_runtime.influxdb.write import check_write, refused_lines, write
 from edge_runtime.records import Reason, Verdict
-from edge_runtime.sinks.base import SinkKind, Verdicts
+from edge_runtime.sinks.base import RowsRefusedError, SinkKind, Verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,14 +110,32 @@ class InfluxSink:
         tags = {self._machine_tag: readings.machines, BUNDLE_TAG: bundle}
         return zlib.compress(encode_lines(self._measurement, readings.times, tags=tags, fields=fields), 1)
 
-    def deliver(self, payloads: Sequence[bytes]) -> None:
-        """Posts payloads; returns when the server has them.
+    def deliver(self, payloads: Sequence[bytes]) -> int:
+        """Posts as many payloads as go into one post, at least one; returns how many the server has then.
 
         Raises:
             SinkUnavailableError: Try again later.
-            SinkError: The server will never take these lines.
+            RowsRefusedError: The server will never take some rows of the one payload that was given.
+            SinkError: It refuses a row of several payloads.
         """
-        write(self._client, b"".join(map(zlib.decompress, payloads)))
+        lines, count = b"", 0
+        for payload in payloads:
+            more = zlib.decompress(payload)
+            if count and len(lines) + len(more) > self._client.post_bytes:
+                break
+            lines, count = lines + more, count + 1
+        try:
+            write(self._client, lines)
+        except SinkUnavailableError:
+            raise
+        except SinkError:
+            if len(payloads) > 1:
+                raise
+            refused, error = refused_lines(self._client, lines)
+            if error is not None:
+                rows = refused.count(b"\n")
+                raise RowsRefusedError(error, zlib.compress(refused, 1), rows) from None
+        return count
 
     def close(self) -> None:
         """Nothing is kept open between posts."""

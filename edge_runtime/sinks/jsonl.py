@@ -1,29 +1,37 @@
 """Results appended to a file, as JSON lines.
 
-The ledger knows how long the file was after the last delivery; what a crash left behind that is cut off at
-the next start, and delivered again from the outbox.
+The ledger knows the file's mark after the last delivery, and before the first one to a file: what a crash
+left behind that is cut off at the next start, and delivered again from the outbox.
 """
 
 from __future__ import annotations
 
-import json
+import errno
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
 from edge_runtime.sinks.base import SinkKind, Verdicts
+from edge_runtime.sinks.outfile import OutputFile
+from edge_runtime.sinks.rotation import Rotation
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
 __all__ = ["JSONL", "JsonlSettings", "JsonlSink"]
+
+DAY_S = 86_400.0
+LARGEST = 1e9
+# What passes without anybody touching the settings: a full disk, a pipe whose reader is not there yet.
+PASSING = {errno.ENOSPC, errno.EDQUOT, errno.ENXIO, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,55 +41,85 @@ class JsonlSettings:
     output: Path | None = setting(
         None, "File that results are appended to; made when missing.", flag="--output"
     )
+    max_mb: float | None = setting(
+        None, "Size at which the file is renamed to NAME.1 and a new one is begun.", unit="MB"
+    )
+    max_days: float | None = setting(
+        None, "Age at which the file is renamed to NAME.1 and a new one is begun.", unit="days"
+    )
+    keep: int = setting(5, "Number of renamed files to keep; the oldest is deleted.")
+
+    def rotation(self) -> Rotation | None:
+        """When the file is renamed; None for never.
+
+        Raises:
+            UsageError: A number is out of range.
+        """
+        for name, value in (("max_mb", self.max_mb), ("max_days", self.max_days)):
+            if value is not None and not 0 < value <= LARGEST:
+                raise UsageError("must be above zero, and finite", where=f"[jsonl] {name}")
+        if self.keep < 1:
+            raise UsageError("must be 1 or more", where="[jsonl] keep")
+        if self.max_mb is None and self.max_days is None:
+            return None
+        max_bytes = None if self.max_mb is None else max(1, int(self.max_mb * 1e6))
+        return Rotation(max_bytes, None if self.max_days is None else self.max_days * DAY_S, self.keep)
 
 
 class JsonlSink:
     """Appends to one file, synced to the disk with each delivery.
 
+    A file that another program renames or deletes is noticed, and a new one begun; one that is truncated is
+    written to from its new end.
+
     Args:
-        path: The file; made when missing.
+        path: The file; made when missing. A pipe or a device is written to as it is.
         sensors: The bundle's.
+        rotation: When the file is renamed by itself; None for never.
+        report: Called with one line for a person.
     """
 
     name = "jsonl"
 
-    def __init__(self, path: Path, sensors: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        sensors: tuple[str, ...],
+        rotation: Rotation | None = None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._path = path
         self._sensors = sensors
-        self._file: IO[bytes] | None = None
+        self._file = OutputFile(path, rotation, report)
 
     def check(self) -> None:
         """Makes sure that the file can be written.
 
         Raises:
+            SinkUnavailableError: Not now, as the disk is full.
             SinkError: It cannot.
         """
-        try:
-            self._open().flush()
-        except OSError as error:
-            raise SinkError(f"cannot write it ({error.strerror})", where=str(self._path)) from None
+        with self._failing(SinkError):
+            self._file.open()
 
     def resume(self, position: str | None) -> None:
-        """Cuts off what came after the last delivery; without one, a line that a crash cut short."""
-        file = self._open()
-        size = file.seek(0, os.SEEK_END)
-        keep = size
-        if position is not None:
-            known = json.loads(position)
-            # A file that is shorter or another was rotated away: there is nothing of ours to undo.
-            if known["inode"] == os.fstat(file.fileno()).st_ino and known["size"] <= size:
-                keep = int(known["size"])
-        else:
-            keep = self._whole_lines(file, size)
-        if keep < size:
-            file.truncate(keep)
-            file.seek(keep)
-            os.fsync(file.fileno())
+        """Cuts off what came after the last delivery.
+
+        Raises:
+            SinkUnavailableError: The disk does not answer.
+            ValueError: That is no position of a file.
+        """
+        with self._failing(SinkUnavailableError):
+            self._file.resume(position)
 
     def position(self) -> str | None:
-        """The file's size, and which file it is."""
-        status = os.fstat(self._open().fileno())
-        return json.dumps({"size": status.st_size, "inode": status.st_ino})
+        """Where the file ends, and how to know it again; None for a pipe or a device.
+
+        Raises:
+            SinkUnavailableError: The disk does not answer.
+        """
+        with self._failing(SinkUnavailableError):
+            return self._file.mark()
 
     def encode(self, results: Results) -> bytes:
         """JSON lines."""
@@ -93,61 +131,30 @@ class JsonlSink:
         Raises:
             SinkUnavailableError: The disk is full or does not answer.
         """
-        size: int | None = None
-        try:
-            file = self._open()
-            size = file.seek(0, os.SEEK_END)
-            left = memoryview(b"".join(payloads))
-            while left:  # a disk that fills up takes a part, and refuses the next
-                left = left[file.write(left) :]
-            os.fsync(file.fileno())
-        except OSError as error:
-            self._undo(size)
-            raise SinkUnavailableError(
-                f"cannot write it ({error.strerror})", where=str(self._path), hint="make room"
-            ) from None
+        with self._failing(SinkUnavailableError):
+            self._file.append(b"".join(payloads))
 
     def close(self) -> None:
         """Closes the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._file.close()
 
-    def _open(self) -> IO[bytes]:
-        if self._file is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-            self._file = os.fdopen(descriptor, "r+b", buffering=0)
-        return self._file
-
-    def _undo(self, size: int | None) -> None:
+    @contextmanager
+    def _failing(self, kind: type[SinkError]) -> Iterator[None]:
         try:
-            if self._file is not None and size is not None:
-                self._file.truncate(size)
-        except OSError:
-            pass  # the next start cuts it off
-        finally:
-            self.close()
-
-    @staticmethod
-    def _whole_lines(file: IO[bytes], size: int) -> int:
-        """Where the last whole line ends."""
-        step = 65536
-        stop = size
-        while stop > 0:
-            start = max(0, stop - step)
-            file.seek(start)
-            at = file.read(stop - start).rfind(b"\n")
-            if at >= 0:
-                return start + at + 1
-            stop = start
-        return 0
+            yield
+        except OSError as error:
+            raise kind(
+                f"cannot write it ({error.strerror})",
+                where=str(self._path),
+                hint="make room, or free the file",
+            ) from None
 
 
 def _make(given: Given, verdicts: Verdicts) -> JsonlSink:
     path = given[JsonlSettings].output
     if path is None:
         raise UsageError("the sink jsonl needs a file", hint="name it with --output")
-    return JsonlSink(path, verdicts.sensors)
+    return JsonlSink(path, verdicts.sensors, given[JsonlSettings].rotation(), verdicts.report)
 
 
 def _probe(given: Given, verdicts: Verdicts) -> None:

@@ -10,12 +10,14 @@ import pytest
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
-from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, SinkError, SinkUnavailableError
+from edge_runtime.sinks.base import RowsRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from edge_runtime.delivery.outbox import Parcel
     from edge_runtime.records import Results
 
 
@@ -117,6 +119,137 @@ def test_only_what_is_refused_becomes_a_dead_letter(ledger: Ledger) -> None:
     assert sink.taken == [b"1", b"3"]
     assert ledger.counters() == {"read": 30, "encoded.a": 30, "delivered.a": 20, "dead.a": 10}
     assert said == ["a: no; 10 rows were moved to the dead letters"]
+
+
+def test_each_part_that_a_sink_takes_is_recorded_at_once(ledger: Ledger) -> None:
+    sink = ScriptedSink()
+    left: list[int] = []
+
+    def one_by_one(payloads: Sequence[bytes]) -> int:
+        left.append(ledger.waiting("a"))
+        sink.taken.append(payloads[0])
+        return 1
+
+    sink.deliver = one_by_one  # type: ignore[method-assign,assignment]
+    assert Sender(sink, ledger, print).drain() is None
+    assert (sink.taken, left) == ([b"1", b"2", b"3"], [30, 20, 10])
+
+
+def test_the_position_is_known_before_the_first_delivery(ledger: Ledger) -> None:
+    sink = ScriptedSink()
+    known: list[str | None] = []
+    deliver = sink.deliver
+
+    def looking(payloads: Sequence[bytes]) -> None:
+        known.append(ledger.position("a"))
+        deliver(payloads)
+
+    sink.deliver = looking  # type: ignore[method-assign]
+    assert Sender(sink, ledger, print).drain() is None
+    assert known == ["0"]
+
+
+def test_what_the_ledger_could_not_take_down_is_not_delivered_again(ledger: Ledger) -> None:
+    sink, said = ScriptedSink(), list[str]()
+    sender = Sender(sink, ledger, said.append)
+    delivered, failing = ledger.delivered, [True, True]
+
+    def full(sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
+        if parcels and failing:
+            failing.pop()
+            raise LedgerUnavailableError("the disk is full")
+        delivered(sink, parcels, position)
+
+    ledger.delivered = full  # type: ignore[method-assign]
+    assert [sender.drain() is None for _ in range(3)] == [False, False, True]
+    assert sink.taken == [b"1", b"2", b"3"]
+    assert ledger.waiting("a") == 0
+    assert said == ["a: the disk is full; results wait in the ledger"]
+
+
+def test_of_a_payload_only_the_rows_that_are_refused_become_dead_letters(ledger: Ledger) -> None:
+    sink, said = ScriptedSink(), list[str]()
+    deliver = sink.deliver
+
+    def choosy(payloads: Sequence[bytes]) -> None:
+        if b"2" in payloads:
+            if len(payloads) == 1:
+                raise RowsRefusedError(SinkError("not these"), b"bad", 3)
+            raise SinkError("not all of them")
+        deliver(payloads)
+
+    sink.deliver = choosy  # type: ignore[method-assign]
+    assert Sender(sink, ledger, said.append).drain() is None
+    assert sink.taken == [b"1", b"3"]
+    assert ledger.counters() == {"read": 30, "encoded.a": 30, "delivered.a": 27, "dead.a": 3}
+    assert said == ["a: not these; 3 rows were moved to the dead letters"]
+
+
+def test_a_sink_that_turns_out_never_to_work_ends_the_sender(ledger: Ledger) -> None:
+    sink, said = ScriptedSink(), list[str]()
+    answers: list[SinkError] = [SinkUnavailableError("gone"), SinkError("no such place")]
+
+    def check() -> None:
+        raise answers.pop(0)
+
+    sink.check = check  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender.check()
+    sender.start()
+    assert sender.join(60)
+    assert str(sender.failure) == "no such place"
+    assert said == ["a: gone; results wait in the ledger"]
+    assert ledger.waiting("a") == 30
+
+
+def test_one_payload_that_a_sink_cannot_stand_becomes_a_dead_letter_and_takes_no_other_along(
+    ledger: Ledger,
+) -> None:
+    sink, said = ScriptedSink(), list[str]()
+    deliver = sink.deliver
+
+    def touchy(payloads: Sequence[bytes]) -> None:
+        if b"2" in payloads:
+            raise ZeroDivisionError("oh")
+        deliver(payloads)
+
+    sink.deliver = touchy  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender.start()
+    sender.finish()
+    assert sender.join(60)
+    assert sender.failure is None
+    assert sink.taken == [b"1", b"3"]
+    assert ledger.counters() == {"read": 30, "encoded.a": 30, "delivered.a": 20, "dead.a": 10}
+    assert (
+        "it cannot be delivered (ZeroDivisionError: oh); 10 rows were moved to the dead letters" in said[-1]
+    )
+
+
+def test_a_sink_that_takes_nothing_at_all_makes_the_sender_give_up(ledger: Ledger) -> None:
+    sink, said = ScriptedSink(), list[str]()
+
+    def broken(payloads: Sequence[bytes]) -> None:
+        raise TypeError(str(len(payloads)))
+
+    sink.deliver = broken  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender.start()
+    assert sender.join(60)
+    assert "gave up after 10 faults in a row, the last one: TypeError: 1" in str(sender.failure)
+    assert ledger.waiting("a") + ledger.counters().get("dead.a", 0) == 30
+    assert ledger.counters().get("dead.a", 0) <= 10  # one payload, and not all of them
+
+
+def test_at_the_end_a_sink_that_stays_away_is_tried_a_few_times(ledger: Ledger) -> None:
+    sink, said = ScriptedSink(), list[str]()
+    sink.away = True
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender.start()
+    sender.finish()
+    assert sender.join(60)
+    assert sender.failure is None
+    assert ledger.waiting("a") == 30
 
 
 def test_the_thread_takes_up_delivers_and_ends(ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zlib
 from typing import Any
 
 import numpy as np
@@ -31,7 +33,10 @@ from edge_runtime.influxdb import (
     encode_lines,
     write,
 )
+from edge_runtime.influxdb.client import MAX_POST_BYTES
+from edge_runtime.influxdb.write import MAX_POSTS, refused_lines
 from edge_runtime.records import Readings, Results, Scores
+from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.sinks.influx import InfluxSink
 
 
@@ -128,15 +133,111 @@ class TestWriting:
             write(client(url), b"".join(lines))
 
     def test_lines_are_posted_in_parts_that_any_server_takes(self) -> None:
-        row = b"m,machine=press-1 a=1.5 1767225600000000001\n"
-        rows = 900_000 // len(row)
+        row = b"m,machine=press-1 a=" + b"1" * 10_000 + b" 1767225600000000001\n"
+        rows = MAX_POST_BYTES // len(row)
         with playing(posted(row * rows), posted(row * rows), posted(row)) as url:
             write(client(url), row * (2 * rows + 1))
 
     def test_a_line_longer_than_a_part_goes_alone(self) -> None:
-        long = b'm s="' + b"x" * 950_000 + b'" 1\n'
+        long = b'm s="' + b"x" * 100_000 + b'" 1\n'
         with playing(posted(b"m a=1 1\n"), posted(long), posted(b"m a=2 2\n")) as url:
-            write(client(url), b"m a=1 1\n" + long + b"m a=2 2\n")
+            careful = client(url)
+            careful.max_post_bytes = careful.post_bytes = 90_000
+            write(careful, b"m a=1 1\n" + long + b"m a=2 2\n")
+
+    def test_after_a_post_that_is_too_large_the_next_ones_are_smaller(self) -> None:
+        lines = [f"m a={i},s={'1' * 60_000} {i}\n".encode() for i in range(4)]
+        with playing(
+            posted(b"".join(lines), **TOO_LARGE),
+            posted(b"".join(lines[:3]), **TOO_LARGE),
+            posted(b"".join(lines[:2])),
+            posted(lines[2]),
+            posted(lines[3]),
+            *(posted(line) for line in lines),
+        ) as url:
+            server = client(url)
+            write(server, b"".join(lines))
+            write(server, b"".join(lines))
+
+    def test_after_a_post_that_came_to_nothing_the_next_one_is_smaller_and_then_larger_again(self) -> None:
+        line = f"m a=1,s={'1' * 499_975} 1\n".encode()
+        with playing(posted(line * 8, **BROKEN), posted(line * 4), posted(line * 4), posted(line * 8)) as url:
+            server = client(url)
+            with pytest.raises(SinkUnavailableError):
+                write(server, line * 8)
+            write(server, line * 8)
+            write(server, line * 8)
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            {"status": 302, "headers": {"Location": "http://portal/login"}, "answer": b""},
+            {"status": 307, "headers": {}, "answer": b""},
+            {"status": 200, "headers": {}, "answer": b"<html>Please sign in</html>"},
+            {"status": 200, "headers": {}, "answer": b""},
+            {"status": 400, "headers": {}, "answer": b"<!DOCTYPE html><title>Bad Request</title>"},
+            {"status": 403, "headers": {}, "answer": b"<html>Blocked</html>"},
+            {"status": 405, "headers": {}, "answer": b"no"},
+            {"status": 407, "headers": {}, "answer": b"no"},
+            {"status": 408, "headers": {}, "answer": b""},
+        ],
+    )
+    def test_what_is_not_an_influxdb_s_answer_keeps_the_rows_and_is_said(
+        self, answer: dict[str, Any]
+    ) -> None:
+        with playing(posted(b"m a=1 1\n", **answer), posted(b"", **answer)) as url:
+            words = f"something other than InfluxDB answers {answer['status']}"
+            with pytest.raises(SinkUnavailableError, match=words):
+                write(client(url), b"m a=1 1\n")
+            with pytest.raises(SinkUnavailableError, match=words):
+                check_write(client(url))
+
+    def test_a_limit_that_somebody_can_lift_keeps_the_rows(self) -> None:
+        answer: dict[str, Any] = {
+            "status": 422,
+            "headers": {},
+            "answer": b'{"error":"Adding a new database would exceed limit of 5 databases"}',
+        }
+        with (
+            playing(posted(b"m a=1 1\n", **answer)) as url,
+            pytest.raises(SinkUnavailableError, match="reached a limit .*exceed limit of 5 databases"),
+        ):
+            write(client(url), b"m a=1 1\n")
+
+    def test_a_place_that_the_server_will_never_take_fails_the_check_for_good(self) -> None:
+        answer: dict[str, Any] = {
+            "status": 400,
+            "headers": {},
+            "answer": b'{"error":"namespace name \'bad name\' contains invalid character"}',
+        }
+        with playing(posted(b"", **answer)) as url:
+            with pytest.raises(SinkError, match="contains invalid character") as caught:
+                check_write(client(url))
+            assert not isinstance(caught.value, SinkUnavailableError)
+
+    def test_the_lines_that_are_refused_are_found_and_the_others_written(self) -> None:
+        lines = [f"m a={i} {i}\n".encode() for i in range(5)]
+        refused = refusal(422, "unprocessable entity", "partial write: field type conflict")
+        with playing(
+            posted(b"".join(lines), **refused),
+            posted(b"".join(lines[:2])),
+            posted(b"".join(lines[2:]), **refused),
+            posted(lines[2]),
+            posted(b"".join(lines[3:]), **refused),
+            posted(lines[3], **refused),
+            posted(lines[4]),
+        ) as url:
+            found, error = refused_lines(client(url), b"".join(lines))
+        assert found == lines[3]
+        assert "field type conflict" in str(error)
+
+    def test_where_all_lines_are_refused_the_search_ends(self) -> None:
+        lines = b"".join(f"m a={i} {i}\n".encode() for i in range(1000))
+        refused = refusal(400, "invalid", "unable to parse")
+        with playing(*[posted(re.compile(rb"(m a=\d+ \d+\n)+"), **refused)] * MAX_POSTS) as url:
+            found, error = refused_lines(client(url), lines)
+        assert sorted(found.splitlines()) == sorted(lines.splitlines())
+        assert error is not None
 
     def test_nothing_to_write_asks_nothing(self) -> None:
         with playing() as url:
@@ -174,10 +275,32 @@ class TestWriting:
             sink = InfluxSink(client(url).settings, ("a", "b"), "sha256:0123456789abcdef")
             sink.check()
             payload = sink.encode(results)
-            sink.deliver([payload, payload])
+            assert sink.deliver([payload, payload]) == 2
             with pytest.raises(SinkUnavailableError):
                 sink.deliver([payload])
             sink.close()
+
+    def test_the_sink_tells_which_rows_of_a_payload_are_refused(self) -> None:
+        lines = [f"m a={i} {i}\n".encode() for i in range(2)]
+        refused = refusal(422, "unprocessable entity", "field type conflict")
+        with playing(
+            posted(b"".join(lines), **refused),
+            posted(b"".join(lines), **refused),
+            posted(lines[0]),
+            posted(lines[1], **refused),
+        ) as url:
+            sink = InfluxSink(client(url).settings, ("a",), "sha256:0123456789abcdef")
+            with pytest.raises(RowsRefusedError, match="field type conflict") as caught:
+                sink.deliver([zlib.compress(b"".join(lines))])
+        assert (zlib.decompress(caught.value.payload), caught.value.rows) == (lines[1], 1)
+
+    def test_of_many_payloads_as_many_go_at_once_as_a_post_holds(self) -> None:
+        line = f"m a=1,s={'1' * (MAX_POST_BYTES // 4)} 1\n".encode()
+        with playing(posted(line * 3), posted(line * 2)) as url:
+            sink = InfluxSink(client(url).settings, ("a",), "sha256:0123456789abcdef")
+            payloads = [zlib.compress(line)] * 5
+            assert sink.deliver(payloads) == 3
+            assert sink.deliver(payloads[3:]) == 2
 
 
 def test_what_the_encoder_writes_is_what_the_bucket_gets() -> None:
