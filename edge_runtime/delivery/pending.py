@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.stage import StageState
 
-__all__ = ["Pending", "store"]
+__all__ = ["DISK_S", "Pending", "store"]
+
+# A full disk of this machine's own may be tried more often than a server.
+DISK_S = 5.0
 
 
 @dataclass
@@ -97,7 +100,7 @@ def store(
                 from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - when a disk is full
 
                 report(f"ledger: {error}; reading is paused until it can be written")
-                backoff = Backoff()
+                backoff = Backoff(longest=DISK_S)
             wait(backoff.next_wait())
         else:
             if backoff is not None:

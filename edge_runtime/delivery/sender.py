@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.backoff import Backoff
+from edge_runtime.delivery.pending import DISK_S
 from edge_runtime.errors import EdgeDetectError, LedgerUnavailableError, SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.text.complaints import Complaints
@@ -31,8 +32,8 @@ IDLE_S = 1.0
 # So often in a row a sink may raise what it should not: of one parcel, before that becomes a dead letter, and
 # of any, before the sender gives up.
 MAX_FAULTS_OF_PARCEL, MAX_FAULTS = 3, 10
-# So often a sink that is away is tried when nothing more will come.
-LAST_TRIES = 3
+# So long a sink that is away is waited for when nothing more will come, and so often it is tried at least.
+LAST_S, LAST_TRIES = 15.0, 3
 
 
 class Sender:
@@ -70,7 +71,7 @@ class Sender:
         self._stop = threading.Event()
         self._ends_at = float("inf")
         self._finish = False
-        self._tries_left = LAST_TRIES
+        self._last_progress, self._tries = clock(), 0
         self._away = False
         self._checked = self._resumed = False
         self._position: str | None = None  # as the ledger has it
@@ -106,8 +107,14 @@ class Sender:
 
     def finish(self) -> None:
         """Nothing more will come: ends when all is delivered, or when the sink stays away."""
+        self._last_progress, self._tries = self._clock(), 0
         self._finish = True
         self._wake.set()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing was delivered for so long that `finish` need not be waited for."""
+        return self._clock() - self._last_progress >= LAST_S and (self._tries >= LAST_TRIES or self._away)
 
     def join(self, within: float) -> bool:
         """Waits so many seconds for the end; whether it has ended."""
@@ -132,7 +139,8 @@ class Sender:
                 self._backoff.reset()
         except (SinkUnavailableError, LedgerUnavailableError) as error:
             self._say_away(error)
-            return self._backoff.next_wait()
+            wait = self._backoff.next_wait()
+            return min(wait, DISK_S) if isinstance(error, LedgerUnavailableError) else wait
         return None
 
     def _say_away(self, error: EdgeDetectError) -> None:
@@ -156,7 +164,8 @@ class Sender:
             self._record((), before)
         self._batch = parcels
         self._deliver(parcels)
-        self._faults, self._may_bury, self._tries_left = 0, True, LAST_TRIES
+        self._faults, self._may_bury = 0, True
+        self._last_progress, self._tries = self._clock(), 0
         if parcels[-1].id >= self._alone_until:
             self._alone_until = 0
         return True
@@ -225,8 +234,8 @@ class Sender:
 
     def _is_done(self, wait: float | None) -> bool:
         """Whether all is delivered, or the sink stays away; faults are counted otherwise."""
-        self._tries_left -= not self._faults
-        return wait is None or self._tries_left <= 0
+        self._tries += not self._faults
+        return wait is None or (self._tries >= LAST_TRIES and self.is_stuck)
 
     def _try(self) -> float | None:
         """As `drain`. Whatever a sink raises, its rows wait, and after a while they are tried again."""

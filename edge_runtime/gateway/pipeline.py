@@ -146,7 +146,7 @@ class Pipeline:
         for sender in self._senders:
             sender.finish()
         for sender in self._senders:
-            while not self._stopping and not sender.join(FINISHED_EVERY_S):
+            while not (self._stopping or sender.is_stuck or sender.join(FINISHED_EVERY_S)):
                 pass
 
     def _check_senders(self) -> None:

@@ -241,14 +241,16 @@ def test_a_sink_that_takes_nothing_at_all_makes_the_sender_give_up(ledger: Ledge
     assert ledger.counters().get("dead.a", 0) <= 10  # one payload, and not all of them
 
 
-def test_at_the_end_a_sink_that_stays_away_is_tried_a_few_times(ledger: Ledger) -> None:
-    sink, said = ScriptedSink(), list[str]()
+def test_at_the_end_a_sink_that_stays_away_is_waited_for_a_while(ledger: Ledger) -> None:
+    sink, said, now = ScriptedSink(), list[str](), [0.0]
     sink.away = True
-    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01))
+    sender = Sender(sink, ledger, said.append, backoff=Backoff(0.01, 0.01), clock=lambda: now[0])
     sender.start()
     sender.finish()
+    assert not sender.join(0.2)
+    now[0] = 16.0
     assert sender.join(60)
-    assert sender.failure is None
+    assert (sender.is_stuck, sender.failure) == (True, None)
     assert ledger.waiting("a") == 30
 
 
