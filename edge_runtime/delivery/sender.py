@@ -61,10 +61,14 @@ class Sender:
         """There is something new in the outbox."""
         self._wake.set()
 
-    def stop(self, within: float) -> None:
+    def ask_to_stop(self) -> None:
         """Delivers what can be delivered at once, then ends; the rest stays in the ledger."""
         self._stop.set()
         self._wake.set()
+
+    def stop(self, within: float) -> None:
+        """The same, and waits so many seconds for its end."""
+        self.ask_to_stop()
         self._thread.join(within)
         if not self._thread.is_alive():
             self.sink.close()

@@ -35,7 +35,9 @@ __all__ = ["Pipeline"]
 
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
-STOP_WITHIN_S = 5.0
+# For what can be delivered at once: by each sender at the end of a feed, by all of them after a signal.
+END_WITHIN_S = 5.0
+STOP_WITHIN_S = 3.0
 MINUTE_S = 60.0
 
 
@@ -126,8 +128,15 @@ class Pipeline:
             self._read()
         finally:
             self._commit()
-            for sender in self._senders:
-                sender.stop(STOP_WITHIN_S)
+            self._stop_senders()
+
+    def _stop_senders(self) -> None:
+        """Each delivers what it can at once; after a signal, all of them together have the time."""
+        until = self._clock() + STOP_WITHIN_S
+        for sender in self._senders:
+            sender.ask_to_stop()
+        for sender in self._senders:
+            sender.stop(max(0.0, until - self._clock()) if self._stopping else END_WITHIN_S)
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
@@ -150,6 +159,8 @@ class Pipeline:
             except SourceUnavailableError as error:
                 # What was read before the outage is worth committing before the wait.
                 self._commit()
+                if self._is_stopping():  # which is why it went away
+                    return
                 if backoff is None:
                     from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - not at every start
 
@@ -158,6 +169,9 @@ class Pipeline:
                 self._wait(backoff.next_wait())
             else:
                 return
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     def _done(self) -> bool:
         return self._max_rows is not None and self._new_rows >= self._max_rows
@@ -274,7 +288,7 @@ class Pipeline:
             clock=clock,
             report=self._report,
             wait=self._wait,
-            stopping=lambda: self._stopping,
+            stopping=self._is_stopping,
         )
         if stored:
             self._acknowledge()

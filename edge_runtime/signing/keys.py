@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import MissingExtraError, UsageError
+from edge_runtime.reading import read_bounded
 
 __all__ = ["PrivateKey", "PublicKey", "check_name", "make_key", "new_key", "read_key", "trusted_key"]
 
@@ -161,11 +162,10 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         UsageError: There is no such file, it holds no ed25519 key, or others may read a private one.
     """
     try:
-        with path.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            text = stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
+        data, mode = read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read the key ({error.strerror})", where=str(path)) from None
+    text = data.decode("utf-8", "replace")
     blocks = BLOCK.findall(text)
     raw = b""
     if blocks and text.count("-----BEGIN") == 1:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
+from edge_runtime.files import OWN_FILE
 from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
@@ -115,7 +116,7 @@ class JsonlSink:
 
     def _open(self) -> IO[bytes]:
         if self._file is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, OWN_FILE)
             self._file = os.fdopen(descriptor, "r+b", buffering=0)
         return self._file
 
