@@ -45,12 +45,14 @@ def state_folder() -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder of ours where it is missing.
+    """Makes a folder of ours where it is missing, and those that it lies in.
 
     Raises:
         OSError: It cannot be made.
     """
-    folder.mkdir(mode=OWN_FOLDER, parents=True, exist_ok=True)
+    for each in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        each.mkdir(mode=OWN_FOLDER, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # says so if it is something else
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -183,10 +185,9 @@ def refuse_same(output: Path, others: Mapping[str, Path | None], where: str) -> 
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    try:
+    if one.exists() and other.exists():  # whatever is no file, such as a terminal, may be both
         return other.is_file() and one.samefile(other)
-    except OSError:  # one is not there yet
-        return os.path.realpath(one) == os.path.realpath(other)
+    return os.path.realpath(one) == os.path.realpath(other)
 
 
 # What is wrong with the name, and not with the disk behind it.

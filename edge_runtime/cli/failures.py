@@ -62,14 +62,29 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _is_of_standard_output(error: OSError) -> bool:
-    """Whether it comes from there: what could not be written is still in the buffer."""
+    """Whether it comes from there, of which the error itself says nothing."""
+    if error.filename is not None:
+        return False
+    if _last_wrote_to_it(error):
+        return True
     try:
-        sys.stdout.flush()
+        sys.stdout.flush()  # what could not be written may still be in the buffer
     except OSError as again:
         return again.errno == error.errno
     except (AttributeError, ValueError):
         return False
-    return error.errno == errno.EPIPE and error.filename is None
+    return error.errno == errno.EPIPE
+
+
+def _last_wrote_to_it(error: OSError) -> bool:
+    """Whether standard output was in the hands of the function in which it was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not frames:
+        return False
+    inside = frames[-1].f_locals
+    held = [*inside.values(), getattr(inside.get("self"), "_stream", None)]
+    output = (sys.stdout, getattr(sys.stdout, "buffer", None))
+    return any(value is stream for value in held for stream in output if stream is not None)
 
 
 def _of_a_module(error: ImportError) -> str:

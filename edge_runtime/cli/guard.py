@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     import typer
 
-__all__ = ["Signals", "imported", "leave", "run_app", "say"]
+__all__ = ["INTERRUPTED", "Signals", "imported", "interrupt", "leave", "run_app", "say"]
 
 # A signal ends a process within 5 s; so much of them is left to what ends by itself.
 ENDS_WITHIN_S = 4.5
@@ -156,6 +157,11 @@ def _hangup(handler: Any) -> Iterator[None]:
             signal.signal(number, before)
 
 
+def interrupt(_number: int) -> None:
+    """For `Signals.stop`: as Ctrl-C does by itself."""
+    raise KeyboardInterrupt
+
+
 class Signals:
     """SIGINT and SIGTERM end the process within five seconds, whatever it waits for; a `with` block.
 
@@ -221,19 +227,20 @@ class Signals:
     def _watch(self, reader: int) -> None:
         import select
 
-        number = 0
-        while number not in ENDING:
-            data = os.read(reader, 1)
-            if not data:
-                os.close(reader)
-                return
-            number = data[0]
-        if (
-            select.select([reader], [], [], ENDS_WITHIN_S)[0]
-            and (data := os.read(reader, 1))
-            and data[0] in ENDING
-        ):
-            os._exit(128 + data[0])
+        left: float | None = None
+        until = 0.0
+        while left is None or left > 0:
+            if select.select([reader], [], [], left)[0]:
+                data = os.read(reader, 1)
+                if not data:
+                    os.close(reader)
+                    return
+                if data[0] in ENDING and left is not None:
+                    os._exit(128 + data[0])  # the second one
+                if data[0] in ENDING:
+                    until = time.monotonic() + ENDS_WITHIN_S
+            if until:
+                left = until - time.monotonic()
         # Standard error may be what does not end.
         if select.select([], [2], [], 0)[1]:
             with suppress(OSError):

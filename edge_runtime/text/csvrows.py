@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "open_rows", "read_blocks", "read_layout"]
 
 BLOCK_ROWS = 4096
+LONGEST_HEADER = 1 << 20
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -83,19 +84,18 @@ class CsvBlock:
 
 
 def open_rows(path: Path) -> IO[bytes]:
-    """A file for reading line by line, out of gzip when it is in it.
+    """A file, or a pipe, for reading line by line, out of gzip when it is in it.
 
     Raises:
         UsageError: There is no such file, or it cannot be read.
     """
     try:
-        with path.open("rb") as probe:
-            zipped = probe.read(2) == GZIP_MAGIC
-        if zipped:
-            import gzip  # noqa: PLC0415 - 2 ms
+        file = path.open("rb")
+        if file.peek(2)[:2] != GZIP_MAGIC:  # a pipe gives its content once
+            return file
+        import gzip  # noqa: PLC0415 - 2 ms
 
-            return gzip.open(path, "rb")  # type: ignore[return-value]
-        return path.open("rb")
+        return gzip.open(file, "rb")  # type: ignore[return-value]
     except OSError as error:
         raise UsageError(
             f"cannot read it ({error.strerror})", where=str(path), hint="name a CSV file"
@@ -141,7 +141,10 @@ def read_blocks(stream: IO[bytes], columns: Columns, where: str) -> Iterator[Csv
         SensorMismatchError: A sensor's column is missing.
     """
     try:
-        header = stream.readline().removeprefix(codecs.BOM_UTF8).decode()
+        first = stream.readline(LONGEST_HEADER + 1)
+        if len(first) > LONGEST_HEADER:
+            raise InputError(f"its first line is longer than {LONGEST_HEADER:,} bytes", where=where)
+        header = first.removeprefix(codecs.BOM_UTF8).decode()
         layout = read_layout(header, columns, where)
         line = 2
         while lines := list(islice(stream, BLOCK_ROWS)):
