@@ -173,20 +173,20 @@ class Signals:
     SIGHUP calls `hangup`, and never ends anything.
 
     Args:
+        stop: Called by the first signal, in the main thread; it may raise.
         code: The exit code of a process that had to be ended.
+        hangup: Called by SIGHUP, in the main thread; None to ignore it.
 
     Attributes:
-        stop: Called by the first signal, in the main thread; it may raise.
-        hangup: Called by SIGHUP, in the main thread; None to ignore it.
-        code: As above; it may be changed.
+        stop: As above; it may be changed.
     """
 
     def __init__(
         self, stop: Callable[[int], None], *, code: int, hangup: Callable[[], None] | None = None
     ) -> None:
         self.stop = stop
-        self.hangup = hangup
-        self.code = code
+        self._hangup = hangup
+        self._code = code
         self._asked = False
         self._before: dict[int, Any] = {}
         self._pipe = (-1, -1)
@@ -202,7 +202,7 @@ class Signals:
         threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True).start()
         self._wakes = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         self._before = {number: signal.signal(number, self._end) for number in ENDING}
-        if self.hangup is not None and hasattr(signal, "SIGHUP"):
+        if self._hangup is not None and hasattr(signal, "SIGHUP"):
             self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         return self
 
@@ -221,8 +221,8 @@ class Signals:
         self.stop(number)
 
     def _hang_up(self, _number: int, _frame: Any) -> None:
-        if self.hangup is not None:
-            self.hangup()
+        if self._hangup is not None:
+            self._hangup()
 
     def _watch(self, reader: int) -> None:
         import select
@@ -241,8 +241,9 @@ class Signals:
                     until = time.monotonic() + ENDS_WITHIN_S
             if until:
                 left = until - time.monotonic()
-        # Standard error may be what does not end.
+        # Either stream may be what does not end; what standard output does not take is lost.
+        code = self._code if select.select([], [1], [], 0)[1] else 1
         if select.select([], [2], [], 0)[1]:
             with suppress(OSError):
                 os.write(2, b"edge-detect: it did not end within 5 s of the signal, and was ended\n")
-        os._exit(self.code)
+        os._exit(code)

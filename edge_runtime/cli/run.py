@@ -43,7 +43,7 @@ def run(
 def _run(settings: Settings) -> None:
     from edge_runtime.cli.guard import Signals
 
-    # Until there is something to stop, nothing is lost by ending at once.
+    # Until there is something to stop, nothing is lost by ending at once; later, a ledger keeps what is not.
     with Signals(_end_now, code=0, hangup=_hang_up) as signals:
         _follow(settings, signals)
 
@@ -110,8 +110,6 @@ def _follow(settings: Settings, signals: Signals) -> None:
             now=clock if source.live else None,
             arrival=clock.arrival,
         )
-        # What is behind a ledger is not lost; what standard output does not take is.
-        signals.code = 1 if direct else 0
         signals.stop = lambda _number: pipeline.stop()
         report(_start_line(settings, bundle, place))
         imported()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
@@ -61,10 +64,15 @@ class StdoutSink:
 
 
 def _standard_output() -> IO[bytes]:
+    output = sys.stdout.buffer
     try:
-        return sys.stdout.buffer
-    except AttributeError:  # a service may have been started without one
-        raise UsageError("standard output is closed", hint="choose another --sink") from None
+        os.write(output.fileno(), b"")
+    except UnsupportedOperation:  # no stream of the system
+        return output
+    except OSError as error:
+        if error.errno == errno.EBADF:  # a service may have been started without one
+            raise UsageError("standard output is closed", hint="choose another --sink") from None
+    return output
 
 
 def _make(_given: Given, verdicts: Verdicts) -> StdoutSink:
