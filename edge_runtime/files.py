@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from edge_runtime.errors import EdgeDetectError, UsageError
+from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -190,23 +190,10 @@ def _is_same(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-# What is wrong with the name, and not with the disk behind it.
-NAMED_WRONGLY = {
-    errno.EACCES,
-    errno.EISDIR,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EPERM,
-    errno.EROFS,
-}
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def unwritable(error: OSError, path: Path, what: str = "cannot write it") -> EdgeDetectError:
-    """What to raise for an output: a `UsageError` where another name would help, as in another folder."""
-    reason = f"{what} ({error.strerror or error})"
-    if error.errno in NAMED_WRONGLY:
-        return UsageError(reason, where=str(path), hint="name a file in a folder that you can write to")
-    hint = "free some disk space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
-    return EdgeDetectError(reason, where=str(path), hint=hint)
+def unwritable(error: OSError, path: Path, what: str = "cannot write it") -> UsageError:
+    """What to raise for an output that a person named."""
+    hint = "free some disk space" if error.errno in FULL else "name a file in a folder that you can write to"
+    return UsageError(f"{what} ({error.strerror or error})", where=str(path), hint=hint)

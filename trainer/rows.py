@@ -119,13 +119,13 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     A pipe, a device or `/dev/stdout` is written to as it stands.
 
     Raises:
-        EdgeDetectError: It cannot be written, as where its folder is not there, or the disk is full.
+        UsageError: It cannot be written, as where its folder is not there, or the disk is full.
     """
     try:
         with writing(path) as stream:
             yield stream
     except OSError as error:
-        raise unwritable(error, path) from None
+        raise unwritable(error, path, "cannot write here") from None
 
 
 @contextmanager
@@ -133,7 +133,7 @@ def growing(path: Path) -> Iterator[IO[bytes]]:
     """A file that others read while it is written, or what `replacing` leaves in its place.
 
     Raises:
-        EdgeDetectError: As `replacing`.
+        UsageError: As `replacing`.
     """
     if is_in_place(path):
         with replacing(path) as stream:
@@ -143,4 +143,4 @@ def growing(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as stream:
             yield stream
     except OSError as error:
-        raise unwritable(error, path) from None
+        raise unwritable(error, path, "cannot write here") from None

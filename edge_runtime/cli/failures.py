@@ -20,6 +20,7 @@ HINTS = {
     errno.EACCES: "check who may read and write there",
     errno.EMFILE: "raise the limit of open files",
 }
+PACKAGES = {"edge_runtime", "export", "trainer"}
 WSAENOTSOCK = 10038
 
 
@@ -100,6 +101,10 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     for frame in reversed(frames):
         path = Path(frame.filename)
-        if path.is_relative_to(ours) and "site-packages" not in path.relative_to(ours).parts:
+        if (
+            path.is_relative_to(ours)
+            and path.relative_to(ours).parts[0] in PACKAGES
+            and path.name != "guard.py"
+        ):
             return f"{path.relative_to(ours)}, line {frame.lineno}"
     return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "an unknown place"

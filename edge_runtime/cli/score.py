@@ -76,6 +76,7 @@ def score(
     from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_same
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.scorefile.csvfile import STANDARD
     from edge_runtime.scorefile.run import FORMATS, Task, score_file
     from edge_runtime.text.csvrows import Columns
 
@@ -83,7 +84,8 @@ def score(
         raise UsageError(f"there is no format '{kind}'", hint=f"choose one of {', '.join(FORMATS)}")
     read = {"the input": source, "the bundle": bundle}
     read |= {f"the trusted key {name}": Path(name) for name in trusted_key or ()}
-    refuse_same(output, read, "--output")
+    if output != STANDARD:
+        refuse_same(output, read, "--output")
     loaded = load_bundle(bundle, trust=trust_of(trusted_key, target))
     imported()
     for warning in loaded.approval.warnings if loaded.approval else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -164,6 +165,8 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
     try:
         data, mode = read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _no_key(path) from None
         raise UsageError(f"cannot read the key ({error.strerror})", where=str(path)) from None
     text = data.decode("utf-8", "replace")
     blocks = BLOCK.findall(text)
@@ -173,15 +176,18 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         with suppress(ValueError):
             raw = base64.b64decode("".join(body.split()), validate=True)
     if not raw or len(raw) != len(PREFIXES[kind]) + 32 or not raw.startswith(PREFIXES[kind]):
-        raise UsageError(
-            "not a file with one ed25519 key", where=str(path), hint="create one with 'edge-detect keys new'"
-        )
+        raise _no_key(path)
     raw = raw.removeprefix(PREFIXES[kind])
     if kind == "PUBLIC":
         return _checked(PublicKey(path.stem, raw), str(path))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError("others may read this private key", where=str(path), hint=f"chmod 600 {path}")
     return PrivateKey(path.stem, raw)
+
+
+def _no_key(path: Path) -> UsageError:
+    hint = "create one with 'edge-detect keys new'"
+    return UsageError("not a file with one ed25519 key", where=str(path), hint=hint)
 
 
 def trusted_key(entry: str) -> PublicKey:

@@ -12,7 +12,7 @@ IMPORT = "from edge_runtime.scoring.session import import_onnxruntime; import_on
 # A stand-in for the versions that warn when they are imported, straight to descriptor 2, as C++ does.
 WARNS = """
 import os, sys, threading
-yellow = "\\x1b[0;93m2026-01-01 00:00:00.1 [{0}:onnxruntime:Default, device_discovery.cc:164] no card{0}\\x1b[m\\n"
+yellow = "\\x1b[0;93m2026-01-01 00:00:00.1 [{0}:onnxruntime:Default, discovery.cc:164] card{0}\\x1b[m\\n"
 for kind in "WIVEF":
     os.write(2, yellow.format(kind).encode())
 os.write(2, b"another library speaks\\n")
