@@ -64,14 +64,17 @@ class StdoutSink:
 
 
 def _standard_output() -> IO[bytes]:
-    output = sys.stdout.buffer
+    closed = UsageError("standard output is closed", hint="choose another --sink")
     try:
+        output = sys.stdout.buffer
         os.write(output.fileno(), b"")
+    except AttributeError:  # a service may have been started without one
+        raise closed from None
     except UnsupportedOperation:  # no stream of the system
         return output
     except OSError as error:
-        if error.errno == errno.EBADF:  # a service may have been started without one
-            raise UsageError("standard output is closed", hint="choose another --sink") from None
+        if error.errno == errno.EBADF:
+            raise closed from None
     return output
 
 
