@@ -27,6 +27,7 @@ __all__ = ["KINDS", "Setting", "Text", "assignment", "fill", "nearest", "read_to
 
 T = TypeVar("T")
 KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+MAX_TOML_BYTES = 1 << 20
 TRUTH = {"true": True, "false": False}
 
 
@@ -108,13 +109,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     import tomllib  # noqa: PLC0415 - only where there is a file
 
+    from edge_runtime.reading import read_bounded  # noqa: PLC0415 - the same
+
     try:
-        with path.open("rb") as file:
-            document = tomllib.load(file)
+        data, _ = read_bounded(path, MAX_TOML_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read the configuration ({error.strerror})", where=str(path)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        document = tomllib.loads(data.decode())
+    except ValueError as error:  # of TOML, of UTF-8, or of a number with thousands of digits
         raise UsageError(f"not TOML ({error})", where=str(path)) from None
+    except RecursionError:
+        raise UsageError("not TOML that can be read (nested too deeply)", where=str(path)) from None
     for name, written in document.items():
         if not isinstance(written, dict):
             raise UsageError(f"'{name}' is not a table", where=str(path), hint=f"write [{name}]")
@@ -166,11 +172,16 @@ def _single(one: Setting, value: Any, where: str) -> Any:
     if one.kind is Path and isinstance(value, str | Path):
         if not str(value):
             raise UsageError("a path that is empty", where=where)
+        if "\0" in str(value):
+            raise UsageError("no path has a NUL in it", where=where)
         return Path(value)
     if one.kind is str and isinstance(value, date):  # TOML has times of its own
         return value.isoformat()
     if one.kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise UsageError("a number too large for any setting", where=where) from None
     if one.kind is str and isinstance(value, str):
         return str(value)
     if type(value) is not one.kind:
@@ -195,5 +206,5 @@ def _quoted(text: Text) -> Any:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -10,6 +10,8 @@ from edge_runtime.errors import UsageError
 
 __all__ = ["read_secret"]
 
+MAX_BYTES = 1 << 16
+
 
 def read_secret(file: Path | None, variable: str) -> str | None:
     """A secret out of a file that its owner alone may read or, without one, the environment; None for none.
@@ -19,14 +21,15 @@ def read_secret(file: Path | None, variable: str) -> str | None:
     """
     if file is None:
         return os.environ.get(variable) or None
+    from edge_runtime.reading import read_bounded  # noqa: PLC0415 - where there is a file
+
     try:
-        with Path(file).open(encoding="utf-8") as stream:
-            mode = os.fstat(stream.fileno()).st_mode & ~_granted(file)
-            text = stream.read().strip()
+        data, mode = read_bounded(Path(file), MAX_BYTES)
+        text = data.decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if mode & ~_granted(file) & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError("others may read this secret", where=str(file), hint=f"chmod 600 {file}")
     if not text or "\n" in text:
         raise UsageError("the file of a secret must hold one line", where=str(file))

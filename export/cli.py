@@ -84,6 +84,8 @@ def export(
     """Export a trained model as one bundle, which is checked against PyTorch before it is written."""
     from edge_runtime.cli.keys import signed_rows
     from edge_runtime.errors import UsageError
+    from edge_runtime.files import refuse_same
+    from edge_runtime.signing.beside import signature_path
     from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
     from export.resolve import resolve
     from export.write import export_bundle
@@ -95,6 +97,12 @@ def export(
     # What is wrong with these is said before the work and not after it.
     key = None if sign is None else private_key(sign)
     terms = make_terms(expires, bundle_version, target)
+    read: dict[str, Path | None] = {"the private key": sign}
+    if Path(source).is_dir():
+        read |= {f"the checkpoint's {path.name}": path for path in Path(source).iterdir()}
+    refuse_same(output, read, "--output")
+    if sign is not None:
+        refuse_same(signature_path(output), {"the private key": sign}, "--output")
     with resolve(source, tracking_uri) as found:
         written = export_bundle(found.folder, output, created=found.created, mlflow_run_id=found.run_id)
     rows = [

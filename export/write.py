@@ -10,8 +10,8 @@ import onnx
 
 from edge_runtime.bundle.digest import UNSTAMPED, stamp
 from edge_runtime.bundle.metadata import Limits, Metadata, Model, Scaler
-from edge_runtime.errors import BundleError, ExportError, UsageError
-from edge_runtime.files import write_whole
+from edge_runtime.errors import BundleError, ExportError
+from edge_runtime.files import unwritable, write_whole
 from edge_runtime.loading.load import load_bytes
 from export.golden import make_golden
 from export.graph import build_model
@@ -135,4 +135,4 @@ def _write(output: Path, data: bytes) -> None:
     try:
         write_whole(output, data)
     except OSError as error:
-        raise UsageError(f"cannot write the bundle ({error.strerror})", where=str(output)) from None
+        raise unwritable(error, output, "cannot write the bundle") from None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import UsageError
-from edge_runtime.files import write_all
+from edge_runtime.files import is_in_place, unwritable, write_all, writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,44 +116,31 @@ def quoted(text: str) -> str:
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file that takes its name only when the block ends well; on an error nothing is left.
 
+    A pipe, a device or `/dev/stdout` is written to as it stands.
+
     Raises:
-        UsageError: The folder is not there or not writable.
+        UsageError: It cannot be written, as where its folder is not there, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        stream = temporary.open("wb")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
-        with stream:
+        with writing(path) as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+    except OSError as error:
+        raise unwritable(error, path, "cannot write here") from None
 
 
 @contextmanager
 def growing(path: Path) -> Iterator[IO[bytes]]:
-    """A file that others read while it is written.
+    """A file that others read while it is written, or what `replacing` leaves in its place.
 
     Raises:
-        UsageError: The folder is not there or not writable.
+        UsageError: As `replacing`.
     """
+    if is_in_place(path):
+        with replacing(path) as stream:
+            yield stream
+        return
     try:
-        stream = path.open("wb")
+        with path.open("wb") as stream:
+            yield stream
     except OSError as error:
-        raise _unwritable(path, error) from None
-    with stream:
-        yield stream
-
-
-def _unwritable(path: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"cannot write here ({error.strerror})",
-        where=str(path),
-        hint="name a file in a folder that you can write to",
-    )
+        raise unwritable(error, path, "cannot write here") from None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench.limits import NAMES, figure
 from edge_runtime.errors import UsageError
+from edge_runtime.reading import read_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["compared", "read_document"]
 
+MAX_BYTES = 1 << 24
 MACHINE = ("cpu", "cpus", "governor", "system")
 VERSIONS = ("python", "numpy", "onnxruntime", "edge_detect")
 
@@ -25,10 +27,10 @@ def read_document(path: Path) -> dict[str, Any]:
         UsageError: It cannot be read, or is something else.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_bounded(path, MAX_BYTES)[0].decode())
     except OSError as error:
         raise UsageError(f"cannot read it ({error.strerror})", where=str(path)) from None
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not all(
         isinstance(document.get(key), dict) for key in ("latency_us", "bundle", "environment")

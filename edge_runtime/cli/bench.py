@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_runtime.cli.guard import imported
+from edge_runtime.cli.guard import INTERRUPTED, Signals, imported
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 STANDARD = Path("-")
+SIGNALLED = 128
+TERMINATED = SIGNALLED + 15
 FULL_S, QUICK_S = 45.0, 2.5
 
 
@@ -111,12 +113,19 @@ def bench(
 
     asked, must_declared = parse_limits(limits) if limits is not None else ([], False)
     earlier = read_document(compare) if compare else None
-    for path in (as_json, as_html):
-        _check_folder(path)  # before the measurement and not after it
     gateway = _gateway(config)
     if bundle is None and gateway is not None:
         bundle = gateway.settings.run.bundle
-    document = _measure(bundle, gateway, _plan(quick, seconds, rows, rate, rates))
+    # Before the measurement and not after it.
+    read = {"the bundle": bundle, "the configuration": config}
+    if gateway is not None:
+        read["the ledger"] = gateway.settings.run.state
+    _check_output("--json", as_json, read)
+    _check_output(
+        "--html", as_html, {**read, "also the file of --json": as_json, "also that of --compare": compare}
+    )
+    with Signals(_terminate, code=TERMINATED):
+        document = _measure(bundle, gateway, _plan(quick, seconds, rows, rate, rates))
     declared = declared_limits(document)
     if must_declared and not declared:
         raise UsageError("the bundle declares no limits", where="--assert declared", hint="name them instead")
@@ -206,20 +215,30 @@ def _show(document: dict[str, Any], json_to: Path | None, html_to: Path | None) 
     typer.echo(text if json_to == STANDARD else as_text(document), nl=False)
 
 
-def _check_folder(path: Path | None) -> None:
-    if path is not None and path != STANDARD and not path.absolute().parent.is_dir():
+def _terminate(number: int) -> None:
+    """What was started, and written into a server to measure it, is taken away on the way out."""
+    if number == INTERRUPTED - SIGNALLED:
+        raise KeyboardInterrupt
+    raise SystemExit(TERMINATED)
+
+
+def _check_output(option: str, path: Path | None, read: dict[str, Path | None]) -> None:
+    from edge_runtime.files import refuse_same
+
+    if path is None or path == STANDARD:
+        return
+    if not path.absolute().parent.is_dir():
         raise UsageError("there is no such folder", where=str(path.parent), hint="create it first")
+    if path.is_dir():
+        raise UsageError("this is a folder", where=f"{option} {path}", hint="name a file in it")
+    refuse_same(path, read, option)
 
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    from edge_runtime.files import write_whole
+    from edge_runtime.files import unwritable, write_whole
 
     try:
         write_whole(path, text.encode())
     except OSError as error:
-        raise UsageError(
-            f"cannot write the figures ({error.strerror})",
-            where=str(path),
-            hint="name a file in a folder that exists",
-        ) from None
+        raise unwritable(error, path, "cannot write the figures") from None

@@ -116,9 +116,12 @@ def sign(
     ] = None,
 ) -> None:
     """Check a bundle and write its signature to BUNDLE.sig beside it, replacing an existing signature."""
+    from edge_runtime.files import refuse_same
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.signing.beside import signature_path
     from edge_runtime.signing.issue import make_terms, private_key, sign_bundle
 
+    refuse_same(signature_path(bundle), {"the private key": key}, "the signature")
     private, terms = private_key(key), make_terms(expires, bundle_version, target)
     loaded = load_bundle(bundle)
     path = sign_bundle(bundle, loaded.digest, loaded.size, private, terms)

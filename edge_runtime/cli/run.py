@@ -10,10 +10,11 @@ import typer
 from edge_runtime.cli.settings_options import Assignments, Config, given_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import closing
 
+    from edge_runtime.cli.guard import Signals
     from edge_runtime.delivery.ledger import Ledger
-    from edge_runtime.gateway.pipeline import Pipeline
     from edge_runtime.gateway.settings import Settings
     from edge_runtime.loading.load import Bundle
 
@@ -40,11 +41,26 @@ def run(
 
 
 def _run(settings: Settings) -> None:
-    import sys
+    from edge_runtime.cli.guard import Signals
+
+    # Until there is something to stop, nothing is lost by ending at once; later, a ledger keeps what is not.
+    with Signals(_end_now, code=0, hangup=_hang_up) as signals:
+        _follow(settings, signals)
+
+
+def _end_now(_number: int) -> None:
+    raise SystemExit(0)
+
+
+def _hang_up() -> None:
+    """The one place for what a SIGHUP leads to: no file is opened again yet."""
+    _to_stderr("SIGHUP is ignored")
+
+
+def _follow(settings: Settings, signals: Signals) -> None:
     from contextlib import ExitStack, suppress
 
-    _stop_on_signals(None)  # until there is something to stop
-    from edge_runtime.cli.guard import imported
+    from edge_runtime.cli.guard import imported, say
     from edge_runtime.errors import LedgerUnavailableError, SourceUnavailableError
     from edge_runtime.gateway.assembly import make_engine, make_feed, make_sinks, make_trial, make_trust
     from edge_runtime.gateway.clock import GatewayClock, known_moments
@@ -57,7 +73,7 @@ def _run(settings: Settings) -> None:
         _to_stderr(f"{bundle.name}: {warning}")
     with ExitStack() as stack:
         view = _view(settings, bundle)
-        report = view.report if view else _to_stderr
+        report = _unfailing(view.report) if view else _to_stderr
         engine = make_engine(settings, bundle)
         clock = GatewayClock(known_moments(bundle), report)
         direct, durable = make_sinks(settings, bundle, report)
@@ -96,7 +112,7 @@ def _run(settings: Settings) -> None:
             now=clock if source.live else None,
             arrival=clock.arrival,
         )
-        _stop_on_signals(pipeline)
+        signals.stop = lambda _number: pipeline.stop()
         report(_start_line(settings, bundle, place))
         imported()
         try:
@@ -104,11 +120,11 @@ def _run(settings: Settings) -> None:
                 pipeline.run()
         finally:
             for line in pipeline.accounts.lines():
-                sys.stderr.write(f"{line}\n")
+                say(line)
             if ledger:
                 with suppress(LedgerUnavailableError):  # what went wrong before says more
                     for sink in durable:
-                        sys.stderr.write(f"  {sink.name}: {ledger.sums(sink.name)}\n")
+                        say(f"  {sink.name}: {ledger.sums(sink.name)}")
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:
@@ -140,25 +156,21 @@ def _view(settings: Settings, bundle: Bundle) -> Any:
     return LiveView(f"{bundle.name} on {settings.source.kind.name}", bundle.metadata, time.monotonic)
 
 
-def _stop_on_signals(pipeline: Pipeline | None) -> None:
-    """The first signal ends the run cleanly, with exit code 0; a second one ends it at once."""
-    import signal
-
-    def stop(number: int, _frame: Any) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        if pipeline is None:
-            raise SystemExit(0)
-        pipeline.stop()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
 def _to_stderr(line: str) -> None:
-    import sys
+    from edge_runtime.cli.guard import say
 
-    sys.stderr.write(f"edge-detect: {line}\n")
-    sys.stderr.flush()
+    say(f"edge-detect: {line}")
+
+
+def _unfailing(report: Callable[[str], None]) -> Callable[[str], None]:
+    """The same, for any thread: a terminal that is gone must not end what reports."""
+    from contextlib import suppress
+
+    def tell(line: str) -> None:
+        with suppress(OSError, ValueError):
+            report(line)
+
+    return tell
 
 
 def _ledger(path: Path, identity: str) -> closing[Ledger]:

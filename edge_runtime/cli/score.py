@@ -71,19 +71,25 @@ def score(
     The output file appears only when it is complete. After Ctrl-C, --resume continues the run.
     """
     import os
-    import sys
 
+    from edge_runtime.cli.guard import INTERRUPTED, Signals, interrupt, say
     from edge_runtime.errors import UsageError
+    from edge_runtime.files import refuse_same
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.scorefile.csvfile import STANDARD
     from edge_runtime.scorefile.run import FORMATS, Task, score_file
     from edge_runtime.text.csvrows import Columns
 
     if kind is not None and kind not in FORMATS:
         raise UsageError(f"there is no format '{kind}'", hint=f"choose one of {', '.join(FORMATS)}")
+    read = {"the input": source, "the bundle": bundle}
+    read |= {f"the trusted key {name}": Path(name) for name in trusted_key or ()}
+    if output != STANDARD:
+        refuse_same(output, read, "--output")
     loaded = load_bundle(bundle, trust=trust_of(trusted_key, target))
     imported()
     for warning in loaded.approval.warnings if loaded.approval else ():
-        sys.stderr.write(f"edge-detect: {loaded.name}: {warning}\n")
+        say(f"edge-detect: {loaded.name}: {warning}")
     columns = Columns(loaded.metadata.sensor_names, time_column, machine_column)
     task = Task(
         source,
@@ -94,5 +100,7 @@ def score(
         workers=workers or len(os.sched_getaffinity(0)),
         resume=resume,
     )
-    for line in score_file(task, loaded).lines():
-        sys.stderr.write(f"{line}\n")
+    with Signals(interrupt, code=INTERRUPTED):
+        accounts = score_file(task, loaded)
+    for line in accounts.lines():
+        say(line)

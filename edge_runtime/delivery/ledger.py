@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from edge_runtime.delivery.migrations import migrate
 from edge_runtime.delivery.outbox import Outbox, Parcel, SinkSums, count
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
+from edge_runtime.files import OWN_FILE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +46,8 @@ class Ledger:
         self._mutex = threading.RLock()
         self._lock = self._take_lock()
         try:
+            if not path.exists():  # SQLite would let everybody read it, and what it puts beside the file
+                _own(path).close()
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._prepare(source)
             self._outbox = Outbox(self._db, max_bytes)
@@ -168,8 +172,8 @@ class Ledger:
 
     def _take_lock(self) -> IO[bytes]:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            lock = self._path.with_name(f"{self._path.name}.lock").open("ab")
+            make_folder(self._path.parent)
+            lock = _own(self._path.with_name(f"{self._path.name}.lock"))
         except OSError as error:
             raise LedgerError(
                 f"cannot be written ({error.strerror})",
@@ -229,6 +233,11 @@ class Ledger:
         with self._mutex:
             row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
             return None if row is None else str(row[0])
+
+
+def _own(path: Path) -> IO[bytes]:
+    """A file of ours, made where it is missing."""
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, OWN_FILE))
 
 
 def _keep(db: sqlite3.Connection, states: Sequence[StageState]) -> None:

@@ -9,7 +9,7 @@ from edge_runtime.errors import LedgerUnavailableError
 from edge_runtime.records import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
@@ -53,7 +53,7 @@ class Pending:
 def store(
     pending: Pending,
     ledger: Ledger,
-    senders: Sequence[Sender],
+    senders: Iterable[Sender],
     *,
     states: Sequence[StageState],
     clock: int | None,

@@ -121,11 +121,15 @@ class Sender:
         self._thread.join(within)
         return not self._thread.is_alive()
 
-    def stop(self, within: float) -> None:
+    def ask_to_stop(self, within: float) -> None:
         """Delivers what can be delivered at once, then ends; the rest stays in the ledger."""
         self._ends_at = self._clock() + within
         self._stop.set()
         self._wake.set()
+
+    def stop(self, within: float) -> None:
+        """The same, and waits so many seconds for its end."""
+        self.ask_to_stop(within)
         if self.join(within):
             self.sink.close()
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from edge_runtime.config import settings_of
 from edge_runtime.errors import BundleError, UsageError
-from edge_runtime.files import state_folder
+from edge_runtime.files import refuse_same, state_folder
 from edge_runtime.sinks.base import Sink, Verdicts
 from edge_runtime.sources.base import Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from edge_runtime.engine.engine import Engine
-    from edge_runtime.gateway.settings import Settings
+    from edge_runtime.gateway.settings import Chosen, Settings
     from edge_runtime.loading.load import Bundle
     from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Trust
@@ -39,6 +40,44 @@ def check_is_complete(settings: Settings, config: Path | None) -> None:
             f"the source {kind.name} needs a bundle",
             hint="give --bundle FILE, or --bundle default for the one that comes with edge-detect",
         )
+    outputs = {
+        sink.kind.name: path for sink in settings.sinks for name, path in _files(sink) if name == "output"
+    }
+    if outputs:
+        read = _read_or_kept(settings, config)
+        for name, path in outputs.items():
+            refuse_same(path, read, f"[{name}] output")
+
+
+def _files(chosen: Chosen[Any]) -> Iterator[tuple[str, Path]]:
+    """The files that a connector's settings name, each with its key."""
+    for table in chosen.kind.tables.values():
+        for one in settings_of(table):
+            value = getattr(chosen.given[table], one.name)
+            if one.kind is not Path or value is None:
+                continue
+            yield from ((one.name, path) for path in (value if one.many else (value,)))
+
+
+def _read_or_kept(settings: Settings, config: Path | None) -> dict[str, Path | None]:
+    """What no result may be written to, by what it is."""
+    from edge_runtime.gateway.place import place_of_ledger  # noqa: PLC0415 - where results go to a file
+
+    ledger, bundle = place_of_ledger(settings)[0], settings.run.bundle
+    beside = ("-wal", "-shm", "-journal", ".lock")
+    read: dict[str, Path | None] = {
+        "the configuration": config,
+        "the bundle": bundle,
+        "the bundle's signature": None if bundle is None else Path(f"{bundle}.sig"),
+        "the ledger": ledger,
+    }
+    read |= {f"the ledger's {end}": ledger.with_name(f"{ledger.name}{end}") for end in beside}
+    read |= {f"the trusted key {key}": Path(key) for key in settings.trust.keys or ()}
+    connectors: list[Chosen[Any]] = [settings.source, *settings.sinks]
+    for chosen in connectors:
+        files = [(name, path) for name, path in _files(chosen) if name != "output"]
+        read |= {f"what {chosen.kind.name} reads as {name}": path for name, path in files}
+    return read
 
 
 def make_engine(settings: Settings, bundle: Bundle) -> Engine:
@@ -84,8 +123,12 @@ def make_feed(
         report=report,
         now_ns=now_ns,
         future_s=settings.run.future_s,
-        owner=f"{os.uname().nodename} {identity} {state}",
+        owner=f"{_node()} {identity} {state}",
     )
+
+
+def _node() -> str:
+    return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
 def make_sinks(

@@ -9,11 +9,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.pending import Pending, store
+from edge_runtime.delivery.senders import Senders
 from edge_runtime.engine.accounts import Accounts
 from edge_runtime.errors import (
     LedgerUnavailableError,
     SelfTestError,
-    SinkUnavailableError,
     SourceUnavailableError,
 )
 from edge_runtime.gateway.feedwatch import FeedWatch
@@ -40,8 +40,6 @@ __all__ = ["Pipeline"]
 
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
-STOP_WITHIN_S = 5.0
-FINISHED_EVERY_S = 0.2
 MINUTE_S = 60.0
 
 
@@ -86,7 +84,7 @@ class Pipeline:
         self._engine = engine
         self._direct = direct
         self._ledger = ledger
-        self._senders = senders
+        self._senders = Senders(senders, ledger, clock)
         self._report = report
         self._watch = watch
         self._max_rows = max_rows
@@ -127,42 +125,17 @@ class Pipeline:
         """
         if self._ledger is not None:
             self._restore(self._ledger)
-        for sender in self._senders:
-            sender.start()
+        self._senders.start()
         try:
             self._read()
             self._commit()
-            self._finish()
+            self._senders.finish(lambda: self._stopping)
         finally:
             self._commit()
-            for sender in self._senders:
-                sender.stop(STOP_WITHIN_S)
-        self._check_senders()
+            self._senders.stop(at_once=self._stopping)
+        self._senders.check()
         if not self._stopping:
-            self._check_waiting()
-
-    def _finish(self) -> None:
-        """Waits until every sender has delivered all, or its sink stays away, or `stop` is called."""
-        for sender in self._senders:
-            sender.finish()
-        for sender in self._senders:
-            while not (self._stopping or sender.is_stuck or sender.join(FINISHED_EVERY_S)):
-                pass
-
-    def _check_senders(self) -> None:
-        """Raises what made a sender give up."""
-        for sender in self._senders:
-            if sender.failure is not None:
-                raise sender.failure
-
-    def _check_waiting(self) -> None:
-        for sender in self._senders:
-            rows = self._ledger.waiting(sender.sink.name) if self._ledger else 0
-            if rows:
-                raise SinkUnavailableError(
-                    f"{rows:,} rows wait in the ledger for the sink {sender.sink.name}",
-                    hint="start again with the same ledger to deliver them",
-                )
+            self._senders.check_all_is_delivered()
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
@@ -185,6 +158,8 @@ class Pipeline:
             except SourceUnavailableError as error:
                 # What was read before the outage is worth committing before the wait.
                 self._commit()
+                if self._is_stopping():  # which is why it went away
+                    return
                 if backoff is None:
                     from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - not at every start
 
@@ -193,6 +168,9 @@ class Pipeline:
                 self._wait(backoff.next_wait())
             else:
                 return
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     def _done(self) -> bool:
         return self._max_rows is not None and self._new_rows >= self._max_rows
@@ -206,7 +184,7 @@ class Pipeline:
 
     def _take(self, batch: Batch) -> None:
         self._prove_again()
-        self._check_senders()
+        self._senders.check()
         results, old, whole = self._judge(batch.readings)
         skipped, unreadable, checkpoint = batch.skipped, batch.unreadable, batch.checkpoint
         if not whole:
@@ -242,10 +220,9 @@ class Pipeline:
     def _tell_minute(self) -> None:
         self._next_minute = self._clock() + MINUTE_S
         if self._watch is None:  # the live view shows all that, and more
-            ledger, names = self._ledger, [sender.sink.name for sender in self._senders]
             waiting: dict[str, int] = {}
             with suppress(LedgerUnavailableError):
-                waiting = {name: ledger.waiting(name) for name in names} if ledger else {}
+                waiting = self._senders.waiting()
             self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
@@ -310,7 +287,7 @@ class Pipeline:
             clock=clock,
             report=self._report,
             wait=self._wait,
-            stopping=lambda: self._stopping,
+            stopping=self._is_stopping,
         )
         if stored:
             self._acknowledge()

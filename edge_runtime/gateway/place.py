@@ -29,12 +29,14 @@ def place_of_ledger(settings: Settings) -> tuple[Path, str]:
     found by that name, or by what it says it belongs to.
 
     Raises:
-        UsageError: There are several of the latter.
+        UsageError: There are several of the latter, or `state` names a folder.
     """
     source = settings.source
     identity = source.kind.identity(source.given)
     path = settings.run.state
     if path is not None:
+        if path.is_dir():
+            raise UsageError("the ledger cannot be a folder", where=str(path), hint="name a file in it")
         return path, _same(settings, path) or identity
     path = _named(source.kind.name, identity)
     if path.exists():

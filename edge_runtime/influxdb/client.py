@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import http.client
+import socket
 import ssl
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from edge_runtime.errors import UsageError
@@ -47,6 +49,8 @@ class InfluxClient:
         self._version = ""
         self.is_3 = False
         self.max_post_bytes = self.post_bytes = MAX_POST_BYTES
+        self._interrupted = False
+        self._socket: socket.socket | None = None  # of the request under way
 
     @property
     def answers_any_range(self) -> bool:
@@ -77,6 +81,8 @@ class InfluxClient:
         target = f"{self._prefix}{path}?{urlencode(parameters)}"
         connection = self._connection()
         try:
+            if self._interrupted:
+                raise InterruptedError(errno.EINTR, "interrupted")
             response = self._answer(connection, method, target, body)
             if response.status == http.client.UNAUTHORIZED and self.renew():
                 connection.close()
@@ -90,6 +96,50 @@ class InfluxClient:
             raise unreachable(error, self.settings.place, errors) from None
         finally:
             connection.close()
+            self._forget_socket()
+
+    def interrupt(self) -> None:
+        """Ends the request under way, and every later one, as if the server had gone away.
+
+        Safe from a signal handler. The name of the server may still be looked up, which nothing ends.
+        """
+        self._interrupted = True
+        self._shut()
+
+    def _shut(self) -> None:
+        under_way = self._socket
+        if under_way is not None:
+            with suppress(OSError):  # it is not connected any more
+                under_way.shutdown(socket.SHUT_RDWR)
+
+    def _connected(self, address: tuple[str, int], timeout: float, source: Any = None) -> socket.socket:
+        """As `socket.create_connection`, but `interrupt` reaches it from its first moment."""
+        failed: OSError | None = None
+        for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
+            made = None
+            try:
+                made = socket.socket(family, kind, protocol)
+                made.settimeout(timeout)
+                if source:
+                    made.bind(source)
+                self._forget_socket()
+                # TLS takes the socket away from its object: this one stays ours.
+                self._socket = made.dup()
+                if self._interrupted:
+                    raise InterruptedError(errno.EINTR, "interrupted")
+                made.connect(place)
+            except OSError as error:
+                failed = error
+                if made is not None:
+                    made.close()
+            else:
+                return made
+        raise failed or OSError("the name has no address")
+
+    def _forget_socket(self) -> None:
+        under_way, self._socket = self._socket, None
+        if under_way is not None:
+            under_way.close()
 
     def renew(self) -> bool:
         """Reads the secrets' files again; whether they hold something else than before."""
@@ -127,9 +177,14 @@ class InfluxClient:
 
     def _connection(self) -> http.client.HTTPConnection:
         timeout = self.settings.timeout
-        if self._tls is not None:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            if self._tls is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+        )
+        # What http.client calls to connect.
+        connection._create_connection = self._connected  # type: ignore[attr-defined]  # noqa: SLF001
+        return connection
 
     def _authorization(self) -> dict[str, str]:
         settings = self.settings

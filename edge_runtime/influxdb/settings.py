@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ __all__ = [
 
 TOKEN_VARIABLE = "EDGE_DETECT_INFLUX_TOKEN"  # noqa: S105 - the variable's name
 PASSWORD_VARIABLE = "EDGE_DETECT_INFLUX_PASSWORD"  # noqa: S105
+LONGEST_TIMEOUT_S = 86_400.0
 USERNAME_VARIABLE = "EDGE_DETECT_INFLUX_USERNAME"
 
 
@@ -112,9 +112,10 @@ class InfluxSettings:
                 "the InfluxDB's token contains characters that are not allowed in a token",
                 hint="copy it again",
             )
-        if not (math.isfinite(self.timeout) and self.timeout > 0):
+        if not 0 < self.timeout <= LONGEST_TIMEOUT_S:
             raise UsageError(
-                f"a timeout of {self.timeout:g} seconds is not possible", hint="choose a positive number"
+                f"a timeout of {self.timeout:g} seconds is not possible",
+                hint="choose a positive number, at most a day",
             )
         if bool(self.database) == bool(self.bucket):
             raise UsageError(

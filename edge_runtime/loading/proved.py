@@ -9,10 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from edge_runtime.files import state_folder
+from edge_runtime.files import OWN_FILE, make_folder, read_regular, state_folder, write_whole
 from edge_runtime.version import __version__
 
 __all__ = ["Proofs"]
+
+MAX_BYTES = 1000
 
 
 class Proofs:
@@ -28,20 +30,14 @@ class Proofs:
     def holds(self, digest: str) -> bool:
         """Whether the bundle of this digest passed with the versions that run now."""
         with suppress(OSError, UnicodeDecodeError):
-            return self._file(digest).read_text(encoding="utf-8") == _versions()
+            return read_regular(self._file(digest), MAX_BYTES).decode() == _versions()
         return False
 
     def add(self, digest: str) -> None:
         """Remembers that it passed; where that cannot be written, it is not remembered."""
-        import tempfile  # noqa: PLC0415 - only for what is new
-
         with suppress(OSError):
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(
-                "w", encoding="utf-8", dir=self._folder, prefix=".", delete=False
-            ) as file:
-                file.write(_versions())
-            Path(file.name).replace(self._file(digest))
+            make_folder(self._folder)
+            write_whole(self._file(digest), _versions().encode(), OWN_FILE)
 
     def _file(self, digest: str) -> Path:
         return self._folder / digest.removeprefix("sha256:")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import InputError, MissingExtraError, SensorMismatchError, UsageError
+from edge_runtime.files import write_all
 from edge_runtime.records import Readings, Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.text.cells import Place
@@ -15,7 +17,6 @@ from edge_runtime.text.cells import times as parse_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -193,29 +194,30 @@ class ArrowWriter:
         self._kind = kind
         self._columns = columns
         self._with_expected = with_expected
-        self._path: Path | None = None
+        self._place: Path | _Counted | None = None
         self._writer: Any = None
         self._verdicts = self._pa.array([verdict.label for verdict in Verdict])
         self._reasons = self._pa.array([reason.label for reason in Reason if reason])
 
-    def open(self, path: Path, *, first: bool) -> None:  # noqa: ARG002 - each part is a whole file
+    def open(self, place: Path | IO[bytes], *, first: bool) -> None:  # noqa: ARG002 - each is a whole file
         """Begins a part; its schema is the first block's."""
-        self._path, self._writer = path, None
+        self._place = place if isinstance(place, Path) else _Counted(place)
+        self._writer = None
 
     def write(self, block: Block, results: Results) -> None:
         """Appends rows."""
         table = self._table(block, results)
         if self._writer is None:
-            self._writer = self._open(self._path, table.schema)
+            self._writer = self._open(self._place, table.schema)
         self._writer.write(table)
 
-    def _open(self, path: Any, schema: Any) -> Any:
+    def _open(self, place: Path | _Counted | None, schema: Any) -> Any:
         if self._kind == "arrow":
-            return self._pa.ipc.new_file(str(path), schema)
+            return self._pa.ipc.new_file(str(place) if isinstance(place, Path) else place, schema)
         texts = [self._columns.machine, "verdict", "reason"]
         # Scores hardly shrink: LZ4 costs next to nothing, and takes what there is to take.
         return self._pa.parquet.ParquetWriter(
-            path, schema, compression="lz4", use_dictionary=texts, write_statistics=[self._columns.time]
+            place, schema, compression="lz4", use_dictionary=texts, write_statistics=[self._columns.time]
         )
 
     def _table(self, block: Block, results: Results) -> Any:
@@ -248,10 +250,11 @@ class ArrowWriter:
     def close(self) -> None:
         """Ends the part."""
         if self._writer is None:
-            raise InputError("it has no rows", where=str(self._path))
+            raise InputError("it has no rows", where="the input")
         self._writer.close()
-        with open(self._path, "rb") as file:  # type: ignore[arg-type]  # noqa: PTH123
-            os.fsync(file.fileno())
+        if isinstance(self._place, Path):
+            with self._place.open("rb") as file:
+                os.fsync(file.fileno())
 
     def join(self, parts: list[Path], path: Path) -> None:
         """One file out of several, block by block."""
@@ -272,6 +275,47 @@ class ArrowWriter:
                 writer.write_batch(batch) if self._kind == "parquet" else writer.write(batch)
         if writer is not None:
             writer.close()
+
+
+class _Counted:
+    """Knows how much was written to a stream, as a pipe does not; closing it leaves the stream open."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._count = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        """Writes all of it."""
+        size = memoryview(data).nbytes
+        write_all(self._stream, bytes(data))
+        self._count += size
+        return size
+
+    def tell(self) -> int:
+        """Bytes so far."""
+        return self._count
+
+    def flush(self) -> None:
+        """Hands them to the system."""
+        self._stream.flush()
+
+    def readable(self) -> bool:
+        """No."""
+        return False
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seekable(self) -> bool:
+        """No."""
+        return False
+
+    def close(self) -> None:
+        """The stream is whoever's who opened it."""
+        self._stream.flush()
+        self.closed = True
 
 
 def _number(pa: Any, values: NDArray[np.float32]) -> Any:

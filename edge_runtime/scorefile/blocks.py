@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,8 +45,8 @@ class Reader(Protocol):
 class Writer(Protocol):
     """A part of the output; parts of one kind can be put together."""
 
-    def open(self, path: Path, *, first: bool) -> None:
-        """Begins a part; the first one has what a file begins with."""
+    def open(self, place: Path | IO[bytes], *, first: bool) -> None:
+        """Begins a part, a file or an open stream; the first one has what a file begins with."""
         ...
 
     def write(self, block: Block, results: Results) -> None:
@@ -54,7 +54,7 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the part; it is on the disk when this returns."""
+        """Ends the part: a file is then on the disk, and a stream is left open."""
         ...
 
     def join(self, parts: list[Path], path: Path) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.errors import UsageError
 from edge_runtime.files import write_all
 from edge_runtime.records import Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
@@ -47,7 +47,7 @@ class CsvReader:
         """
         standard = self._path == STANDARD
         where = "standard input" if standard else str(self._path)
-        stream = sys.stdin.buffer if standard else open_rows(self._path)
+        stream = _standard_input() if standard else open_rows(self._path)
         try:
             for found in read_blocks(stream, self._columns, where):
                 rows = len(found.readings)
@@ -71,16 +71,20 @@ class CsvWriter:
     def __init__(self, columns: Columns, *, with_expected: bool) -> None:
         self._columns = columns
         self._with_expected = with_expected
-        self._stream: IO[bytes] = sys.stdout.buffer
+        self._stream: IO[bytes]
+        self._file: IO[bytes] | None = None
         names = [f"error_{name}" for name in columns.sensors]
         names += [f"expected_{name}" for name in columns.sensors] * with_expected
         first = [columns.time, columns.machine, "score", "severity", "verdict", "reason"]
         self._header = [*first, *names]
         self._constants = ["", *[","] * (len(self._header) - 1), "\n"]
 
-    def open(self, path: Path, *, first: bool) -> None:
-        """Begins a part; "-" is standard output."""
-        self._stream = sys.stdout.buffer if path == STANDARD else path.open("wb")
+    def open(self, place: Path | IO[bytes], *, first: bool) -> None:
+        """Begins a part."""
+        if isinstance(place, Path):
+            self._stream = self._file = place.open("wb")
+        else:
+            self._stream, self._file = place, None
         if first:
             write_all(self._stream, (",".join(map(_quoted, self._header)) + "\n").encode())
 
@@ -114,13 +118,9 @@ class CsvWriter:
     def close(self) -> None:
         """Ends the part."""
         self._stream.flush()
-        if self._stream is not sys.stdout.buffer:
-            try:
-                os.fsync(self._stream.fileno())
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # as of a device, which has no disk
-                    raise
-            self._stream.close()
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
 
     def join(self, parts: list[Path], path: Path) -> None:
         """One file after the other: only the first has a header."""
@@ -130,6 +130,13 @@ class CsvWriter:
                     shutil.copyfileobj(file, whole, 1 << 20)
             whole.flush()
             os.fsync(whole.fileno())
+
+
+def _standard_input() -> IO[bytes]:
+    try:
+        return sys.stdin.buffer
+    except AttributeError:  # it may have been started without one
+        raise UsageError("standard input is closed", hint="give it a file or a pipe") from None
 
 
 def _quoted(cell: str) -> str:

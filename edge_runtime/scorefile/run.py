@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.engine.accounts import Accounts
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import InterruptedRunError, UsageError
+from edge_runtime.files import is_in_place, unwritable, writing
 from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
 from edge_runtime.scorefile.lanes import Lanes
 from edge_runtime.scorefile.parts import Parts
@@ -67,18 +67,22 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
         InputError, SensorMismatchError: The input cannot be used; the row is named.
         InterruptedRunError: SIGINT or SIGTERM ended it; `resume` goes on from there.
     """
+    if task.output.is_dir():
+        raise UsageError("this is a folder", where=str(task.output), hint="name a file in it")
     reader, writer = _reader(task), _writer(task)
     lanes, accounts = Lanes(bundle, task.workers, with_expected=task.with_expected), Accounts()
     try:
-        if STANDARD in (task.source, task.output) or _is_device(task.output):
+        if STANDARD in (task.source, task.output) or is_in_place(task.output) or is_in_place(task.source):
             if task.resume:
-                raise UsageError("a run with standard input or output cannot be resumed", hint="name files")
+                raise UsageError("a run from or to a pipe cannot be resumed", hint="name files")
             _stream(task, reader, writer, lanes, accounts)
         else:
             parts = Parts(task.output, writer, _identity(task, bundle))
             _in_parts(reader, writer, lanes, accounts, parts, resume=task.resume)
     except OSError as error:
-        raise UsageError(f"cannot write it ({error.strerror or error})", where=str(task.output)) from None
+        if task.output == STANDARD:
+            raise
+        raise unwritable(error, task.output) from None
     finally:
         lanes.close()
     return accounts
@@ -86,24 +90,19 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
 
 def _stream(task: Task, reader: Reader, writer: Writer, lanes: Lanes, accounts: Accounts) -> None:
     """From or to a pipe: nothing can be gone on with, and an interrupt ends it at once."""
-    temporary, in_place = task.output, task.output == STANDARD or _is_device(task.output)
-    if not in_place:
-        temporary = task.output.with_name(f".{task.output.name}.{os.getpid()}.part")
     progress = Progress(reader.rows)
+    standard = task.output == STANDARD
     with _signals(_interrupt):
         try:
-            writer.open(temporary, first=True)
-            for block, results in lanes.score(reader.blocks(0)):
-                writer.write(block, results)
-                accounts.add(results, {})
-                progress.add(len(results))
-            writer.close()
-            if not in_place:
-                temporary.replace(task.output)
+            with nullcontext(sys.stdout.buffer) if standard else writing(task.output) as stream:
+                writer.open(stream, first=True)
+                for block, results in lanes.score(reader.blocks(0)):
+                    writer.write(block, results)
+                    accounts.add(results, {})
+                    progress.add(len(results))
+                writer.close()
         finally:
             progress.end()
-            if not in_place:
-                temporary.unlink(missing_ok=True)
 
 
 def _in_parts(
@@ -184,13 +183,8 @@ class _Stop:
         self.ended = True
 
 
-def _is_device(path: Path) -> bool:
-    """Whether there is something that is no file, such as /dev/null or a pipe, and must not become one."""
-    return path.exists() and not path.is_file()
-
-
 def _reader(task: Task) -> Reader:
-    kind = "csv" if task.source == STANDARD else _sniffed(task.source)
+    kind = "csv" if task.source == STANDARD or is_in_place(task.source) else _sniffed(task.source)
     if kind == "csv":
         return CsvReader(task.source, task.columns)
     from edge_runtime.scorefile.arrowfile import ArrowReader  # noqa: PLC0415 - an extra

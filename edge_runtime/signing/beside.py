@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from edge_runtime.errors import SignatureError
 from edge_runtime.signing.envelope import MAX_SIGNATURE_BYTES
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["read_signature", "signature_path"]
 
 
 def signature_path(bundle: Path) -> Path:
     """Where the signature of a bundle lies: beside it, under its name and .sig."""
-    return bundle.with_name(f"{bundle.name}.sig")
+    return Path(f"{bundle}.sig")
 
 
 def read_signature(bundle: Path | None) -> bytes | None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
-from edge_runtime.files import write_whole
+from edge_runtime.files import unwritable, write_whole
 from edge_runtime.signing.beside import signature_path
 from edge_runtime.signing.envelope import MAX_VERSION, TARGET, Statement, format_moment, sign
 from edge_runtime.signing.keys import PrivateKey, read_key
@@ -103,5 +103,5 @@ def sign_bundle(bundle: Path, digest: str, length: int, key: PrivateKey, terms: 
     try:
         write_whole(path, sign(key, statement))
     except OSError as error:
-        raise UsageError(f"cannot write the signature ({error.strerror})", where=str(path)) from None
+        raise unwritable(error, path, "cannot write the signature") from None
     return path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import MissingExtraError, UsageError
+from edge_runtime.reading import read_bounded
 
 __all__ = ["PrivateKey", "PublicKey", "check_name", "make_key", "new_key", "read_key", "trusted_key"]
 
@@ -161,11 +163,12 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         UsageError: There is no such file, it holds no ed25519 key, or others may read a private one.
     """
     try:
-        with path.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            text = stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
+        data, mode = read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise _no_key(path) from None
         raise UsageError(f"cannot read the key ({error.strerror})", where=str(path)) from None
+    text = data.decode("utf-8", "replace")
     blocks = BLOCK.findall(text)
     raw = b""
     if blocks and text.count("-----BEGIN") == 1:
@@ -173,15 +176,18 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         with suppress(ValueError):
             raw = base64.b64decode("".join(body.split()), validate=True)
     if not raw or len(raw) != len(PREFIXES[kind]) + 32 or not raw.startswith(PREFIXES[kind]):
-        raise UsageError(
-            "not a file with one ed25519 key", where=str(path), hint="create one with 'edge-detect keys new'"
-        )
+        raise _no_key(path)
     raw = raw.removeprefix(PREFIXES[kind])
     if kind == "PUBLIC":
         return _checked(PublicKey(path.stem, raw), str(path))
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError("others may read this private key", where=str(path), hint=f"chmod 600 {path}")
     return PrivateKey(path.stem, raw)
+
+
+def _no_key(path: Path) -> UsageError:
+    hint = "create one with 'edge-detect keys new'"
+    return UsageError("not a file with one ed25519 key", where=str(path), hint=hint)
 
 
 def trusted_key(entry: str) -> PublicKey:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import SignatureError
-from edge_runtime.files import write_whole
+from edge_runtime.files import OWN_FILE, make_folder, read_regular, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,8 +55,7 @@ def read_remembered(path: Path) -> tuple[Remembered, ...]:
         SignatureError: It is damaged, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES)
+        data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -87,7 +86,7 @@ def write_remembered(path: Path, entries: Iterable[Remembered]) -> None:
     """
     listed = [dataclasses.asdict(entry) for entry in entries]
     document = {"format_version": FORMAT_VERSION, "remembered": listed, "sha256": _sum(listed)}
-    write_whole(path, json.dumps(document, indent=1).encode() + b"\n", 0o600)
+    write_whole(path, json.dumps(document, indent=1).encode() + b"\n", OWN_FILE)
 
 
 @contextmanager
@@ -97,7 +96,7 @@ def locked(path: Path) -> Iterator[None]:
     Raises:
         OSError: Its folder cannot be made or opened.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)

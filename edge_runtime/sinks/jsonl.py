@@ -143,10 +143,10 @@ class JsonlSink:
         try:
             yield
         except OSError as error:
-            raise kind(
+            raise (SinkUnavailableError if error.errno in PASSING else kind)(
                 f"cannot write it ({error.strerror})",
                 where=str(self._path),
-                hint="make room, or free the file",
+                hint="make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None,
             ) from None
 
 

@@ -15,7 +15,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from edge_runtime.files import sync_folder
+from edge_runtime.files import OWN_FILE, sync_folder
 from edge_runtime.sinks.filemark import OWN, Mark, end_of_lines
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["OutputFile"]
 
 PIPE_WAIT_S = 1.0
-MODE = 0o640
 
 
 class OutputFile:
@@ -69,7 +68,7 @@ class OutputFile:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
         if not made and not stat.S_ISREG(self._path.stat().st_mode):
             flags = os.O_WRONLY | os.O_NONBLOCK  # a pipe that nobody reads must not stop everything
-        descriptor = os.open(self._path, flags | os.O_CLOEXEC, MODE)
+        descriptor = os.open(self._path, flags | os.O_CLOEXEC, OWN_FILE)
         try:
             status = os.fstat(descriptor)
             self._regular = stat.S_ISREG(status.st_mode)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
@@ -61,10 +64,18 @@ class StdoutSink:
 
 
 def _standard_output() -> IO[bytes]:
+    closed = UsageError("standard output is closed", hint="choose another --sink")
     try:
-        return sys.stdout.buffer
+        output = sys.stdout.buffer
+        os.write(output.fileno(), b"")
     except AttributeError:  # a service may have been started without one
-        raise UsageError("standard output is closed", hint="choose another --sink") from None
+        raise closed from None
+    except UnsupportedOperation:  # no stream of the system
+        return output
+    except OSError as error:
+        if error.errno == errno.EBADF:
+            raise closed from None
+    return output
 
 
 def _make(_given: Given, verdicts: Verdicts) -> StdoutSink:

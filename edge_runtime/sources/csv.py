@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
+from edge_runtime.files import is_in_place
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
 from edge_runtime.text.csvblocks import open_rows, read_blocks
@@ -61,7 +62,8 @@ class CsvSource:
         Raises:
             UsageError: It cannot.
         """
-        open_rows(self._path).close()
+        if not is_in_place(self._path):  # a pipe gives its content once
+            open_rows(self._path).close()
 
     def what_came(self) -> str | None:
         """Nothing: what could not fit was an error at the start."""
@@ -97,6 +99,8 @@ class CsvSource:
 
     def _head(self) -> str:
         """A digest of the file's beginning: its first bytes, as far as they cannot grow any more."""
+        if is_in_place(self._path):
+            return "pipe"
         try:
             with self._path.open("rb") as file:
                 head = file.read(HEAD_BYTES)

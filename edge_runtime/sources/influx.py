@@ -11,6 +11,7 @@ from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.influxdb.readings import ReadingsQuery
 from edge_runtime.influxdb.settings import InfluxServer, influx_settings
+from edge_runtime.reading import read_bounded
 from edge_runtime.sources.base import Feed, Probe, SourceKind
 from edge_runtime.sources.influx_feed import InfluxSource
 from edge_runtime.sources.layout import DefaultMachine
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INFLUX", "InfluxSourceSettings", "flux_template", "readings_query", "readings_server"]
 
+MAX_QUERY_BYTES = 1 << 20
 LONGEST_S = 366 * 86_400.0
 
 
@@ -101,7 +103,7 @@ def flux_template(given: Given) -> str | None:
     """
     path = given[InfluxSourceSettings].flux_file
     try:
-        return path.read_text(encoding="utf-8") if path else None
+        return read_bounded(path, MAX_QUERY_BYTES)[0].decode() if path else None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the query ({error})", where=str(path)) from None
 

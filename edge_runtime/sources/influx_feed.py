@@ -134,9 +134,10 @@ class InfluxSource:
         """There is nobody to tell."""
 
     def close(self) -> None:
-        """Ends `batches` at its next row or poll."""
+        """Ends `batches` at its next row or poll, also while it waits for the server."""
         self._closed = True
         self._wake.put(None)
+        self._client.interrupt()
 
     def batches(self, checkpoint: str | None) -> Iterator[Batch]:
         """Yields rows in the order of time; an empty batch after a poll that found none.

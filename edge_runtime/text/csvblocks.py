@@ -26,19 +26,18 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def open_rows(path: Path) -> IO[bytes]:
-    """A file for reading line by line, out of gzip when it is in it.
+    """A file, or a pipe, for reading line by line, out of gzip when it is in it.
 
     Raises:
         UsageError: There is no such file, or it cannot be read.
     """
     try:
-        with path.open("rb") as probe:
-            zipped = probe.read(2) == GZIP_MAGIC
-        if zipped:
-            import gzip  # noqa: PLC0415 - 2 ms
+        file = path.open("rb")
+        if file.peek(2)[:2] != GZIP_MAGIC:  # a pipe gives its content once
+            return file
+        import gzip  # noqa: PLC0415 - 2 ms
 
-            return gzip.open(path, "rb")  # type: ignore[return-value]
-        return path.open("rb")
+        return gzip.open(file, "rb")  # type: ignore[return-value]
     except OSError as error:
         raise UsageError(
             f"cannot read it ({error.strerror})", where=str(path), hint="name a CSV file"

@@ -134,7 +134,7 @@ def test_a_signed_bundle_loads_and_says_by_whom(tmp_path: Path, gateway: Gateway
     assert steps[1] == Step("signature", "key press, version 5, for line-2, expires 2027-12-31T00:00:00Z")
     (entry,) = read_remembered(gateway.state / "accepted.json")
     assert entry == Remembered("line-2", KEY.public.id, 5, bundle.digest, int(NOW.timestamp()))
-    assert (gateway.state / "accepted.json").stat().st_mode & 0o777 == 0o600
+    assert (gateway.state / "accepted.json").stat().st_mode & 0o777 == 0o640
 
 
 def test_without_trusted_keys_a_signature_is_not_even_read(tmp_path: Path) -> None:

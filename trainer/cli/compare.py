@@ -56,6 +56,7 @@ def compare(
     import sys
 
     from edge_runtime.errors import UsageError
+    from edge_runtime.files import refuse_same
     from trainer.checkpoint import Checkpoint
     from trainer.compare import compare as compare_all
     from trainer.compare import comparison_table, record, write_figures
@@ -72,6 +73,9 @@ def compare(
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
     table = read_training_data(data, Columns(sensors=sensors))
+    if output is not None:
+        read = (table.train.path, table.val.path, table.test.path)
+        refuse_same(output, {f"the data's {path.name}": path for path in read}, "--output")
 
     def say(name: str) -> None:
         if sys.stderr.isatty():

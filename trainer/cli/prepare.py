@@ -132,7 +132,7 @@ def prepare(
     from trainer.prepare import Shares, check_folder, prepare_folder
     from trainer.prepare.labelling import Labelling
 
-    check_folder(output)
+    check_folder(output, [*(csv or []), *(parquet or []), *([events_file] if events_file else [])])
     shares, units, gap_s = Shares.parse(split), parse_units(unit or []), _seconds(gap)
     now_ns = time.time_ns()
     files = [*(csv or []), *(parquet or [])]

@@ -38,6 +38,7 @@ def report(
     import sys
 
     from edge_runtime.errors import MissingExtraError, UsageError
+    from edge_runtime.files import refuse_same
 
     if not data.is_dir():
         raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
@@ -55,11 +56,12 @@ def report(
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{step} …")
 
+    path = output or fit / "report.html"
+    refuse_same(path, {f"the data's {each.name}": each for each in data.iterdir()}, "--output")
     run = Run.load(fit)
     sensors = tuple(sensor.name for sensor in run.checkpoint.sensors)
     table = read_training_data(data, Columns(sensors, time_column, machine_column, label_column))
     page = build_page(run, table, say)
-    path = output or fit / "report.html"
     with replacing(path) as stream:
         stream.write(page.encode())
     if sys.stderr.isatty():

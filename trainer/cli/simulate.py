@@ -199,9 +199,12 @@ def _fleet(
 
 def _csv(stack: ExitStack, output: Path | None, events: Path | None, *, live: bool) -> Target:
     """Whole files appear at their end; live ones, and standard output, grow row by row."""
+    from edge_runtime.files import refuse_same
     from trainer.rows import growing, replacing
     from trainer.simulate import CsvTarget
 
+    if output is not None and events is not None:
+        refuse_same(events, {"also the file of --output": output}, "--events")
     opened = growing if live else replacing
     stream = sys.stdout.buffer if output in (None, Path("-")) else stack.enter_context(opened(output))
     return CsvTarget(stream, stack.enter_context(opened(events)) if events else None)

@@ -17,7 +17,7 @@ from trainer.prepare.tally import Cadence, Tally
 from trainer.rows import RowWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from trainer.labels import Labeller
@@ -161,12 +161,19 @@ def _writers(folder: Path, sensors: tuple[str, ...]) -> Iterator[dict[str, RowWr
             stream.close()
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, read: Iterable[Path] = ()) -> None:
     """Lets a folder through that is not there, empty or made by an earlier run.
 
+    Args:
+        folder: It is replaced.
+        read: Files that are read.
+
     Raises:
-        UsageError: It holds something else, which is somebody's work.
+        UsageError: It holds something else, which is somebody's work, or one of those.
     """
+    for path in read:
+        if folder.resolve() in path.resolve().parents:
+            raise UsageError(f"{path} is read, and lies in it", where=str(folder), hint="name another folder")
     try:
         names = {path.name for path in folder.iterdir()} if folder.exists() else set()
     except OSError as error:
