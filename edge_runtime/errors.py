@@ -24,7 +24,10 @@ A command prints the message on standard error and exits with `exit_code`.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BundleError",
@@ -45,7 +48,12 @@ __all__ = [
     "SourceUnavailableError",
     "TrainingError",
     "UsageError",
+    "listed",
+    "printable",
 ]
+
+# Of what comes from anybody, in a message.
+MAX_NAMES, MAX_LETTERS = 12, 40
 
 
 class EdgeDetectError(Exception):
@@ -156,3 +164,16 @@ class TrainingError(EdgeDetectError):
 
 class ExportError(EdgeDetectError):
     """A model cannot be turned into a bundle."""
+
+
+def printable(text: str, max_letters: int = MAX_LETTERS) -> str:
+    """The first letters of a text; a question mark stands for a control code and its like."""
+    part = text[:max_letters]
+    return part if part.isprintable() else "".join(one if one.isprintable() else "?" for one in part)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The first few names, and how many more there are."""
+    known = list(names)
+    more = len(known) - MAX_NAMES
+    return ", ".join(map(printable, known[:MAX_NAMES])) + (f" and {more:,} more" if more > 0 else "")

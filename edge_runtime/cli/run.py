@@ -53,8 +53,8 @@ def _end_now(_number: int) -> None:
 
 
 def _hang_up() -> None:
-    """The one place for what a SIGHUP leads to: no file is opened again yet."""
-    _to_stderr("SIGHUP is ignored")
+    """A program that has renamed the output file asks to open it again, which happens by itself."""
+    _to_stderr("SIGHUP: an output file that was renamed is begun anew with the next delivery")
 
 
 def _follow(settings: Settings, signals: Signals) -> None:

@@ -49,6 +49,7 @@ class Sender:
     Attributes:
         sink: Where to.
         failure: Why the sender has given up; None while it has not.
+        refused: Number of rows that became dead letters since the start.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Sender:
     ) -> None:
         self.sink = sink
         self.failure: EdgeDetectError | None = None
+        self.refused = 0
         self._ledger = ledger
         self._report = report
         self._complaints = Complaints(report, clock)
@@ -215,6 +217,7 @@ class Sender:
         if isinstance(error, RowsRefusedError):
             refused = (error.payload, error.rows)
         self._ledger.bury(self.sink.name, parcel, str(error), refused=refused)
+        self.refused += refused[1]
         self._complaints.add(f"{error}; {refused[1]:,} rows were moved to the dead letters", self.sink.name)
 
     def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.errors import SinkError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,10 +83,21 @@ class Senders:
         return {one.sink.name: ledger.waiting(one.sink.name) for one in self._senders} if ledger else {}
 
     def check_all_is_delivered(self) -> None:
-        """Raises `SinkUnavailableError` when rows wait."""
+        """Makes sure that a feed that has ended left nothing.
+
+        Raises:
+            SinkUnavailableError: Rows wait.
+            SinkError: Rows were refused.
+        """
         for sink, rows in self.waiting().items():
             if rows:
                 raise SinkUnavailableError(
                     f"{rows:,} rows wait in the ledger for the sink {sink}",
                     hint="start again with the same ledger to deliver them",
+                )
+        for sender in self._senders:
+            if sender.refused:
+                raise SinkError(
+                    f"{sender.refused:,} rows were refused by the sink {sender.sink.name}",
+                    hint="they are among the dead letters in the ledger",
                 )

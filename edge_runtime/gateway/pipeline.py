@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.pending import Pending, store
-from edge_runtime.delivery.senders import Senders
 from edge_runtime.engine.accounts import Accounts
 from edge_runtime.errors import (
     LedgerUnavailableError,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
+    from edge_runtime.delivery.senders import Senders
     from edge_runtime.engine.engine import Engine
     from edge_runtime.engine.judged import Judged
     from edge_runtime.gateway.journal import Journal
@@ -84,7 +84,7 @@ class Pipeline:
         self._engine = engine
         self._direct = direct
         self._ledger = ledger
-        self._senders = Senders(senders, ledger, clock)
+        self._senders = _together(senders, ledger, clock) if senders else None
         self._report = report
         self._watch = watch
         self._max_rows = max_rows
@@ -125,17 +125,25 @@ class Pipeline:
         """
         if self._ledger is not None:
             self._restore(self._ledger)
-        self._senders.start()
+        senders = self._senders
+        if senders is None:
+            self._read_and_commit()
+            return
+        senders.start()
+        try:
+            self._read_and_commit()
+            senders.finish(lambda: self._stopping)
+        finally:
+            senders.stop(at_once=self._stopping)
+        senders.check()
+        if not self._stopping:
+            senders.check_all_is_delivered()
+
+    def _read_and_commit(self) -> None:
         try:
             self._read()
-            self._commit()
-            self._senders.finish(lambda: self._stopping)
         finally:
             self._commit()
-            self._senders.stop(at_once=self._stopping)
-        self._senders.check()
-        if not self._stopping:
-            self._senders.check_all_is_delivered()
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint = ledger.checkpoint()
@@ -175,7 +183,10 @@ class Pipeline:
     def _done(self) -> bool:
         return self._max_rows is not None and self._new_rows >= self._max_rows
 
-    def _prove_again(self) -> None:
+    def _check_health(self) -> None:
+        """Raises when a sender has given up, or the bundle no longer scores as it did."""
+        if self._senders is not None:
+            self._senders.check()
         try:
             self._daily_replay()
         except SelfTestError:
@@ -183,8 +194,7 @@ class Pipeline:
             raise
 
     def _take(self, batch: Batch) -> None:
-        self._prove_again()
-        self._senders.check()
+        self._check_health()
         results, old, whole = self._judge(batch.readings)
         skipped, unreadable, checkpoint = batch.skipped, batch.unreadable, batch.checkpoint
         if not whole:
@@ -222,7 +232,7 @@ class Pipeline:
         if self._watch is None:  # the live view shows all that, and more
             waiting: dict[str, int] = {}
             with suppress(LedgerUnavailableError):
-                waiting = self._senders.waiting()
+                waiting = self._senders.waiting() if self._senders else {}
             self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
@@ -282,7 +292,7 @@ class Pipeline:
         stored = store(
             pending,
             self._ledger,
-            self._senders,
+            self._senders or (),
             states=states,
             clock=clock,
             report=self._report,
@@ -299,3 +309,9 @@ class Pipeline:
 
 def _no_clock(_times: NDArray[np.int64] | None) -> None:
     """The clock of a source that is not live."""
+
+
+def _together(senders: Sequence[Sender], ledger: Ledger | None, clock: Callable[[], float]) -> Senders:
+    from edge_runtime.delivery.senders import Senders  # noqa: PLC0415 - standard output needs none
+
+    return Senders(senders, ledger, clock)

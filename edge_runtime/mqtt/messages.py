@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, printable
 from edge_runtime.mqtt.oversize import OVERSIZE
 from edge_runtime.records import Readings
 from edge_runtime.text.cells import Place, check_machine
@@ -15,7 +15,6 @@ from edge_runtime.text.complaints import Complaints
 from edge_runtime.text.cutter import TOO_LONG
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
-from edge_runtime.text.printable import printable
 from edge_runtime.text.unmapped import Unmapped
 from edge_runtime.timeparse import zone_remark
 

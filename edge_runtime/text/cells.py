@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import InputError, UsageError
-from edge_runtime.text.printable import printable
+from edge_runtime.errors import InputError, UsageError, printable
 from edge_runtime.timeparse import LATEST, parse_time
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError, SensorMismatchError
+from edge_runtime.errors import InputError, SensorMismatchError, listed
 from edge_runtime.records import Readings
 from edge_runtime.text.cells import Place, as_float32, codes, floats, times
-from edge_runtime.text.printable import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, printable
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.cells import Place, as_float32, codes, times
-from edge_runtime.text.printable import printable
 from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.text.printable import MAX_NAMES, printable
+from edge_runtime.errors import MAX_NAMES, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

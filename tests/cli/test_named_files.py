@@ -91,8 +91,8 @@ def test_a_secret_without_an_end_is_one_line(
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (("score", "/dev/zero", "-o", "out.csv"), "longer than 1,048,576 bytes"),
-        (("run", "--source", "csv", "--bundle", "default", "--input", "/dev/zero"), "longer than 1,048,576"),
+        (("score", "/dev/zero", "-o", "out.csv"), "longer than 1 MiB"),
+        (("run", "--source", "csv", "--bundle", "default", "--input", "/dev/zero"), "longer than 1 MiB"),
         (("bench", "--quick", "--compare", "/dev/zero"), "cannot read it"),
         (("bench", "--quick", "--compare", "pipe"), "nothing is written to it"),
         (("verify", "--trusted-key", "/dev/zero"), "not a file with one ed25519 key"),
