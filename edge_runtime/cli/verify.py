@@ -52,7 +52,7 @@ def verify(
     refused: BundleError | None = None
     try:
         path = bundle or settings.run.bundle
-        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True))
+        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True, remembers=False))
     except BundleError as error:
         refused = error
     failed = None if refused is None else STEPS[len(passed)]

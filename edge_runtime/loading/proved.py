@@ -1,7 +1,7 @@
 """Which bundles passed their trial on this machine: one small file each in the state folder, named by digest.
 
-What passed holds for the bytes, this edge-detect and this ONNX Runtime: after an update of either, the trial
-is done once more. Where the folder cannot be written, it is done each time.
+What passed holds for the bytes, this edge-detect, this kind of trial and this ONNX Runtime: after an update of
+any, the trial is done once more. Where the folder cannot be written, it is done each time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from pathlib import Path
 from edge_runtime.files import state_folder
 from edge_runtime.version import __version__
 
-__all__ = ["Proofs"]
+__all__ = ["TRIAL_VERSION", "Proofs"]
+
+# Raised when the trial asks for more: what passed an easier one is tried again.
+TRIAL_VERSION = 2
 
 
 class Proofs:
@@ -50,4 +53,5 @@ class Proofs:
 def _versions() -> str:
     from edge_runtime.scoring.session import import_onnxruntime  # noqa: PLC0415
 
-    return f"edge-detect {__version__}, onnxruntime {import_onnxruntime().__version__}\n"
+    onnxruntime = import_onnxruntime().__version__
+    return f"edge-detect {__version__}, trial {TRIAL_VERSION}, onnxruntime {onnxruntime}\n"
