@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import MissingExtraError, UsageError
+from edge_runtime.files import open_regular
 
 __all__ = ["PrivateKey", "PublicKey", "check_name", "make_key", "new_key", "read_key", "trusted_key"]
 
@@ -161,7 +162,7 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         UsageError: There is no such file, it holds no ed25519 key, or others may read a private one.
     """
     try:
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             mode = os.fstat(stream.fileno()).st_mode
             text = stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
     except OSError as error:

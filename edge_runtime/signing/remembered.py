@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import SignatureError
-from edge_runtime.files import write_whole
+from edge_runtime.files import read_regular, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,8 +55,7 @@ def read_remembered(path: Path) -> tuple[Remembered, ...]:
         SignatureError: It is damaged, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE_BYTES)
+        data = read_regular(path, MAX_FILE_BYTES)
     except FileNotFoundError:
         return ()
     except OSError as error:
