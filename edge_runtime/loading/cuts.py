@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import default_rng  # imported at once: the trial can open no file later
 
 from edge_runtime.errors import SelfTestError
-from edge_runtime.loading.samples import Series, half_ranges, sample_series
+from edge_runtime.loading.samples import FAR, Series, half_ranges, sample_series
 from edge_runtime.loading.selftest import run_graph, running
 from edge_runtime.records import Scores
 from edge_runtime.scoring.binding import OneRow
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["RELATIVE", "check_cuts", "differences", "in_blocks", "one_by_one"]
 
-# By how much a value may differ between two cuts, as a part of what `differences` measures it by. Blocks of other
-# sizes add in another order: on x86-64, bundles of every kind differ by 3e-7 at most. The rest is left to other
-# processors; beside a threshold, even a thousandth hides nothing.
+# By how much a value may differ between two cuts, as a part of what `differences` measures it by. Blocks of
+# other sizes add in another order: on x86-64, bundles of every kind differ by 3e-7 at most. The rest is room
+# for other processors; beside a threshold, even a thousandth hides nothing.
 RELATIVE = 1e-3
 # Rows of a series one by one, and in small blocks; and so many at least, however slow the model is.
 ROWS, SMALL_ROWS, LEAST_ROWS = 2048, 512, 128
@@ -192,12 +192,15 @@ def _check_threshold(metadata: Metadata, scored: Sequence[tuple[Series, Scores]]
     within = np.concatenate([series.within for series, _ in scored])
     finite = np.isfinite(scores)
     highest = float(scores[finite].max(initial=0.0))
-    thresholds = {"value": threshold.value, **{f"per_machine.{m}": v for m, v in threshold.per_machine.items()}}
+    thresholds = {
+        "value": threshold.value,
+        **{f"per_machine.{m}": v for m, v in threshold.per_machine.items()},
+    }
     name, most = max(thresholds.items(), key=lambda item: item[1])
     if highest <= most:
         raise SelfTestError(
-            f"no row can reach the threshold of {most:.6g}: rows of a thousand times the training range score "
-            f"{highest:.6g} at most",
+            f"no row can reach the threshold of {most:.6g}: even {FAR:,.0f} times the training range away, "
+            f"{highest:.6g} is the highest score",
             where=f"metadata: threshold.{name}",
             hint="do not use it: it would find nothing; choose the threshold again",
         )

@@ -1,7 +1,7 @@
 """Which bundles passed their trial on this machine: one small file each in the state folder, named by digest.
 
-What passed holds for the bytes, this edge-detect, this kind of trial and this ONNX Runtime: after an update of
-any, the trial is done once more. Where the folder cannot be written, it is done each time.
+What passed holds for the bytes, this edge-detect, this kind of trial and this ONNX Runtime: when one of them
+changes, the trial is done once more. Where the folder cannot be written, it is done each time.
 """
 
 from __future__ import annotations

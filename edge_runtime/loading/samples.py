@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Metadata
 
-__all__ = ["Series", "half_ranges", "sample_series"]
+__all__ = ["FAR", "Series", "half_ranges", "sample_series"]
 
 # How far off the farthest rows are: in halves of the training range, from its middle.
 FAR = 1000.0
@@ -92,4 +92,5 @@ def half_ranges(metadata: Metadata) -> NDArray[np.float64]:
     """[sensors] Half of each training range, or a little of the reading where a sensor stood still."""
     low, high = np.asarray([s.training_range for s in metadata.sensors], np.float64).T
     still = np.maximum(STILL * np.maximum(np.abs(low), np.abs(high)), STILL)
-    return np.where(high > low, high / 2 - low / 2, still)
+    half: NDArray[np.float64] = np.where(high > low, high / 2 - low / 2, still)
+    return half

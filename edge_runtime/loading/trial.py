@@ -2,9 +2,9 @@
 
 The gate lets no operator through that reads files or hangs by itself, but what a graph allocates and how
 long it computes only its run can tell, and whether it is the same for one row as for thousands. The child
-gets the bytes on standard input, makes the session, replays the golden rows, and scores rows one by one and in
-blocks (`cuts.py`), under limits on address space and CPU time, and without the means to open a file. A bomb
-costs seconds there, and the gateway nothing.
+gets the bytes on standard input, makes the session, replays the golden rows, and scores rows one by one and
+in blocks (`cuts.py`), under limits on address space and CPU time, and without the means to open a file. A
+bomb costs seconds there, and the gateway nothing.
 
     python -m edge_runtime.loading.trial SECONDS MEGABYTES <bundle
 """
