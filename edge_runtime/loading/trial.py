@@ -2,9 +2,9 @@
 
 The gate lets no operator through that reads files or hangs by itself, but what a graph allocates and how
 long it computes only its run can tell, and whether it is the same for one row as for thousands. The child
-gets the bytes on standard input, makes the session, replays the golden rows, and scores rows one by one and
-in blocks (`cuts.py`), under limits on address space and CPU time, and without the means to open a file. A
-bomb costs seconds there, and the gateway nothing.
+gets the bytes on standard input, makes the session, replays the golden rows, follows the rows through the
+graph (`bundle/rows.py`), and scores them one by one and in blocks (`cuts.py`), under limits on address space
+and CPU time, and without the means to open a file. A bomb costs seconds there, and the gateway nothing.
 
     python -m edge_runtime.loading.trial SECONDS MEGABYTES <bundle
 """
@@ -165,16 +165,20 @@ def _answer(output: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """The child: everything it needs is imported and open before the limits hold."""
+    from edge_runtime.bundle.gate import check_graph  # noqa: PLC0415
     from edge_runtime.bundle.metadata import Metadata  # noqa: PLC0415
     from edge_runtime.bundle.outline import read_outline  # noqa: PLC0415
+    from edge_runtime.bundle.rows import check_rows  # noqa: PLC0415
     from edge_runtime.loading.cuts import check_cuts  # noqa: PLC0415
     from edge_runtime.loading.selftest import replay  # noqa: PLC0415
     from edge_runtime.scoring.session import import_onnxruntime, make_session  # noqa: PLC0415
 
     def attempt() -> None:
-        metadata = Metadata.from_json(data[read_outline(data).metadata])
+        outline = read_outline(data)
+        metadata = Metadata.from_json(data[outline.metadata])
         session = make_session(data)
         replay(session, metadata.model, metadata.golden)
+        check_rows(data, outline.graph, check_graph(data, outline.graph))
         check_cuts(session, metadata)
 
     import_onnxruntime()

@@ -8,36 +8,16 @@ import numpy as np
 import pytest
 from hostile import cuts as blind
 from support.bundles import SENSORS, make_bundle
+from support.kinds import KINDS
 
 from edge_runtime.errors import SelfTestError
 from edge_runtime.loading.cuts import RELATIVE, check_cuts, differences, in_blocks, one_by_one
 from edge_runtime.loading.load import Bundle, load_bundle, load_bytes
 from edge_runtime.loading.samples import sample_series
-from edge_runtime.loading.trial import TrialLimits, run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-STILL = (("a", "", 20.0, 0.0, None), *SENSORS[1:])
-TIGHT = tuple((f"s{i}", "", 1000.0 * i, 0.01 * (i + 1), None) for i in range(5))
-KINDS: dict[str, dict[str, Any]] = {
-    "autoencoder": {},
-    "not whitened": {"whiten": False},
-    "standard scaler": {"scaler": "standard"},
-    "linear": {"model": "linear"},
-    "pca": {"model": "pca"},
-    "variational": {"model": "variational"},
-    "one sensor": {"sensors": SENSORS[:1]},
-    "sensors that hardly move": {"sensors": TIGHT},
-    "a sensor that stands still": {"sensors": STILL},
-    "smoothed": {"smooth": 11},
-    "averaged": {"average": 0.3},
-    "window and changes": {"shown": {"window": 4, "differences": True}},
-    "rolling, long": {"smooth": 50, "average": 0.05, "shown": {"window": 20, "rolling": 60}},
-    "time of day": {"shown": {"period": 60.0, "harmonics": 3}},
-    "convolutional, 3 members": {"model": "convolutional", "members": 3, "average": 0.1, "smooth": 20},
-}
 
 
 def made(folder: Path, **options: Any) -> Bundle:
@@ -96,10 +76,11 @@ def test_what_depends_on_the_block_passes_its_golden_rows_and_is_refused(
     change: Callable[[bytes], bytes], memory: dict[str, Any], tmp_path: Path
 ) -> None:
     data = change(make_bundle(tmp_path, widths=(8, 2, 8), **memory).read_bytes())
-    assert load_bytes(data, "b.onnx").self_test.rows == 32  # no trial: the golden rows alone
-    with pytest.raises(SelfTestError, match=blind.OTHERWISE.removeprefix("trial: ")) as caught:
-        run_trial(data, TrialLimits())
-    assert caught.value.where == "trial: rows in blocks"
+    bundle = load_bytes(data, "b.onnx")  # without a trial: the golden rows alone
+    assert bundle.self_test.rows == 32
+    with pytest.raises(SelfTestError, match=blind.OTHERWISE) as caught:
+        check_cuts(bundle.session, bundle.metadata)
+    assert caught.value.where == "rows in blocks"
 
 
 @pytest.mark.parametrize("smooth", [1, 3])
