@@ -1,8 +1,8 @@
 """The proof that a row's outputs depend on no later row, and not on how many rows there are.
 
 What lies within the rules of `flowrules.py` cannot count the rows of a call, look ahead, or mix rows of
-different machines; all that `export` writes does. What a model with memory makes of a call's first row is left
-to the trial's comparisons.
+different machines; all that `export` writes does. What a model with memory makes of a call's first row is
+left to the trial's comparisons.
 """
 
 from __future__ import annotations
