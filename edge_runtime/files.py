@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 __all__ = [
     "OWN_FILE",
     "OWN_FOLDER",
+    "NotRegularError",
     "is_in_place",
     "make_folder",
+    "open_regular",
     "read_regular",
     "refuse_same",
     "state_folder",
@@ -34,6 +36,10 @@ __all__ = [
 OWN_FILE, OWN_FOLDER = 0o640, 0o750
 # What a person's command writes is as the umask has it.
 USUAL_FILE = 0o666
+
+
+class NotRegularError(OSError):
+    """A pipe, a device or a socket where a file should be."""
 
 
 def state_folder() -> Path:
@@ -62,12 +68,24 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     A pipe or a device, which would block or never end, is not waited for.
 
     Raises:
-        OSError: It cannot be read, or it is not a regular file; `strerror` says which.
+        NotRegularError: It is none.
+        OSError: It cannot be read.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    with open_regular(path) as file:
         return file.read(max_bytes + 1)
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """A regular file, open for reading, as `read_regular` opens it.
+
+    Raises:
+        OSError: As `read_regular`.
+    """
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 - the caller closes it
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))
+    return file
 
 
 def _without_waiting(name: str, flags: int) -> int:

@@ -15,6 +15,7 @@ import typing
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.bundle.caps import MAX_NAME, MAX_SENSORS, RESERVED
 from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.bundle.metadata import FORMAT_VERSION, LONGEST_DEBOUNCE, Metadata
 
@@ -25,11 +26,16 @@ ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 # What the types do not say, and the reader checks.
 FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Metadata", "format_version"): {"const": FORMAT_VERSION},
-    ("Metadata", "sensors"): {"minItems": 1},
+    ("Metadata", "sensors"): {"minItems": 1, "maxItems": MAX_SENSORS},
+    ("Metadata", "cadence_seconds"): {"exclusiveMinimum": 0},
     ("Metadata", "content_digest"): {"pattern": "^sha256:[0-9a-f]{64}$"},
-    ("Sensor", "name"): {"minLength": 1},
+    ("Sensor", "name"): {"minLength": 1, "maxLength": MAX_NAME, "not": {"enum": sorted(RESERVED)}},
+    ("Model", "parameters"): {"minimum": 0},
     ("Threshold", "value"): {"exclusiveMinimum": 0},
     ("Threshold", "per_machine"): {"additionalProperties": {"type": "number", "exclusiveMinimum": 0}},
+    ("Threshold", "quantile"): {"minimum": 0, "maximum": 1},
+    ("Threshold", "rows"): {"minimum": 0},
+    ("Provenance", "seed"): {"minimum": 0},
     ("Hold", "rise"): {"exclusiveMinimum": 0},
     ("Hold", "fall"): {"exclusiveMinimum": 0},
     ("Hold", "cap"): {"exclusiveMinimum": 0},

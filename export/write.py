@@ -87,7 +87,9 @@ def export_bundle(
     try:
         bundle = load_bytes(data, output.name)
     except BundleError as error:
-        raise ExportError(f"the runtime would refuse this bundle: {error.what}", where=error.where) from None
+        raise ExportError(
+            f"the runtime would refuse this bundle: {error.what}", where=error.where, hint=error.hint
+        ) from None
     golden = check_parity(bundle.session, detector, checkpoint.golden, "golden")
     random = check_parity(bundle.session, detector, random_rows(checkpoint.sensors, seed=0), "random")
     _write(output, data)

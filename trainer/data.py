@@ -11,6 +11,7 @@ import pandas as pd
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
 from trainer.columns import EMPTY_WORDS
+from trainer.names import refuse_machines, refuse_sensors
 from trainer.tables import find_table, numeric_columns, read_table, time_column, times_ns
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     sensors = columns.sensors or _sensors(frame, columns, paths["train"])
     if len(set(sensors)) < len(sensors):
         raise UsageError("a sensor is named twice", where="--sensor")
+    refuse_sensors(sensors, str(paths["train"]))
     train = _split(frame, paths["train"], columns, sensors)
+    refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
         if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
             raise InputError(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.bundle.agreement import check_ranges
 from edge_runtime.bundle.metadata import Metrics, Sensor
-from edge_runtime.errors import MissingExtraError, UsageError
+from edge_runtime.errors import BundleFormatError, MissingExtraError, UsageError
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_unknown", "run_fit"]
+__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_ranges", "refuse_unknown", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -111,6 +112,7 @@ def run_fit(
     """
     refuse_unknown(plan.units, data, "--unit")
     refuse_unknown(plan.physical_ranges, data, "--physical-range")
+    refuse_ranges(data, plan)
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
@@ -273,6 +275,19 @@ def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str)
             raise UsageError(
                 f"'{name}' is not a sensor", where=option, hint=f"the sensors are {', '.join(data.sensors)}"
             )
+
+
+def refuse_ranges(data: TrainingData, plan: Plan) -> None:
+    """Refuses ranges in which no row would be judged; the export would say so only when all is trained.
+
+    Raises:
+        UsageError: A sensor has such.
+    """
+    for sensor in _sensors(data, plan) if data.train.normal.any() else ():
+        try:
+            check_ranges(sensor)
+        except BundleFormatError as error:
+            raise UsageError(f"{sensor.name}: {error.what}", where="--physical-range") from None
 
 
 def make_folder(folder: Path) -> None:

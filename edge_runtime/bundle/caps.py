@@ -1,4 +1,7 @@
-"""Every cap of the gate: many times what a bundle needs, and far below what hurts a small gateway."""
+"""Every cap of the gate: many times what a bundle needs, and far below what hurts a small gateway.
+
+And the names that are taken.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,15 @@ __all__ = [
     "MAX_FILE_BYTES",
     "MAX_INPUTS",
     "MAX_METADATA_BYTES",
+    "MAX_NAME",
     "MAX_NODES",
     "MAX_RANK",
+    "MAX_SENSORS",
     "MAX_STATE_VALUES",
     "MAX_TEXT_BYTES",
     "MAX_WINDOW",
+    "OF_A_SENSOR",
+    "RESERVED",
 ]
 
 MAX_FILE_BYTES = 32 << 20
@@ -27,3 +34,15 @@ MAX_DIMENSION = 65_536  # of a shape that the file states
 MAX_STATE_VALUES = 1 << 20  # a model's memory is kept for each machine
 MAX_WINDOW = 4096  # a number in a node's attribute
 MAX_TEXT_BYTES = 256  # a name, or any text but the metadata
+MAX_SENSORS = 128
+MAX_NAME = 128  # characters of a sensor's
+
+# What no sensor can be called: the columns, keys, tags and fields that results have for themselves, in
+# whatever form they are written; and what the columns begin with that they have for each sensor.
+RESERVED = frozenset(
+    (
+        *("time", "machine_id", "verdict", "reason", "score", "severity", "top_sensor"),
+        *("readings", "expected", "errors", "bundle"),
+    )
+)
+OF_A_SENSOR = ("error_", "expected_")

@@ -18,11 +18,19 @@ from typing import Any, TypeVar
 
 from edge_runtime.errors import BundleFormatError
 
-__all__ = ["MAY_BE_ABSENT", "parse", "read_as", "shown"]
+__all__ = ["MAY_BE_ABSENT", "is_visible", "parse", "read_as", "shown"]
 
 # Of a whole number, either way; and of a value that an error shows, in characters.
 MOST = 2**63 - 1
 MAX_SHOWN = 40
+
+# Characters that Unicode calls printable, and that leave no trace: fillers, joiners, selectors of variants.
+UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0").union(
+    *(
+        map(chr, range(first, last + 1))
+        for first, last in ((0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+    )
+)
 
 # In a field's metadata: a document may leave it out, which says the same as the field's default.
 MAY_BE_ABSENT = "may be absent"
@@ -67,6 +75,11 @@ def shown(value: Any) -> str:
         return f"{'a list' if isinstance(value, list) else 'an object'} of {len(value):,}"
     shown = json.dumps(value)
     return shown if len(shown) <= MAX_SHOWN else shown[:MAX_SHOWN] + "…"
+
+
+def is_visible(text: str) -> bool:
+    """Whether every character shows: neither controls do, nor what turns the direction of writing."""
+    return text.isprintable() and (text.isascii() or UNSEEN.isdisjoint(text))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -189,7 +202,7 @@ def _int(value: Any) -> int:
 
 
 def _str(value: Any) -> str:
-    if type(value) is not str or not value.isprintable():
+    if type(value) is not str or not is_visible(value):
         raise _wrong("printable text", value)
     return value
 

@@ -17,6 +17,7 @@ from edge_runtime.errors import BundleFormatError
 
 __all__ = [
     "FORMAT_VERSION",
+    "LONGEST_HOLD",
     "METADATA_KEY",
     "Debounce",
     "Golden",
@@ -36,6 +37,8 @@ METADATA_KEY = "edge_detect"
 
 Range = tuple[float, float]
 LONGEST_DEBOUNCE = 1024
+# Rows for which a hold may go on after the last one above, and that it may take to begin: a day of seconds.
+LONGEST_HOLD = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,11 @@ class Hold:
         if not (self.rise > 0 and self.fall > 0 and math.inf > self.cap > self.level >= 0):
             raise BundleFormatError(
                 "a hold needs rise > 0, fall > 0 and a finite cap > level >= 0",
+                where="metadata: threshold.hold",
+            )
+        if (self.cap - self.level) / self.fall > LONGEST_HOLD or self.level / self.rise > LONGEST_HOLD:
+            raise BundleFormatError(
+                f"such a hold would begin or end only after more than {LONGEST_HOLD:,} rows",
                 where="metadata: threshold.hold",
             )
 

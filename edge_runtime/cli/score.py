@@ -61,6 +61,13 @@ def score(
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume a run that was interrupted or killed.")
     ] = False,
+    state_mb: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Memory for what the bundle keeps of all machines, in MB. A file of more is refused.",
+        ),
+    ] = 256,
     time_column: Annotated[str, typer.Option(help="Column that holds the times.")] = "time",
     machine_column: Annotated[
         str, typer.Option(help="Column that holds the machine ids. The file may lack it.")
@@ -99,6 +106,7 @@ def score(
         with_expected=expected,
         workers=workers or len(os.sched_getaffinity(0)),
         resume=resume,
+        state_mb=state_mb,
     )
     with Signals(interrupt, code=INTERRUPTED):
         accounts = score_file(task, loaded)

@@ -12,7 +12,9 @@ from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_se
 if TYPE_CHECKING:
     from edge_runtime.loading.load import Step
 
-__all__ = ["verify"]
+__all__ = ["STATES", "verify"]
+
+STATES = "states"  # the last step: what `run` would refuse, with these settings
 
 
 def verify(
@@ -36,8 +38,8 @@ def verify(
     import json
 
     from edge_runtime.errors import BundleError
-    from edge_runtime.gateway.assembly import make_trust
-    from edge_runtime.loading.load import STEPS, load_bundle
+    from edge_runtime.gateway.assembly import make_engine, make_trust
+    from edge_runtime.loading.load import STEPS, Step, load_bundle
     from edge_runtime.loading.trial import Trial
 
     passed: list[Step] = []
@@ -52,10 +54,13 @@ def verify(
     refused: BundleError | None = None
     try:
         path = bundle or settings.run.bundle
-        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True))
+        loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True, remembers=False))
+        engine = make_engine(settings, loaded)
+        megabytes = engine.max_machines * engine.machine_bytes / 1e6
+        on_step(Step(STATES, f"{engine.max_machines:,} machines may take {megabytes:,.1f} MB"))
     except BundleError as error:
         refused = error
-    failed = None if refused is None else STEPS[len(passed)]
+    failed = None if refused is None else (*STEPS, STATES)[len(passed)]
     if as_json:
         document = {
             "ok": refused is None,

@@ -9,7 +9,7 @@ import numpy as np
 from edge_runtime.engine.judged import Judged
 from edge_runtime.engine.quality import Quality
 from edge_runtime.engine.row import row_path
-from edge_runtime.engine.stage import ANY_BUNDLE, StageState
+from edge_runtime.engine.stage import ANY_BUNDLE, STATE_MB, StageState, bounded, more_than_mb
 from edge_runtime.engine.times import Times
 from edge_runtime.engine.verdict import Judge
 from edge_runtime.errors import SensorMismatchError
@@ -41,21 +41,33 @@ class Engine:
     Args:
         bundle: As `load_bundle` returned it.
         future_s: Seconds by which a row may be ahead of the clock that `feed` is given.
-        max_machines: A row of a further machine is unknown; None for any number of machines.
+        max_machines: A row of a further machine is unknown; None for as many machines as there is memory for.
+        state_mb: Memory for the machines' states, in MB of 10^6 bytes.
+        engines: How many engines share that memory.
+
+    Raises:
+        BundleError: The states of so many machines, or of a single one, may take more.
     """
 
     def __init__(
-        self, bundle: Bundle, *, future_s: float = FUTURE_S, max_machines: int | None = None
+        self,
+        bundle: Bundle,
+        *,
+        future_s: float = FUTURE_S,
+        max_machines: int | None = None,
+        state_mb: float = STATE_MB,
+        engines: int = 1,
     ) -> None:
         metadata = bundle.metadata
         self.bundle = bundle
         self._sensors = metadata.sensor_names
-        self._times = Times(len(self._sensors), round(future_s * 1e9), max_machines)
+        self._times = Times(len(self._sensors), round(future_s * 1e9))
         self._quality = Quality(metadata)
         self._graph = Graph(bundle.session, bundle.metadata)
         self._judge = Judge(metadata.threshold)
         remembering = (self._times, self._graph.memory, self._judge.debounce, self._judge.hold)
         self._stages: tuple[Stage, ...] = tuple(stage for stage in remembering if stage is not None)
+        self._times.max_machines = bounded(self._stages, max_machines, state_mb, engines, where=bundle.name)
         self._row = row_path(self._times, self._quality, self._graph, self._judge)
         self._row_shape = (1, len(self._sensors))
 
@@ -63,6 +75,15 @@ class Engine:
     def machines(self) -> int:
         """Number of machines of which rows were judged."""
         return len(self._times.machines)
+
+    @property
+    def max_machines(self) -> int:
+        """Of how many machines rows are judged; rows of further ones are unknown."""
+        return self._times.max_machines
+
+    def more_than_mb(self, state_mb: float) -> float:
+        """What `state_mb` has to exceed for rows of more machines to be judged."""
+        return more_than_mb(self._stages, state_mb)
 
     @property
     def machine_bytes(self) -> int:

@@ -1,15 +1,27 @@
-"""What a stage of the engine declares: its name, whose state it keeps, how that is stored and restored."""
+"""What a stage of the engine declares: its name, whose state it keeps, how that is stored and restored.
+
+And how many machines an engine may remember, so that no bundle and no feed makes its memory grow without end.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from edge_runtime.errors import BundleError
 
-__all__ = ["ANY_BUNDLE", "Stage", "StageState"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["ANY_BUNDLE", "KNOWN_MB", "STATE_MB", "Stage", "StageState", "bounded", "more_than_mb"]
 
 ANY_BUNDLE = "-"
+# A gateway's, unless it is configured otherwise.
+STATE_MB = 256
+# Without a number of machines, `STATE_MB` is for what the bundle has to remember of them. What the engine
+# itself knows of each, such as its last times, is the same for every bundle, and histories of a hundred
+# thousand machines must go through.
+KNOWN_MB = 2048
+MB = 1e6
 
 
 class StageState(NamedTuple):
@@ -60,3 +72,51 @@ class Stage(Protocol):
             ValueError, TypeError: The value is not a state of this stage.
         """
         ...
+
+
+def bounded(
+    stages: Sequence[Stage], machines: int | None, state_mb: float, engines: int, *, where: str
+) -> int:
+    """The number of machines that an engine may remember.
+
+    Args:
+        stages: Each says what a machine takes in it.
+        machines: As many as are wanted, whose states must fit into `state_mb`; None for as many as fit.
+        state_mb: MB of 10^6 bytes.
+        engines: How many share it.
+        where: What to call the bundle in an error.
+
+    Raises:
+        BundleError: The states of so many machines, or of a single one, may take more.
+    """
+    known, of_bundle = (_bytes(stages, belongs) for belongs in ("machine", "bundle"))
+    if machines is None:
+        most = min(state_mb * MB / max(1, of_bundle), max(KNOWN_MB, state_mb) * MB / max(1, known))
+        if most < 1:
+            raise BundleError(
+                f"the state of one machine may take {of_bundle / MB:,.0f} MB, and there are {state_mb:,g} MB "
+                "for all",
+                where=where,
+                hint="do not use it, or raise state_mb",
+            )
+        return max(1, int(most / engines))
+    megabytes = machines * (known + of_bundle) / MB
+    if megabytes > state_mb:
+        raise BundleError(
+            f"the states of {machines:,} machines may take {megabytes:,.0f} MB, and state_mb is "
+            f"{state_mb:,g}",
+            where=where,
+            hint="lower max_machines or raise state_mb in [run]",
+        )
+    return machines
+
+
+def more_than_mb(stages: Sequence[Stage], state_mb: float) -> float:
+    """What `state_mb` has to exceed for more machines than `bounded` allows."""
+    by_bundle = state_mb / max(1, _bytes(stages, "bundle"))
+    by_known = max(KNOWN_MB, state_mb) / max(1, _bytes(stages, "machine"))
+    return state_mb if by_bundle <= by_known else max(KNOWN_MB, state_mb)
+
+
+def _bytes(stages: Sequence[Stage], belongs: str) -> int:
+    return sum(stage.machine_bytes for stage in stages if stage.belongs == belongs)

@@ -37,21 +37,21 @@ class Times:
     Args:
         sensors: Number of sensors.
         future_ns: How far ahead of the gateway's clock a row may be.
-        max_machines: So many machines are kept; None for any number.
 
     Attributes:
         machines: Machine id to what is known of it; for the path of a single row.
         moved: Machines whose newest time moved since `changed` was asked last; for that path, too.
+        max_machines: So many machines are kept.
     """
 
     name = "times"
     version = 1
     belongs: Literal["bundle", "machine"] = "machine"
 
-    def __init__(self, sensors: int, future_ns: int, max_machines: int | None) -> None:
+    def __init__(self, sensors: int, future_ns: int) -> None:
         self.machine_bytes = KNOWN_ROWS * (ROW_BYTES + (WAITING_BLOCKS + 1) * (8 + 4 * sensors))
         self.future_ns = future_ns
-        self._max_machines = max_machines
+        self.max_machines = 1
         self.machines: dict[str, Machine] = {}
         self.moved: set[str] = set()
 
@@ -107,14 +107,14 @@ class Times:
 
     def _excess(self, groups: Groups) -> set[str]:
         """The machines for which there is no more room; whoever came first has it."""
-        if self._max_machines is None or len(self.machines) + len(groups.names) <= self._max_machines:
+        if len(self.machines) + len(groups.names) <= self.max_machines:
             return set()
         first = {
             machine: rows.start if groups.order is None else int(groups.order[rows.start])
             for machine, rows in groups
             if machine not in self.machines
         }
-        room = max(0, self._max_machines - len(self.machines))
+        room = max(0, self.max_machines - len(self.machines))
         return set(sorted(first, key=lambda machine: first[machine])[room:])
 
     def _check_machine(
@@ -167,7 +167,7 @@ class Times:
         found = np.frombuffer(marks, "<u4").tolist()
         times = newest - np.append(np.cumsum(steps[::-1])[::-1], 0) if found else steps
         self.machines[machine] = Machine.of(machine, newest, zip(times.tolist(), found, strict=True))
-        if self._max_machines is not None and len(self.machines) > self._max_machines:
+        if len(self.machines) > self.max_machines:
             del self.machines[min(self.machines.values(), key=lambda known: known.newest).name]
 
     def forget_the_future(self, now: int) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.config import settings_of
-from edge_runtime.errors import BundleError, UsageError
+from edge_runtime.errors import UsageError
 from edge_runtime.files import refuse_same, state_folder
 from edge_runtime.sinks.base import Sink, Verdicts
 from edge_runtime.sources.base import Feed
@@ -89,16 +89,7 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
     from edge_runtime.engine.engine import Engine  # noqa: PLC0415 - with numpy, after the source's settings
 
     part = settings.run
-    engine = Engine(bundle, future_s=part.future_s, max_machines=part.max_machines)
-    megabytes = part.max_machines * engine.machine_bytes / 1e6
-    if megabytes > part.state_mb:
-        raise BundleError(
-            f"the states of {part.max_machines:,} machines may take {megabytes:,.0f} MB, and state_mb is "
-            f"{part.state_mb:,}",
-            where=bundle.name,
-            hint="lower max_machines or raise state_mb in [run]",
-        )
-    return engine
+    return Engine(bundle, future_s=part.future_s, max_machines=part.max_machines, state_mb=part.state_mb)
 
 
 def make_feed(

@@ -18,6 +18,7 @@ from edge_runtime.timeparse import ago
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.settings import Settings
     from edge_runtime.loading.load import Bundle
     from edge_runtime.sources.base import Probe
@@ -70,6 +71,7 @@ class Checkup:
         settings = self._settings
         trial = make_trial(settings, remembers=False)
         bundle = load_bundle(settings.run.bundle, trust=make_trust(settings), trial=trial)
+        engine = make_engine(settings, bundle)
         metadata = bundle.metadata
         sensors = ", ".join(f"{sensor.name} {sensor.unit}".strip() for sensor in metadata.sensors)
         self._add(
@@ -83,7 +85,7 @@ class Checkup:
         durable = any(not sink.kind.direct for sink in settings.sinks)
         if durable or settings.source.kind.needs_ledger:
             self._take(ledger_fact(path, identity))
-        self._check_source(bundle, identity)
+        self._check_source(bundle, engine, identity)
         self._check_sinks(bundle)
 
     def _add(self, name: str, text: str, *, wrong: bool = False) -> None:
@@ -93,7 +95,7 @@ class Checkup:
         self.facts.append(fact)
         self._tell(fact)
 
-    def _check_source(self, bundle: Bundle, identity: str) -> None:
+    def _check_source(self, bundle: Bundle, engine: Engine, identity: str) -> None:
         settings = self._settings
         said: list[str] = []
         clock = GatewayClock(known_moments(bundle), said.append)
@@ -102,7 +104,6 @@ class Checkup:
             probe = settings.source.kind.probed(settings.source.given, feed)
             for fact in probe.facts():
                 self._take(fact)
-            engine = make_engine(settings, bundle)
             found = look(probe.source, engine, self._seconds, now_ns=clock.arrival, clock=self._clock)
         except EdgeDetectError as error:
             self._add("source", str(error), wrong=True)

@@ -1,7 +1,7 @@
 """Which bundles passed their trial on this machine: one small file each in the state folder, named by digest.
 
-What passed holds for the bytes, this edge-detect and this ONNX Runtime: after an update of either, the trial
-is done once more. Where the folder cannot be written, it is done each time.
+What passed holds for the bytes, this edge-detect, this kind of trial and this ONNX Runtime: when one of them
+changes, the trial is done once more. Where the folder cannot be written, it is done each time.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 from edge_runtime.files import OWN_FILE, make_folder, read_regular, state_folder, write_whole
 from edge_runtime.version import __version__
 
-__all__ = ["Proofs"]
+__all__ = ["TRIAL_VERSION", "Proofs"]
 
-MAX_BYTES = 1000
+# Raised when the trial asks for more: what passed an easier one is tried again.
+TRIAL_VERSION = 2
+MAX_BYTES = 1024
 
 
 class Proofs:
@@ -46,4 +48,5 @@ class Proofs:
 def _versions() -> str:
     from edge_runtime.scoring.session import import_onnxruntime  # noqa: PLC0415
 
-    return f"edge-detect {__version__}, onnxruntime {import_onnxruntime().__version__}\n"
+    onnxruntime = import_onnxruntime().__version__
+    return f"edge-detect {__version__}, trial {TRIAL_VERSION}, onnxruntime {onnxruntime}\n"

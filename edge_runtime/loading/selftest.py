@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from edge_runtime.errors import SelfTestError
 from edge_runtime.scoring.inference import infer, initial_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Scores
 
-__all__ = ["DailyReplay", "SelfTest", "replay", "run_graph"]
+__all__ = ["DailyReplay", "SelfTest", "replay", "run_graph", "running"]
 
 REPLAY_EVERY_S = 86_400.0
 
@@ -49,7 +50,7 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
-    score = run_graph(session, model, rows, seconds).score
+    score = run_graph(session, model, rows, seconds)[0].score
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
     # Written so that a NaN counts as different.
@@ -68,30 +69,42 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
 
 
 def run_graph(
-    session: Any, model: Model, rows: NDArray[np.float32], time_of_day: NDArray[np.float32] | None
-) -> Scores:
-    """Scores rows from the start of a machine.
+    session: Any,
+    model: Model,
+    rows: NDArray[np.float32],
+    time_of_day: NDArray[np.float32] | None,
+    state: NDArray[np.float32] | None = None,
+) -> tuple[Scores, NDArray[np.float32] | None]:
+    """Scores rows, from the start of a machine or from a state; returns the state to go on with, too.
 
     Args:
         session: As `make_session` made it.
         model: What the bundle says of its model.
         rows: [rows, sensors] raw units.
         time_of_day: [rows] seconds since midnight UTC, for a model that asks; else None.
+        state: What an earlier call returned; None for the start.
 
     Raises:
         SelfTestError: The graph cannot be run, or its outputs have other shapes than it declares.
     """
+    with running():
+        found, after = infer(session, rows, initial_state(model) if state is None else state, time_of_day)
+    shapes = (found.errors.shape, found.expected.shape, None if after is None else after.shape)
+    if found.score.shape != rows.shape[:1] or shapes != (rows.shape, rows.shape, model.state_shape):
+        raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
+    return found, after
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """What ONNX Runtime raises meanwhile becomes a `SelfTestError`."""
     try:
-        found, state = infer(session, rows, initial_state(model), time_of_day)
+        yield
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's errors share no base class below Exception
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise SelfTestError(
             f"ONNX Runtime cannot run the graph ({reason[:200]})", where="self-test"
         ) from None
-    shapes = (found.errors.shape, found.expected.shape, None if state is None else state.shape)
-    if found.score.shape != rows.shape[:1] or shapes != (rows.shape, rows.shape, model.state_shape):
-        raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
-    return found
 
 
 class DailyReplay:

@@ -1,9 +1,10 @@
 """The trial: an unseen bundle's first session runs in a child process that may die.
 
 The gate lets no operator through that reads files or hangs by itself, but what a graph allocates and how
-long it computes only its run can tell. The child gets the bytes on standard input, makes the session,
-replays the golden rows and a large block of them, under limits on address space and CPU time, and without
-the means to open a file. A bomb costs seconds there, and the gateway nothing.
+long it computes only its run can tell, and whether it is the same for one row as for thousands. The child
+gets the bytes on standard input, makes the session, replays the golden rows, follows the rows through the
+graph (`bundle/rows.py`), and scores them one by one and in blocks (`cuts.py`), under limits on address space
+and CPU time, and without the means to open a file. A bomb costs seconds there, and the gateway nothing.
 
     python -m edge_runtime.loading.trial SECONDS MEGABYTES <bundle
 """
@@ -30,8 +31,6 @@ WHERE = "trial"
 HINT = "do not use it; a bundle written by edge-export needs only a fraction of this"
 # A process that waits for its turn on a busy gateway uses no CPU time: the clock gives it longer.
 PATIENCE = 6.0
-# What grows with the square of the rows shows in a block larger than a pipeline ever scores.
-BLOCK_ROWS = 4096
 OUT_OF_MEMORY = ("bad_alloc", "bfc_arena", "Failed to allocate memory", "Unable to allocate")
 REFUSALS: dict[str, type[BundleError]] = {
     kind.__name__: kind for kind in (BundleFormatError, GateError, SelfTestError)
@@ -166,20 +165,21 @@ def _answer(output: bytes) -> dict[str, Any]:
 
 def main() -> None:
     """The child: everything it needs is imported and open before the limits hold."""
-    import numpy as np  # noqa: PLC0415
-
+    from edge_runtime.bundle.gate import check_graph  # noqa: PLC0415
     from edge_runtime.bundle.metadata import Metadata  # noqa: PLC0415
     from edge_runtime.bundle.outline import read_outline  # noqa: PLC0415
-    from edge_runtime.loading.selftest import replay, run_graph  # noqa: PLC0415
+    from edge_runtime.bundle.rows import check_rows  # noqa: PLC0415
+    from edge_runtime.loading.cuts import check_cuts  # noqa: PLC0415
+    from edge_runtime.loading.selftest import replay  # noqa: PLC0415
     from edge_runtime.scoring.session import import_onnxruntime, make_session  # noqa: PLC0415
 
     def attempt() -> None:
-        metadata = Metadata.from_json(data[read_outline(data).metadata])
+        outline = read_outline(data)
+        metadata = Metadata.from_json(data[outline.metadata])
         session = make_session(data)
         replay(session, metadata.model, metadata.golden)
-        rows = np.asarray(metadata.golden.readings, np.float32)
-        seconds = np.zeros(BLOCK_ROWS, np.float32) if metadata.model.time_of_day else None
-        run_graph(session, metadata.model, np.resize(rows, (BLOCK_ROWS, rows.shape[1])), seconds)
+        check_rows(data, outline.graph, check_graph(data, outline.graph))
+        check_cuts(session, metadata)
 
     import_onnxruntime()
     data = sys.stdin.buffer.read()

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.engine.engine import Engine
-from edge_runtime.records import Results, Scores
+from edge_runtime.engine.stage import STATE_MB
+from edge_runtime.errors import BundleError
+from edge_runtime.records import Reason, Results, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,24 +41,35 @@ class Lanes:
         bundle: What judges.
         count: How many; with one, everything happens in the caller's thread.
         with_expected: Whether what the model expected is of use; else it may be left out.
+        state_mb: Memory for the machines' states in all of them.
+
+    Raises:
+        BundleError: The state of a single machine may take more.
     """
 
-    def __init__(self, bundle: Bundle, count: int, *, with_expected: bool) -> None:
+    def __init__(
+        self, bundle: Bundle, count: int, *, with_expected: bool, state_mb: float = STATE_MB
+    ) -> None:
         self._with_expected = with_expected
-        self._engines = [Engine(bundle) for _ in range(count)]
+        self._state_mb = state_mb
+        self._engines = [Engine(bundle, state_mb=state_mb, engines=count) for _ in range(count)]
         self._pools = _threads(count) if count > 1 else []
         self._lane_of: dict[str, int] = {}
         self._states: dict[tuple[str, ...], StageState] = {}
 
     def score(self, blocks: Iterable[Block]) -> Iterator[tuple[Block, Results]]:
-        """Scores blocks, in their order."""
+        """Scores blocks, in their order.
+
+        Raises:
+            BundleError: They are of more machines than there is memory for: half a history would be misread.
+        """
         under_way: deque[tuple[Block, Any]] = deque()
         for block in blocks:
             under_way.append((block, self._begin(block.readings)))
             while len(under_way) > (AHEAD if self._pools else 0):
-                yield self._finish(*under_way.popleft())
+                yield self._complete(*self._finish(*under_way.popleft()))
         while under_way:
-            yield self._finish(*under_way.popleft())
+            yield self._complete(*self._finish(*under_way.popleft()))
 
     def states(self) -> list[StageState]:
         """All machines' states after the blocks that were given back."""
@@ -69,8 +82,11 @@ class Lanes:
 
         Raises:
             ValueError: A state cannot be used.
+            BundleError: They are of more machines than there is memory for.
         """
         self._states = {state[:3]: state for state in states}
+        if len({state.machine for state in self._states.values()}) > self._most:
+            raise self._too_many()
         for number, engine in enumerate(self._engines):
             dropped = engine.restore(
                 state for state in self._states.values() if self._engine_of(state.machine) == number
@@ -82,6 +98,24 @@ class Lanes:
         """Ends the threads."""
         for pool in self._pools:
             pool.shutdown(cancel_futures=True)
+
+    @property
+    def _most(self) -> int:
+        """The machines that there is room for."""
+        return sum(engine.max_machines for engine in self._engines)
+
+    def _complete(self, block: Block, results: Results) -> tuple[Block, Results]:
+        if (results.reasons == Reason.TOO_MANY_MACHINES).any():
+            raise self._too_many()
+        return block, results
+
+    def _too_many(self) -> BundleError:
+        first = self._engines[0]
+        return BundleError(
+            f"there are rows of more than {self._most:,} machines, and memory for the states of no more",
+            where=first.bundle.name,
+            hint=f"raise --state-mb above {first.more_than_mb(self._state_mb):,g}, or score fewer at a time",
+        )
 
     def _engine_of(self, machine: str) -> int:
         """The number of the engine that has this machine."""

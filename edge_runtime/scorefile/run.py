@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.engine.accounts import Accounts
-from edge_runtime.engine.stage import StageState
+from edge_runtime.engine.stage import STATE_MB, StageState
 from edge_runtime.errors import InterruptedRunError, UsageError
 from edge_runtime.files import is_in_place, unwritable, writing
 from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
@@ -48,6 +48,7 @@ class Task:
         with_expected: Whether to write what the model expected, too.
         workers: Threads that score.
         resume: Whether to go on with a run that was cut off.
+        state_mb: Memory for the machines' states, in MB of 10^6 bytes.
     """
 
     source: Path
@@ -57,6 +58,7 @@ class Task:
     with_expected: bool = False
     workers: int = 1
     resume: bool = False
+    state_mb: float = STATE_MB
 
 
 def score_file(task: Task, bundle: Bundle) -> Accounts:
@@ -65,12 +67,14 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
     Raises:
         UsageError: A file cannot be opened or written, or there is no run to go on with.
         InputError, SensorMismatchError: The input cannot be used; the row is named.
+        BundleError: There are more machines than there is memory for.
         InterruptedRunError: SIGINT or SIGTERM ended it; `resume` goes on from there.
     """
     if task.output.is_dir():
         raise UsageError("this is a folder", where=str(task.output), hint="name a file in it")
     reader, writer = _reader(task), _writer(task)
-    lanes, accounts = Lanes(bundle, task.workers, with_expected=task.with_expected), Accounts()
+    lanes = Lanes(bundle, task.workers, with_expected=task.with_expected, state_mb=task.state_mb)
+    accounts = Accounts()
     try:
         if STANDARD in (task.source, task.output) or is_in_place(task.output) or is_in_place(task.source):
             if task.resume:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from pathlib import Path
 
 from edge_runtime.errors import SignatureError
+from edge_runtime.files import NotRegularError, read_regular
 from edge_runtime.signing.envelope import MAX_SIGNATURE_BYTES
 
 __all__ = ["read_signature", "signature_path"]
@@ -30,13 +29,11 @@ def read_signature(bundle: Path | None) -> bytes | None:
         return None
     path = signature_path(bundle)
     try:
-        # Without waiting: where somebody put a pipe, a writer might never come.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SignatureError("its signature is not a file", hint=f"remove {path.name}")
-            return file.read(MAX_SIGNATURE_BYTES + 1)
+        return read_regular(path, MAX_SIGNATURE_BYTES)
     except FileNotFoundError:
         return None
+    except NotRegularError:
+        raise SignatureError("its signature is not a file", hint=f"remove {path.name}") from None
     except OSError as error:
         raise SignatureError(
             f"cannot read its signature ({error.strerror}: {path})", hint="make it readable"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import os
 import re
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.errors import MissingExtraError, UsageError
-from edge_runtime.reading import read_bounded
+from edge_runtime.files import open_regular
 
 __all__ = ["PrivateKey", "PublicKey", "check_name", "make_key", "new_key", "read_key", "trusted_key"]
 
@@ -163,12 +162,11 @@ def read_key(path: Path) -> PublicKey | PrivateKey:
         UsageError: There is no such file, it holds no ed25519 key, or others may read a private one.
     """
     try:
-        data, mode = read_bounded(path, MAX_FILE_BYTES)
+        with open_regular(path) as stream:
+            mode = os.fstat(stream.fileno()).st_mode
+            text = stream.read(MAX_FILE_BYTES).decode("utf-8", "replace")
     except OSError as error:
-        if error.errno == errno.EFBIG:
-            raise _no_key(path) from None
         raise UsageError(f"cannot read the key ({error.strerror})", where=str(path)) from None
-    text = data.decode("utf-8", "replace")
     blocks = BLOCK.findall(text)
     raw = b""
     if blocks and text.count("-----BEGIN") == 1:

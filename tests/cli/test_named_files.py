@@ -95,7 +95,7 @@ def test_a_secret_without_an_end_is_one_line(
         (("run", "--source", "csv", "--bundle", "default", "--input", "/dev/zero"), "longer than 1 MiB"),
         (("bench", "--quick", "--compare", "/dev/zero"), "cannot read it"),
         (("bench", "--quick", "--compare", "pipe"), "nothing is written to it"),
-        (("verify", "--trusted-key", "/dev/zero"), "not a file with one ed25519 key"),
+        (("verify", "--trusted-key", "/dev/zero"), "cannot read the key"),
         (("verify", "--trusted-key", "pipe"), "cannot read the key"),
     ],
 )

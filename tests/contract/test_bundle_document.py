@@ -15,7 +15,8 @@ from support.bundles import make_bundle, normal_rows
 
 from edge_runtime.bundle import caps
 from edge_runtime.bundle.outline import IR_VERSIONS, OPSETS
-from edge_runtime.loading.trial import BLOCK_ROWS, TrialLimits
+from edge_runtime.loading.trial import TrialLimits
+from edge_runtime.scoring.inference import CALL_ROWS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "bundle.md").read_text(encoding="utf-8")
 
@@ -39,12 +40,14 @@ def test_every_field_of_the_metadata_is_documented(tmp_path: Path) -> None:
 
 def test_every_cap_is_documented() -> None:
     part = TEXT[TEXT.index("## What the gate lets through") : TEXT.index("## Digests")]
-    for name in caps.__all__:
+    numbers = [name for name in caps.__all__ if isinstance(getattr(caps, name), int)]
+    assert len(numbers) >= 10
+    for name in numbers:
         assert re.search(rf"\b{getattr(caps, name):,}\b", part), name
     limits = TrialLimits()
     for words in (
         f"IR version {IR_VERSIONS[0]} to {IR_VERSIONS[-1]}, opset {OPSETS[0]} to {OPSETS[-1]}",
-        f"{BLOCK_ROWS:,} rows",
+        f"{CALL_ROWS:,} rows",
         f"{limits.seconds} seconds of CPU time and {limits.memory_mb} MB",
     ):
         assert words in " ".join(part.split()), words

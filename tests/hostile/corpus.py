@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from hostile import documents, files, graphs, models
+from hostile import cuts, documents, files, graphs, models
 from support.bundles import make_bundle
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def make_corpus(folder: Path) -> list[Case]:
             files.broken(plain),
             models.hostile(plain, str(folder / "canary")),
             graphs.hostile(plain, with_memory),
+            cuts.hostile(plain, with_memory),
         ):
             yield from (Case(*entry) for entry in part)
         yield from (Case(*entry) for entry in documents.hostile(plain))

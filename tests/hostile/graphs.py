@@ -284,7 +284,11 @@ def _bombs(good: bytes) -> Iterator[Entry]:
         helper.make_node("Add", ["a", "b"], ["c"]),
         helper.make_node("ReduceSum", ["c", "first"], ["out"], keepdims=0),
     ]
-    yield "every row with every row", _beside(good, *outer, constants=axes), MEMORY
+    yield (
+        "every row with every row",
+        _beside(good, *outer, constants=axes),
+        "combines every row with every other",
+    )
     broad = [
         helper.make_node("MatMul", ["zeros", "open"], ["o"]),
         helper.make_node("MatMul", ["o", "close"], ["out"]),

@@ -9,6 +9,7 @@ from support.bundles import make_bundle
 from support.tampering import with_document
 
 from edge_runtime.cli import main
+from edge_runtime.cli.verify import STATES
 from edge_runtime.loading.load import STEPS, load_bundle
 
 if TYPE_CHECKING:
@@ -84,9 +85,10 @@ def test_verify_names_every_step(
 ) -> None:
     assert run(monkeypatch, "verify", str(path)) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line[:9] for line in lines] == ["ok       "] * len(STEPS) + ["verified "]
-    assert [line[9:25].strip() for line in lines[:-1]] == list(STEPS)
-    assert "32 golden rows, largest difference" in lines[-2]
+    assert [line[:9] for line in lines] == ["ok       "] * (len(STEPS) + 1) + ["verified "]
+    assert [line[9:25].strip() for line in lines[:-1]] == [*STEPS, STATES]
+    assert "32 golden rows, largest difference" in lines[-3]
+    assert lines[-2] == "ok       states          1,000 machines may take 12.6 MB"
 
 
 def test_verify_for_machines(
@@ -97,7 +99,7 @@ def test_verify_for_machines(
     assert (document["ok"], document["golden_rows"]) == (True, 32)
     assert document["digest"] == load_bundle(path).digest
     assert 0 <= document["largest_golden_difference"] < 1e-6
-    assert [step["name"] for step in document["steps"]] == list(STEPS)
+    assert [step["name"] for step in document["steps"]] == [*STEPS, STATES]
 
 
 def test_a_refused_bundle_exits_1_with_one_line_that_says_why(

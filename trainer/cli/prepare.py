@@ -129,6 +129,7 @@ def prepare(
 ) -> None:
     """Create training, validation and test data from history in InfluxDB, CSV files or Parquet files."""
     from trainer.cli.progress import progress_bar
+    from trainer.names import refuse_sensors
     from trainer.prepare import Shares, check_folder, prepare_folder
     from trainer.prepare.labelling import Labelling
 
@@ -183,6 +184,7 @@ def prepare(
             start_ns=start_ns,
             stop_ns=stop_ns,
         )
+    refuse_sensors(origin.sensors, "the history")
     for name in units.keys() - set(origin.sensors):
         raise UsageError(f"no sensor '{name}'", where="--unit", hint=f"there are {', '.join(origin.sensors)}")
     first_ns, last_ns = origin.extent()
