@@ -10,6 +10,7 @@ import typer
 from edge_runtime.cli.settings_options import Assignments, Config, given_options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import closing
 
     from edge_runtime.delivery.ledger import Ledger
@@ -74,7 +75,7 @@ def _run(settings: Settings) -> None:
             source.check()
         for sink in (*direct, *durable):
             sink.check()
-        ledger = stack.enter_context(_ledger(*place)) if place else None
+        ledger = stack.enter_context(_ledger(*place, report)) if place else None
         senders = []
         if ledger:
             from edge_runtime.delivery.sender import Sender
@@ -159,9 +160,9 @@ def _to_stderr(line: str) -> None:
     sys.stderr.flush()
 
 
-def _ledger(path: Path, identity: str) -> closing[Ledger]:
+def _ledger(path: Path, identity: str, report: Callable[[str], None]) -> closing[Ledger]:
     from contextlib import closing
 
     from edge_runtime.delivery.ledger import Ledger
 
-    return closing(Ledger(path, identity))
+    return closing(Ledger(path, identity, report=report))
