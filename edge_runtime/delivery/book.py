@@ -1,4 +1,4 @@
-"""The ledger's book: what is known of the feed, and what was counted. In memory, and written with each change.
+"""The ledger's book: what is known of the feed, and what was counted; in memory, written with each change.
 
 It is small, and everything depends on it: it is in the file twice, in `about` and `counters`, and together in
 `twin`. Each row has a checksum, and each writing a number, so that after damage the newest is known.
@@ -31,7 +31,9 @@ class Book:
         counters: Name to number.
     """
 
-    def __init__(self, about: Mapping[str, str] | None = None, counters: Mapping[str, int] | None = None):
+    def __init__(
+        self, about: Mapping[str, str] | None = None, counters: Mapping[str, int] | None = None
+    ) -> None:
         self.about = dict(about or {})
         self.counters = dict(counters or {})
         self._written: Snapshot = ({}, {})

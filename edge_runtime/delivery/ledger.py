@@ -6,31 +6,26 @@ A file that is found damaged, at start or later, is set aside and what can be re
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import sqlite3
-import threading
-from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from edge_runtime.delivery.opening import FILE_MODE, FOLDER_MODE, open_database
-from edge_runtime.delivery.outbox import Bounds, Kept, Outbox, Parcel, SinkSums
-from edge_runtime.delivery.proof import DamageError, is_damage, proof
+from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
+from edge_runtime.delivery.states import keep_states, kept_states
+from edge_runtime.delivery.store import Store
 from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
-from edge_runtime.engine.stage import StageState
-from edge_runtime.errors import LedgerError, LedgerUnavailableError
+from edge_runtime.errors import LedgerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from edge_runtime.delivery.book import Book
+    from edge_runtime.engine.stage import StageState
 
-__all__ = ["Ledger", "Parcel", "locked"]
+__all__ = ["Ledger", "Parcel"]
 
 
-class Ledger:
+class Ledger(Store):
     """The open ledger of one process; safe to use from several threads.
 
     Args:
@@ -53,27 +48,13 @@ class Ledger:
         report: Callable[[str], None] = lambda _: None,
         bounds: Bounds | None = None,
     ) -> None:
-        self._path = path
-        self._report = report
-        self._bounds = bounds or Bounds()
-        self._mutex = threading.RLock()
-        self._lock = locked(path)
-        self._damage: str | None = None  # what is not mended yet
+        super().__init__(path, report, bounds or Bounds())
         self._owed: list[tuple[str, Sequence[Parcel], str | None]] = []
-        self._told: dict[str, int] = {}
         try:
-            self._open()
             self._belongs_to(source)
         except LedgerError:
-            self._lock.close()
+            self.close()
             raise
-        except (sqlite3.Error, OSError, DamageError) as error:
-            self._lock.close()
-            raise LedgerError(
-                f"cannot be used ({error})",
-                where=str(path),
-                hint="move it away to start a new one, or free some disk space",
-            ) from None
 
     def commit(
         self,
@@ -98,17 +79,17 @@ class Ledger:
             LedgerError: The file is damaged, and cannot be mended.
         """
 
-        def store() -> None:
+        def room() -> None:
             make_sure_of_room(self._db, self._path, sum(len(payload) for payload, _ in payloads.values()))
 
         def work() -> None:
             about = {"checkpoint": checkpoint, "clock": clock}
             self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
-            _keep(self._db, states)
+            keep_states(self._db, states)
             self._book.count(counters)
             self._outbox.add(payloads)
 
-        self._write(work, before=store)
+        self._write(work, before=room)
 
     def parcels(self, sink: str, *, most: int, max_bytes: int = 4 << 20) -> list[Parcel]:
         """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one.
@@ -162,9 +143,7 @@ class Ledger:
 
     def states(self) -> list[StageState]:
         """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""
-        query = "SELECT owner, stage, machine, version, value, crc FROM states"
-        rows = self._read(lambda: self._db.execute(query).fetchall())
-        return [StageState(*row[:4], _value(row)) for row in rows]
+        return self._read(lambda: kept_states(self._db))
 
     def position(self, sink: str) -> str | None:
         """What the sink had delivered."""
@@ -189,70 +168,13 @@ class Ledger:
         with self._mutex:
             with suppress(LedgerError):
                 self._settle()
-            with suppress(sqlite3.Error):
-                self._db.close()
-            self._lock.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[tuple[sqlite3.Connection, Book, Outbox]]:
-        """For what else is done with the entries, one by one: all of it or nothing.
-
-        Raises:
-            LedgerUnavailableError: The disk is full or does not answer.
-        """
-        with self._mutex, self._transact():
-            yield self._db, self._book, self._outbox
-
-    def _open(self) -> None:
-        from_before = self._path.with_name(f"{self._path.name}.mended")
-        if from_before.exists():
-            from edge_runtime.delivery.mending import put_in_place  # noqa: PLC0415 - after damage alone
-
-            put_in_place(self._path, from_before)
-        try:
-            self._db, self._book = open_database(self._path, self._report)
-        except DamageError as error:
-            self._mend(str(error), None)
-        self._outbox = Outbox(self._db, self._book, self._bounds)
-
-    def _mend(self, damage: str, db: sqlite3.Connection | None) -> None:
-        """Sets the file aside and goes on in a new one, with what could be read."""
-        from edge_runtime.delivery.mending import mend  # noqa: PLC0415 - after damage alone
-
-        self._damage = damage
-        known = None if db is None else self._book
-        self._report(f"ledger: {mend(self._path, damage, known, db)}")
-        self._db, self._book = open_database(self._path, self._report)
-        self._outbox = Outbox(self._db, self._book, self._bounds)
-        self._damage = None
-
-    def _mend_while_running(self, damage: str) -> None:
-        try:
-            self._mend(damage, self._db)
-        except OSError as error:
-            raise self._unavailable(error) from None
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise self._unavailable(error) from None
-            raise self._hopeless(error) from None
-        except DamageError as error:
-            raise self._hopeless(error) from None
-
-    def _hopeless(self, error: Exception) -> LedgerError:
-        hint = "look at the disk it lies on, then start again"
-        return LedgerError(f"is damaged and cannot be mended ({error})", where=str(self._path), hint=hint)
-
-    def _unavailable(self, error: Exception) -> LedgerUnavailableError:
-        return LedgerUnavailableError(
-            f"cannot be written ({error})", where=str(self._path), hint="free some disk space"
-        )
+            super().close()
 
     def _belongs_to(self, source: str | None) -> None:
         known = self._about("source")
         if known is None and source is not None:
             self._write(lambda: self._book.about.update({"schema": "4", "source": source}))
         elif source not in (None, known):
-            self._db.close()
             raise LedgerError(
                 f"belongs to another source ({known})",
                 where=str(self._path),
@@ -263,7 +185,7 @@ class Ledger:
         rows: list[int] = []
         self._write(lambda: rows.append(self._outbox.bury_damaged(sink, damaged)))
         self._report(
-            f"ledger: {rows[-1]:,} rows for {sink} were damaged on the disk, and were moved to the dead letters"
+            f"ledger: {rows[-1]:,} rows for {sink} were damaged on the disk; they are dead letters now"
         )
 
     def _nothing_waits(self, sink: str) -> None:
@@ -291,107 +213,6 @@ class Ledger:
             with suppress(sqlite3.Error):
                 give_room_back(self._db)
 
-    def _read(self, question: Callable[[], Any]) -> Any:
-        with self._mutex:
-            return self._twice(question)
-
-    def _write(self, work: Callable[[], None], *, before: Callable[[], None] = lambda: None) -> None:
-        def transaction() -> None:
-            before()
-            with self._transact():
-                work()
-
-        with self._mutex:
-            dropped = self._book.counters.get("dropped dead letters", 0)
-            self._twice(transaction)
-            now = self._book.counters.get("dropped dead letters", 0)
-            if now > dropped and now >= 2 * self._told.get("letters", 0):
-                self._told["letters"] = now
-                self._report(f"ledger: too many dead letters; the oldest were dropped, {now:,} until now")
-
-    def _twice(self, work: Callable[[], Any]) -> Any:
-        """Does something with the file; where that shows damage, mends the file and does it again."""
-        if self._damage is not None:
-            self._mend_while_running(self._damage)
-        try:
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            if not is_damage(error):
-                raise self._unavailable(error) from None
-            self._mend_while_running(str(error))
-        try:
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            raise (self._hopeless if is_damage(error) else self._unavailable)(error) from None
-
-    @contextmanager
-    def _transact(self) -> Iterator[None]:
-        before = self._book.snapshot()
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield
-            written = self._book.write(self._db)
-            self._db.execute("COMMIT")
-        except BaseException:
-            self._book.restore(before)
-            with suppress(sqlite3.Error):
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-            raise
-        self._book.wrote(written)
-
     def _about(self, name: str) -> str | None:
         with self._mutex:
             return self._book.about.get(name)
-
-
-def locked(path: Path) -> IO[bytes]:
-    """The lock of a ledger, held until it is closed.
-
-    Raises:
-        LedgerError: Another process holds it, or it cannot be made.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-        lock = open(  # noqa: SIM115 - held
-            path.with_name(f"{path.name}.lock"),
-            "ab",
-            opener=lambda name, flags: os.open(name, flags, FILE_MODE),
-        )
-    except OSError as error:
-        raise LedgerError(
-            f"cannot be written ({error.strerror})",
-            where=str(path),
-            hint="name another file with --state",
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise LedgerError(
-            "is in use by another edge-detect",
-            where=str(path),
-            hint="stop that process, or name another --state file",
-        ) from None
-    return lock
-
-
-def _keep(db: sqlite3.Connection, states: Sequence[StageState]) -> None:
-    known = [
-        (*state[:4], json.dumps(state.value, separators=(",", ":")))
-        for state in states
-        if state.value is not None
-    ]
-    gone = [state[:3] for state in states if state.value is None]
-    db.executemany(
-        "INSERT OR REPLACE INTO states (owner, stage, machine, version, value, crc) VALUES (?, ?, ?, ?, ?, ?)",
-        [(*row, proof("states", *row)) for row in known],
-    )
-    db.executemany("DELETE FROM states WHERE owner = ? AND stage = ? AND machine = ?", gone)
-
-
-def _value(row: Sequence[Any]) -> Any:
-    if row[5] == proof("states", *row[:5]):
-        with suppress(ValueError):
-            return json.loads(row[4])
-    return {"unreadable": row[4]}  # what no stage takes

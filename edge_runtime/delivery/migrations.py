@@ -143,14 +143,15 @@ def _sums_by_sink(db: sqlite3.Connection) -> None:
 def _checksums(db: sqlite3.Connection) -> None:
     """A checksum for each row, and the book's second copy. What waits already has none: it may be damaged.
 
-    The index by sink goes: each sink's entries are found by their ids, and what is not there cannot be damaged.
+    The index by sink goes: a sink's entries are found by their ids, and what is not there is never damaged.
     """
     for table in ("about", "counters", "states", "outbox", "dead_letters"):
         db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
     db.execute("CREATE TABLE twin (id INTEGER PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL)")
     db.execute("DROP INDEX IF EXISTS outbox_by_sink")
     last = db.execute(
-        "SELECT MAX(COALESCE((SELECT MAX(id) FROM outbox), 0), COALESCE((SELECT MAX(id) FROM dead_letters), 0),"
+        "SELECT MAX(COALESCE((SELECT MAX(id) FROM outbox), 0),"
+        " COALESCE((SELECT MAX(id) FROM dead_letters), 0),"
         " COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0))"
     ).fetchone()[0]
     entries, size = db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()

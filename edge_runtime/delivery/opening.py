@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.book import Book
+from edge_runtime.delivery.entries import Kept
 from edge_runtime.delivery.migrations import SCHEMA_VERSION, migrate
-from edge_runtime.delivery.outbox import Kept
 from edge_runtime.delivery.proof import DamageError, is_damage
 
 if TYPE_CHECKING:

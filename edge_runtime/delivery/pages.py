@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "Record"]
 
 INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE = 0x02, 0x0A, 0x0D  # 1.6
+FLOAT, BLOB = 7, 12  # 2.1, serial types
 MAX_RECORD = 64 << 20
 
 Value = None | int | float | str | bytes
@@ -139,7 +140,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     for place in range(at, at + 8):
         byte = data[place]
         value = value << 7 | byte & 0x7F
-        if byte < 0x80:
+        if byte < 0x80:  # noqa: PLR2004 - the bit that says that more follows
             return value, place + 1
     value = value << 8 | data[at + 8]
     return value - (1 << 64) if value >> 63 else value, at + 9
@@ -164,15 +165,15 @@ def _columns(record: bytes) -> Iterator[Value]:
 def _size(kind: int) -> int:
     if kind < 0 or kind in (10, 11):
         raise ValueError
-    return (kind - 12) // 2 if kind >= 12 else (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)[kind]
+    return (kind - BLOB) // 2 if kind >= BLOB else (0, 1, 2, 3, 4, 6, 8, 8, 0, 0)[kind]
 
 
 def _value(kind: int, content: bytes) -> Value:
     if kind in (0, 8, 9):
         return None if kind == 0 else kind - 8
-    if kind < 7:
+    if kind < FLOAT:
         return int.from_bytes(content, "big", signed=True)
-    if kind == 7:
+    if kind == FLOAT:
         import struct  # noqa: PLC0415 - no table of ours has one
 
         number: float = struct.unpack(">d", content)[0]

@@ -1,7 +1,7 @@
 """What a damaged ledger still gives back: each row that fits its checksum, wherever in the file it stands.
 
 A page that no tree leads to any more may be an old one. Entries on it that a sink has, or that were dropped,
-are left out by what the book says: up to which id each sink has them (`done.<sink>`), and which went for room.
+are left out by what the book says: up to which id each sink has them, and up to which they went for room.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.book import Book, twin_of
-from edge_runtime.delivery.outbox import Kept
+from edge_runtime.delivery.entries import Kept
 from edge_runtime.delivery.pages import INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE, Image, Record
 from edge_runtime.delivery.proof import proof, proof_of_parcel
 from edge_runtime.delivery.sums import sums_of
@@ -129,8 +129,8 @@ def _carry(db: sqlite3.Connection, record: Record, kept: Kept, done: dict[str, i
             if number <= max(kept.floor, done.get(sink, 0)) or len(rest) > 1:
                 return
             if _proved(number, sink, rows, payload, crc, kept.old):
-                row = (number, sink, rows, payload, crc)
-                db.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", row)
+                entry = (number, sink, rows, payload, crc)
+                db.execute("INSERT OR REPLACE INTO outbox VALUES (?, ?, ?, ?, ?)", entry)
 
 
 def _proved(number: int, sink: str, rows: int, payload: bytes, crc: int | None, old: int) -> bool:

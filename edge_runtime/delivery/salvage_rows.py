@@ -1,4 +1,4 @@
-"""What a damaged ledger without checksums still gives back, as far as SQLite reads it: one of version 1 to 3."""
+"""What a damaged ledger of version 1 to 3, without checksums, still gives back, as far as SQLite reads it."""
 
 from __future__ import annotations
 

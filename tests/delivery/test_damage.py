@@ -34,8 +34,6 @@ def test_killed_and_damaged_each_says_so_and_delivers_what_it_can_prove(tmp_path
     for number in range(LEDGERS):
         one, kind = made[number % MADE], KINDS[number // MADE % len(KINDS)]
         wanted, got, said, was_set_aside = after_damage(one, tmp_path / f"d{number}", kind, number)
-        if wanted != got:
-            print(number, kind, wanted, got, said)
         wanted_in_all += wanted
         got_in_all += got
         notable += bool(said)
