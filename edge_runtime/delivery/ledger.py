@@ -14,7 +14,7 @@ from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
 from edge_runtime.delivery.states import keep_states, kept_states
 from edge_runtime.delivery.store import Store
 from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
-from edge_runtime.errors import LedgerError
+from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -208,7 +208,18 @@ class Ledger(Store):
                 if at is not None:
                     self._book.about[f"position.{sink}"] = at
 
-            self._write(work)
+            try:
+                self._write(work)
+            except LedgerUnavailableError:
+                if len(parcels) < 2:  # noqa: PLR2004 - a half would be nothing
+                    raise
+                # On a disk that is nearly full there is room for fewer. The position goes with the first of
+                # them: what is before it must never be given out again.
+                middle = len(parcels) // 2
+                self._owed[:1] = [(sink, parcels[:middle], position), (sink, parcels[middle:], position)]
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                continue
             self._owed.pop(0)
             with suppress(sqlite3.Error):
                 give_room_back(self._db)

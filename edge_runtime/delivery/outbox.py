@@ -76,7 +76,7 @@ class Outbox:
         """Puts in payloads, each with its number of rows; the oldest go while too many bytes wait."""
         self.put((sink, rows, payload) for sink, (payload, rows) in payloads.items())
         self._book.count({f"encoded.{sink}": rows for sink, (_, rows) in payloads.items()})
-        self._make_room()
+        self.make_room()
 
     def put(self, entries: Iterable[tuple[str, int, bytes]]) -> None:
         """Puts in sink, rows and payload, at the end."""
@@ -154,7 +154,7 @@ class Outbox:
             name = f"done.{sink}"
             self._book.about[name] = str(max(done, int(self._book.about.get(name, "0"))))
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Drops the oldest parcels while too many bytes wait, and counts their rows."""
         kept = Kept.of(self._book)
         while kept.bytes > self._bounds.waiting_bytes:

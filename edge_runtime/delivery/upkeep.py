@@ -1,4 +1,4 @@
-"""Room on the disk: the ledger gives back what it no longer needs, and does not fill a disk to the last byte."""
+"""Room on the disk: the ledger gives back what it no longer needs, and does not fill a disk to the end."""
 
 from __future__ import annotations
 
