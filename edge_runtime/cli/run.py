@@ -90,7 +90,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             source.check()
         for sink in direct:
             sink.check()
-        ledger = stack.enter_context(_ledger(*place)) if place else None
+        ledger = stack.enter_context(_ledger(*place, report)) if place else None
         senders = []
         if ledger:
             from edge_runtime.delivery.sender import Sender
@@ -173,9 +173,9 @@ def _unfailing(report: Callable[[str], None]) -> Callable[[str], None]:
     return tell
 
 
-def _ledger(path: Path, identity: str) -> closing[Ledger]:
+def _ledger(path: Path, identity: str, report: Callable[[str], None]) -> closing[Ledger]:
     from contextlib import closing
 
     from edge_runtime.delivery.ledger import Ledger
 
-    return closing(Ledger(path, identity))
+    return closing(Ledger(path, identity, report=report))

@@ -1,66 +1,59 @@
 """The ledger: one SQLite file in which results, checkpoint and state are committed together, or not at all.
 
 What is in it after a power cut is what was committed before: WAL with `synchronous=FULL` syncs each commit.
+A file that is found damaged, at start or later, is set aside and what can be read of it carried over.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import sqlite3
-import threading
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from edge_runtime.delivery.migrations import migrate
-from edge_runtime.delivery.outbox import Outbox, Parcel, SinkSums, count
-from edge_runtime.engine.stage import StageState
+from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
+from edge_runtime.delivery.states import keep_states, kept_states
+from edge_runtime.delivery.store import Store
+from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
-from edge_runtime.files import OWN_FILE, make_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from edge_runtime.engine.stage import StageState
 
 __all__ = ["Ledger", "Parcel"]
 
-MAX_OUTBOX_BYTES = 256 << 20
 
-
-class Ledger:
+class Ledger(Store):
     """The open ledger of one process; safe to use from several threads.
 
     Args:
         path: The file; made when missing, with its folder.
         source: What is read, such as "influx http://… plant sensors": a ledger belongs to one source.
-        max_bytes: Bound on the payloads that wait; beyond it the oldest go, and are counted.
+            None for whatever it belongs to.
+        report: Called with one line when something of it was damaged, or went for room.
+        bounds: How much waits and how many dead letters are kept; beyond it the oldest go, and are counted.
 
     Raises:
-        LedgerError: Another process uses it, it belongs to another source, is of another version or damaged,
-            or its folder cannot be written.
+        LedgerError: Another process uses it, it belongs to another source, is of another version, is no
+            ledger, or its folder cannot be written.
     """
 
-    def __init__(self, path: Path, source: str, *, max_bytes: int = MAX_OUTBOX_BYTES) -> None:
-        self._path = path
-        self._mutex = threading.RLock()
-        self._lock = self._take_lock()
+    def __init__(
+        self,
+        path: Path,
+        source: str | None,
+        *,
+        report: Callable[[str], None] = lambda _: None,
+        bounds: Bounds | None = None,
+    ) -> None:
+        super().__init__(path, report, bounds or Bounds())
+        self._owed: list[tuple[str, Sequence[Parcel], str | None]] = []
         try:
-            if not path.exists():  # SQLite would let everybody read it, and what it puts beside the file
-                _own(path).close()
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._prepare(source)
-            self._outbox = Outbox(self._db, max_bytes)
-        except (sqlite3.Error, OSError) as error:
-            self._lock.close()
-            raise LedgerError(
-                f"cannot be used ({error})",
-                where=str(path),
-                hint="move it away to start a new one, or free some disk space",
-            ) from None
+            self._belongs_to(source)
         except LedgerError:
-            self._db.close()
-            self._lock.close()
+            self.close()
             raise
 
     def commit(
@@ -83,32 +76,53 @@ class Ledger:
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
+            LedgerError: The file is damaged, and cannot be mended.
         """
-        with self._transaction() as db:
+
+        def room() -> None:
+            make_sure_of_room(self._db, self._path, sum(len(payload) for payload, _ in payloads.values()))
+
+        def work() -> None:
             about = {"checkpoint": checkpoint, "clock": clock}
-            db.executemany(
-                "INSERT OR REPLACE INTO about VALUES (?, ?)",
-                [(name, str(value)) for name, value in about.items() if value is not None],
-            )
-            _keep(db, states)
-            count(db, counters)
+            self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
+            keep_states(self._db, states)
+            self._book.count(counters)
             self._outbox.add(payloads)
 
+        self._write(work, before=room)
+
     def parcels(self, sink: str, *, most: int, max_bytes: int = 4 << 20) -> list[Parcel]:
-        """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one."""
-        with self._reading():
-            return self._outbox.parcels(sink, most, max_bytes)
+        """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one.
+
+        What is damaged among them goes to the dead letters first, and is said.
+
+        Raises:
+            LedgerUnavailableError: The disk is full or does not answer.
+            LedgerError: The file is damaged, and cannot be mended.
+        """
+        with self._mutex:
+            self._settle()
+            while True:
+                found, damaged = self._read(lambda: self._outbox.parcels(sink, most, max_bytes))
+                if damaged:
+                    self._bury_damaged(sink, damaged)
+                elif found:
+                    return found
+                else:
+                    self._nothing_waits(sink)
+                    return []
 
     def delivered(self, sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
         """Takes parcels out of the outbox, for they are where they belong.
 
         Raises:
-            LedgerUnavailableError: The disk is full or does not answer.
+            LedgerUnavailableError: The disk is full or does not answer. They are known to be delivered all
+                the same: `parcels` writes that down before it gives out others, and does not give them again.
+            LedgerError: The file is damaged, and cannot be mended.
         """
-        with self._transaction() as db:
-            self._outbox.delivered(sink, parcels)
-            if position is not None:
-                db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (f"position.{sink}", position))
+        with self._mutex:
+            self._owed.append((sink, parcels, position))
+            self._settle()
 
     def bury(
         self, sink: str, parcel: Parcel, error: str, *, refused: tuple[bytes, int] | None = None
@@ -125,8 +139,7 @@ class Ledger:
         Raises:
             LedgerUnavailableError: The disk is full or does not answer.
         """
-        with self._transaction():
-            self._outbox.bury(sink, parcel, error, refused or (parcel.payload, parcel.rows))
+        self._write(lambda: self._outbox.bury(sink, parcel, error, refused or (parcel.payload, parcel.rows)))
 
     def checkpoint(self) -> str | None:
         """Where the source goes on."""
@@ -138,12 +151,8 @@ class Ledger:
         return None if text is None else int(text)
 
     def states(self) -> list[StageState]:
-        """Every state as it was committed last."""
-        with self._mutex:
-            rows = self._db.execute("SELECT owner, stage, machine, version, value FROM states").fetchall()
-        return [
-            StageState(owner, stage, name, version, _read(text)) for owner, stage, name, version, text in rows
-        ]
+        """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""
+        return self._read(lambda: kept_states(self._db))
 
     def position(self, sink: str) -> str | None:
         """What the sink had delivered."""
@@ -152,106 +161,78 @@ class Ledger:
     def counters(self) -> dict[str, int]:
         """Everything that was counted since the ledger was made."""
         with self._mutex:
-            return dict(self._db.execute("SELECT name, value FROM counters").fetchall())
+            return dict(self._book.counters)
 
     def waiting(self, sink: str) -> int:
         """Number of rows that wait for a sink."""
-        with self._reading():
-            return self._outbox.waiting(sink)
+        return self.sums(sink).waiting
 
     def sums(self, sink: str) -> SinkSums:
         """Where the rows of a sink went since the ledger was made."""
-        with self._reading():
+        with self._mutex:
             return self._outbox.sums(sink)
 
     def close(self) -> None:
         """Closes the file and lets other processes have it."""
         with self._mutex:
-            self._db.close()
-            self._lock.close()
+            with suppress(LedgerError):
+                self._settle()
+            super().close()
 
-    def _take_lock(self) -> IO[bytes]:
-        try:
-            make_folder(self._path.parent)
-            lock = _own(self._path.with_name(f"{self._path.name}.lock"))
-        except OSError as error:
-            raise LedgerError(
-                f"cannot be written ({error.strerror})",
-                where=str(self._path),
-                hint="name another file with --state",
-            ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise LedgerError(
-                "is in use by another edge-detect",
-                where=str(self._path),
-                hint="stop that process, or name another --state file",
-            ) from None
-        return lock
-
-    def _prepare(self, source: str) -> None:
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")
-        migrate(self._db, self._path)
+    def _belongs_to(self, source: str | None) -> None:
         known = self._about("source")
-        if known is None:
-            self._db.execute("INSERT INTO about VALUES ('source', ?)", (source,))
-        elif known != source:
+        if known is None and source is not None:
+            self._write(lambda: self._book.about.update({"schema": "4", "source": source}))
+        elif source not in (None, known):
             raise LedgerError(
                 f"belongs to another source ({known})",
                 where=str(self._path),
                 hint="name another --state file",
             )
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._mutex:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise LedgerUnavailableError(f"cannot be read ({error})", where=str(self._path)) from None
+    def _bury_damaged(self, sink: str, damaged: Sequence[Parcel]) -> None:
+        rows: list[int] = []
+        self._write(lambda: rows.append(self._outbox.bury_damaged(sink, damaged)))
+        self._report(
+            f"ledger: {rows[-1]:,} rows for {sink} were damaged on the disk; they are dead letters now"
+        )
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mutex:
-            size = self._outbox.bytes
+    def _nothing_waits(self, sink: str) -> None:
+        if self._outbox.sums(sink).waiting:
+            rows: list[int] = []
+            self._write(lambda: rows.append(self._outbox.missing(sink)))
+            self._report(f"ledger: {abs(rows[-1]):,} rows for {sink} are missing, and were counted as lost")
+        with suppress(sqlite3.Error):  # whatever is wrong, the next transaction says it
+            give_room_back(self._db)
+
+    def _settle(self) -> None:
+        """Writes down what is known to be delivered and could not be written when it was."""
+        while self._owed:
+            sink, parcels, position = self._owed[0]
+
+            def work(
+                sink: str = sink, parcels: Sequence[Parcel] = parcels, at: str | None = position
+            ) -> None:
+                self._outbox.delivered(sink, parcels)
+                if at is not None:
+                    self._book.about[f"position.{sink}"] = at
+
             try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield self._db
-                self._db.execute("COMMIT")
-            except sqlite3.Error as error:
-                self._outbox.bytes = size
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise LedgerUnavailableError(
-                    f"cannot be written ({error})", where=str(self._path), hint="free some disk space"
-                ) from None
+                self._write(work)
+            except LedgerUnavailableError:
+                if position is not None or len(parcels) < 2:  # noqa: PLR2004 - a half would be nothing
+                    raise
+                # On a disk that is nearly full there is room for fewer. With a position it is all or nothing:
+                # it is the one after the last of them.
+                middle = len(parcels) // 2
+                self._owed[:1] = [(sink, parcels[:middle], None), (sink, parcels[middle:], None)]
+                with suppress(sqlite3.Error):
+                    self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                continue
+            self._owed.pop(0)
+            with suppress(sqlite3.Error):
+                give_room_back(self._db)
 
     def _about(self, name: str) -> str | None:
         with self._mutex:
-            row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
-            return None if row is None else str(row[0])
-
-
-def _own(path: Path) -> IO[bytes]:
-    """A file of ours, made where it is missing."""
-    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, OWN_FILE))
-
-
-def _keep(db: sqlite3.Connection, states: Sequence[StageState]) -> None:
-    known = [state for state in states if state.value is not None]
-    gone = [state[:3] for state in states if state.value is None]
-    db.executemany(
-        "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?)",
-        [(*state[:4], json.dumps(state.value, separators=(",", ":"))) for state in known],
-    )
-    db.executemany("DELETE FROM states WHERE owner = ? AND stage = ? AND machine = ?", gone)
-
-
-def _read(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return {"unreadable": text}  # what no stage takes
+            return self._book.about.get(name)

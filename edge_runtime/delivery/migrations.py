@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.delivery.proof import proof
 from edge_runtime.errors import LedgerError
 from edge_runtime.files import OWN_FILE
 
@@ -19,7 +21,7 @@ __all__ = ["SCHEMA_VERSION", "migrate"]
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Makes a new ledger's tables, or brings an older ledger up to date; steps only add.
+    """Makes a new ledger's tables, or brings an older ledger up to date; steps take nothing away.
 
     Args:
         db: The open ledger.
@@ -49,6 +51,12 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     except BaseException:
         db.execute("ROLLBACK")
         raise
+    if 0 < version < ROOM_BACK:
+        # From here on the file gives room back; and nothing old is left in it that could be taken for new.
+        # Without the room for it the ledger works all the same.
+        with suppress(sqlite3.Error):
+            db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            db.execute("VACUUM")
 
 
 def _copy(db: sqlite3.Connection, path: Path, version: int) -> None:
@@ -133,6 +141,39 @@ def _sums_by_sink(db: sqlite3.Connection) -> None:
     )
 
 
+def _checksums(db: sqlite3.Connection) -> None:
+    """A checksum for each row, and the book's second copy. What waits already has none: it may be damaged.
+
+    The index by sink goes: a sink's entries are found by their ids, and what is not there is never damaged.
+    """
+    for table in ("about", "counters", "states", "outbox", "dead_letters"):
+        db.execute(f"ALTER TABLE {table} ADD COLUMN crc INTEGER")
+    db.execute("CREATE TABLE twin (id INTEGER PRIMARY KEY, value TEXT NOT NULL, crc INTEGER NOT NULL)")
+    db.execute("DROP INDEX IF EXISTS outbox_by_sink")
+    last = db.execute(
+        "SELECT MAX(COALESCE((SELECT MAX(id) FROM outbox), 0),"
+        " COALESCE((SELECT MAX(id) FROM dead_letters), 0),"
+        " COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'outbox'), 0))"
+    ).fetchone()[0]
+    entries, size = db.execute("SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()
+    letters, dead_size = db.execute(
+        "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) FROM dead_letters"
+    ).fetchone()
+    kept = {"last": last, "entries": entries, "bytes": size, "letters": letters, "dead_bytes": dead_size}
+    db.executemany(
+        "INSERT OR REPLACE INTO about (name, value) VALUES (?, ?)",
+        [("schema", "4"), ("kept", json.dumps({**kept, "old": last}))],
+    )
+    for table, key in (("about", "name"), ("counters", "name"), ("states", "owner, stage, machine, version")):
+        rows = db.execute(f"SELECT {key}, value FROM {table}").fetchall()  # noqa: S608
+        where = " AND ".join(f"{column} = ?" for column in key.removesuffix(", version").split(", "))
+        keys = 1 if key == "name" else 3
+        db.executemany(
+            f"UPDATE {table} SET crc = ? WHERE {where}",  # noqa: S608
+            [(proof(table, *row), *row[:keys]) for row in rows],
+        )
+
+
 def _mapping(known: dict[str, Any], name: str) -> dict[str, Any]:
     found = known.get(name)
     return found if isinstance(found, dict) else {}
@@ -149,5 +190,7 @@ STEPS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _first,
     _states_by_machine,
     _sums_by_sink,
+    _checksums,
 )
 SCHEMA_VERSION = len(STEPS)
+ROOM_BACK = 4  # the first version whose files give room back

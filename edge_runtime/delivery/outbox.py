@@ -1,62 +1,26 @@
-"""The outbox: payloads that wait for their sinks, oldest first, and where each row of them went."""
+"""The outbox: payloads that wait for their sinks, oldest first, and the dead letters; both have bounds.
+
+What is summed over the entries stands in the book, so that no question costs more while many wait.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from edge_runtime.delivery.entries import Bounds, Kept, Parcel
+from edge_runtime.delivery.proof import proof_of_parcel
+from edge_runtime.delivery.sums import SinkSums, sums_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Outbox", "Parcel", "SinkSums", "count"]
+    from edge_runtime.delivery.book import Book
 
+__all__ = ["Bounds", "Outbox", "Parcel", "SinkSums"]
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A payload on its way to a sink.
-
-    Attributes:
-        id: Its place in the order; rises.
-        rows: Number of rows in it.
-        payload: What the sink encoded.
-    """
-
-    id: int
-    rows: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SinkSums:
-    """Rows of one sink since the ledger was made.
-
-    Attributes:
-        encoded: That were put into the outbox.
-        delivered: That the sink has.
-        waiting: That are in the outbox.
-        dead: That the sink refused for good.
-        dropped: That went because the outbox was full.
-    """
-
-    encoded: int
-    delivered: int
-    waiting: int
-    dead: int
-    dropped: int
-
-    @property
-    def balanced(self) -> bool:
-        """Whether every row is in one of the parts."""
-        return self.encoded == self.delivered + self.waiting + self.dead + self.dropped
-
-    def __str__(self) -> str:
-        text = (
-            f"{self.waiting:,} rows wait in the ledger; of {self.encoded:,} since it was made "
-            f"{self.delivered:,} were delivered, {self.dead:,} are dead letters and {self.dropped:,} "
-            "were dropped"
-        )
-        return text if self.balanced else f"{text}; these numbers do not balance: please report it"
+DAMAGED = "damaged on the disk"
+STEP = 1000  # entries that are looked at together when the oldest go
 
 
 class Outbox:
@@ -64,90 +28,185 @@ class Outbox:
 
     Args:
         db: The open ledger.
-        max_bytes: Bound on the payloads that wait.
+        book: Its book.
+        bounds: How much is kept.
     """
 
-    def __init__(self, db: sqlite3.Connection, max_bytes: int) -> None:
+    def __init__(self, db: sqlite3.Connection, book: Book, bounds: Bounds) -> None:
         self._db = db
-        self._max_bytes = max_bytes
-        self.bytes = int(db.execute("SELECT COALESCE(SUM(LENGTH(payload)), 0) FROM outbox").fetchone()[0])
+        self._book = book
+        self._bounds = bounds
+        # Up to which id nothing waits for a sink, so that another's backlog is not read again each time.
+        self._after: dict[str, int] = {}
 
-    def parcels(self, sink: str, most: int, max_bytes: int) -> list[Parcel]:
-        """The oldest of a sink: at most so many and so many bytes, but one when there is one."""
+    def parcels(self, sink: str, most: int, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
+        """The oldest of a sink: at most so many and so many bytes, but one when there is one.
+
+        Returns:
+            Those that are as they were written; or, where the oldest is not, the oldest ones that are not.
+        """
         found: list[Parcel] = []
+        damaged: list[Parcel] = []
         size = 0
+        if f"encoded.{sink}" not in self._book.counters:
+            return [], []
+        kept = Kept.of(self._book)
+        start = max(kept.floor, int(self._book.about.get(f"done.{sink}", "0")), self._after.get(sink, 0))
         rows = self._db.execute(
-            "SELECT id, rows, payload FROM outbox WHERE sink = ? ORDER BY id LIMIT ?", (sink, most)
+            "SELECT id, rows, payload, crc FROM outbox WHERE id > ? AND sink = ? ORDER BY id LIMIT ?",
+            (start, sink, most),
         )
-        for row in rows:
-            parcel = Parcel(*row)
-            size += len(parcel.payload)
+        for number, count, payload, crc in rows:
+            if not _sound(number, sink, count, payload, crc, kept.old):
+                if found:
+                    break  # when it is the oldest: parcels go in the order of their ids
+                damaged.append(Parcel(number, count, payload))
+                continue
+            if damaged:
+                break
+            size += len(payload)
             if found and size > max_bytes:
                 break
-            found.append(parcel)
-        return found
+            found.append(Parcel(number, count, payload))
+        if not found and not damaged:
+            self._after[sink] = kept.last
+        return found, damaged
 
     def add(self, payloads: Mapping[str, tuple[bytes, int]]) -> None:
         """Puts in payloads, each with its number of rows; the oldest go while too many bytes wait."""
-        self._db.executemany(
-            "INSERT INTO outbox (sink, rows, payload) VALUES (?, ?, ?)",
-            [(sink, rows, payload) for sink, (payload, rows) in payloads.items()],
-        )
-        count(self._db, {f"encoded.{sink}": rows for sink, (_, rows) in payloads.items()})
-        self.bytes += sum(len(payload) for payload, _ in payloads.values())
-        self._make_room()
+        self.put((sink, rows, payload) for sink, (payload, rows) in payloads.items())
+        self._book.count({f"encoded.{sink}": rows for sink, (_, rows) in payloads.items()})
+        self.make_room()
+
+    def put(self, entries: Iterable[tuple[str, int, bytes]]) -> None:
+        """Puts in sink, rows and payload, at the end."""
+        kept = Kept.of(self._book)
+        for sink, rows, payload in entries:
+            kept.last += 1
+            kept.entries += 1
+            kept.bytes += len(payload)
+            crc = proof_of_parcel(kept.last, sink, rows, payload)
+            self._db.execute(
+                "INSERT INTO outbox (id, sink, rows, payload, crc) VALUES (?, ?, ?, ?, ?)",
+                (kept.last, sink, rows, payload, crc),
+            )
+        kept.into(self._book)
 
     def delivered(self, sink: str, parcels: Sequence[Parcel]) -> None:
         """Takes out parcels that the sink has."""
         self._take(sink, parcels)
-        count(self._db, {f"delivered.{sink}": sum(parcel.rows for parcel in parcels)})
+        self._book.count({f"delivered.{sink}": sum(parcel.rows for parcel in parcels)})
 
-    def bury(self, sink: str, parcel: Parcel, error: str, refused: tuple[bytes, int]) -> None:
-        """Puts what the sink will never take of a parcel among the dead letters: its payload and rows."""
+    def bury(self, sink: str, parcel: Parcel, error: str, refused: tuple[bytes, int] | None = None) -> None:
+        """Puts what the sink will never take of a parcel among the dead letters, whose oldest may go for it.
+
+        Args:
+            sink: Its name.
+            parcel: The whole parcel, which leaves the outbox.
+            error: Why.
+            refused: Payload and number of the rows that are refused, the others being delivered; None for
+                all.
+        """
+        payload, rows = refused or (parcel.payload, parcel.rows)
+        rows = min(rows, parcel.rows)
+        crc = proof_of_parcel(parcel.id, sink, rows, payload)
         self._take(sink, [parcel])
-        payload, rows = refused[0], min(refused[1], parcel.rows)
         self._db.execute(
-            "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?)", (parcel.id, sink, rows, payload, error)
+            "INSERT OR REPLACE INTO dead_letters (id, sink, rows, payload, error, crc)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (parcel.id, sink, rows, payload, error, crc),
         )
-        count(self._db, {f"dead.{sink}": rows, f"delivered.{sink}": parcel.rows - rows})
+        self._book.count({f"dead.{sink}": rows, f"delivered.{sink}": parcel.rows - rows})
+        kept = Kept.of(self._book)
+        kept.letters += 1
+        kept.dead_bytes += len(payload)
+        kept.into(self._book)
+        self._forget_letters()
 
-    def waiting(self, sink: str) -> int:
-        """Number of rows that wait for a sink."""
-        found = self._db.execute("SELECT COALESCE(SUM(rows), 0) FROM outbox WHERE sink = ?", (sink,))
-        return int(found.fetchone()[0])
+    def bury_damaged(self, sink: str, parcels: Sequence[Parcel]) -> int:
+        """Puts parcels that do not fit their checksums among the dead letters; returns their rows.
+
+        The number of rows may be what is damaged: no more are counted than wait.
+        """
+        total = 0
+        for parcel in parcels:
+            rows = parcel.rows if isinstance(parcel.rows, int) else 0
+            rows = max(0, min(rows, self.sums(sink).waiting))
+            payload = parcel.payload if isinstance(parcel.payload, bytes) else str(parcel.payload).encode()
+            self.bury(sink, Parcel(parcel.id, rows, payload), DAMAGED)
+            total += rows
+        return total
+
+    def missing(self, sink: str) -> int:
+        """Rows that should wait for a sink for which nothing waits: they are lost, or were counted twice."""
+        sums = self.sums(sink)
+        if sums.waiting:
+            # Too many were counted somewhere: only the rows of damaged letters are not certain.
+            part = "lost" if sums.waiting > 0 else "dead"
+            self._book.count({f"{part}.{sink}": sums.waiting})
+        return sums.waiting
 
     def sums(self, sink: str) -> SinkSums:
         """Where the rows of a sink went."""
-        names = [f"{part}.{sink}" for part in ("encoded", "delivered", "dead", "dropped")]
-        marks = ", ".join("?" * len(names))
-        rows = self._db.execute(f"SELECT name, value FROM counters WHERE name IN ({marks})", names)  # noqa: S608
-        found = dict(rows.fetchall())
-        encoded, delivered, dead, dropped = (found.get(name, 0) for name in names)
-        return SinkSums(encoded, delivered, self.waiting(sink), dead, dropped)
+        return sums_of(sink, self._book.counters)
 
     def _take(self, sink: str, parcels: Sequence[Parcel]) -> None:
+        kept = Kept.of(self._book)
         for parcel in parcels:
             if self._db.execute("DELETE FROM outbox WHERE id = ?", (parcel.id,)).rowcount:
-                self.bytes -= len(parcel.payload)
+                kept.entries -= 1
+                kept.bytes -= len(parcel.payload)
             else:  # it went for room while it was under way: it arrived all the same
-                count(self._db, {f"dropped.{sink}": -parcel.rows})
+                self._book.count({f"dropped.{sink}": -parcel.rows})
+        kept.into(self._book)
+        if parcels:
+            done = max(parcel.id for parcel in parcels)
+            name = f"done.{sink}"
+            self._book.about[name] = str(max(done, int(self._book.about.get(name, "0"))))
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
         """Drops the oldest parcels while too many bytes wait, and counts their rows."""
-        if self.bytes <= self._max_bytes:
-            return
-        oldest = self._db.execute("SELECT id, sink, rows, LENGTH(payload) FROM outbox ORDER BY id").fetchall()
-        for parcel, sink, rows, size in oldest[:-1]:
-            if self.bytes <= self._max_bytes:
+        kept = Kept.of(self._book)
+        while kept.bytes > self._bounds.waiting_bytes:
+            before = kept.floor
+            for number, sink, rows, size in self._db.execute(
+                "SELECT id, sink, rows, LENGTH(payload) FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
+                (kept.floor, STEP),
+            ):
+                if kept.bytes <= self._bounds.waiting_bytes or number == kept.last:
+                    break
+                kept.floor = number
+                kept.entries -= 1
+                kept.bytes -= size
+                self._book.count({f"dropped.{sink}": rows if isinstance(rows, int) else 0})
+            if kept.floor == before:
                 break
-            self._db.execute("DELETE FROM outbox WHERE id = ?", (parcel,))
-            self.bytes -= size
-            count(self._db, {f"dropped.{sink}": rows})
+            self._db.execute("DELETE FROM outbox WHERE id <= ?", (kept.floor,))
+        kept.into(self._book)
+
+    def _forget_letters(self) -> None:
+        kept, bounds = Kept.of(self._book), self._bounds
+        while kept.letters > 1 and (
+            kept.letters > bounds.dead_letters or kept.dead_bytes > bounds.dead_bytes
+        ):
+            found = self._db.execute(
+                "SELECT id, sink, rows, LENGTH(payload) FROM dead_letters ORDER BY id LIMIT 1"
+            ).fetchone()
+            if found is None:
+                kept.letters = kept.dead_bytes = 0
+                break
+            number, sink, rows, size = found
+            self._db.execute("DELETE FROM dead_letters WHERE id = ?", (number,))
+            kept.dead_floor = max(kept.dead_floor, number)
+            kept.letters -= 1
+            kept.dead_bytes -= size
+            self._book.count({f"dead.{sink}": -rows, f"dropped.{sink}": rows, "dropped dead letters": 1})
+        kept.into(self._book)
 
 
-def count(db: sqlite3.Connection, counters: Mapping[str, int]) -> None:
-    """Adds to counters; those that are not there yet begin at 0."""
-    db.executemany(
-        "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-        [(name, number) for name, number in counters.items() if number],
-    )
+def _sound(number: int, sink: str, rows: object, payload: object, crc: object, old: int) -> bool:
+    if not isinstance(rows, int) or not isinstance(payload, bytes) or rows < 0:
+        return False
+    if crc is None:
+        return number <= old
+    return crc == proof_of_parcel(number, sink, rows, payload)

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.pending import DISK_S
-from edge_runtime.errors import EdgeDetectError, LedgerUnavailableError, SinkError, SinkUnavailableError
+from edge_runtime.errors import (
+    EdgeDetectError,
+    LedgerError,
+    LedgerUnavailableError,
+    SinkError,
+    SinkUnavailableError,
+)
 from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.text.complaints import Complaints
 
@@ -77,8 +83,6 @@ class Sender:
         self._away = False
         self._checked = self._resumed = False
         self._position: str | None = None  # as the ledger has it
-        # What the sink has and the ledger does not know yet, with the position after it.
-        self._unrecorded: tuple[Sequence[Parcel], str | None] | None = None
         # What is being tried; and up to which parcel they go one by one, as one of them causes faults.
         self._batch: Sequence[Parcel] = ()
         self._alone_until = 0
@@ -157,8 +161,6 @@ class Sender:
     def _deliver_some(self) -> bool:
         """Delivers the oldest parcels; whether there were any."""
         self._batch = ()
-        if self._unrecorded is not None:
-            self._record(*self._unrecorded)
         most = 1 if self._alone_until else MAX_PARCELS
         parcels = self._ledger.parcels(self.sink.name, most=most, max_bytes=MAX_BYTES)
         if not parcels:
@@ -221,10 +223,8 @@ class Sender:
         self._complaints.add(f"{error}; {refused[1]:,} rows were moved to the dead letters", self.sink.name)
 
     def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:
-        """Tells the ledger what the sink has; until it takes that, nothing more is delivered."""
-        self._unrecorded = (parcels, position)
+        """Tells the ledger what the sink has; until it can write that down, it gives out no more parcels."""
         self._ledger.delivered(self.sink.name, parcels, position)
-        self._unrecorded = None
         self._position = position
 
     def _run(self) -> None:
@@ -248,6 +248,8 @@ class Sender:
         """As `drain`. Whatever a sink raises, its rows wait, and after a while they are tried again."""
         try:
             return self.drain()
+        except LedgerError as error:  # damaged, and cannot be mended
+            self.failure = error
         except SinkError as error:
             if self._checked:
                 self._fault(error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_runtime.delivery.ledger import Ledger
-from edge_runtime.delivery.outbox import SinkSums
+from edge_runtime.delivery.outbox import Bounds, SinkSums
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 
@@ -104,7 +104,7 @@ def test_delivered_parcels_go_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", max_bytes=2500)
+    ledger = Ledger(tmp_path / "l", "source", bounds=Bounds(waiting_bytes=2500))
     for i in range(5):
         commit(ledger, bytes([i]) * 1000, rows=10)
     assert [p.payload[0] for p in ledger.parcels("a", most=10)] == [3, 4]
@@ -115,7 +115,7 @@ def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
 
 
 def test_what_arrived_after_it_was_dropped_for_room_is_delivered_and_not_dropped(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", max_bytes=2500)
+    ledger = Ledger(tmp_path / "l", "source", bounds=Bounds(waiting_bytes=2500))
     commit(ledger, b"1" * 1000, rows=10)
     commit(ledger, b"2" * 1000, rows=20)
     under_way = ledger.parcels("a", most=2)
@@ -138,7 +138,7 @@ def test_the_sums_of_a_sink_are_said_and_a_sum_that_does_not_balance_is_too() ->
 
 
 def test_a_parcel_that_is_larger_than_the_bound_is_kept_for_it_is_the_newest(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "l", "source", max_bytes=10)
+    ledger = Ledger(tmp_path / "l", "source", bounds=Bounds(waiting_bytes=10))
     commit(ledger, b"x" * 100)
     assert ledger.waiting("a") == 1
     ledger.close()

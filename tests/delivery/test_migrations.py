@@ -219,7 +219,7 @@ def test_a_later_ledger_is_refused(tmp_path: Path) -> None:
     db.close()
     shutil.copy(path, tmp_path / "before")
     with pytest.raises(
-        LedgerError, match="has version 99, but this edge-detect knows version 3; install a newer"
+        LedgerError, match="has version 99, but this edge-detect knows version 4; install a newer"
     ):
         Ledger(path, "csv a")
     assert path.read_bytes() == (tmp_path / "before").read_bytes()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,10 +14,9 @@ from edge_runtime.errors import LedgerUnavailableError, SinkError, SinkUnavailab
 from edge_runtime.sinks.base import RowsRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from edge_runtime.delivery.outbox import Parcel
     from edge_runtime.records import Results
 
 
@@ -152,15 +151,15 @@ def test_the_position_is_known_before_the_first_delivery(ledger: Ledger) -> None
 def test_what_the_ledger_could_not_take_down_is_not_delivered_again(ledger: Ledger) -> None:
     sink, said = ScriptedSink(), list[str]()
     sender = Sender(sink, ledger, said.append)
-    delivered, failing = ledger.delivered, [True, True]
+    write, failing = ledger._write, [True, True]
 
-    def full(sink: str, parcels: Sequence[Parcel], position: str | None) -> None:
-        if parcels and failing:
+    def full(work: Callable[[], None], **options: Any) -> None:
+        if sink.taken and failing:
             failing.pop()
             raise LedgerUnavailableError("the disk is full")
-        delivered(sink, parcels, position)
+        write(work, **options)
 
-    ledger.delivered = full  # type: ignore[method-assign]
+    ledger._write = full  # type: ignore[method-assign]
     assert [sender.drain() is None for _ in range(3)] == [False, False, True]
     assert sink.taken == [b"1", b"2", b"3"]
     assert ledger.waiting("a") == 0

@@ -265,7 +265,7 @@ def test_a_row_of_the_future_is_unknown_and_the_clock_is_stored(tmp_path: Path, 
     assert run.pipeline.accounts.counters["unknown.time in the future"] == 4
     again = Run(tmp_path, loaded, ScriptedSource(70), now=lambda _: 6 * SECOND)
     assert again.ledger.clock() == 5 * SECOND
-    again.ledger._db.execute("UPDATE about SET value = '66' WHERE name = 'checkpoint'")
+    again.ledger._book.about["checkpoint"] = "66"
     # What was of the future moved nothing: when its time has come it is judged.
     assert [row["verdict"] == "unknown" for row in again()[70:]] == [False, True, True, True]
 

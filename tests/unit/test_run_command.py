@@ -208,7 +208,7 @@ def test_an_option_without_its_value_is_said(command: Command, words: tuple[str,
     [
         ("of another feed", "belongs to another source (csv /elsewhere.csv)"),
         ("of no database", "cannot be read (file is not a database)"),
-        ("of a later version", "has version 99, and this edge-detect knows 3"),
+        ("of a later version", "has version 99, and this edge-detect knows 4"),
         ("in what is no folder", "cannot be written"),
     ],
 )

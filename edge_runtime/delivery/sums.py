@@ -1,0 +1,55 @@
+"""Where the rows of a sink went since the ledger was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SinkSums", "sums_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSums:
+    """Rows of one sink since the ledger was made.
+
+    Attributes:
+        encoded: That were put into the outbox.
+        delivered: That the sink has.
+        waiting: That are in the outbox.
+        dead: That the sink refused for good, or that were damaged on the disk.
+        dropped: That went because the outbox or the dead letters were full, or that somebody dropped.
+        lost: That a damaged ledger did not give back.
+    """
+
+    encoded: int
+    delivered: int
+    waiting: int
+    dead: int
+    dropped: int
+    lost: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row is in one of the parts."""
+        parts = (self.delivered, self.waiting, self.dead, self.dropped, self.lost)
+        return self.encoded == sum(parts) and min(parts) >= 0
+
+    def __str__(self) -> str:
+        text = (
+            f"{self.waiting:,} rows wait in the ledger; of {self.encoded:,} since it was made "
+            f"{self.delivered:,} were delivered, {self.dead:,} are dead letters and {self.dropped:,} "
+            "were dropped"
+        )
+        if self.lost:
+            text += f"; {self.lost:,} were lost with damaged parts of the ledger"
+        return text if self.balanced else f"{text}; these numbers do not balance: please report it"
+
+
+def sums_of(sink: str, counters: Mapping[str, int]) -> SinkSums:
+    """The sums of a sink; what waits is what went nowhere else."""
+    names = ("encoded", "delivered", "dead", "dropped", "lost")
+    encoded, delivered, dead, dropped, lost = (counters.get(f"{part}.{sink}", 0) for part in names)
+    return SinkSums(encoded, delivered, encoded - delivered - dead - dropped - lost, dead, dropped, lost)
