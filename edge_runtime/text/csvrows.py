@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,6 +90,8 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
     """
     if not header.strip():
         raise InputError("the file is empty", where=where, hint="give a CSV with a header line")
+    import csv  # noqa: PLC0415 - not for a stream of another format
+
     delimiter = max(",;\t", key=header.count)
     try:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
@@ -159,6 +160,8 @@ def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None
         found = layout.pattern.findall(text)
         if len(found) == lines:
             return _block(tuple(zip(*found, strict=True)), layout, first_line)
+    import csv  # noqa: PLC0415 - for what the pattern does not fit
+
     try:
         lines_of_text = text.decode().removesuffix("\n").split("\n")
         rows = list(csv.reader(lines_of_text, delimiter=layout.delimiter, strict=True))
