@@ -145,17 +145,22 @@ def writing(path: Path, mode: int = USUAL_FILE) -> Iterator[IO[bytes]]:
     except BaseException:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-            raise
+        raise
     sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
     """Brings the names in a folder to the disk: that of a new file, or of one that was renamed.
 
+    A folder that may be written to but not read, as some drop folders are, is left to the system.
+
     Raises:
         OSError: It cannot be done.
     """
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError:
+        return
     try:
         os.fsync(folder)
     finally:

@@ -99,5 +99,5 @@ class Senders:
             if sender.refused:
                 raise SinkError(
                     f"{sender.refused:,} rows were refused by the sink {sender.sink.name}",
-                    hint="they are among the dead letters in the ledger",
+                    hint="`edge-detect outbox list` shows the dead letters of a ledger",
                 )

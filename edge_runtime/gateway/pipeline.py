@@ -166,6 +166,8 @@ class Pipeline:
             except SourceUnavailableError as error:
                 # What was read before the outage is worth committing before the wait.
                 self._commit()
+                if self._senders is not None:
+                    self._senders.check()
                 if self._is_stopping():  # which is why it went away
                     return
                 if backoff is None:

@@ -157,6 +157,8 @@ def _refusal(status: int, message: str, where: str, errors: Errors) -> EdgeDetec
 def _is_not_its_own(status: int, message: str) -> bool:
     """Whether this is a redirect, or a page that a proxy or another server shows to people."""
     is_page = message[:9].lower().startswith(PAGE_BEGINNINGS)
+    if status == http.client.REQUEST_ENTITY_TOO_LARGE:  # from whomever: less at once helps
+        return False
     return status < http.client.INTERNAL_SERVER_ERROR and (is_page or status not in OWN_REFUSALS)
 
 

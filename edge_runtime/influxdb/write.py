@@ -25,8 +25,9 @@ __all__ = ["check_write", "create_database", "refused_lines", "write"]
 
 # What any server takes, and any proxy before it, nginx with its 1 MiB among them; and less than any.
 MIN_POST_BYTES, MIN_BYTES = 900_000, 50_000
-# So many posts may look for the lines that a server refuses; what is left then counts as refused.
-MAX_POSTS = 200
+# So many posts in a row may be refused while the lines that a server refuses are looked for; it then refuses
+# whatever comes, and what is left counts as refused.
+MAX_REFUSALS = 200
 
 
 def write(client: InfluxClient, lines: bytes) -> None:
@@ -51,20 +52,21 @@ def refused_lines(client: InfluxClient, lines: bytes) -> tuple[bytes, SinkError 
     Raises:
         SinkUnavailableError: As `write`.
     """
-    refused, last, posts = list[bytes](), None, 0
+    refused, last, in_a_row = list[bytes](), None, 0
     parts = [lines.splitlines(keepends=True)]
     while parts:
         part = parts.pop()
-        if posts < MAX_POSTS or last is None:
-            posts += 1
+        if in_a_row < MAX_REFUSALS:
             try:
                 write(client, b"".join(part))
-                continue
             except SinkUnavailableError:
                 raise
             except SinkError as error:
-                last = error
-        if len(part) == 1 or posts >= MAX_POSTS:
+                last, in_a_row = error, in_a_row + 1
+            else:
+                in_a_row = 0
+                continue
+        if len(part) == 1 or in_a_row >= MAX_REFUSALS:
             refused += part
         else:
             middle = len(part) // 2

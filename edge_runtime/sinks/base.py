@@ -48,9 +48,10 @@ class Sink(Protocol):
         """Fails now, before a row is read, where the sink could not work at all."""
         ...
 
-    def resume(self, position: str | None) -> None:
+    def resume(self, position: str | None, waiting: Sequence[bytes]) -> None:
         """Goes on after what is known to have been delivered, and undoes what came after.
 
+        `waiting` are the payloads that come first: what was delivered without being recorded is of these.
         It is called before the first delivery, and again after a delivery that failed in a way that `deliver`
         does not name.
         """

@@ -91,7 +91,7 @@ class InfluxSink:
         """
         check_write(self._client)
 
-    def resume(self, position: str | None) -> None:
+    def resume(self, position: str | None, waiting: Sequence[bytes] = ()) -> None:
         """A point that comes again replaces itself."""
 
     def position(self) -> str | None:

@@ -102,15 +102,15 @@ class JsonlSink:
         with self._failing(SinkError):
             self._file.open()
 
-    def resume(self, position: str | None) -> None:
-        """Cuts off what came after the last delivery.
+    def resume(self, position: str | None, waiting: Sequence[bytes] = ()) -> None:
+        """Cuts off what was written after the last delivery that is known, if it is what waits.
 
         Raises:
             SinkUnavailableError: The disk does not answer.
             ValueError: That is no position of a file.
         """
         with self._failing(SinkUnavailableError):
-            self._file.resume(position)
+            self._file.resume(position, b"".join(waiting))
 
     def position(self) -> str | None:
         """Where the file ends, and how to know it again; None for a pipe or a device.

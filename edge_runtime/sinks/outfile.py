@@ -1,8 +1,9 @@
 """A file that is appended to, of which a crash, a full disk or a rotation neither loses nor doubles a byte.
 
-A mark says how long the file was after what is known to be delivered, and how it ended there. What comes
-after the mark is cut off when a process takes the file up: it was written, but nobody was told. The file is
-known by how it ended and not by its inode alone, so that the mark holds for a copy, and after a renaming.
+A mark says how long the file was after what is known to be delivered, and how it ended there. When a process
+takes the file up, what comes after the mark is cut off if it is what waits to be delivered: it was written,
+but nobody was told. What anybody else wrote there stays. The file is known by how it ended and not by its
+inode alone, so that the mark holds for a copy, and after a renaming.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import os
 import select
 import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.files import OWN_FILE, sync_folder
-from edge_runtime.sinks.filemark import OWN, Mark, end_of_lines
+from edge_runtime.sinks.filemark import Mark, end_of_lines, is_left_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from edge_runtime.sinks.rotation import Rotation
 
@@ -46,7 +47,7 @@ class OutputFile:
         rotation: Rotation | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._path = path
+        self._path = Path(os.path.realpath(path))  # a link stays one when the file is renamed
         self._rotation = rotation
         self._report = report
         self._descriptor: int | None = None
@@ -61,8 +62,6 @@ class OutputFile:
         """Opens it, unless it is open; begins a new one where it was renamed or deleted."""
         if self._descriptor is not None and not (self._regular and self._is_elsewhere()):
             return
-        if self._descriptor is not None:
-            self._mend(self._descriptor)
         self.close()
         made = not self._path.exists()
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
@@ -81,8 +80,12 @@ class OutputFile:
             raise
         self._descriptor, self._end = descriptor, status.st_size
 
-    def resume(self, known: str | None) -> None:
-        """Takes the file up after the mark: cuts off what came after it.
+    def resume(self, known: str | None, waiting: bytes = b"") -> None:
+        """Takes the file up after the mark: cuts off what was written after it and nobody was told of.
+
+        Args:
+            known: The mark; None for a file that was never written to by this feed.
+            waiting: What is to be delivered first: all that one delivery may have written of it.
 
         Raises:
             ValueError: That is not a mark.
@@ -92,19 +95,44 @@ class OutputFile:
         if not self._regular or self._descriptor is None:
             return
         if mark is None:
-            self._cut(end_of_lines(self._descriptor, self._end))
-        elif mark.size and mark.fits(self._descriptor):
-            self._cut(mark.size)
-        elif os.fstat(self._descriptor).st_ino == mark.inode:
-            # It was empty; or it was truncated, and all that is in it came since.
-            if self._end < mark.size or not mark.size:
-                self._cut(0)
-        elif mark.size:
-            self._cut_renamed(mark)
-        elif self._end and os.pread(self._descriptor, 2, 0).startswith(OWN):
-            self._set_aside()
+            self._cut(self._descriptor, end_of_lines(self._descriptor, self._end))
+        else:
+            self._undo(self._descriptor, mark, waiting)
+        self._end = os.fstat(self._descriptor).st_size
         if self._end and os.pread(self._descriptor, 1, self._end - 1) != b"\n":
             self._before = b"\n"
+
+    def _undo(self, descriptor: int, mark: Mark, waiting: bytes) -> None:
+        """Cuts what was written after the mark off the file, or off the one that was renamed since."""
+        same = os.fstat(descriptor).st_ino == mark.inode
+        fits = mark.fits(descriptor) if mark.size else True
+        if fits and self._end > mark.size and is_left_of(descriptor, mark.size, self._end, waiting):
+            self._cut(descriptor, mark.size)
+        elif same and 0 < self._end < mark.size and is_left_of(descriptor, 0, self._end, waiting):
+            self._cut(descriptor, 0)  # it was truncated, and written to since
+        elif (not fits or not same) and self._undo_renamed(mark, waiting):
+            pass
+        elif fits and self._end > mark.size:
+            more = self._end - mark.size
+            self._report(
+                f"{self._path}: {more:,} bytes after the last delivery are not of this feed; they stay"
+            )
+
+    def _undo_renamed(self, mark: Mark, waiting: bytes) -> bool:
+        """The same for a file that was renamed after the mark was set, if it still lies beside its place."""
+        for other in sorted(self._path.parent.glob(f"{_literal(self._path.name)}?*")):
+            with suppress(OSError):
+                descriptor = os.open(other, os.O_RDWR | os.O_NONBLOCK)
+                try:
+                    status = os.fstat(descriptor)
+                    known = mark.fits(descriptor) if mark.size else status.st_ino == mark.inode
+                    if stat.S_ISREG(status.st_mode) and known:
+                        if is_left_of(descriptor, mark.size, status.st_size, waiting):
+                            self._cut(descriptor, mark.size)
+                        return True
+                finally:
+                    os.close(descriptor)
+        return False
 
     def mark(self) -> str | None:
         """Where the file ends now; None for a pipe or a device.
@@ -115,12 +143,12 @@ class OutputFile:
         self.open()
         if not self._regular or self._descriptor is None:
             return None
+        self._mend(self._descriptor)
         if not self._written and self._rotation is not None and self._rotation.is_due(self._end):
             self.close()
             self._rotation.rotate(self._path)
             self.open()
         self._written = False
-        self._mend(self._descriptor)
         return Mark.of(self._descriptor, self._end).text
 
     def append(self, data: bytes) -> None:
@@ -146,6 +174,9 @@ class OutputFile:
     def close(self) -> None:
         """Closes it."""
         descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None and self._torn:
+            with suppress(OSError):  # the next process cuts it off
+                self._mend(descriptor)
         self._torn = False
         if descriptor is not None:
             os.close(descriptor)
@@ -167,35 +198,11 @@ class OutputFile:
             size = self._end
         self._end, self._torn = size, False
 
-    def _set_aside(self) -> None:
-        """Renames a file of which nobody knows whether it was begun after the mark: nothing in it is lost."""
-        number = 1
-        while (other := self._path.with_name(f"{self._path.name}.unconfirmed.{number}")).exists():
-            number += 1
-        self._path.rename(other)
-        self._report(
-            f"{self._path}: it is not known which of its lines were delivered; it is now {other.name}"
-        )
-        self.open()
-
-    def _cut_renamed(self, mark: Mark) -> None:
-        """The same for a file that was renamed after the mark was set, if it still lies beside its place."""
-        for other in sorted(self._path.parent.glob(f"{_literal(self._path.name)}?*")):
-            with suppress(OSError):
-                descriptor = os.open(other, os.O_RDWR | os.O_NONBLOCK)
-                try:
-                    if stat.S_ISREG(os.fstat(descriptor).st_mode) and mark.size and mark.fits(descriptor):
-                        os.ftruncate(descriptor, mark.size)
-                        os.fsync(descriptor)
-                        return
-                finally:
-                    os.close(descriptor)
-
-    def _cut(self, size: int) -> None:
-        if self._descriptor is not None and size < self._end:
-            os.ftruncate(self._descriptor, size)
-            os.fsync(self._descriptor)
-            self._end = size
+    @staticmethod
+    def _cut(descriptor: int, size: int) -> None:
+        if size < os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
 
     def _to_pipe(self, descriptor: int, data: bytes) -> None:
         """What a pipe took before it was full is not written again with the next try of the same data."""

@@ -39,7 +39,7 @@ class StdoutSink:
     def check(self) -> None:
         """There is nothing to check."""
 
-    def resume(self, position: str | None) -> None:
+    def resume(self, position: str | None, waiting: Sequence[bytes] = ()) -> None:
         """What was printed cannot be undone."""
 
     def position(self) -> str | None:

@@ -132,6 +132,7 @@ class MqttSource:
                     self._messages.complaints.tell_due()
                 yield Batch(readings, self._redelivery.checkpoint(), skipped, held=bool(messages))
         finally:
+            self._messages.complaints.tell_all()
             self._disconnect()
 
     def _is_closed(self) -> bool:

@@ -65,7 +65,7 @@ def test_a_row_arrives_with_all_that_is_known_of_it(target: Target, results: Res
     sink = target.open()
     assert sink.name == target.kind.name
     sink.check()
-    sink.resume(None)
+    sink.resume(None, [])
     sink.deliver([sink.encode(results)])
     if target.direct:  # it is there before anything is closed
         assert found(target) == keys(results)
@@ -100,7 +100,7 @@ def numbers(results: Results, i: int) -> dict[str, float | None]:
 
 def test_an_unknown_row_says_why_and_has_no_number_that_is_none(target: Target, results: Results) -> None:
     sink = target.open()
-    sink.resume(None)
+    sink.resume(None, [])
     sink.deliver([sink.encode(results)])
     sink.close()
     (unknown,) = [row for row in target.rows() if row["verdict"] == "unknown"]
@@ -114,14 +114,14 @@ def test_an_unknown_row_says_why_and_has_no_number_that_is_none(target: Target, 
 def test_what_was_delivered_just_before_a_crash_is_not_there_twice(target: Target, results: Results) -> None:
     late = later(results)
     first = target.open()
-    first.resume(None)
+    first.resume(None, [])
     first.deliver([first.encode(results)])
     known = first.position()
     assert (known is not None) is target.undoes
     first.deliver([first.encode(late)])  # and here the power goes: nobody was told
     first.close()
     second = target.open()
-    second.resume(known)
+    second.resume(known, [second.encode(late)])
     if target.undoes:
         assert found(target) == keys(results)
     second.deliver([second.encode(late)])
@@ -132,7 +132,7 @@ def test_what_was_delivered_just_before_a_crash_is_not_there_twice(target: Targe
 
 def test_several_payloads_at_once_are_all_there(target: Target, results: Results) -> None:
     sink = target.open()
-    sink.resume(None)
+    sink.resume(None, [])
     sink.deliver([sink.encode(results), sink.encode(later(results))])
     sink.deliver([])
     sink.close()
@@ -142,14 +142,14 @@ def test_several_payloads_at_once_are_all_there(target: Target, results: Results
 
 def test_closing_twice_is_harmless_and_another_one_goes_on(target: Target, results: Results) -> None:
     first = target.open()
-    first.resume(None)
+    first.resume(None, [])
     first.deliver([first.encode(results)])
     known = first.position()
     first.close()
     first.close()
     second = target.open()
     second.check()
-    second.resume(known)
+    second.resume(known, [])
     second.deliver([second.encode(later(results))])
     second.close()
     assert found(target) == sorted([*keys(results), *keys(later(results))])

@@ -143,6 +143,8 @@ def test_rows_that_are_refused_are_dead_letters_and_no_success(tmp_path: Path, p
     with database(port, 400):
         code, said = end(start(tmp_path, port))
     assert code == 1
-    assert "500 rows were refused by the sink influx; they are among the dead letters" in said
+    assert (
+        "500 rows were refused by the sink influx; `edge-detect outbox list` shows the dead letters" in said
+    )
     assert balanced(said, dead=ROWS)
     assert len([line for line in said.splitlines() if "moved to the dead letters" in line]) <= 2

@@ -10,7 +10,7 @@ import pytest
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
-from edge_runtime.errors import LedgerUnavailableError, SinkError, SinkUnavailableError
+from edge_runtime.errors import LedgerError, LedgerUnavailableError, SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import RowsRefusedError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class ScriptedSink:
 
     def check(self) -> None: ...
 
-    def resume(self, position: str | None) -> None:
+    def resume(self, position: str | None, waiting: Sequence[bytes]) -> None:  # noqa: ARG002
         self.resumed.append(position)
 
     def position(self) -> str | None:
@@ -251,6 +251,53 @@ def test_at_the_end_a_sink_that_stays_away_is_waited_for_a_while(ledger: Ledger)
     assert sender.join(60)
     assert (sender.is_stuck, sender.failure) == (True, None)
     assert ledger.waiting("a") == 30
+
+
+def test_where_the_sink_cannot_say_how_far_it_got_it_is_taken_up_again(ledger: Ledger) -> None:
+    sink, failing = ScriptedSink(), [True]
+    told = sink.position
+
+    def lost() -> str | None:
+        if sink.taken and failing:
+            failing.pop()
+            raise SinkUnavailableError("gone just now")
+        return told()
+
+    def undone(position: str | None, waiting: Sequence[bytes]) -> None:
+        assert list(waiting) == [b"1", b"2", b"3"]
+        del sink.taken[int(position or 0) :]
+
+    sink.position, sink.resume = lost, undone  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, print)
+    assert [sender.drain() is None for _ in range(2)] == [False, True]
+    assert sink.taken == [b"1", b"2", b"3"]
+
+
+def test_a_sink_that_takes_one_payload_at_a_time_takes_a_thousand(ledger: Ledger) -> None:
+    for number in range(4, 1500):
+        ledger.commit(checkpoint=None, states=[], payloads={"a": (b"%d" % number, 1)}, counters={"read": 1})
+    sink = ScriptedSink()
+
+    def one(payloads: Sequence[bytes]) -> int:
+        sink.taken.append(payloads[0])
+        return 1
+
+    sink.deliver = one  # type: ignore[method-assign,assignment]
+    assert Sender(sink, ledger, print).drain() is None
+    assert sink.taken == [b"%d" % number for number in range(1, 1500)]
+
+
+def test_a_ledger_that_cannot_be_mended_ends_the_sender(ledger: Ledger) -> None:
+    sink = ScriptedSink()
+
+    def hopeless(*_: object, **__: object) -> None:
+        raise LedgerError("is damaged and cannot be mended")
+
+    ledger.delivered = ledger.bury = hopeless  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, print, backoff=Backoff(0.01, 0.01))
+    sender.start()
+    assert sender.join(60)
+    assert "cannot be mended" in str(sender.failure)
 
 
 def test_the_thread_takes_up_delivers_and_ends(ledger: Ledger) -> None:

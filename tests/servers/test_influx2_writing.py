@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import zlib
 from typing import Any
 
@@ -34,7 +35,7 @@ from edge_runtime.influxdb import (
     write,
 )
 from edge_runtime.influxdb.client import MAX_POST_BYTES
-from edge_runtime.influxdb.write import MAX_POSTS, refused_lines
+from edge_runtime.influxdb.write import MAX_REFUSALS, refused_lines
 from edge_runtime.records import Readings, Results, Scores
 from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.sinks.influx import InfluxSink
@@ -145,6 +146,17 @@ class TestWriting:
             careful.max_post_bytes = careful.post_bytes = 90_000
             write(careful, b"m a=1 1\n" + long + b"m a=2 2\n")
 
+    def test_a_proxy_s_page_that_a_post_is_too_large_halves_it_too(self) -> None:
+        page: dict[str, Any] = {
+            "status": 413,
+            "headers": {},
+            "answer": b"<html>413 Request Entity Too Large</html>",
+        }
+        with playing(
+            posted(b"m a=1 1\nm a=2 2\n", **page), posted(b"m a=1 1\n"), posted(b"m a=2 2\n")
+        ) as url:
+            write(client(url), b"m a=1 1\nm a=2 2\n")
+
     def test_after_a_post_that_is_too_large_the_next_ones_are_smaller(self) -> None:
         lines = [f"m a={i},s={'1' * 60_000} {i}\n".encode() for i in range(4)]
         with playing(
@@ -231,10 +243,30 @@ class TestWriting:
         assert found == lines[3]
         assert "field type conflict" in str(error)
 
+    def test_many_bad_lines_among_good_ones_are_all_found(self) -> None:
+        lines = b"".join(f"m a={i} {i}\n".encode() for i in range(600))
+        bad = {f"m a={i} {i}\n".encode() for i in range(0, 600, 7)}
+        taken: set[bytes] = set()
+
+        class Server:
+            post_bytes = max_post_bytes = MAX_POST_BYTES
+
+        def fussy(_client: Any, body: bytes) -> None:
+            part = set(body.splitlines(keepends=True))
+            if part & bad:
+                raise SinkError("not all of them")
+            taken.update(part)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.modules["edge_runtime.influxdb.write"], "_post", fussy)
+            found, error = refused_lines(Server(), lines)  # type: ignore[arg-type]
+        assert (set(found.splitlines(keepends=True)), str(error)) == (bad, "not all of them")
+        assert taken | bad == set(lines.splitlines(keepends=True))
+
     def test_where_all_lines_are_refused_the_search_ends(self) -> None:
         lines = b"".join(f"m a={i} {i}\n".encode() for i in range(1000))
         refused = refusal(400, "invalid", "unable to parse")
-        with playing(*[posted(re.compile(rb"(m a=\d+ \d+\n)+"), **refused)] * MAX_POSTS) as url:
+        with playing(*[posted(re.compile(rb"(m a=\d+ \d+\n)+"), **refused)] * MAX_REFUSALS) as url:
             found, error = refused_lines(client(url), lines)
         assert sorted(found.splitlines()) == sorted(lines.splitlines())
         assert error is not None

@@ -130,7 +130,7 @@ class HornSink:
         except OSError as error:
             raise SinkError(f"cannot write it ({error.strerror})", where=str(self._path)) from None
 
-    def resume(self, position: str | None) -> None:
+    def resume(self, position: str | None, waiting: Sequence[bytes]) -> None:  # noqa: ARG002
         """Goes back to this size."""
         if position is not None:
             os.truncate(self._path, int(position))

@@ -42,7 +42,7 @@ def test_what_came_after_the_mark_is_cut_off(path: Path) -> None:
     first.append(lines(3, 2))
     first.close()
     second = OutputFile(path)
-    second.resume(known)
+    second.resume(known, lines(3, 9))
     second.append(lines(3, 1))
     assert numbers(path) == [0, 1, 2, 3]
 
@@ -54,7 +54,7 @@ def test_a_crash_at_the_first_delivery_leaves_nothing_twice(path: Path) -> None:
     first.append(lines(0, 3))
     first.close()
     second = OutputFile(path)
-    second.resume(known)
+    second.resume(known, lines(0, 3))
     second.append(lines(0, 3))
     assert numbers(path) == [0, 1, 2]
 
@@ -70,7 +70,7 @@ def test_a_copy_has_other_inodes_and_is_known_all_the_same(path: Path, tmp_path:
     shutil.copy(path, copy)
     assert copy.stat().st_ino != path.stat().st_ino
     second = OutputFile(copy)
-    second.resume(known)
+    second.resume(known, lines(3, 2))
     second.append(lines(3, 1))
     assert numbers(copy) == [0, 1, 2, 3]
 
@@ -89,26 +89,84 @@ def test_an_inode_that_is_used_again_for_another_file_cuts_nothing_off(path: Pat
     assert path.read_bytes() == before + lines(3, 1)
 
 
-def test_a_copy_of_a_file_that_was_empty_is_set_aside_and_not_lost(path: Path) -> None:
-    said: list[str] = []
+def test_a_copy_of_a_file_that_was_empty_is_known_by_what_waits(path: Path, tmp_path: Path) -> None:
     first = OutputFile(path)
-    known = json.loads(first.mark() or "")
+    known = first.mark()
     first.append(lines(0, 3))
     first.close()
-    known["inode"] += 1
+    copy = tmp_path / "copy"
+    shutil.copy(path, copy)
+    second = OutputFile(copy)
+    second.resume(known, lines(0, 5))
+    second.append(lines(0, 5))
+    assert numbers(copy) == [0, 1, 2, 3, 4]
+
+
+def test_what_another_feed_or_program_wrote_after_the_mark_stays(path: Path) -> None:
+    said: list[str] = []
+    first = OutputFile(path)
+    first.append(lines(0, 3))
+    known = first.mark()
+    first.close()
+    path.write_bytes(path.read_bytes() + b"a note\n" + lines(100, 2))
     second = OutputFile(path, report=said.append)
-    second.resume(json.dumps(known))
+    second.resume(known, lines(3, 2))
+    second.append(lines(3, 2))
+    assert path.read_bytes() == lines(0, 3) + b"a note\n" + lines(100, 2) + lines(3, 2)
+    assert "bytes after the last delivery are not of this feed; they stay" in said[0]
+
+
+@pytest.mark.parametrize("left", [b"my own file\n", lines(100, 3)])
+def test_a_file_that_was_empty_and_now_has_other_lines_keeps_them(path: Path, left: bytes) -> None:
+    first = OutputFile(path)
+    known = first.mark()
+    first.close()
+    path.write_bytes(left)
+    second = OutputFile(path)
+    second.resume(known, lines(0, 3))
     second.append(lines(0, 3))
-    assert numbers(path) == [0, 1, 2]
-    assert numbers(path.with_name("out.jsonl.unconfirmed.1")) == [0, 1, 2]
-    assert "it is now out.jsonl.unconfirmed.1" in said[0]
+    assert path.read_bytes() == left + lines(0, 3)
+
+
+def test_a_file_that_somebody_made_shorter_keeps_what_is_left(path: Path) -> None:
+    first = OutputFile(path)
+    first.append(lines(0, 100))
+    known = first.mark()
+    first.close()
+    with path.open("r+b") as file:  # the same inode
+        file.write(lines(90, 10))
+        file.truncate()
+    second = OutputFile(path)
+    second.resume(known, lines(100, 2))
+    second.append(lines(100, 2))
+    assert numbers(path) == list(range(90, 102))
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_a_power_cut_left_is_cut_off_with_its_holes(path: Path, seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - a test's chance
+    first = OutputFile(path)
+    first.append(lines(0, chance.randint(0, 300)))
+    before = path.read_bytes()
+    known = first.mark()
+    first.close()
+    waiting = lines(1000, 400)
+    whole = bytearray(before + waiting[: chance.randint(1, len(waiting))])
+    for start in range(len(before) // 512 * 512, len(whole), 512):
+        if start >= len(before) and chance.random() < 0.5:
+            whole[start : start + 512] = bytes(len(whole[start : start + 512]))
+    path.unlink()
+    path.write_bytes(whole)
+    second = OutputFile(path)
+    second.resume(known, waiting)
+    assert path.read_bytes() == before
 
 
 def test_a_mark_of_an_earlier_version_counts(path: Path) -> None:
     path.write_bytes(lines(0, 5))
     known = json.dumps({"size": len(lines(0, 3)), "inode": path.stat().st_ino})
     file = OutputFile(path)
-    file.resume(known)
+    file.resume(known, lines(3, 2))
     assert numbers(path) == [0, 1, 2]
 
 
@@ -131,18 +189,20 @@ def test_a_file_that_is_renamed_is_followed_by_a_new_one(path: Path) -> None:
     assert known["inode"] == path.stat().st_ino
 
 
-def test_between_a_mark_and_what_is_written_after_it_no_other_file_is_begun(path: Path) -> None:
+@pytest.mark.parametrize("earlier", [0, 3])
+def test_between_a_mark_and_what_is_written_after_it_no_other_file_is_begun(path: Path, earlier: int) -> None:
     file = OutputFile(path)
+    if earlier:
+        file.append(lines(0, earlier))
     known = file.mark()
     moved = path.with_name("out.jsonl.1")
     path.rename(moved)
-    file.append(lines(0, 2))  # and here the power goes
+    file.append(lines(earlier, 2))  # and here the power goes
     file.close()
     second = OutputFile(path)
-    second.append(lines(0, 2))
-    second.close()
-    assert numbers(moved) == [0, 1]  # cut by whoever has a mark with a size; this one was empty
-    assert known is not None
+    second.resume(known, lines(earlier, 2))
+    second.append(lines(earlier, 2))
+    assert (numbers(moved), numbers(path)) == (list(range(earlier)), list(range(earlier, earlier + 2)))
 
 
 def test_what_came_after_the_mark_is_cut_off_a_renamed_file_too(path: Path) -> None:
@@ -154,9 +214,24 @@ def test_what_came_after_the_mark_is_cut_off_a_renamed_file_too(path: Path) -> N
     moved = path.with_name("out.jsonl-20261127")
     path.rename(moved)
     second = OutputFile(path)
-    second.resume(known)
+    second.resume(known, lines(3, 2))
     second.append(lines(3, 2))
     assert (numbers(moved), numbers(path)) == ([0, 1, 2], [3, 4])
+
+
+def test_a_file_that_was_copied_and_truncated_while_nobody_wrote_is_known_by_its_copy(path: Path) -> None:
+    file = OutputFile(path)
+    file.append(lines(0, 3))
+    known = file.mark()
+    file.append(lines(3, 2))
+    file.close()
+    copy = path.with_name("out.jsonl.1")
+    shutil.copy(path, copy)
+    os.truncate(path, 0)
+    second = OutputFile(path)
+    second.resume(known, lines(3, 2))
+    second.append(lines(3, 2))
+    assert (numbers(copy), numbers(path)) == ([0, 1, 2], [3, 4])
 
 
 def test_a_file_that_is_copied_and_truncated_goes_on_from_its_beginning(path: Path) -> None:
@@ -170,7 +245,7 @@ def test_a_file_that_is_copied_and_truncated_goes_on_from_its_beginning(path: Pa
     assert numbers(path) == [3, 4]
     file.close()
     second = OutputFile(path)
-    second.resume(known)
+    second.resume(known, lines(3, 2))
     assert path.stat().st_size == 0
 
 
@@ -182,7 +257,7 @@ def test_a_file_that_was_truncated_since_the_mark_holds_nothing_that_is_known(pa
     file.append(lines(9, 2))
     file.close()
     second = OutputFile(path)
-    second.resume(known)
+    second.resume(known, lines(9, 2))
     second.append(lines(9, 2))
     assert numbers(path) == [9, 10]
 
@@ -218,6 +293,28 @@ def test_a_line_of_another_program_without_an_end_is_ended_and_kept(path: Path) 
     file.resume(None)
     file.append(lines(0, 1))
     assert path.read_bytes() == b"a header of mine\n" + lines(0, 1)
+
+
+def test_a_whole_line_of_another_program_without_an_end_is_ended_and_kept_too(path: Path) -> None:
+    path.write_bytes(lines(0, 2)[:-1])
+    file = OutputFile(path)
+    file.resume(None)
+    file.append(lines(2, 1))
+    assert numbers(path) == [0, 1, 2]
+
+
+def test_a_link_stays_a_link_and_its_file_is_renamed(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    data = tmp_path / "data" / "real.jsonl"
+    path.symlink_to(data)
+    file = OutputFile(path, Rotation(20, None, keep=2))
+    for number in range(3):
+        file.mark()
+        file.append(lines(number * 2, 2))
+        file.mark()
+    assert path.is_symlink()
+    assert sorted(one.name for one in data.parent.iterdir()) == ["real.jsonl", "real.jsonl.1", "real.jsonl.2"]
+    assert numbers(path) == [4, 5]
 
 
 def test_a_disk_that_is_full_in_the_middle_leaves_nothing(path: Path) -> None:
@@ -309,7 +406,7 @@ def test_whatever_happens_in_between_each_line_is_in_one_file_once(path: Path, s
         if what < 0.2:  # a crash before the ledger knew
             file.close()
             file = OutputFile(path, Rotation(300, None, keep=99))
-            file.resume(known)
+            file.resume(known, lines(done, 9))
             continue
         done += count
         known = file.mark()

@@ -23,7 +23,7 @@ from edge_runtime.sinks.jsonl import JsonlSink
 from edge_runtime.sources.base import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 SECOND = 1_000_000_000
@@ -455,7 +455,7 @@ class Direct:
         self.seen = seen
 
     def check(self) -> None: ...
-    def resume(self, position: str | None) -> None: ...
+    def resume(self, position: str | None, waiting: Sequence[bytes]) -> None: ...
     def position(self) -> str | None: ...
     def close(self) -> None: ...
 

@@ -1,0 +1,144 @@
+"""What a sender does with its sink: takes it up, delivers, records what arrived, finds what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.sinks.base import RowsRefusedError
+from edge_runtime.text.complaints import Complaints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.delivery.outbox import Parcel
+    from edge_runtime.sinks.base import Sink
+
+__all__ = ["Drain"]
+
+MAX_PARCELS = 1000
+MAX_BYTES = 4 << 20
+
+
+class Drain:
+    """Delivers what the ledger holds for one sink, oldest first.
+
+    Args:
+        sink: Where to.
+        ledger: Where from.
+        report: Called with one line for a person.
+        clock: Monotonic clock, in seconds.
+        progressed: Called when parcels have left the outbox.
+
+    Attributes:
+        batch: The parcels that are being tried.
+        checked: Whether the sink said that it could work.
+        complaints: What the sink refused.
+        refused: Number of rows that became dead letters since the start.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        ledger: Ledger,
+        report: Callable[[str], None],
+        clock: Callable[[], float],
+        progressed: Callable[[], None],
+    ) -> None:
+        self.batch: Sequence[Parcel] = ()
+        self.checked = False
+        self.complaints = Complaints(report, clock)
+        self.refused = 0
+        self._sink = sink
+        self._ledger = ledger
+        self._report = report
+        self._progressed = progressed
+        self._resumed = False
+        self._position: str | None = None  # as the ledger has it
+        self._alone_until = 0  # up to this parcel they go one by one
+
+    def some(self) -> bool:
+        """Delivers the oldest parcels; whether there were any."""
+        self.batch = ()
+        most = 1 if self._alone_until else MAX_PARCELS
+        parcels = self._ledger.parcels(self._sink.name, most=most, max_bytes=MAX_BYTES)
+        if not parcels:
+            return False
+        self._take_up()
+        # Where the sink is before it is written to: from there a crash in the middle is undone.
+        before = self._sink.position()
+        if before != self._position:
+            self._record((), before)
+        self.batch = parcels
+        self._deliver(parcels)
+        if parcels[-1].id >= self._alone_until:
+            self._alone_until = 0
+        return True
+
+    def doubt(self) -> None:
+        """Nobody knows how far the sink got: it is taken up again, and what was tried goes one by one."""
+        self._resumed = False
+        if len(self.batch) > 1:
+            self._alone_until = self.batch[-1].id
+
+    def _take_up(self) -> None:
+        """Goes on after what an earlier process, or a failed try, is known to have delivered."""
+        if not self.checked:
+            self._sink.check()
+            self.checked = True
+        if self._resumed:
+            return
+        known = self._ledger.position(self._sink.name)
+        # All that a delivery may have taken.
+        oldest = self._ledger.parcels(self._sink.name, most=MAX_PARCELS, max_bytes=MAX_BYTES)
+        waiting = [parcel.payload for parcel in oldest]
+        try:
+            self._sink.resume(known, waiting)
+        except ValueError as error:
+            self._report(
+                f"{self._sink.name}: its position in the ledger is unusable ({error}); rows may come twice"
+            )
+            self._sink.resume(None, waiting)
+        self._position, self._resumed = known, True
+
+    def _deliver(self, parcels: Sequence[Parcel]) -> None:
+        """Delivers parcels; those that the sink refuses become dead letters, and take no others with them."""
+        left = [list(parcels)]
+        while left:
+            part = left.pop()
+            try:
+                taken = self._sink.deliver([parcel.payload for parcel in part])
+            except SinkUnavailableError:
+                raise
+            except SinkError as error:
+                if len(part) == 1:
+                    self.bury(part[0], error)
+                else:
+                    middle = len(part) // 2
+                    left += [part[middle:], part[:middle]]
+                continue
+            count = len(part) if taken is None else taken
+            self._resumed = False  # until it is known where the sink is now
+            position = self._sink.position()
+            self._resumed = True
+            self._record(part[:count], position)
+            if count < len(part):
+                left.append(part[count:])
+
+    def bury(self, parcel: Parcel, error: SinkError) -> None:
+        """Puts what the sink will never take of a parcel among the dead letters."""
+        refused = (parcel.payload, parcel.rows)
+        if isinstance(error, RowsRefusedError):
+            refused = (error.payload, error.rows)
+        self._ledger.bury(self._sink.name, parcel, str(error), refused=refused)
+        self.refused += refused[1]
+        rows = "1 row was" if refused[1] == 1 else f"{refused[1]:,} rows were"
+        self.complaints.add(f"{error}; {rows} moved to the dead letters", self._sink.name)
+
+    def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:
+        """Tells the ledger what the sink has; until it can write that down, it gives out no more parcels."""
+        self._ledger.delivered(self._sink.name, parcels, position)
+        self._position = position
+        if parcels:
+            self._progressed()
