@@ -51,6 +51,9 @@ MOMENT = np.zeros(1, np.int64)
 WITHOUT_TIME = str(NO_TIME).encode()
 # A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.
 MAX_PATTERN_BYTES = 4096
+MAX_PATIENCE = 1023
+# Of tags and fields together, as far as commas tell: hundreds of times what a machine has sensors.
+MAX_PAIRS = 1 << 16
 MAX_NAMES = 4096
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
@@ -77,6 +80,8 @@ class LineProtocol:
         self._pattern: re.Pattern[bytes] | None = None
         # What the pattern's groups are: a field's name, TAG or TIME.
         self._groups: list[bytes] = []
+        # How many texts in a row did not fit it, and how many may until another one is made.
+        self._strange, self._patience = 0, 0
         self._sensors = [sensor.encode() for sensor in columns.sensors]
         self._tag = columns.machine.encode()
         self._bare = {key.translate(None, b"\\") for key in (*self._sensors, self._tag)}
@@ -96,15 +101,28 @@ class LineProtocol:
         """
         place = Place(self._where, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
-        for _ in range(2):
-            found: list[Any] = self._pattern.findall(text) if self._pattern else []
-            if len(found) == lines == 1 and len(self._groups) > 1:
-                with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
-                    return self._one(found[0]), {}
-            if len(found) == lines:
-                return self._block(found, place), {}
+        found: list[Any] = self._pattern.findall(text) if self._pattern else []
+        if len(found) != lines and self._is_to_learn():
             self._learn(text.partition(b"\n")[0])
-        return self._one_by_one(text, place)
+            found = self._pattern.findall(text) if self._pattern else []
+        if len(found) != lines:
+            return self._one_by_one(text, place)
+        self._strange, self._patience = 0, 1
+        if lines == 1 and len(self._groups) > 1:
+            with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
+                return self._one(found[0]), {}
+        return self._block(found, place), {}
+
+    def _is_to_learn(self) -> bool:
+        """Whether a text that does not fit is worth a pattern, which may take milliseconds.
+
+        The first one is; then one of two in a row; and the longer no pattern fits anything, the fewer.
+        """
+        self._strange += 1
+        if self._strange <= self._patience:
+            return False
+        self._strange, self._patience = 0, min(2 * self._patience + 1, MAX_PATIENCE)
+        return True
 
     def _learn(self, line: bytes) -> None:
         """Makes the pattern out of a line's keys; none of a comment, or with quotes, escapes or no sensor."""
@@ -206,7 +224,9 @@ class LineProtocol:
 
     def _row(self, line: bytes, place: Place, number: int) -> tuple[bytes, bytes, list[float]] | None:
         """Machine id, time and values of one line; None when it is of another measurement."""
-        whole = LINE.fullmatch(line)
+        if line.count(b",") > MAX_PAIRS:
+            raise InputError(f"it has more than {MAX_PAIRS:,} tags and fields", where=place.row(number))
+        whole = LINE.fullmatch(line.removesuffix(b"\r"))
         if whole is None:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
         head = HEAD.fullmatch(whole[1])
