@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 __all__ = ["InfluxClient"]
 
 
+class _Response(http.client.HTTPResponse):
+    """One that takes a chunk of negative length for what it is, and not for all that may ever come."""
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise http.client.HTTPException("a chunk of negative length")
+        return size
+
+
 class InfluxClient:
     """Requests to one server; a connection of its own for each, so that none goes stale between polls.
 
@@ -119,9 +129,13 @@ class InfluxClient:
 
     def _connection(self) -> http.client.HTTPConnection:
         timeout = self.settings.timeout
-        if self._tls is not None:
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
-        return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        connection = (
+            http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+            if self._tls is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+        )
+        connection.response_class = _Response
+        return connection
 
     def _authorization(self) -> dict[str, str]:
         settings = self.settings

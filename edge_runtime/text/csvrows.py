@@ -164,10 +164,10 @@ def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None
         if len(found) == lines:
             return _block(tuple(zip(*found, strict=True)), layout, first_line)
         # Before each of what may be a million cells is made.
-        for number, line in enumerate(text.split(b"\n")):
+        for at, line in enumerate(text.split(b"\n")):
             width = line.count(layout.delimiter.encode()) + 1
             if width != layout.width and line.strip(b"\r"):
-                raise _ragged(width, layout, first_line + number)
+                raise _ragged(width, layout, first_line + at)
     where = f"{layout.where}, line {first_line}"
     try:
         lines_of_text = text.decode().removesuffix("\n").split("\n")
@@ -191,8 +191,9 @@ def parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int
     place = Place(layout.where, first_line)
     for at, name in zip(layout.sensors, layout.columns.sensors, strict=True):
         if b"_" in b"".join(cells[at]):
-            row, cell = next((row, cell) for row, cell in enumerate(cells[at]) if b"_" in cell)
-            raise InputError(f"'{shown(cell)}' in column '{name}' is not a number", where=place.row(row))
+            bad = next(number for number, cell in enumerate(cells[at]) if b"_" in cell)
+            what = f"'{shown(cells[at][bad])}' in column '{name}' is not a number"
+            raise InputError(what, where=place.row(bad))
     return _block(tuple(cells[at] for at in layout.read), layout, first_line)
 
 

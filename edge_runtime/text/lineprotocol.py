@@ -45,8 +45,8 @@ FIELDS = re.compile(FIELD_PAIR, re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 FIRST_LINE = re.compile(rb"(?:[^\\ {\"]++|\\.)++ (?:[^\\ ,=]++|\\.)++=", re.DOTALL)
-# What a value without escapes and quotes may be.
-PLAIN = rb'[^ ,="\\\r\n]*'
+# A letter of a value without escapes and quotes.
+PLAIN = rb'[^ ,="\\\r\n]'
 MOMENT = np.zeros(1, np.int64)
 WITHOUT_TIME = str(NO_TIME).encode()
 # A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.
@@ -126,33 +126,32 @@ class LineProtocol:
 
     def _learn(self, line: bytes) -> None:
         """Makes the pattern out of a line's keys; none of a comment, or with quotes, escapes or no sensor."""
-        self._pattern, self._groups = None, []
         if len(line) > MAX_PATTERN_BYTES or line.startswith(b"#") or b"\\" in line or b'"' in line:
             return
-        whole = LINE.fullmatch(line)
-        if whole is None:
+        whole = LINE.fullmatch(line.removesuffix(b"\r"))
+        # Out of a line that is none, or that ends in a comma, it would let empty keys pass.
+        if whole is None or HEAD.fullmatch(whole[1]) is None or BODY.fullmatch(whole[2]) is None:
             return
         measurement, *tags = whole[1].split(b",")
-        fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
-        if not set(fields) & set(self._sensors):
-            return
         keys = [tag.partition(b"=")[0] for tag in tags]
-        head = [re.escape(measurement), *(self._part(key, self._tag, TAG, PLAIN) for key in keys)]
-        body = [self._part(key, key if key in self._sensors else None, key, NUMBER.pattern) for key in fields]
+        fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
+        if b"" in keys or b"" in fields or not set(fields) & set(self._sensors):
+            return
+        groups, head, body = list[bytes](), [re.escape(measurement)], list[bytes]()
+        for key in keys:
+            head.append(re.escape(key) + (b"=(%s*)" if key == self._tag else b"=%s*") % PLAIN)
+            groups += [TAG] if key == self._tag else []
+        for key in fields:
+            body.append(re.escape(key) + b"=" + (NUMBER.pattern if key in self._sensors else PLAIN + b"+"))
+            groups += [key] if key in self._sensors else []
         end = b""
         if whole[3]:
             end = rb" (-?\d{1,19})"
-            self._groups.append(TIME)
+            groups.append(TIME)
+        self._groups = groups
         self._pattern = re.compile(
             b"^" + b",".join(head) + b" " + b",".join(body) + end + rb"\r?$", re.MULTILINE
         )
-
-    def _part(self, key: bytes, wanted: bytes | None, group: bytes, value: bytes) -> bytes:
-        """One pair in the pattern, its value as a group where it is wanted."""
-        if key != wanted:
-            return re.escape(key) + b"=" + PLAIN
-        self._groups.append(group)
-        return re.escape(key) + b"=" + (b"(" + value + b")" if value == PLAIN else value)
 
     def _one(self, cells: tuple[bytes, ...]) -> Readings:
         """What the pattern gave of one line, without the machinery for columns."""
