@@ -102,12 +102,13 @@ class LineProtocol:
         place = Place(self._where, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         found: list[Any] = self._pattern.findall(text) if self._pattern else []
-        if len(found) != lines and self._is_to_learn():
+        if len(found) == lines:
+            self._strange, self._patience = 0, 1
+        elif self._is_to_learn():
             self._learn(text.partition(b"\n")[0])
             found = self._pattern.findall(text) if self._pattern else []
         if len(found) != lines:
             return self._one_by_one(text, place)
-        self._strange, self._patience = 0, 1
         if lines == 1 and len(self._groups) > 1:
             with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
                 return self._one(found[0]), {}
