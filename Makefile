@@ -24,7 +24,7 @@ test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines, kills and mutated lines, of which `make test` runs a few.
-SOAK := tests/delivery/test_plant.py tests/servers/test_mqtt_source.py tests/fuzz/test_lines.py
+SOAK := tests/delivery/test_plant.py tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.settings import InfluxSettings
 
-__all__ = ["InfluxClient"]
+__all__ = ["BoundedResponse", "InfluxClient"]
 
 
-class _Response(http.client.HTTPResponse):
+class BoundedResponse(http.client.HTTPResponse):
     """One that takes a chunk of negative length for what it is, and not for all that may ever come."""
 
     def _read_next_chunk_size(self) -> int:
@@ -134,7 +134,7 @@ class InfluxClient:
             if self._tls is None
             else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
         )
-        connection.response_class = _Response
+        connection.response_class = BoundedResponse
         return connection
 
     def _authorization(self) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from http.client import HTTPException
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_runtime.errors import MissingExtraError, SourceError
 from edge_runtime.influxdb.annotated import tables
+from edge_runtime.influxdb.client import BoundedResponse
 from edge_runtime.influxdb.query import (
     BLOCK_BYTES,
     CHUNK_ROWS,
@@ -62,6 +64,7 @@ def run_flux(
             with InfluxDBClient(
                 settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
             ) as flux:
+                _bound(flux.api_client.rest_client.pool_manager)
                 try:
                     response = flux.query_api().query_raw(text, org=settings.org)
                 except ApiException as error:
@@ -79,6 +82,18 @@ def run_flux(
         raise _broken(error, settings.place) from None
     except (csv.Error, UnicodeDecodeError):
         raise malformed(settings.place) from None
+
+
+def _bound(manager: Any) -> None:
+    """Makes each answer of the connections that a manager will make a `BoundedResponse`."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _bounded(pool) for scheme, pool in pools.items()}
+
+
+@cache
+def _bounded(pool: Any) -> Any:
+    connection = type("Connection", (pool.ConnectionCls,), {"response_class": BoundedResponse})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
 def _rows(response: Any, stopped: Callable[[], bool]) -> Iterator[list[str]]:
