@@ -52,8 +52,8 @@ WITHOUT_TIME = str(NO_TIME).encode()
 # A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.
 MAX_PATTERN_BYTES = 4096
 MAX_PATIENCE = 1023
-# Of tags and fields together, as far as commas tell: hundreds of times what a machine has sensors.
-MAX_PAIRS = 1 << 16
+# Of tags and fields together, as far as commas tell: a hundred times what a machine has sensors.
+MAX_PAIRS = 1 << 14
 MAX_NAMES = 4096
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
