@@ -17,7 +17,6 @@ from edge_runtime.errors import InputError, UsageError
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.sources.layout import DataLayout
-from edge_runtime.text.complaints import Complaints
 from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
 from edge_runtime.text.cutter import TOO_LONG, LineCutter
 from edge_runtime.text.jsonrows import JsonRows
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge_runtime.connector import Given
+    from edge_runtime.text.complaints import Complaints
 
 __all__ = ["STDIN", "StdinSource"]
 
@@ -57,7 +57,7 @@ class StdinSource:
         self._columns = columns
         self._descriptor = _standard_input() if descriptor is None else descriptor
         self._report = report or (lambda _: None)
-        self._complaints = Complaints(self._report)
+        self._complaints: Complaints | None = None  # until there is one
         self._cutter = LineCutter()
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
@@ -93,7 +93,8 @@ class StdinSource:
             if self._wake_read in ready:
                 return
             if not ready:
-                self._complaints.tell_due()
+                if self._complaints is not None:
+                    self._complaints.tell_due()
                 yield Batch(Readings.empty(len(self._columns.sensors)), None, {})
                 continue
             # Into room that is there: a new quarter of a megabyte for each row would be mapped and cleared.
@@ -105,7 +106,8 @@ class StdinSource:
                     raise InputError(
                         "it is empty", where=WHERE, hint="give CSV with a header, JSON lines or line protocol"
                     )
-                self._complaints.tell_all()
+                if self._complaints is not None:
+                    self._complaints.tell_all()
                 return
             text = self._cutter.feed(data)
             if text or self._cutter.left_out:
@@ -115,7 +117,7 @@ class StdinSource:
         left_out, self._cutter.left_out = self._cutter.left_out, 0
         if left_out:
             self._line += left_out
-            self._complaints.add(f"it is {TOO_LONG}", f"{WHERE}, line {self._line}")
+            self._complain(f"it is {TOO_LONG}", f"{WHERE}, line {self._line}")
         if self._parser is None and text:
             text = self._begin(text)
         first_line = self._line + 1
@@ -137,7 +139,7 @@ class StdinSource:
         if self._parser is None:
             self._begin(rest)  # which says what is wrong, if it is no header
         self._line += 1
-        self._complaints.add(
+        self._complain(
             "the last line has no line end, so it may be incomplete", f"{WHERE}, line {self._line}"
         )
         return Batch(Readings.empty(len(self._columns.sensors)), None, {UNFINISHED: 1})
@@ -161,6 +163,13 @@ class StdinSource:
         if remark := zone_remark(first):
             self._report(f"{WHERE}: {remark}")
 
+    def _complain(self, what: str, where: str) -> None:
+        if self._complaints is None:
+            from edge_runtime.text.complaints import Complaints  # noqa: PLC0415 - not at every start
+
+            self._complaints = Complaints(self._report)
+        self._complaints.add(what, where)
+
     def _parse(self, text: bytes, first_line: int) -> Batch:
         if self._parser is None or not text:
             return Batch(Readings.empty(len(self._columns.sensors)), None, {})
@@ -175,7 +184,7 @@ class StdinSource:
                 good.append(self._parse(line, first_line + i))
             except InputError as error:
                 bad += 1
-                self._complaints.add(error.what, error.where or WHERE)
+                self._complain(error.what, error.where or WHERE)
         skipped = {UNREADABLE: bad} if bad else {}
         for batch in good:
             for reason, number in batch.skipped.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -95,6 +94,8 @@ def read_layout(header: str, columns: Columns, where: str) -> Layout:
     """
     if not header.strip():
         raise InputError("the file is empty", where=where, hint="give a CSV with a header line")
+    import csv  # noqa: PLC0415 - not at every start
+
     delimiter = max(",;\t", key=header.count)
     try:
         names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
@@ -168,6 +169,8 @@ def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None
             width = line.count(layout.delimiter.encode()) + 1
             if width != layout.width and line.strip(b"\r"):
                 raise _ragged(width, layout, first_line + at)
+    import csv  # noqa: PLC0415 - not at every start
+
     where = f"{layout.where}, line {first_line}"
     try:
         lines_of_text = text.decode().removesuffix("\n").split("\n")
