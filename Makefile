@@ -23,12 +23,13 @@ demo: $(READY) ## The whole way: a plant in a real InfluxDB, a detector trained,
 test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
-# The full numbers of machines and kills, of which `make test` runs a few.
-SOAK := tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py tests/servers/test_mqtt_source.py
+# The full numbers of machines, kills, damage and mutated lines, of which `make test` runs a few.
+SOAK := tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py \
+  tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
 .PHONY: soak
-soak: $(READY) ## Hundreds of machines and kills: what `make test` runs a little of.
+soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \
-	  -k "killed or scored" $(SOAK)
+	  -k "killed or scored or mutated" $(SOAK)
 
 .PHONY: check
 check: $(READY) ## Lint, format, types and the direction of imports, over everything.

@@ -21,7 +21,7 @@ from edge_runtime.bench.environment import Environment
 if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
-NAMES = ("rows", "stream", "influx", "mqtt", "files", "memory", "start", "live", "growth", "size")
+NAMES = ("rows", "stream", "influx", "mqtt", "files", "memory", "start", "live", "growth", "long", "size")
 
 
 def main() -> int:

@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.settings import InfluxSettings
 
-__all__ = ["InfluxClient"]
+__all__ = ["BoundedResponse", "InfluxClient"]
+
+
+class BoundedResponse(http.client.HTTPResponse):
+    """One that takes a chunk of negative length for what it is, and not for all that may ever come."""
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            raise http.client.HTTPException("a chunk of negative length")
+        return size
+
 
 # Below the 10 MB that 3 Core takes, the least of the three.
 MAX_POST_BYTES = 9_000_000
@@ -184,6 +195,7 @@ class InfluxClient:
         )
         # What http.client calls to connect.
         connection._create_connection = self._connected  # type: ignore[attr-defined]  # noqa: SLF001
+        connection.response_class = BoundedResponse
         return connection
 
     def _authorization(self) -> dict[str, str]:

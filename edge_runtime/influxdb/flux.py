@@ -9,6 +9,7 @@ import numpy as np
 from edge_runtime.errors import SourceError
 from edge_runtime.influxdb.annotated import WHERE
 from edge_runtime.influxdb.fluxrun import run_flux
+from edge_runtime.influxdb.query import LISTED_BYTES, malformed
 from edge_runtime.influxdb.reader import Reader
 from edge_runtime.influxdb.rows import Rows, SeriesTags, sensor_values, whole_rows
 from edge_runtime.records import Readings
@@ -127,7 +128,7 @@ class FluxReader(Reader):
     def _page(self, wanted: ReadingsQuery, start_ns: int, stop_ns: int) -> Iterator[Rows]:
         text = _within(self.template or flux_query(self.client, wanted), start_ns, stop_ns)
         tags_of = SeriesTags(wanted.other_tags)
-        tables = run_flux(self.client, text)
+        tables = self._run(text)
         return whole_rows(_in_order(_as_rows(table, wanted, tags_of) for table in tables))
 
     def _edge_of_page(
@@ -141,7 +142,7 @@ class FluxReader(Reader):
         )
         times = [
             time
-            for table in run_flux(self.client, _within(text, start_ns, stop_ns))
+            for table in self._run(_within(text, start_ns, stop_ns))
             for time in table.times("_time").tolist()
         ]
         return times[0] if times else None
@@ -160,7 +161,7 @@ class FluxReader(Reader):
             f"  |> keep(columns: [{kept}])\n  |> group()\n"
             '  |> sort(columns: ["_time"])\n'
         )
-        for table in run_flux(self.client, _within(text, start_ns, stop_ns)):
+        for table in self._run(_within(text, start_ns, stop_ns)):
             yield from zip(table.times("_time").tolist(), *map(table.values, columns), strict=True)
 
     def _range(self, measurement: str) -> str:
@@ -179,9 +180,17 @@ class FluxReader(Reader):
         )
 
     def _texts(self, text: str) -> tuple[str, ...]:
-        return tuple(
-            sorted({name for table in run_flux(self.client, text) for name in table.texts("_value")})
-        )
+        found: set[str] = set()
+        letters = 0
+        for table in self._run(text):
+            letters += sum(map(len, table.texts("_value")))
+            if letters > LISTED_BYTES:  # which seems to have no end
+                raise malformed(self.client.settings.place)
+            found.update(table.texts("_value"))
+        return tuple(sorted(found))
+
+    def _run(self, text: str) -> Iterator[Table]:
+        return run_flux(self.client, text, stopped=self.stopped)
 
 
 def _readings_of(client: InfluxClient, wanted: ReadingsQuery) -> str:
@@ -219,9 +228,10 @@ def _as_rows(table: Table, wanted: ReadingsQuery, tags_of: SeriesTags) -> Rows:
     marked = np.array([[text == "NaN" for text in table.texts(s)] for s in wanted.sensors], np.bool_).T
     if marked.any():
         unreadable = marked if unreadable is None else unreadable | marked
-    readings = Readings(
-        np.asarray([name or wanted.nameless for name in machines], np.str_), table.times("_time"), values
-    )
+    # A name of any length costs no more than itself.
+    names: dict[str, int] = {}
+    codes = [names.setdefault(name or wanted.nameless, len(names)) for name in machines]
+    readings = Readings.coded(tuple(names), np.asarray(codes, np.intp), table.times("_time"), values)
     return Rows(readings, unreadable, None, tags_of.of(table.texts))
 
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import csv
+from functools import cache
 from http.client import HTTPException
 from itertools import count
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_runtime.errors import MissingExtraError, SourceError
 from edge_runtime.influxdb.annotated import tables
-from edge_runtime.influxdb.query import BLOCK_BYTES, CHUNK_ROWS, malformed
+from edge_runtime.influxdb.client import BoundedResponse
+from edge_runtime.influxdb.query import (
+    BLOCK_BYTES,
+    CHUNK_ROWS,
+    FINISHED_BYTES,
+    UnfinishedAnswerError,
+    malformed,
+)
 from edge_runtime.influxdb.refusals import READING, one_line, refuse, unreachable
-from edge_runtime.text.cutter import LineCutter
+from edge_runtime.text.cutter import MAX_LINE_BYTES, LineCutter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edge_runtime.errors import EdgeDetectError
     from edge_runtime.influxdb.annotated import Table
@@ -26,8 +34,15 @@ __all__ = ["run_flux"]
 BAD_REQUEST, UNAUTHORIZED, NOT_FOUND = 400, 401, 404
 
 
-def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
+def run_flux(
+    client: InfluxClient, text: str, *, stopped: Callable[[], bool] = lambda: False
+) -> Iterator[Table]:
     """The tables of a query's answer, a few thousand rows at a time.
+
+    Args:
+        client: Which server, bucket and organisation.
+        text: The query.
+        stopped: Asked as the answer comes, which may be without an end: whether it is no longer wanted.
 
     Raises:
         MissingExtraError: influxdb-client is not installed.
@@ -49,13 +64,14 @@ def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
             with InfluxDBClient(
                 settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
             ) as flux:
+                _bound(flux.api_client.rest_client.pool_manager)
                 try:
                     response = flux.query_api().query_raw(text, org=settings.org)
                 except ApiException as error:
                     if error.status == UNAUTHORIZED and attempt == 1 and client.renew():
                         continue
                     raise
-                yield from tables(filter(None, csv.reader(_lines(response))), most=CHUNK_ROWS)
+                yield from tables(_rows(response, stopped), most=CHUNK_ROWS)
                 return
     except ApiException as error:
         # Without a status TLS came to nothing.
@@ -68,17 +84,56 @@ def run_flux(client: InfluxClient, text: str) -> Iterator[Table]:
         raise malformed(settings.place) from None
 
 
-def _lines(response: Any) -> Iterator[str]:
-    """An answer's lines; the client's own iterator would hold one of any length."""
-    cutter = LineCutter()
-    for block in response.stream(BLOCK_BYTES):
+def _bound(manager: Any) -> None:
+    """Makes each answer of the connections that a manager will make a `BoundedResponse`."""
+    pools = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _bounded(pool) for scheme, pool in pools.items()}
+
+
+@cache
+def _bounded(pool: Any) -> Any:
+    connection = type("Connection", (pool.ConnectionCls,), {"response_class": BoundedResponse})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
+
+
+def _rows(response: Any, stopped: Callable[[], bool]) -> Iterator[list[str]]:
+    """An answer's rows that are not empty, none of them longer than a line may be: it may go over several."""
+    row_bytes = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal row_bytes
+        for text in _texts(response, stopped):
+            # Not by splitlines(), which also cuts where a text of the database has a separator of paragraphs.
+            for line in text.decode().removesuffix("\n").split("\n"):
+                row_bytes += len(line)
+                if row_bytes > MAX_LINE_BYTES:
+                    raise csv.Error
+                yield f"{line}\n"
+
+    for row in csv.reader(lines()):
+        row_bytes = 0
+        if row:
+            yield row
+
+
+def _texts(response: Any, stopped: Callable[[], bool]) -> Iterator[bytes]:
+    """Whole lines, as they come; the client's own iterator would hold one of any length.
+
+    By `read`, as urllib3's `stream` has no limit for the line before a chunk in all its versions; and what is
+    compressed, which nobody asked for, is no CSV.
+    """
+    cutter, came = LineCutter(), 0
+    while block := response.read(BLOCK_BYTES, decode_content=False):
+        came += len(block)
+        if came > FINISHED_BYTES and stopped():
+            raise UnfinishedAnswerError("the answer is no longer waited for")
         text = cutter.feed(block)
         if cutter.left_out:
             raise csv.Error
-        # Not by splitlines(), which also cuts where a text of the database has a separator of paragraphs.
-        yield from (f"{line}\n" for line in text.decode().split("\n")[:-1])
+        if text:
+            yield text
     if rest := cutter.end():
-        yield rest.decode()
+        yield rest
 
 
 def _broken(error: BaseException | None, where: str) -> EdgeDetectError:

@@ -7,7 +7,15 @@ from urllib.parse import quote_plus
 
 import numpy as np
 
-from edge_runtime.influxdb.query import Series, identifier, malformed, query, regular_expression, text
+from edge_runtime.influxdb.query import (
+    LISTED_BYTES,
+    Series,
+    identifier,
+    malformed,
+    query,
+    regular_expression,
+    text,
+)
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.influxdb.readings import NUMBER_TYPES
 from edge_runtime.influxdb.rows import Rows, SeriesTags, in_time_order, sensor_values, whole_rows
@@ -24,6 +32,7 @@ __all__ = ["InfluxqlReader"]
 MAX_CONDITION_BYTES = 6_000
 MIN_CONDITION_BYTES = 1_000
 DAY_NS = 24 * HOUR_NS
+POINTS_BYTES = 512 << 20
 TEXT_OR_NONE = {str, type(None)}
 
 
@@ -42,7 +51,7 @@ class InfluxqlReader(Reader):
     def fields(self, measurement: str) -> dict[str, set[str]]:
         """A measurement's fields, each with the types it was written with; empty where there is none."""
         found: dict[str, set[str]] = {}
-        for series in query(self.client, f"SHOW FIELD KEYS FROM {identifier(measurement)}"):
+        for series in self._query(f"SHOW FIELD KEYS FROM {identifier(measurement)}"):
             for name, kind in zip(series.column("fieldKey"), series.column("fieldType"), strict=True):
                 found.setdefault(str(name), set()).add(str(kind))
         return found
@@ -72,7 +81,7 @@ class InfluxqlReader(Reader):
         statement = _select((*wanted.sensors, *tags, *wanted.other_tags), wanted.measurement)
         statement += f"{_where(start_ns, stop_ns, condition)} ORDER BY time"
         tags_of = SeriesTags(wanted.other_tags)
-        found = (series for series in query(self.client, statement) if len(series))
+        found = (series for series in self._query(statement, most_bytes=None) if len(series))
         return whole_rows(_as_rows(series, wanted, tags_of) for series in found)
 
     def _edge_of_page(
@@ -82,7 +91,7 @@ class InfluxqlReader(Reader):
         for condition in _conditions(wanted):
             statement = _select(wanted.sensors, wanted.measurement) + _where(start_ns, stop_ns, condition)
             statement += f" ORDER BY time {'DESC' if newest else 'ASC'} LIMIT 1"
-            for series in query(self.client, statement):
+            for series in self._query(statement):
                 times += series.times.tolist()
         return (max if newest else min)(times, default=None)
 
@@ -98,13 +107,16 @@ class InfluxqlReader(Reader):
         self, measurement: str, columns: Sequence[str], start_ns: int, stop_ns: int
     ) -> Iterator[tuple[Any, ...]]:
         statement = f"{_select(columns, measurement)}{_where(start_ns, stop_ns, '')}"
-        for series in query(self.client, statement):
+        for series in self._query(statement, most_bytes=POINTS_BYTES):
             yield from zip(series.times.tolist(), *map(series.column, columns), strict=True)
+
+    def _query(self, statement: str, *, most_bytes: int | None = LISTED_BYTES) -> Iterator[Series]:
+        return query(self.client, statement, most_bytes=most_bytes, stopped=self.stopped)
 
     def _names(self, statement: str, column: str) -> list[str]:
         return [
             str(name)
-            for series in query(self.client, statement)
+            for series in self._query(statement)
             for name in series.column(column)
             if name is not None
         ]

@@ -21,7 +21,7 @@ from edge_runtime.influxdb.refusals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BLOCK_BYTES",
     "CHUNK_ROWS",
+    "FINISHED_BYTES",
+    "LISTED_BYTES",
     "Series",
     "UnfinishedAnswerError",
     "identifier",
@@ -42,6 +44,10 @@ __all__ = [
 
 CHUNK_ROWS = 5000
 BLOCK_BYTES = 65_536
+# Of a whole answer that is kept, such as names: hundreds of thousands of them.
+LISTED_BYTES = 16 << 20
+# An answer of no more than this is read to its end, even if it is no longer wanted.
+FINISHED_BYTES = 1 << 20
 # What 1.x says, within an answer of status 200, when it stops or has too much to do.
 LATER_WORDS = ("timeout", "engine is closed", "interrupted", "killed", "max-concurrent", "shutting down")
 _EXPRESSION = str.maketrans({letter: f"\\{letter}" for letter in "\\/.+*?()|[]{}^$"})
@@ -112,8 +118,20 @@ def regular_expression(value: str) -> str:
     return f"/^{value.translate(_EXPRESSION)}$/"
 
 
-def query(client: InfluxClient, statement: str) -> Iterator[Series]:
+def query(
+    client: InfluxClient,
+    statement: str,
+    *,
+    most_bytes: int | None = LISTED_BYTES,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Series]:
     """Runs a statement and yields its answer chunk by chunk, in bounded memory.
+
+    Args:
+        client: Which server and database.
+        statement: What to ask.
+        most_bytes: How long the whole answer may be; None where nothing of it is kept.
+        stopped: Asked as the answer comes, which may be without an end: whether it is no longer wanted.
 
     Raises:
         SourceUnavailableError: The server cannot be reached or went away half-way.
@@ -133,7 +151,7 @@ def query(client: InfluxClient, statement: str) -> Iterator[Series]:
         parameters["rp"] = settings.retention_policy
     unfinished = False
     with client.request("GET", "/query", parameters) as response:
-        for document in _documents(response, settings.place):
+        for document in _documents(_blocks(response, most_bytes, stopped), settings.place):
             results = _results(client, document)
             unfinished = any(result.get("partial") for result in results)
             for result in results:
@@ -143,18 +161,26 @@ def query(client: InfluxClient, statement: str) -> Iterator[Series]:
         raise UnfinishedAnswerError("InfluxDB's answer is cut off", where=settings.place)
 
 
-def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
+def _blocks(
+    response: http.client.HTTPResponse, most_bytes: int | None, stopped: Callable[[], bool]
+) -> Iterator[bytes]:
     """The answer's bytes. Iterating over a response would take one that breaks off for one that ends."""
+    came = 0
     while block := response.read(BLOCK_BYTES):
+        came += len(block)
+        if most_bytes is not None and came > most_bytes:
+            raise ValueError
+        if came > FINISHED_BYTES and stopped():
+            raise UnfinishedAnswerError("the answer is no longer waited for")
         yield block
     if response.length:
         raise http.client.IncompleteRead(b"", response.length)
 
 
-def _documents(response: http.client.HTTPResponse, place: str) -> Iterator[bytes]:
+def _documents(blocks: Iterator[bytes], place: str) -> Iterator[bytes]:
     try:
-        yield from documents(_blocks(response))
-    except ValueError:  # which never ends
+        yield from documents(blocks)
+    except ValueError:  # which seems to have no end
         raise malformed(place) from None
 
 

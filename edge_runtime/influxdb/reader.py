@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge_runtime.errors import SourceUnavailableError
-from edge_runtime.influxdb.query import UnfinishedAnswerError
+from edge_runtime.influxdb.query import UnfinishedAnswerError, malformed
 from edge_runtime.influxdb.refusals import QueryTooLargeError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Reader(ABC):
         """
         start: int | None = start_ns
         while start is not None and start < stop_ns and not self.stopped():
-            stop, found = min(start + self._length, stop_ns), False
+            asked, stop, found = start, min(start + self._length, stop_ns), False
             try:
                 for rows in self._page(wanted, start, stop):
                     found = True
@@ -103,6 +103,8 @@ class Reader(ABC):
             except (QueryTooLargeError, UnfinishedAnswerError) as error:
                 if not found:
                     self._shorten(stop - start, error)
+                elif start <= asked:  # rows that were not asked for: for ever the same ones
+                    raise malformed(self.client.settings.place) from None
                 continue
             self._answered()
             start = stop if found or stop == stop_ns else self.first(wanted, stop, stop_ns)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.errors import EdgeDetectError
 
-__all__ = ["Publisher", "connect", "make_client", "require_paho"]
+__all__ = ["Publisher", "connect", "holds_bytes", "make_client", "require_paho"]
 
 CONNECT_S = 10.0
 KEEP_ALIVE_S = 30
@@ -66,8 +66,10 @@ def _bounded(paho: Any) -> Any:
 
         def _take(self, size: int) -> bytes:
             data: bytes = super()._sock_recv(size)
-            # Else a long message that comes slowly looks like a broker that has gone away.
-            self._last_bytes_received = time.monotonic()
+            # Else a long message that comes slowly looks like a broker that has gone away: to paho 2.2, to
+            # 2.1, and for want of its answer to a ping, which waits behind the message.
+            self._last_bytes_received = self._last_msg_in = time.monotonic()
+            self._ping_t = 0.0
             return data
 
         def _sock_recv(self, bufsize: int) -> bytes:
@@ -91,6 +93,12 @@ def connect(client: Any, broker: Broker, unavailable: type[EdgeDetectError] = So
             where=broker.place,
             hint="check that it runs, and the address",
         ) from None
+
+
+def holds_bytes(socket: Any) -> bool:
+    """Whether TLS has bytes that were read from the socket, which it no longer shows as ready for them."""
+    pending = getattr(socket, "pending", None)
+    return pending is not None and pending() > 0
 
 
 class Publisher:

@@ -104,6 +104,8 @@ class MessageRows:
             check_machine(machine)
             if payload[:1] in (b"{", b"["):
                 documents += self._documents(payload, machine)
+            elif payload.startswith(b"#") and all(map(_is_comment, payload.split(b"\n"))):
+                raise InputError("it has nothing but comments")
             elif payload:
                 lines.setdefault(machine, []).append(payload)
             else:
@@ -138,7 +140,8 @@ class MessageRows:
                 self._lines.clear()
             columns = replace(self._columns, default_machine=machine or self._columns.default_machine)
             reader = self._lines[machine] = LineProtocol(columns, self._place, self.unmapped)
-        readings, skipped = reader.parse(b"\n".join(lines), 1)
-        if not len(readings) and not skipped:
-            raise InputError("it has nothing but comments")
-        return readings, skipped
+        return reader.parse(b"\n".join(lines), 1)
+
+
+def _is_comment(line: bytes) -> bool:
+    return line.startswith(b"#") or not line.strip()

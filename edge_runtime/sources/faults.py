@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -47,4 +49,4 @@ class Faults:
     def _tell(self, machine: str, sensor: str, words: str) -> None:
         if (machine, sensor) not in self._told:
             self._told.add((machine, sensor))
-            self._report(f"influx: {machine}: {sensor + ' ' if sensor else ''}{words}")
+            self._report(f"influx: {printable(machine)}: {sensor + ' ' if sensor else ''}{words}")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.addresses import MQTT, TLS, who_answers
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
-from edge_runtime.mqtt.client import connect, make_client, require_paho
+from edge_runtime.mqtt.client import connect, holds_bytes, make_client, require_paho
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.mqtt.redelivery import Redelivery
 from edge_runtime.records import NO_TIME, Readings
@@ -187,7 +187,10 @@ class MqttSource:
             if socket is None or left <= 0:
                 break
             waiting = [socket] if self._client.want_write() else []
-            ready, writable, _ = select.select([socket, self._wake_read], waiting, [], left)
+            held = holds_bytes(socket)
+            ready, writable, _ = select.select([socket, self._wake_read], waiting, [], 0.0 if held else left)
+            if held:
+                ready.append(socket)
             if writable:
                 self._client.loop_write()
             before = -1

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.addresses import MQTT, TLS, who_answers
 from edge_runtime.connector import Fact
-from edge_runtime.errors import SourceUnavailableError
+from edge_runtime.errors import SourceUnavailableError, printable
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.mqtt.client import connect, make_client, require_paho
 from edge_runtime.sources.mqtt_feed import MqttSource
@@ -24,6 +25,7 @@ __all__ = ["MqttProbe"]
 
 LISTEN_S = 3.0
 MAX_TOPICS = 20
+MAX_TOPIC_LETTERS = 200
 
 
 class MqttProbe:
@@ -88,11 +90,19 @@ class MqttProbe:
             client.subscribe("#")
 
         client.on_connect = on_connect
-        client.on_message = lambda _client, _data, message: found.setdefault(message.topic)
+
+        def on_message(_client: Any, _data: Any, message: Any) -> None:
+            with suppress(UnicodeDecodeError):  # of a broker that lets anything through
+                found.setdefault(printable(message.topic, MAX_TOPIC_LETTERS))
+
+        client.on_message = on_message
         connect(client, self._broker)
         until = time.monotonic() + LISTEN_S
         while (left := until - time.monotonic()) > 0 and len(found) <= MAX_TOPICS:
-            if client.loop(left) != 0:  # the broker hung up, as on a subscription that it does not allow
+            try:
+                if client.loop(left) != 0:  # the broker hung up, as on a subscription that it does not allow
+                    break
+            except Exception:  # noqa: BLE001 - whatever the client raises of bytes that are no MQTT
                 break
         client.disconnect()
         return sorted(found)

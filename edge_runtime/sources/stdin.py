@@ -161,7 +161,7 @@ class StdinSource:
 
     def _complain(self, what: str, where: str) -> None:
         if self._complaints is None:
-            from edge_runtime.text.complaints import Complaints  # noqa: PLC0415 - not while all is well
+            from edge_runtime.text.complaints import Complaints  # noqa: PLC0415 - not at every start
 
             self._complaints = Complaints(self._report)
         self._complaints.add(what, where)

@@ -23,6 +23,7 @@ MAX_MACHINE_LETTERS = 256
 # A NUL would be lost at the end of a name, and two machines become one; others would reach a terminal.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LIKE = "0000-00-00T00:00:00Z"
+MAX_LIKE = len(LIKE) + len(".000000000")
 # Every letter as it is, but a digit as 0.
 DIGITS_ALIKE = np.where(np.isin(np.arange(256), list(b"0123456789")), ord("0"), np.arange(256)).astype(
     np.uint8
@@ -134,10 +135,11 @@ def times(cells: Sequence[bytes], place: Place) -> NDArray[np.int64]:
 
 def _alike(cells: Sequence[bytes]) -> NDArray[np.int64] | None:
     """Times that are written alike from end to end, as most columns are; None for others."""
-    plain = np.array(cells, np.bytes_)
-    length = plain.dtype.itemsize
-    if not cells or not len(cells[0]) == len(cells[-1]) == length:
+    length = len(cells[0]) if cells else 0
+    # Else one long cell would make an array of as much for each row.
+    if not 0 < length <= MAX_LIKE or set(map(len, cells)) != {length}:
         return None
+    plain = np.array(cells, f"S{length}")
     letters = plain.view(np.uint8).reshape(len(cells), length)
     try:
         # What is written like this is what numpy reads by itself, a hundred times faster.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, SensorMismatchError, listed
 from edge_runtime.records import Readings
-from edge_runtime.text.cells import Place, as_float32, codes, floats, times
+from edge_runtime.text.cells import Place, as_float32, codes, floats, shown, times
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,14 +57,17 @@ class Layout:
     def pattern(self) -> re.Pattern[bytes]:
         """Matches a line without quotes, and gives the cells that are read."""
         delimiter = re.escape(self.delimiter)
-        cell = f"[^{delimiter}\r\n]*"
+        cell = f"[^{delimiter}\r\n]*+"
+        # What has an underscore in it is looked at cell by cell: Python would take 1_000 for a number.
+        number = f"[^{delimiter}_\r\n]*+"
         # Columns side by side that are not read are one part, however many.
-        runs = [(read, len(list(run))) for read, run in groupby(range(self.width), self.read.__contains__)]
-        parts = [
-            part
-            for read, length in runs
-            for part in ([f"({cell})"] * length if read else [f"{cell}(?:{delimiter}{cell}){{{length - 1}}}"])
-        ]
+        parts: list[str] = []
+        for read, run in groupby(range(self.width), self.read.__contains__):
+            places = list(run)
+            if read:
+                parts += [f"({number if place in self.sensors else cell})" for place in places]
+            else:
+                parts.append(f"{cell}(?:{delimiter}{cell}){{{len(places) - 1}}}")
         return re.compile(f"^{delimiter.join(parts)}\r?$".encode(), re.MULTILINE)
 
 
@@ -160,15 +163,21 @@ def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None
         found = layout.pattern.findall(text)
         if len(found) == lines:
             return _block(tuple(zip(*found, strict=True)), layout, first_line)
-    import csv  # noqa: PLC0415 - for what the pattern does not fit
+        # Before each of what may be a million cells is made.
+        for at, line in enumerate(text.split(b"\n")):
+            width = line.count(layout.delimiter.encode()) + 1
+            if width != layout.width and line.strip(b"\r"):
+                raise _ragged(width, layout, first_line + at)
+    import csv  # noqa: PLC0415 - not at every start
 
+    where = f"{layout.where}, line {first_line}"
     try:
         lines_of_text = text.decode().removesuffix("\n").split("\n")
         rows = list(csv.reader(lines_of_text, delimiter=layout.delimiter, strict=True))
     except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"not a CSV in UTF-8 ({error})", where=f"{layout.where}, line {first_line}"
-        ) from None
+        raise InputError(f"not a CSV in UTF-8 ({error})", where=where) from None
+    if len(rows) != lines:  # with a quote that is not closed it would take along the lines that follow
+        raise InputError("a cell in quotes goes over more than one line", where=where)
     return parse_cells([[cell.encode() for cell in row] for row in rows], layout, first_line)
 
 
@@ -176,15 +185,24 @@ def parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int
     """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
     for number, row in enumerate(rows):
         if row and len(row) != layout.width:
-            raise InputError(
-                f"{len(row)} cells where the header has {layout.width}",
-                where=f"{layout.where}, line {first_line + number}",
-            )
+            raise _ragged(len(row), layout, first_line + number)
     whole = [row for row in rows if row]
     if not whole:
         return None
     cells = list(zip(*whole, strict=True))
+    place = Place(layout.where, first_line)
+    for at, name in zip(layout.sensors, layout.columns.sensors, strict=True):
+        if b"_" in b"".join(cells[at]):
+            bad = next(number for number, cell in enumerate(cells[at]) if b"_" in cell)
+            what = f"'{shown(cells[at][bad])}' in column '{name}' is not a number"
+            raise InputError(what, where=place.row(bad))
     return _block(tuple(cells[at] for at in layout.read), layout, first_line)
+
+
+def _ragged(width: int, layout: Layout, line: int) -> InputError:
+    return InputError(
+        f"{width} cells where the header has {layout.width}", where=f"{layout.where}, line {line}"
+    )
 
 
 def _block(cells: tuple[tuple[bytes, ...], ...], layout: Layout, first_line: int) -> CsvBlock:

@@ -45,12 +45,15 @@ FIELDS = re.compile(FIELD_PAIR, re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 FIRST_LINE = re.compile(rb"(?:[^\\ {\"]++|\\.)++ (?:[^\\ ,=]++|\\.)++=", re.DOTALL)
-# What a value without escapes and quotes may be.
-PLAIN = rb'[^ ,="\\\r\n]*'
+# A letter of a value without escapes and quotes.
+PLAIN = rb'[^ ,="\\\r\n]'
 MOMENT = np.zeros(1, np.int64)
 WITHOUT_TIME = str(NO_TIME).encode()
 # A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.
 MAX_PATTERN_BYTES = 4096
+MAX_PATIENCE = 1023
+# Of tags and fields together, as far as commas tell: a hundred times what a machine has sensors.
+MAX_PAIRS = 1 << 14
 MAX_NAMES = 4096
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
@@ -77,6 +80,8 @@ class LineProtocol:
         self._pattern: re.Pattern[bytes] | None = None
         # What the pattern's groups are: a field's name, TAG or TIME.
         self._groups: list[bytes] = []
+        # How many texts in a row did not fit it, and how many may until another one is made.
+        self._strange, self._patience = 0, 0
         self._sensors = [sensor.encode() for sensor in columns.sensors]
         self._tag = columns.machine.encode()
         self._bare = {key.translate(None, b"\\") for key in (*self._sensors, self._tag)}
@@ -96,45 +101,58 @@ class LineProtocol:
         """
         place = Place(self._where, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
-        for _ in range(2):
-            found: list[Any] = self._pattern.findall(text) if self._pattern else []
-            if len(found) == lines == 1 and len(self._groups) > 1:
-                with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
-                    return self._one(found[0]), {}
-            if len(found) == lines:
-                return self._block(found, place), {}
+        found: list[Any] = self._pattern.findall(text) if self._pattern else []
+        if len(found) == lines:
+            self._strange, self._patience = 0, 1
+        elif self._is_to_learn():
             self._learn(text.partition(b"\n")[0])
-        return self._one_by_one(text, place)
+            found = self._pattern.findall(text) if self._pattern else []
+        if len(found) != lines:
+            return self._one_by_one(text, place)
+        if lines == 1 and len(self._groups) > 1:
+            with suppress(ValueError, OverflowError, InputError):  # what is wrong is said below
+                return self._one(found[0]), {}
+        return self._block(found, place), {}
+
+    def _is_to_learn(self) -> bool:
+        """Whether a text that does not fit is worth a pattern, which may take milliseconds.
+
+        The first one is; then one of two in a row; and the longer no pattern fits anything, the fewer.
+        """
+        self._strange += 1
+        if self._strange <= self._patience:
+            return False
+        self._strange, self._patience = 0, min(2 * self._patience + 1, MAX_PATIENCE)
+        return True
 
     def _learn(self, line: bytes) -> None:
         """Makes the pattern out of a line's keys; none of a comment, or with quotes, escapes or no sensor."""
-        self._pattern, self._groups = None, []
         if len(line) > MAX_PATTERN_BYTES or line.startswith(b"#") or b"\\" in line or b'"' in line:
             return
-        whole = LINE.fullmatch(line)
-        if whole is None:
+        whole = LINE.fullmatch(line.removesuffix(b"\r"))
+        # Out of a line that is none, or that ends in a comma, it would let empty keys pass.
+        if whole is None or HEAD.fullmatch(whole[1]) is None or BODY.fullmatch(whole[2]) is None:
             return
         measurement, *tags = whole[1].split(b",")
-        fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
-        if not set(fields) & set(self._sensors):
-            return
         keys = [tag.partition(b"=")[0] for tag in tags]
-        head = [re.escape(measurement), *(self._part(key, self._tag, TAG, PLAIN) for key in keys)]
-        body = [self._part(key, key if key in self._sensors else None, key, NUMBER.pattern) for key in fields]
+        fields = [field.partition(b"=")[0] for field in whole[2].split(b",")]
+        if b"" in keys or b"" in fields or not set(fields) & set(self._sensors):
+            return
+        groups, head, body = list[bytes](), [re.escape(measurement)], list[bytes]()
+        for key in keys:
+            head.append(re.escape(key) + (b"=(%s*)" if key == self._tag else b"=%s*") % PLAIN)
+            groups += [TAG] if key == self._tag else []
+        for key in fields:
+            body.append(re.escape(key) + b"=" + (NUMBER.pattern if key in self._sensors else PLAIN + b"+"))
+            groups += [key] if key in self._sensors else []
         end = b""
         if whole[3]:
             end = rb" (-?\d{1,19})"
-            self._groups.append(TIME)
+            groups.append(TIME)
+        self._groups = groups
         self._pattern = re.compile(
             b"^" + b",".join(head) + b" " + b",".join(body) + end + rb"\r?$", re.MULTILINE
         )
-
-    def _part(self, key: bytes, wanted: bytes | None, group: bytes, value: bytes) -> bytes:
-        """One pair in the pattern, its value as a group where it is wanted."""
-        if key != wanted:
-            return re.escape(key) + b"=" + PLAIN
-        self._groups.append(group)
-        return re.escape(key) + b"=" + (b"(" + value + b")" if value == PLAIN else value)
 
     def _one(self, cells: tuple[bytes, ...]) -> Readings:
         """What the pattern gave of one line, without the machinery for columns."""
@@ -206,7 +224,9 @@ class LineProtocol:
 
     def _row(self, line: bytes, place: Place, number: int) -> tuple[bytes, bytes, list[float]] | None:
         """Machine id, time and values of one line; None when it is of another measurement."""
-        whole = LINE.fullmatch(line)
+        if line.count(b",") > MAX_PAIRS:
+            raise InputError(f"it has more than {MAX_PAIRS:,} tags and fields", where=place.row(number))
+        whole = LINE.fullmatch(line.removesuffix(b"\r"))
         if whole is None:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
         head = HEAD.fullmatch(whole[1])

@@ -113,3 +113,18 @@ def test_what_is_no_text_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_bytes(broken)
     with open_rows(tmp_path / "in.csv") as stream, pytest.raises(InputError, match="not a CSV"):
         list(read_blocks(stream, COLUMNS, "in.csv"))
+
+
+def test_a_number_with_an_underscore_is_none_and_a_name_with_one_is_one() -> None:
+    assert read("time,machine_id,a,b\n1767225600,m_1,1,2\n").machines.tolist() == ["m_1"]
+    for text in (
+        "time,machine_id,a,b\n1767225600,m_1,1,2\n1767225600,m_1,1_000,2\n",
+        'time,machine_id,a,b\n1767225600,m_1,1,2\n1767225600,"m_1",1_000,2\n',
+    ):
+        with pytest.raises(InputError, match="line 3: '1_000' in column 'a' is not a number"):
+            read(text)
+
+
+def test_a_row_may_go_over_lines_in_a_file() -> None:
+    readings = read('time,machine_id,a,b,note\n1767225600,m,1,2,"one\ntwo"\n1767225601,m,3,4,x\n')
+    assert readings.values.tolist() == [[1.0, 2.0], [3.0, 4.0]]

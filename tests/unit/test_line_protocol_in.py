@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -112,3 +114,55 @@ def test_what_cannot_be_read_is_named_with_its_line(line: str, words: str) -> No
 )
 def test_it_is_told_by_its_first_line(line: bytes, found: bool) -> None:  # noqa: FBT001
     assert is_line_protocol(line) is found
+
+
+def test_a_field_alone_without_tag_and_time_is_a_row_in_blocks_and_alone() -> None:
+    rows = [("machine", NO_TIME, [float(at)]) for at in range(5)]
+    text = "".join(f"sensors a={at}\n" for at in range(5))
+    one = Columns(("a",))
+    assert read(text, one) == (rows, {})
+    parser = reader(one)
+    for at in range(5):
+        readings, skipped = parser.parse(b"sensors a=%d" % at, 1)
+        assert (readings.values.tolist(), skipped) == ([[float(at)]], {})
+        assert readings.times.tolist() == [NO_TIME]
+    with pytest.raises(InputError, match="field 'a' holds 'x', not a number"):
+        parser.parse(b"sensors a=x", 1)
+    with pytest.raises(InputError, match="field 'a' holds '1.2.3', not a number|'1.2.3' in column 'a'"):
+        parser.parse(b"sensors a=1.2.3", 1)
+
+
+@pytest.mark.parametrize(
+    ("line", "row"),
+    [
+        ("a\\,b\\ c,machine_id=p a=1,b=2 5", ("p", 5, [1.0, 2.0])),
+        ("a\\,machine_id=q,machine_id=p a=1,b=2 5", ("p", 5, [1.0, 2.0])),
+        ("m,machine_id=p a=1i,b=2u\r", ("p", NO_TIME, [1.0, 2.0])),
+        ("m,t=\\ x,machine_id=p a=1i,b=2u\r", ("p", NO_TIME, [1.0, 2.0])),
+        ("m,machine_id=p,machine_id=q a=1,a=3,b=2 5", ("q", 5, [3.0, 2.0])),
+    ],
+)
+def test_what_the_format_allows_and_few_write(line: str, row: tuple[str, int, list[float]]) -> None:
+    assert read(line) == ([row], {})
+    assert read(f"{line}\n{line}\n") == ([row, row], {})
+    assert read(f"m,machine_id=q a=3,b=4 6\n{line}\n")[0][1] == row
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("m a=1,=2", "m =1", "m,=x a=1", "m,machine_id a=1", ",machine_id=p a=1", "m a=1,b", "m a=1,b="),
+        *("m a", 'm a="1', 'm a=1"2"', "m a=1 5 6", "m a=1 5x", "m  ", " m a=1", "m a=1_0", "m a=0x1"),
+        "m a=1,b=2 5.0",
+    ],
+)
+def test_what_is_no_line_is_none_whatever_came_before_it(line: str) -> None:
+    for before in ([], ["m,machine_id=p a=1,b=2 5"], ["m a=1"], [line, line], ["m a=1,b=2,", "m a=1,b=2,"]):
+        parser = reader()
+        for other in before:
+            with suppress(InputError):
+                parser.parse(other.encode(), 1)
+        with pytest.raises(InputError):
+            parser.parse(line.encode(), 1)
+        with pytest.raises(InputError):
+            parser.parse(f"{line}\n{line}\n".encode(), 1)
