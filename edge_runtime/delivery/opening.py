@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.book import Book
@@ -15,9 +16,8 @@ from edge_runtime.files import OWN_FILE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["make_private", "open_database"]
+__all__ = ["file_of", "make_private", "open_database"]
 
 LOG_PAGES = 256  # of 4 KiB, after which the log is taken over into the file
 COLUMNS = {
@@ -32,6 +32,15 @@ COLUMNS = {
     ],
     "twin": ["id INTEGER", "value TEXT", "crc INTEGER"],
 }
+
+
+def file_of(path: Path) -> Path:
+    """The file that a ledger's name leads to.
+
+    SQLite puts a database's log beside the file itself and not beside a link to it, so whatever else lies
+    beside a ledger must lie there too: under each of its names it has one log and one lock.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def make_private(path: Path) -> None:

@@ -9,7 +9,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from edge_runtime.delivery.opening import open_database
+from edge_runtime.delivery.opening import file_of, open_database
 from edge_runtime.delivery.outbox import Bounds, Outbox
 from edge_runtime.delivery.proof import DamageError, is_damage
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
@@ -39,7 +39,7 @@ class Store:
     """
 
     def __init__(self, path: Path, report: Callable[[str], None], bounds: Bounds) -> None:
-        self._path = path
+        self._path = path = file_of(path)
         self._report = report
         self._bounds = bounds
         self._mutex = threading.RLock()

@@ -10,6 +10,8 @@ import pytest
 
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
+from edge_runtime.errors import LedgerError
+from edge_runtime.gateway.place import ledger_fact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,6 +63,45 @@ def test_it_lists_and_shows_also_while_run_has_it_open_and_leaves_nothing(
     text = command("edge-detect", "outbox", "list", "--state", path, "--most", 1).stdout.decode()
     assert "influx  3        30" in text
     assert "and 1 older dead letters" in text
+
+
+def test_a_ledger_behind_a_link_is_read_and_locked_under_both_its_names(path: Path, command: Command) -> None:
+    link = path.parent / "elsewhere" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    for opened, other in ((link, path), (path, link)):
+        ledger = Ledger(opened, "csv a")
+        ledger.commit(checkpoint="c", states=[], payloads={"influx": (b"m score=9\n", 1)}, counters={})
+        with pytest.raises(LedgerError, match="is in use by another edge-detect"):
+            Ledger(other, "csv a")
+        for name in (link, path):
+            listed = command("edge-detect", "outbox", "list", "--state", name, "--json")
+            waiting = json.loads(listed.stdout)["waiting"]
+            assert waiting[0]["entries"] == (4 if opened == link else 5)
+            fact = ledger_fact(name, "csv a")
+            assert (fact.text.split(": ", 1)[1], fact.wrong) == (
+                f"0 machines known, {waiting[0]['rows']} rows wait for influx, 7 rows wait for jsonl",
+                False,
+            )
+        ledger.close()
+    assert link.is_symlink()
+    assert list(link.parent.iterdir()) == [link]
+
+
+def test_a_damaged_ledger_behind_a_link_is_mended_where_it_lies(path: Path) -> None:
+    link = path.parent / "elsewhere" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+    said: list[str] = []
+    ledger = Ledger(link, "csv a", report=said.append)
+    assert len(ledger.parcels("influx", most=9)) == 3
+    ledger.close()
+    assert "no row is lost" in said[0]
+    assert link.is_symlink()
+    assert list(link.parent.iterdir()) == [link]
+    assert any(".damaged." in one.name for one in path.parent.iterdir())
 
 
 def test_dead_letters_go_out_again_at_the_end(path: Path, command: Command) -> None:
