@@ -169,7 +169,9 @@ def test_a_file_that_was_deleted_while_in_use_ends_it_and_is_no_full_disk(tmp_pa
     commit(ledger, b"one")
     for path in list(tmp_path.glob(names)):
         path.unlink()
-    with pytest.raises(LedgerError, match="was deleted, or its disk taken away, while it was in use") as caught:
+    with pytest.raises(
+        LedgerError, match="was deleted, or its disk taken away, while it was in use"
+    ) as caught:
         commit(ledger, b"two")
     assert not isinstance(caught.value, LedgerUnavailableError)
     assert caught.value.where == str(tmp_path / "l")
@@ -184,7 +186,9 @@ def test_run_ends_when_its_ledger_was_deleted(tmp_path: Path) -> None:
         (tmp_path / "l.sqlite").unlink()
         said = run.process.stderr.read().decode()  # until it ends
         assert run.process.wait(WAIT_S) == 1
-    assert f"{tmp_path / 'l.sqlite'}: was deleted, or its disk taken away, while it was in use; put it" in said
+    assert (
+        f"{tmp_path / 'l.sqlite'}: was deleted, or its disk taken away, while it was in use; put it" in said
+    )
     assert "free some disk space" not in said
     assert "Traceback" not in said
 
