@@ -120,11 +120,16 @@ def test_what_is_dropped_is_counted_and_only_when_it_is_meant(path: Path, comman
         2,
         b"edge-detect: this would drop 4 entries for good; add --yes to do it\n",
     )
-    unknown = command("edge-detect", "outbox", "drop", 1, 99, "--yes", "--state", path)
-    assert (unknown.returncode, unknown.stderr.decode()) == (
-        2,
-        "edge-detect: there is no entry 99; `edge-detect outbox list` shows what there is\n",
-    )
+    asked = command("edge-detect", "outbox", "drop", 1, 4, 4, "--state", path)
+    assert asked.stderr == b"edge-detect: this would drop 2 entries for good; add --yes to do it\n"
+    for words in ((1, 99, "--yes"), (1, 99), (99, "--dead"), (99, "--waiting")):
+        unknown = command("edge-detect", "outbox", "drop", *words, "--state", path)
+        assert (unknown.returncode, unknown.stderr.decode()) == (
+            2,
+            "edge-detect: there is no entry 99; `edge-detect outbox list` shows what there is\n",
+        )
+    unknown = command("edge-detect", "outbox", "drop", 1, "--waiting", "--state", path)
+    assert b"there is no entry 1;" in unknown.stderr
     done = command("edge-detect", "outbox", "drop", 1, 4, "--yes", "--state", path)
     assert done.stdout == b"2 entries with 20 rows dropped\n"
     assert zlib.compress(b"m score=3\n") not in path.read_bytes()
