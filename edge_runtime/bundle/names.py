@@ -18,18 +18,29 @@ if TYPE_CHECKING:
 
 __all__ = ["wrong_sensors", "wrong_text"]
 
-# Writing that is used together: letters of one of these may stand in one word.
-SCRIPTS = (
-    frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "HANGUL", "LATIN"}),
-    frozenset({"LATIN", "MICRO", "MASCULINE", "FEMININE"}),
-)
+# Alphabets some of whose letters look like those of another one here, by first and last code points. All
+# other writing, such as Thai, Arabic or Chinese, looks like none of them, and stands beside any of them.
+ALIKE = {
+    "Latin": (
+        *((0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x2AF), (0x1D00, 0x1D25)),
+        *((0x1E00, 0x1EFF), (0x2C60, 0x2C7F), (0xA722, 0xA7FF), (0xAB30, 0xAB64)),
+    ),
+    "Greek": ((0x370, 0x3E1), (0x3F0, 0x3FF), (0x1D26, 0x1D2A), (0x1F00, 0x1FFF)),
+    "Coptic": ((0x3E2, 0x3EF), (0x2C80, 0x2CFF)),
+    "Cyrillic": ((0x400, 0x52F), (0x1C80, 0x1C8F), (0x1D2B, 0x1D2B), (0x2DE0, 0x2DFF), (0xA640, 0xA69F)),
+    "Armenian": ((0x530, 0x58F), (0xFB13, 0xFB17)),
+    "Cherokee": ((0x13A0, 0x13FF), (0xAB70, 0xABBF)),
+    "Lisu": ((0xA4D0, 0xA4FF),),
+    "Fullwidth": ((0xFF21, 0xFF3A), (0xFF41, 0xFF5A)),
+    "Mathematical": ((0x1D400, 0x1D7FF),),
+}
 # Greek letters that no Latin one looks like: a pressure difference is a Δp.
 PLAINLY_GREEK = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθλμξπσφψω")
 # What NFKC would change and people write nevertheless.
-KEPT = frozenset("µ⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉")
+KEPT = frozenset("µⁿªº№⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻₀₁₂₃₄₅₆₇₈₉\N{THAI CHARACTER SARA AM}\N{LAO VOWEL SIGN AM}")
 LOOK_ALIKES = str.maketrans(
-    "АВЕЅІЈКМНОРСТУХаеѕіјорсухҺһԁԛԝ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧαγικνορτυχ",
-    "ABESIJKMHOPCTYXaesijopcyxHhdqw" + "ABEZHIKMNOPTYXayiKvopruX",
+    "АВЕЅІЈКМНОРСТУХаеѕіјорсухҺһԁԛԝ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧνορυ",  # noqa: RUF001 - that is what they are
+    "ABESIJKMHOPCTYXaesijopcyxHhdqw" + "ABEZHIKMNOPTYXvopu",
 )
 
 
@@ -79,16 +90,21 @@ def wrong_text(text: str) -> tuple[str, str] | None:
         return None
     if not is_visible(text):
         return "contains a character that cannot be seen", "write it with letters, digits, signs and spaces"
-    scripts: set[str] = set()
+    alphabets: set[str] = set()
     for character in text:
         kind = unicodedata.category(character)
         if not kind.startswith("L"):
             if not kind.startswith("M"):
-                scripts.clear()  # a word ends
+                alphabets.clear()  # a word ends
             continue
         if character not in PLAINLY_GREEK:
-            scripts.add(unicodedata.name(character, "").partition(" ")[0])
-        if len(scripts) > 1 and not any(scripts <= together for together in SCRIPTS):
-            mixed = " and ".join(sorted(script.capitalize() for script in scripts))
+            alphabets.update(_alphabet(character))
+        if len(alphabets) > 1:
+            mixed = " and ".join(sorted(alphabets))
             return f"mixes letters that look alike, {mixed}, in one word", "write each word in one alphabet"
     return None
+
+
+def _alphabet(letter: str) -> list[str]:
+    code = ord(letter)
+    return [name for name, parts in ALIKE.items() if any(first <= code <= last for first, last in parts)]

@@ -121,12 +121,13 @@ def drop(
     tables = [name for name, given in (("dead", dead), ("waiting", waiting)) if given]
     if everything and not tables:
         raise UsageError("--all of what is not said", hint="add --dead or --waiting, or both")
+    tables = tables or ["dead", "waiting"]
     with closing(Change(_place(config, state), _report)) as change:
         if not yes:
             count = change.count(chosen, tables)
             entries = "1 entry" if count == 1 else f"{count:,} entries"
             raise UsageError(f"this would drop {entries} for good", hint="add --yes to do it")
-        count, rows = change.drop(chosen, tables or ["dead", "waiting"])
+        count, rows = change.drop(chosen, tables)
     typer.echo(f"{count:,} {'entry' if count == 1 else 'entries'} with {rows:,} rows dropped")
 
 

@@ -110,22 +110,32 @@ class Change:
         """
         if numbers is None:
             totals = [self._each(TABLES[table], None) for table in tables]
-            return sum(count for count, _ in totals), sum(rows for _, rows in totals)
+        else:
+            dead, waiting = self._found(numbers, tables)
+            totals = [self._each("dead_letters", dead), self._each("outbox", waiting)]
+        return sum(count for count, _ in totals), sum(rows for _, rows in totals)
+
+    def count(self, numbers: Sequence[int] | None, tables: Sequence[str]) -> int:
+        """How many entries `drop` would drop.
+
+        Raises:
+            UsageError: One of them is not there.
+        """
+        if numbers is not None:
+            return sum(map(len, self._found(numbers, tables)))
+        with self._ledger.transaction() as (db, _, _):
+            queries = (f"SELECT COUNT(*) FROM {TABLES[table]}" for table in tables)  # noqa: S608
+            return sum(int(db.execute(query).fetchone()[0]) for query in queries)
+
+    def _found(self, numbers: Sequence[int], tables: Sequence[str]) -> tuple[list[int], list[int]]:
+        """The dead letters among these, and the entries that wait; each once."""
+        numbers = list(dict.fromkeys(numbers))
         dead = [number for number in numbers if "dead" in tables and self._is_there("dead_letters", number)]
         waiting = [number for number in numbers if number not in dead]
         for number in waiting:
             if "waiting" not in tables or not self._is_there("outbox", number):
                 raise _unknown(number)
-        totals = [self._each("dead_letters", dead), self._each("outbox", waiting)]
-        return sum(count for count, _ in totals), sum(rows for _, rows in totals)
-
-    def count(self, numbers: Sequence[int] | None, tables: Sequence[str]) -> int:
-        """How many entries these are, at most."""
-        if numbers is not None:
-            return len(numbers)
-        with self._ledger.transaction() as (db, _, _):
-            queries = (f"SELECT COUNT(*) FROM {TABLES[table]}" for table in tables)  # noqa: S608
-            return sum(int(db.execute(query).fetchone()[0]) for query in queries)
+        return dead, waiting
 
     def _is_there(self, table: str, number: int) -> bool:
         with self._ledger.transaction() as (db, _, _):

@@ -76,7 +76,7 @@ class Ledger(Store):
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
-            LedgerError: The file is damaged, and cannot be mended.
+            LedgerError: The file is damaged, and cannot be mended, or was deleted.
         """
 
         def room() -> None:

@@ -39,6 +39,7 @@ def mend(path: Path, damage: str, known: Book | None, db: sqlite3.Connection | N
 
     Raises:
         DamageError: It is no ledger, so nothing was touched; or nothing in it can be read.
+        UnreadableError: The disk does not give a block of it; nothing was touched.
         OSError, sqlite3.Error: The disk is full or does not answer; the damaged ledger stays where it is.
     """
     part = path.with_name(f"{path.name}.mended.part")

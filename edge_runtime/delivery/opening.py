@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.book import Book
@@ -15,10 +17,10 @@ from edge_runtime.files import OWN_FILE, make_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["make_private", "open_database"]
+__all__ = ["file_of", "make_private", "open_database"]
 
+OTHERS = 0o007  # rights of everybody else
 LOG_PAGES = 256  # of 4 KiB, after which the log is taken over into the file
 COLUMNS = {
     "about": ["name TEXT", "value TEXT", "crc INTEGER"],
@@ -34,8 +36,19 @@ COLUMNS = {
 }
 
 
+def file_of(path: Path) -> Path:
+    """The file that a ledger's name leads to.
+
+    SQLite puts a database's log beside the file itself and not beside a link to it, so whatever else lies
+    beside a ledger must lie there too: under each of its names it has one log and one lock.
+    """
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def make_private(path: Path) -> None:
-    """Makes the file when missing; others than its owner and group cannot read it, or its log, then.
+    """Makes the file when missing; takes the rights of all but its owner and group from one that is there.
+
+    SQLite gives its log the rights of the file. What the group may do is for the owner to say.
 
     Raises:
         OSError: It cannot be made.
@@ -43,10 +56,10 @@ def make_private(path: Path) -> None:
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, OWN_FILE)
     try:
-        mode = os.fstat(descriptor).st_mode & 0o777
-        if mode & ~OWN_FILE:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        if mode & OTHERS:
             with suppress(PermissionError):  # another's file, which its owner lets us write
-                os.fchmod(descriptor, mode & OWN_FILE)
+                os.fchmod(descriptor, mode & ~OTHERS)
     finally:
         os.close(descriptor)
 

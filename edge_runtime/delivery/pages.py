@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.delivery.proof import UnreadableError
 from edge_runtime.delivery.wal import PAGE_SIZE, Frame, read_log
 
 if TYPE_CHECKING:
@@ -46,11 +47,15 @@ class Image:
 
     Raises:
         OSError: They cannot be read.
+        UnreadableError: The disk does not give a block of them; by the other methods, too.
     """
 
     def __init__(self, path: Path) -> None:
         self._files: dict[bool, IO[bytes]] = {}
-        self._frames = read_log(path.with_name(f"{path.name}-wal")).frames
+        try:
+            self._frames = read_log(path.with_name(f"{path.name}-wal")).frames
+        except OSError as error:
+            raise UnreadableError(error.errno, error.strerror) from None
         self._files[False] = path.open("rb", buffering=0)
         if self._frames:
             self._files[True] = path.with_name(f"{path.name}-wal").open("rb", buffering=0)
@@ -82,8 +87,9 @@ class Image:
     def _read(self, *, in_log: bool, offset: int) -> bytes:
         try:
             return os.pread(self._files[in_log].fileno(), PAGE_SIZE, offset)
-        except OSError:  # a block that the medium no longer gives
-            return b""
+        except OSError as error:
+            # It may be there again in a minute; taken for an empty page, its rows would be lost.
+            raise UnreadableError(error.errno, error.strerror) from None
 
     def _page(self, number: int) -> bytes:
         frame = self._newest.get(number)

@@ -6,6 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.migrations import SCHEMA_VERSION, STEPS
+from edge_runtime.delivery.proof import is_unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,9 @@ def _plain(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> int:
     try:
         for row in old.execute(f"SELECT * FROM {table}"):  # noqa: S608
             rows.append(row)  # noqa: PERF402 - those before one that cannot be read
-    except sqlite3.DatabaseError:
-        pass
+    except sqlite3.DatabaseError as error:
+        if is_unread(error):
+            raise
     return sum(_insert(new, table, row) for row in rows)
 
 
@@ -75,7 +77,9 @@ def _halves(take: Callable[[int, int], int], low: int, high: int) -> int:
     """Takes a range; where it cannot be read, its halves, down to the single entries that cannot."""
     try:
         return take(low, high)
-    except sqlite3.DatabaseError:
+    except sqlite3.DatabaseError as error:
+        if is_unread(error):
+            raise
         if low >= high:
             return 0
         middle = (low + high) // 2

@@ -9,9 +9,9 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from edge_runtime.delivery.opening import open_database
+from edge_runtime.delivery.opening import file_of, open_database
 from edge_runtime.delivery.outbox import Bounds, Outbox
-from edge_runtime.delivery.proof import DamageError, is_damage
+from edge_runtime.delivery.proof import DamageError, UnreadableError, is_damage, is_unread
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 from edge_runtime.files import OWN_FILE, make_folder
 
@@ -39,7 +39,7 @@ class Store:
     """
 
     def __init__(self, path: Path, report: Callable[[str], None], bounds: Bounds) -> None:
-        self._path = path
+        self._path = path = file_of(path)
         self._report = report
         self._bounds = bounds
         self._mutex = threading.RLock()
@@ -56,7 +56,9 @@ class Store:
             raise LedgerError(
                 f"cannot be used ({error})",
                 where=str(path),
-                hint="move it away to start a new one, or free some disk space",
+                hint="look at the disk it lies on"
+                if is_unread(error)
+                else "move it away to start a new one, or free some disk space",
             ) from None
 
     def close(self) -> None:
@@ -94,7 +96,11 @@ class Store:
 
         self._damage = damage
         known = None if db is None else self._book
-        self._report(f"ledger: {mend(self._path, damage, known, db)}")
+        try:
+            self._report(f"ledger: {mend(self._path, damage, known, db)}")
+        except UnreadableError:
+            self._damage = None  # nothing was touched, and it may be whole when the disk answers again
+            raise
         self._db, self._book = open_database(self._path, self._report)
         self._outbox = Outbox(self._db, self._book, self._bounds)
         self._damage = None
@@ -116,6 +122,9 @@ class Store:
         return LedgerError(f"is damaged and cannot be mended ({error})", where=str(self._path), hint=hint)
 
     def _unavailable(self, error: Exception) -> LedgerUnavailableError:
+        if is_unread(error):
+            hint = "look at the disk it lies on"
+            return LedgerUnavailableError(f"cannot be read now ({error})", where=str(self._path), hint=hint)
         return LedgerUnavailableError(
             f"cannot be written ({error})", where=str(self._path), hint="free some disk space"
         )
@@ -142,12 +151,14 @@ class Store:
         """Does something with the file; where that shows damage, mends the file and does it again."""
         if self._damage is not None:
             self._mend_while_running(self._damage)
-        try:
-            return work()
-        except (sqlite3.Error, OSError) as error:
-            if not is_damage(error):
-                raise self._unavailable(error) from None
-            self._mend_while_running(str(error))
+        for tried in (False, True):
+            try:
+                return work()
+            except (sqlite3.Error, OSError) as error:
+                if not is_damage(error):
+                    raise self._unavailable(error) from None
+                if tried:  # a passing fault of the disk looks like damage once
+                    self._mend_while_running(str(error))
         try:
             return work()
         except (sqlite3.Error, OSError) as error:

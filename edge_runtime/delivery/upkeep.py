@@ -7,6 +7,8 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import LedgerError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -48,10 +50,18 @@ def make_sure_of_room(db: sqlite3.Connection, path: Path, size: int) -> None:
     Raises:
         sqlite3.OperationalError: The disk is as good as full.
         OSError: It does not say how full it is.
+        LedgerError: The file is not there any more; what is stored would go with the process.
     """
     log = path.with_name(f"{path.name}-wal")
     for last_try in (False, True):
-        disk = os.statvfs(path)
+        try:
+            disk = os.statvfs(path)
+        except FileNotFoundError:
+            raise LedgerError(
+                "was deleted, or its disk taken away, while it was in use",
+                where=str(path),
+                hint="put it back, or start again without what waited in it",
+            ) from None
         try:
             logged = log.stat().st_size
         except FileNotFoundError:

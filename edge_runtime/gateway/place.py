@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.connector import Fact
 from edge_runtime.delivery.migrations import SCHEMA_VERSION
+from edge_runtime.delivery.opening import file_of
 from edge_runtime.errors import UsageError
 from edge_runtime.files import state_folder
 
@@ -83,7 +84,7 @@ def _stored(path: Path) -> str | None:
 
 def ledger_fact(path: Path, identity: str) -> Fact:
     """What there is at a ledger's place, and whether `run` could use it for this feed."""
-    folder = next(one for one in path.absolute().parents if one.exists())
+    folder = next(one for one in file_of(path).absolute().parents if one.exists())
     if not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
         return Fact("ledger", f"{path}: cannot be written", wrong=True)
     if not path.exists():
@@ -118,6 +119,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     Raises:
         OSError, sqlite3.Error: It cannot be read.
     """
+    path = file_of(path)
     log = path.with_name(f"{path.name}-wal")
     opened = path.with_name(f"{path.name}-shm").exists()
     if opened or not log.exists() or not log.stat().st_size:

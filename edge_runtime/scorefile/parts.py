@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import UsageError
 from edge_runtime.files import write_whole
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge_runtime.scorefile.blocks import Writer
 
 __all__ = ["Parts"]
@@ -34,7 +33,8 @@ class Parts:
     """
 
     def __init__(self, output: Path, writer: Writer, identity: dict[str, Any]) -> None:
-        self._output = output
+        # A link stays a link, and the parts lie on the disk of the file itself.
+        self._output = output = Path(os.path.realpath(output)) if output.is_symlink() else output
         self._writer = writer
         self._identity = identity
         self._folder = output.with_name(f".{output.name}.parts")

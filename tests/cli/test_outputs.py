@@ -57,6 +57,21 @@ def test_a_link_to_a_file_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "folder" / "file").read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_score_writes_to_the_file_that_a_link_leads_to(place: Path, command: Command, *, there: bool) -> None:
+    target = place / "folder" / "scores.csv"
+    target.parent.mkdir()
+    if there:
+        target.write_bytes(b"old")
+    (place / "link.csv").symlink_to("folder/scores.csv")
+    done = command("edge-detect", "score", place / "in.csv", "-o", place / "link.csv")
+    assert done.returncode == 0, done.stderr
+    assert (place / "link.csv").readlink() == Path("folder/scores.csv")
+    assert len(target.read_text().splitlines()) == 2
+    assert [one.name for one in target.parent.iterdir()] == ["scores.csv"]
+    assert sorted(one.name for one in place.iterdir()) == ["b.onnx", "folder", "in.csv", "link.csv"]
+
+
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
 

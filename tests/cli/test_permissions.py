@@ -47,6 +47,22 @@ def test_whatever_a_run_makes_is_for_its_user_and_group(bundle: Path, tmp_path: 
         assert mode == (0o750 if name.endswith("/") else 0o640) & ~umask, name
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(0o660, 0o660), (0o600, 0o600), (0o640, 0o640), (0o664, 0o660), (0o644, 0o640), (0o606, 0o600)],
+)
+def test_a_ledger_that_is_there_loses_the_rights_of_others_alone(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    path = tmp_path / "l.sqlite"
+    Ledger(path, "simulate").close()
+    path.chmod(before)
+    ledger = Ledger(path, "simulate")
+    found = modes(tmp_path)
+    ledger.close()
+    assert {found[name] for name in ("l.sqlite", "l.sqlite-wal", "l.sqlite-shm")} == {after}
+
+
 def test_the_copy_before_a_migration_is_too(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
     Ledger(path, "simulate").close()

@@ -10,6 +10,8 @@ import pytest
 
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
+from edge_runtime.errors import LedgerError
+from edge_runtime.gateway.place import ledger_fact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +65,45 @@ def test_it_lists_and_shows_also_while_run_has_it_open_and_leaves_nothing(
     assert "and 1 older dead letters" in text
 
 
+def test_a_ledger_behind_a_link_is_read_and_locked_under_both_its_names(path: Path, command: Command) -> None:
+    link = path.parent / "elsewhere" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    for opened, other in ((link, path), (path, link)):
+        ledger = Ledger(opened, "csv a")
+        ledger.commit(checkpoint="c", states=[], payloads={"influx": (b"m score=9\n", 1)}, counters={})
+        with pytest.raises(LedgerError, match="is in use by another edge-detect"):
+            Ledger(other, "csv a")
+        for name in (link, path):
+            listed = command("edge-detect", "outbox", "list", "--state", name, "--json")
+            waiting = json.loads(listed.stdout)["waiting"]
+            assert waiting[0]["entries"] == (4 if opened == link else 5)
+            fact = ledger_fact(name, "csv a")
+            assert (fact.text.split(": ", 1)[1], fact.wrong) == (
+                f"0 machines known, {waiting[0]['rows']} rows wait for influx, 7 rows wait for jsonl",
+                False,
+            )
+        ledger.close()
+    assert link.is_symlink()
+    assert list(link.parent.iterdir()) == [link]
+
+
+def test_a_damaged_ledger_behind_a_link_is_mended_where_it_lies(path: Path) -> None:
+    link = path.parent / "elsewhere" / "link.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    with path.open("r+b") as file:
+        file.write(bytes(100))
+    said: list[str] = []
+    ledger = Ledger(link, "csv a", report=said.append)
+    assert len(ledger.parcels("influx", most=9)) == 3
+    ledger.close()
+    assert "no row is lost" in said[0]
+    assert link.is_symlink()
+    assert list(link.parent.iterdir()) == [link]
+    assert any(".damaged." in one.name for one in path.parent.iterdir())
+
+
 def test_dead_letters_go_out_again_at_the_end(path: Path, command: Command) -> None:
     done = command("edge-detect", "outbox", "send-again", 2, "--state", path)
     assert done.stdout == b"1 dead letter with 10 rows will be sent again by the next `edge-detect run`\n"
@@ -79,11 +120,16 @@ def test_what_is_dropped_is_counted_and_only_when_it_is_meant(path: Path, comman
         2,
         b"edge-detect: this would drop 4 entries for good; add --yes to do it\n",
     )
-    unknown = command("edge-detect", "outbox", "drop", 1, 99, "--yes", "--state", path)
-    assert (unknown.returncode, unknown.stderr.decode()) == (
-        2,
-        "edge-detect: there is no entry 99; `edge-detect outbox list` shows what there is\n",
-    )
+    asked = command("edge-detect", "outbox", "drop", 1, 4, 4, "--state", path)
+    assert asked.stderr == b"edge-detect: this would drop 2 entries for good; add --yes to do it\n"
+    for words in ((1, 99, "--yes"), (1, 99), (99, "--dead"), (99, "--waiting")):
+        unknown = command("edge-detect", "outbox", "drop", *words, "--state", path)
+        assert (unknown.returncode, unknown.stderr.decode()) == (
+            2,
+            "edge-detect: there is no entry 99; `edge-detect outbox list` shows what there is\n",
+        )
+    unknown = command("edge-detect", "outbox", "drop", 1, "--waiting", "--state", path)
+    assert b"there is no entry 1;" in unknown.stderr
     done = command("edge-detect", "outbox", "drop", 1, 4, "--yes", "--state", path)
     assert done.stdout == b"2 entries with 20 rows dropped\n"
     assert zlib.compress(b"m score=3\n") not in path.read_bytes()

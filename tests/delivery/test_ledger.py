@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.running import WAIT_S, running
 
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import Bounds, SinkSums
@@ -160,6 +161,36 @@ def test_a_damaged_file_and_one_that_cannot_be_made_are_clear_errors(tmp_path: P
         Ledger(tmp_path / "damaged", "source")
     with pytest.raises(LedgerError, match="--state"):
         Ledger(tmp_path / "damaged" / "below", "source")
+
+
+@pytest.mark.parametrize("names", ["l", "l*"])
+def test_a_file_that_was_deleted_while_in_use_ends_it_and_is_no_full_disk(tmp_path: Path, names: str) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    commit(ledger, b"one")
+    for path in list(tmp_path.glob(names)):
+        path.unlink()
+    with pytest.raises(
+        LedgerError, match="was deleted, or its disk taken away, while it was in use"
+    ) as caught:
+        commit(ledger, b"two")
+    assert not isinstance(caught.value, LedgerUnavailableError)
+    assert caught.value.where == str(tmp_path / "l")
+    ledger.close()
+
+
+def test_run_ends_when_its_ledger_was_deleted(tmp_path: Path) -> None:
+    words = ("--sink", "jsonl", "--output", tmp_path / "out.jsonl", "--state", tmp_path / "l.sqlite")
+    with running(tmp_path, "edge-detect", "run", "--source", "simulate", *words) as run:
+        assert run.process.stderr is not None
+        assert run.process.stderr.readline().startswith(b"edge-detect: version ")
+        (tmp_path / "l.sqlite").unlink()
+        said = run.process.stderr.read().decode()  # until it ends
+        assert run.process.wait(WAIT_S) == 1
+    assert (
+        f"{tmp_path / 'l.sqlite'}: was deleted, or its disk taken away, while it was in use; put it" in said
+    )
+    assert "free some disk space" not in said
+    assert "Traceback" not in said
 
 
 def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,23 @@ def test_a_bundle_of_every_kind_agrees_with_a_wide_margin(kind: str, tmp_path: P
 def test_the_default_bundle_agrees() -> None:
     bundle = load_bundle()
     check_cuts(bundle.session, bundle.metadata)
+
+
+@pytest.mark.parametrize("own", [1e-6, 1e9, 1e30])
+def test_a_machine_may_be_muted_or_watched_strictly_and_the_threshold_of_all_must_mean_something(
+    own: float, tmp_path: Path
+) -> None:
+    bundle = made(tmp_path, per_machine={"press-7": own})
+    assert check_cuts(bundle.session, bundle.metadata).endswith("rows in blocks of 1 to 4,096")
+    metadata = bundle.metadata
+    for value, message in (
+        (1e30, "no row can reach the threshold of 1e.30"),
+        (1e-9, "every row exceeds the threshold of 1e-09"),
+    ):
+        threshold = replace(metadata.threshold, value=value)
+        with pytest.raises(SelfTestError, match=message) as caught:
+            check_cuts(bundle.session, replace(metadata, threshold=threshold))
+        assert caught.value.where == "metadata: threshold.value"
 
 
 def test_the_rows_are_what_they_are_called(tmp_path: Path) -> None:

@@ -43,6 +43,20 @@ GOOD = [
         "온도",
         "온도 2",
     ),
+    *(
+        "อุณหภูมิPT100",
+        "น้ำมัน",
+        "तापमानA",
+        "\u062d\u0631\u0627\u0631\u0629A",
+        "온도C",
+        "温度Т",
+        "Nº1",
+        "1ª",
+        "\u041d\u0430\u0441\u043e\u0441 №1",
+        "mⁿ",
+        "温Δ",
+        "\u03b11",
+    ),
     *("حرارة", "טמפרטורה", "อุณหภูมิ", "तापमान", "ŷ", "Score", "Time", "error_rate", "expected_life"),
 ]
 CYRILLIC_E, CYRILLIC_A = "\u0435", "\u0430"
@@ -63,6 +77,12 @@ BAD = {
     "a\ufe0fb": "cannot be seen",
     f"t{CYRILLIC_E}mp": "mixes letters that look alike, Cyrillic and Latin, in one word",
     "\u03bfil": "mixes letters that look alike, Greek and Latin",
+    f"T{CYRILLIC_A}\u0301": "mixes letters that look alike, Cyrillic and Latin",
+    "\u0430\u03b1": "mixes letters that look alike, Cyrillic and Greek",
+    "pre\u0575": "mixes letters that look alike, Armenian and Latin",
+    "\u13a0bc": "mixes letters that look alike, Cherokee and Latin",
+    "\u2c9fil": "mixes letters that look alike, Coptic and Latin",
+    f"อ{CYRILLIC_A}b": "mixes letters that look alike, Cyrillic and Latin",
     "\uff54emp": "stand for others",  # a wide t
     "\ufb01ne": "stand for others",  # a ligature
     "A\u0301": "stand for others",  # A and an accent
@@ -97,6 +117,10 @@ def test_names_are_judged_together() -> None:
     alike = wrong_sensors(["cop", "\u0441\u043e\u0440"])
     assert alike is not None
     assert alike[1] == "looks like the sensor 'cop', but is written otherwise"
+    for pair in (("a", "\u03b1"), ("y", "\u03b3"), ("r", "τ"), ("k", "κ"), ("µ", "u")):
+        assert wrong_sensors(pair) is None
+    for pair in (("v", "\u03bd"), ("o", "\u03bf"), ("P", "\u03a1")):
+        assert wrong_sensors(pair) is not None
     for prefix in OF_A_SENSOR:
         own = wrong_sensors(["x", f"{prefix}x"])
         assert own is not None
@@ -159,7 +183,19 @@ def test_units_and_machines_must_not_be_misread_either(
     assert "mixes letters that look alike, Cyrillic and Latin, in one word" in caught.value.what
     with pytest.raises(BundleFormatError, match="expected printable text"):
         load_bytes(changed("press\u200b-1"), "b.onnx")
-    for good in ("Presse 1/Süd", "Линия 2", "кВт", "µm", "°C", "kΩ", "プレス1", ""):
+    for good in (
+        "Presse 1/Süd",
+        "Линия 2",
+        "кВт",
+        "µm",
+        "°C",
+        "kΩ",
+        "k\u2126",
+        "mⁿ",
+        "°เซลเซียสC",
+        "プレス1",
+        "",
+    ):
         if good or path[-1] != "per_machine":
             load_bytes(changed(good), "b.onnx")
 
