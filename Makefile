@@ -24,7 +24,7 @@ test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines and kills, of which `make test` runs a few.
-SOAK := tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py tests/servers/test_mqtt_source.py
+SOAK := tests/delivery/test_every_point.py tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py tests/servers/test_mqtt_source.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \
