@@ -24,7 +24,8 @@ test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines and kills, of which `make test` runs a few.
-SOAK := tests/delivery/test_every_point.py tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py tests/servers/test_mqtt_source.py
+SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk plant damage bounds)
+SOAK += tests/servers/test_mqtt_source.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \
@@ -98,7 +99,7 @@ system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
 	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto >/dev/null 2>&1 || influx=influxdb; \
-	  valgrind=; command -v valgrind >/dev/null || valgrind=valgrind; \
-	  if [ -n "$$venv$$influx$$valgrind" ]; then $(APT) update || true; fi; \
-	  if [ -n "$$venv$$valgrind" ]; then $(APT) install --yes --no-install-recommends $$venv $$valgrind; fi; \
+	  tools=; for tool in valgrind strace; do command -v $$tool >/dev/null || tools="$$tools $$tool"; done; \
+	  if [ -n "$$venv$$influx$$tools" ]; then $(APT) update || true; fi; \
+	  if [ -n "$$venv$$tools" ]; then $(APT) install --yes --no-install-recommends $$venv $$tools; fi; \
 	fi

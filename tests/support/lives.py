@@ -65,19 +65,21 @@ class Lives:
 
     Args:
         state: What all of them remember lies below, such as the bundle's trial.
+
+    Attributes:
+        peak_mb: Most memory that one of them had, MB of a million bytes.
+        living: The process of the one that lives now.
     """
 
     def __init__(self, state: Path) -> None:
         self._state = state
         self.peak_mb = 0.0
-        self._living: int | None = None
+        self.living: int | None = None
 
     def __enter__(self) -> Self:
-        tests = Path(__file__).parents[1]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "support.nursery"],
-            cwd=tests,
-            env={**unmeasured(), "PYTHONPATH": str(tests), "XDG_STATE_HOME": str(self._state)},
+            [sys.executable, Path(__file__).with_name("nursery.py")],
+            env={**unmeasured(), "XDG_STATE_HOME": str(self._state)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -85,8 +87,8 @@ class Lives:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._living is not None:
-            os.kill(self._living, signal.SIGKILL)
+        if self.living is not None:
+            os.kill(self.living, signal.SIGKILL)
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(60)
@@ -103,34 +105,51 @@ class Lives:
         """One life of `edge-detect`, from its begin to its end.
 
         Args:
-            folder: Where; `log` and `points` are written into it.
+            folder: Where; its log and the points that it passed are written beside it.
             words: The command line.
             ending: When it ends; None for by itself.
             stdin: The file that it gets as its standard input.
             numbers: Constants to be set, by their dotted names.
         """
         ending = ending or Ending()
-        trace, log = folder / "points", folder / "log"
+        order = self._order(folder, words, ending, stdin, numbers)
+        trace, log = Path(order["trace"]), Path(order["log"])
         trace.unlink(missing_ok=True)
         said = log.stat().st_size if log.exists() else 0
-        order = {
+        self.living = pid = int(self._ask(order)["pid"])
+        end = self._watch(pid, ending)
+        self.living = None
+        points = trace.read_text().splitlines() if trace.exists() else []
+        life = Life(end["code"], tuple(points), end["peak_kb"] * 1024 / 1e6, log.read_text()[said:])
+        self.peak_mb = max(self.peak_mb, life.peak_mb)
+        return life
+
+    def command(
+        self, folder: Path, words: Sequence[object], *, numbers: Mapping[str, int] | None = None
+    ) -> list[str]:
+        """The command line of a single life, for a program that watches it."""
+        order = self._order(folder, words, Ending(), Path(os.devnull), numbers)
+        return [sys.executable, str(Path(__file__).with_name("nursery.py")), json.dumps(order)]
+
+    def _order(
+        self,
+        folder: Path,
+        words: Sequence[object],
+        ending: Ending,
+        stdin: Path,
+        numbers: Mapping[str, int] | None,
+    ) -> dict[str, Any]:
+        return {
             "folder": str(folder),
             "environment": {"XDG_STATE_HOME": str(self._state)},
             "stdin": str(stdin),
-            "log": str(log),
-            "trace": str(trace),
+            "log": str(folder.with_name(f"{folder.name}.log")),
+            "trace": str(folder.with_name(f"{folder.name}.points")),
             "words": [str(word) for word in words],
             "numbers": dict(numbers or {}),
             "kill_at": ending.at,
             "file_bytes": ending.file_bytes,
         }
-        self._living = pid = int(self._ask(order)["pid"])
-        end = self._watch(pid, ending)
-        self._living = None
-        points = trace.read_text().splitlines() if trace.exists() else []
-        life = Life(end["code"], tuple(points), end["peak_kb"] * 1024 / 1e6, log.read_text()[said:])
-        self.peak_mb = max(self.peak_mb, life.peak_mb)
-        return life
 
     def _watch(self, pid: int, ending: Ending) -> dict[str, Any]:
         begun, asked = time.monotonic(), False

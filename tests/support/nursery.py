@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
 from support.points import Points, set_numbers
 
 IMPORTED = (
@@ -31,7 +33,9 @@ IMPORTED = (
 
 
 def main() -> None:
-    """Until its standard input ends."""
+    """Until its standard input ends; or, with a document on its command line, that one life."""
+    if len(sys.argv) > 1:
+        live(json.loads(sys.argv[1]))
     for name in IMPORTED:
         __import__(name)
     for line in sys.stdin:
@@ -94,5 +98,4 @@ def wait(order: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     main()
