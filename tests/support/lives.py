@@ -51,6 +51,7 @@ class Ending:
         when: Once that is so, by SIGTERM.
         meanwhile: Called again and again while it lives.
         file_bytes: No file may grow beyond that; None for no bound.
+        clock_s: Seconds that its wall clock is ahead of ours.
     """
 
     at: int | None = None
@@ -58,6 +59,7 @@ class Ending:
     when: Callable[[], bool] | None = None
     meanwhile: Callable[[], None] | None = None
     file_bytes: int | None = None
+    clock_s: int = 0
 
 
 class Lives:
@@ -120,7 +122,8 @@ class Lives:
         end = self._watch(pid, ending)
         self.living = None
         points = trace.read_text().splitlines() if trace.exists() else []
-        life = Life(end["code"], tuple(points), end["peak_kb"] * 1024 / 1e6, log.read_text()[said:])
+        text = log.read_text()[said:] if log.exists() else ""
+        life = Life(end["code"], tuple(points), end["peak_kb"] * 1024 / 1e6, text)
         self.peak_mb = max(self.peak_mb, life.peak_mb)
         return life
 
@@ -149,6 +152,7 @@ class Lives:
             "numbers": dict(numbers or {}),
             "kill_at": ending.at,
             "file_bytes": ending.file_bytes,
+            "clock_s": ending.clock_s,
         }
 
     def _watch(self, pid: int, ending: Ending) -> dict[str, Any]:
