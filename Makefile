@@ -24,7 +24,7 @@ test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines and kills, of which `make test` runs a few.
-SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk plant damage bounds)
+SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds)
 SOAK += tests/servers/test_mqtt_source.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills: what `make test` runs a little of.

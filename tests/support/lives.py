@@ -22,6 +22,7 @@ __all__ = ["KILLED", "Ending", "Life", "Lives"]
 KILLED = -signal.SIGKILL
 HANGS_S = 240.0
 LOOK_S = 0.02
+BEGUN = b"edge-detect: version "  # from then on SIGTERM is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Lives:
         trace.unlink(missing_ok=True)
         said = log.stat().st_size if log.exists() else 0
         self.living = pid = int(self._ask(order)["pid"])
-        end = self._watch(pid, ending)
+        end = self._watch(pid, ending, lambda: log.exists() and BEGUN in log.read_bytes()[said:])
         self.living = None
         points = trace.read_text().splitlines() if trace.exists() else []
         text = log.read_text()[said:] if log.exists() else ""
@@ -155,7 +156,7 @@ class Lives:
             "clock_s": ending.clock_s,
         }
 
-    def _watch(self, pid: int, ending: Ending) -> dict[str, Any]:
+    def _watch(self, pid: int, ending: Ending, has_begun: Callable[[], bool]) -> dict[str, Any]:
         begun, asked = time.monotonic(), False
         while True:
             lived = time.monotonic() - begun
@@ -170,7 +171,7 @@ class Lives:
             lived = time.monotonic() - begun
             if lived > HANGS_S or (ending.after_s is not None and lived >= ending.after_s):
                 os.kill(pid, signal.SIGKILL)
-            elif not asked and ending.when is not None and ending.when():
+            elif not asked and ending.when is not None and has_begun() and ending.when():
                 os.kill(pid, signal.SIGTERM)
                 asked = True
             elif ending.meanwhile is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from influxd import Influxd
     from mosquitto import Mosquitto
 
-__all__ = ["ROUTES", "ROWS", "Plants", "Route"]
+__all__ = ["ROUTES", "ROWS", "Plants", "Route", "begin_session"]
 
 MACHINES, STEPS = 3, 100
 ROWS = MACHINES * STEPS
@@ -121,7 +121,7 @@ class Route:
         elif source.startswith("mqtt"):
             self._topic = f"t{uuid.uuid4().hex[:8]}"
             words += ["--broker", plants.mosquitto.url, "--topic", self._topic, "--client-id", self._topic]
-            self._begin_session()
+            begin_session(plants.mosquitto.port, self._topic)
             for number in range(0, ROWS, MACHINES):
                 self._publish([self._message(number + i) for i in range(MACHINES)])
         if self._results is None:
@@ -198,20 +198,26 @@ class Route:
     def _publish(self, rows: list[dict[str, Any]]) -> None:
         self._plants.publisher.publish(self._topic, json.dumps(rows), qos=1).wait_for_publish(30)
 
-    def _begin_session(self) -> None:
-        """So that the broker keeps what comes from now on, though no gateway has been there."""
-        client = paho.Client(CallbackAPIVersion.VERSION2, self._topic, clean_session=False)
-        subscribed: list[int] = []
 
-        def subscribe(*_: object) -> None:
-            client.subscribe(self._topic, qos=1)
+def begin_session(port: int, name: str) -> None:
+    """Makes the broker keep what comes from now on for a gateway that has not been there yet.
 
-        client.on_connect = subscribe
-        client.on_subscribe = lambda *_: subscribed.append(1)
-        client.connect("127.0.0.1", self._plants.mosquitto.port)
-        while not subscribed:
-            client.loop(0.1)
-        client.disconnect()
+    Args:
+        port: Of the broker, on loopback.
+        name: Of the topic, and of the gateway.
+    """
+    client = paho.Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
+    subscribed: list[int] = []
+
+    def subscribe(*_: object) -> None:
+        client.subscribe(name, qos=1)
+
+    client.on_connect = subscribe
+    client.on_subscribe = lambda *_: subscribed.append(1)
+    client.connect("127.0.0.1", port)
+    while not subscribed:
+        client.loop(0.1)
+    client.disconnect()
 
 
 def _timeless(line: str) -> str:
