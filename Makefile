@@ -75,7 +75,7 @@ kit: $(READY) ## An archive that installs on a gateway without a network, in bui
 
 .PHONY: clean
 clean: ## Remove what was built; .venv stays.
-	rm -rf $(BUILD) dist .benchmarks .coverage .coverage.* .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(BUILD) dist .benchmarks .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt | system

@@ -29,7 +29,11 @@ SOAK = bool(os.environ.get("EDGE_DETECT_SOAK"))
 KILLS = 120 if SOAK else 2  # on each way, at numbered points and then at random
 IN_ONE_CASE = 3
 MAX_MB = 150
-SINK_POINTS = {"influx": {"before answer", "after answer"}, "jsonl": {"within write", "after fsync"}}
+SINK_POINTS = {
+    "influx": {"before answer", "after answer"},
+    "jsonl": {"within write", "after fsync"},
+    "jsonl, rotated": {"within write", "after fsync", "before replace", "after replace"},
+}
 
 
 @pytest.fixture(scope="module")

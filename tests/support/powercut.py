@@ -13,6 +13,8 @@ import subprocess
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from support.commands import unmeasured
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
@@ -76,7 +78,9 @@ def record(strace: Path, folder: Path, words: Sequence[object]) -> list[Event]:
         "-o",
         trace,
     ]
-    done = subprocess.run([*prefix, *map(str, words)], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run(
+        [*prefix, *map(str, words)], cwd=folder, env=unmeasured(), capture_output=True, check=False
+    )
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     events = _Reader(folder)
     for line in trace.read_bytes().splitlines():

@@ -34,6 +34,8 @@ NAMES = [sensor[0] for sensor in SENSORS]
 VALUES = normal_rows(ROWS).round(3).tolist()
 SOURCES = ("csv", "stdin", "influx", "mqtt", "mqtt without times")
 ROUTES = [(source, sink) for source in SOURCES for sink in ("jsonl", "influx")]
+ROUTES.append(("csv", "jsonl, rotated"))
+ROTATED = '[jsonl]\noutput = "out.jsonl"\nmax_mb = 0.02\nkeep = 50\n'
 LAST = "last-"  # what the machine is called whose row comes after all others
 
 
@@ -101,17 +103,18 @@ class Route:
     Args:
         plants: Where rows come from.
         source: One of `SOURCES`.
-        sink: "jsonl" or "influx".
+        sink: "jsonl", or "jsonl, rotated" when it is large, or "influx".
         folder: For ledger, log and output.
     """
 
     def __init__(self, plants: Plants, source: str, sink: str, folder: Path) -> None:
-        self.folder, self.sink, self.source = folder, sink, source
+        rotated = sink.endswith("rotated")
+        self.folder, self.source, self.sink = folder, source, "influx" if sink == "influx" else "jsonl"
         self._plants = plants
         self._ended = 0  # rows that came after all others
         self.output = folder / "out.jsonl"
         self._results = plants.database() if sink == "influx" else None
-        words: list[object] = ["run", "--bundle", "default", "--state", "l", "--sink", sink]
+        words: list[object] = ["run", "--bundle", "default", "--state", "l", "--sink", self.sink]
         words += ["--source", source.split(maxsplit=1)[0]]
         if source == "csv":
             words += ["--input", plants.csv]
@@ -124,7 +127,10 @@ class Route:
             begin_session(plants.mosquitto.port, self._topic)
             for number in range(0, ROWS, MACHINES):
                 self._publish([self._message(number + i) for i in range(MACHINES)])
-        if self._results is None:
+        if rotated:
+            (folder / "edge-detect.toml").write_text(ROTATED)
+            words += ["--config", "edge-detect.toml"]
+        elif self._results is None:
             words += ["--output", self.output.name]
         elif source == "influx":
             words += ["--sink-database", self._results.settings.database]
@@ -166,7 +172,7 @@ class Route:
         assert counted[f"encoded.{self.sink}"] == counted[f"delivered.{self.sink}"] == ROWS + self._ended
 
     def _lines(self) -> list[str]:
-        text = self.output.read_text()
+        text = "".join(path.read_text() for path in self.folder.glob("out.jsonl*"))
         assert text.endswith("\n")
         documents = [json.loads(line) for line in text.splitlines()]
         return self._without_last(documents)
