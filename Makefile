@@ -23,9 +23,9 @@ demo: $(READY) ## The whole way: a plant in a real InfluxDB, a detector trained,
 test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
-# The full numbers of machines, kills, damage and mutated lines, of which `make test` runs a few.
-SOAK := tests/delivery/test_plant.py tests/delivery/test_damage.py tests/delivery/test_bounds.py \
-  tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
+# The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
+SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds)
+SOAK += tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \
@@ -75,7 +75,7 @@ kit: $(READY) ## An archive that installs on a gateway without a network, in bui
 
 .PHONY: clean
 clean: ## Remove what was built; .venv stays.
-	rm -rf $(BUILD) dist .benchmarks .coverage .coverage.* .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(BUILD) dist .benchmarks .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml constraints.txt | system
@@ -99,7 +99,7 @@ system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
 	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto >/dev/null 2>&1 || influx=influxdb; \
-	  valgrind=; command -v valgrind >/dev/null || valgrind=valgrind; \
-	  if [ -n "$$venv$$influx$$valgrind" ]; then $(APT) update || true; fi; \
-	  if [ -n "$$venv$$valgrind" ]; then $(APT) install --yes --no-install-recommends $$venv $$valgrind; fi; \
+	  tools=; for tool in valgrind strace; do command -v $$tool >/dev/null || tools="$$tools $$tool"; done; \
+	  if [ -n "$$venv$$influx$$tools" ]; then $(APT) update || true; fi; \
+	  if [ -n "$$venv$$tools" ]; then $(APT) install --yes --no-install-recommends $$venv $$tools; fi; \
 	fi

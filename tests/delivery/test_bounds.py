@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import stat
-import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from support.smalldisk import DISK_BYTES, small_disk
 
 from edge_runtime.delivery.entries import Bounds, Kept
 from edge_runtime.delivery.ledger import Ledger
@@ -120,26 +120,21 @@ def test_its_files_are_for_its_owner_and_group_alone(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB; where none can be mounted, files that cannot grow beyond that."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
-    mounted = subprocess.run(words, capture_output=True, check=False).returncode == 0
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if not mounted:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, hard))
-    yield folder
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    if mounted:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+    with small_disk(tmp_path / "disk") as mounted:
+        if not mounted:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (DISK_BYTES, hard))
+        yield tmp_path / "disk"
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_on_a_disk_that_is_full_nothing_is_lost_or_doubled_and_it_recovers_by_itself(
-    small_disk: Path,
+    full_disk: Path,
 ) -> None:
     """It fills the disk itself, so nobody else makes room: delivering must."""
-    ledger = Ledger(small_disk / "l", "csv a")
+    ledger = Ledger(full_disk / "l", "csv a")
     stored: list[bytes] = []
     delivered: list[bytes] = []
     refused: list[str] = []
