@@ -8,11 +8,13 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from support.running import WAIT_S, running
 
+from edge_runtime.delivery import migrations
 from edge_runtime.delivery.ledger import Ledger
 
 BIN = Path(sys.executable).parent
@@ -65,9 +67,11 @@ def test_a_ledger_that_is_there_loses_the_rights_of_others_alone(
 
 def test_the_copy_before_a_migration_is_too(tmp_path: Path) -> None:
     path = tmp_path / "l.sqlite"
-    Ledger(path, "simulate").close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:  # as version 2 made it
+        for step in migrations.STEPS[:2]:
+            step(db)
         db.execute("PRAGMA user_version = 2")
+        db.execute("INSERT INTO about VALUES ('source', 'simulate')")
     before = os.umask(0)
     try:
         Ledger(path, "simulate").close()
