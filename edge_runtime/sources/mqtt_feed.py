@@ -177,6 +177,9 @@ class MqttSource:
         client, self._client = self._client, None
         if client is not None:
             client.disconnect()
+            # Not when the garbage is collected: until then the broker would have the connection.
+            if (socket := client.socket()) is not None:
+                socket.close()
 
     def _receive(self, seconds: float) -> None:
         """Takes what has come; waits for the first message."""

@@ -17,6 +17,7 @@ from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
 from support.logins import until_known
 from support.reading import read_all
+from support.running import running
 
 from edge_runtime.errors import SinkUnavailableError, SourceError
 from edge_runtime.influxdb import (
@@ -205,16 +206,19 @@ def test_without_any_login_the_mend_is_named(plant: Plant, command: Command, bun
     assert_one_clear_line(done, 1, "refuses the login", "set EDGE_DETECT_INFLUX_TOKEN, or --username")
 
 
-def test_a_reader_is_told_at_the_start_that_the_sink_will_not_take_anything(
-    plant: Plant, command: Command, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_reader_is_told_at_the_start_that_the_sink_does_not_take_anything_yet(
+    plant: Plant, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """Somebody may give it the right: until then it scores, and results wait."""
     monkeypatch.setenv("EDGE_DETECT_INFLUX_PASSWORD", PASSWORDS["reader"])
-    done = command("edge-detect", "run", "--bundle", bundle, *plant.options("reader"), "--sink", "influx")
-    assert_one_clear_line(done, 1, "lacks the right to write here", "not authorized to write")
-    # That the bundle passed its trial is remembered; of the feed there is nothing.
-    kept = {path.parent.name for path in (tmp_path / "state").rglob("*") if path.is_file()}
-    assert kept <= {"proved"}
-    assert PASSWORDS["reader"].encode() not in done.stderr
+    words = ("--bundle", bundle, *plant.options("reader"), "--sink", "influx")
+    with running(tmp_path / "state", "edge-detect", "run", *words) as run:
+        said = run.says()
+        assert "lacks the right to write here" in said
+        assert "not authorized to write" in said
+        assert "results wait in the ledger" in said
+        assert PASSWORDS["reader"] not in said
+        assert run.stop() == 0
 
 
 @pytest.mark.parametrize("by", ["environment", "file"])

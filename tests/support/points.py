@@ -25,7 +25,7 @@ SMALL: Mapping[str, int] = {
     "edge_runtime.sources.stdin.READ_BYTES": 2048,
     "edge_runtime.sources.mqtt_feed.MAX_MESSAGES": 12,
     "edge_runtime.gateway.pipeline.COMMIT_ROWS": 30,
-    "edge_runtime.delivery.sender.MAX_PARCELS": 2,
+    "edge_runtime.delivery.drain.MAX_PARCELS": 2,
 }
 SQL = {"COMMIT": "commit", "PRAGMA wal_checkpoint": "checkpoint", "PRAGMA incremental_vacuum": "give back"}
 
