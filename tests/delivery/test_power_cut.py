@@ -109,8 +109,6 @@ def test_power_cut_or_killed_each_row_is_there_exactly_once(
         life = lives.live(folder, words, numbers=SMALL)
         assert life.code == 0, life.log
         assert output(folder) == wanted, life.log
-        # What was written to an empty file is known to be ours by its inode alone; in a copy it is set aside.
-        assert not (same and list(folder.glob("*unconfirmed*"))), life.log
         shutil.rmtree(folder)
     assert lost > 0
     assert lives.peak_mb < MAX_MB
