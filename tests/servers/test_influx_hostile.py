@@ -120,14 +120,12 @@ def test_a_mutated_answer_of_a_thousand_documents_that_is_cut_at_any_byte_is_one
         for at in range(1000)
     ]
     ends = {1, len(documents[0]) + 1}
-    for number, between in enumerate((b"\n", b"\r\n", b"")):
+    for between in (b"\n", b"\r\n", b""):
         whole = between.join(documents)
         boundaries = {0, *(at for at in range(len(whole) + 1) if whole.startswith(b'{"results', at))}
-        cuts = (
-            range(number, len(whole), 3)
-            if SOAK
-            else sorted({*range(0, len(whole), 1201), *range(300), *ends})
-        )
+        cuts = sorted({*range(0, len(whole), 1201), *range(300), *ends})
+        if SOAK and not between:  # as the newest servers write it: a quarter of an hour
+            cuts = list(range(len(whole)))
         for at in cuts:
             server.says(whole[:at])
             rows, error = 0, None
