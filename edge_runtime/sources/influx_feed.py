@@ -202,6 +202,9 @@ class InfluxSource:
                     reader, self._wanted, seen, names_machines=self._flux is None, now_ns=self._now_ns
                 )
             yield from self._following.round(now, stop_ns, everyone=everyone)
+        except SourceUnavailableError:
+            if not self._closed:  # which breaks a request off
+                raise
         except LoginRefusedError as error:
             if not known:
                 raise

@@ -16,6 +16,7 @@ import os
 import select
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.addresses import MQTT, TLS, who_answers
@@ -38,6 +39,7 @@ __all__ = ["MqttSource"]
 
 IDLE_S = 0.5
 ANSWERS_WITHIN_S = 5.0
+ENDS_WITHIN_S, QUIET_S = 1.0, 0.05
 MAX_MESSAGES = 500
 AGAIN = "delivered before"
 RETAINED = "retained, without a time"
@@ -175,11 +177,31 @@ class MqttSource:
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            client.disconnect()
-            # Not when the garbage is collected: until then the broker would have the connection.
-            if (socket := client.socket()) is not None:
-                socket.close()
+        if client is None:
+            return
+        with suppress(OSError, ValueError):
+            self._settle(client)
+        client.disconnect()
+        # Not when the garbage is collected: until then the broker would have the connection.
+        if (socket := client.socket()) is not None:
+            socket.close()
+
+    @staticmethod
+    def _settle(client: Any) -> None:
+        """Sends what is to be sent, and takes in what is under way.
+
+        A connection that is closed with something unread is reset, and acknowledgements may be lost with it.
+        """
+        until = time.monotonic() + ENDS_WITHIN_S
+        while (socket := client.socket()) is not None and time.monotonic() < until:
+            waiting = [socket] if client.want_write() else []
+            ready, writable, _ = select.select([socket], waiting, [], QUIET_S)
+            if writable:
+                client.loop_write()
+            if ready:
+                client.loop_read()
+            if not ready and not writable:
+                return
 
     def _receive(self, seconds: float) -> None:
         """Takes what has come; waits for the first message."""
