@@ -176,30 +176,29 @@ class MqttSource:
         self._lost = str(reason).lower()
 
     def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        if client is None:
+        if self._client is None:
             return
         with suppress(OSError, ValueError):
-            self._settle(client)
+            self._settle()
+        client, self._client = self._client, None
         client.disconnect()
         # Not when the garbage is collected: until then the broker would have the connection.
         if (socket := client.socket()) is not None:
             socket.close()
 
-    @staticmethod
-    def _settle(client: Any) -> None:
+    def _settle(self) -> None:
         """Sends what is to be sent, and takes in what is under way.
 
         A connection that is closed with something unread is reset, and acknowledgements may be lost with it.
         """
         until = time.monotonic() + ENDS_WITHIN_S
-        while (socket := client.socket()) is not None and time.monotonic() < until:
-            waiting = [socket] if client.want_write() else []
+        while (socket := self._client.socket()) is not None and time.monotonic() < until:
+            waiting = [socket] if self._client.want_write() else []
             ready, writable, _ = select.select([socket], waiting, [], QUIET_S)
             if writable:
-                client.loop_write()
+                self._client.loop_write()
             if ready:
-                client.loop_read()
+                self._read_packet()
             if not ready and not writable:
                 return
 
