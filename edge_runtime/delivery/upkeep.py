@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["give_room_back", "make_sure_of_room"]
 
-PAGE = 4096
 SPARE_PAGES = 64  # free pages that stay in the file for what comes next
 STEP_PAGES = 8
 STEP_S = 0.01
