@@ -10,8 +10,9 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
-from edge_runtime.delivery.states import keep_states, kept_states
+from edge_runtime.delivery.states import keep_states, kept_machines, kept_states, states_of_source
 from edge_runtime.delivery.store import Store
 from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
@@ -59,7 +60,7 @@ class Ledger(Store):
     def commit(
         self,
         *,
-        checkpoint: str | None,
+        checkpoint: Checkpoint | None,
         states: Sequence[StageState],
         payloads: Mapping[str, tuple[bytes, int]],
         counters: Mapping[str, int],
@@ -68,7 +69,8 @@ class Ledger(Store):
         """Stores everything that a block of rows led to, in one transaction.
 
         Args:
-            checkpoint: Where the source goes on; None keeps the last one.
+            checkpoint: Where the source goes on; None keeps the last one, and so does each machine that is
+                not named.
             states: Of stages and machines; each replaces the one before, or takes it away.
             payloads: Sink to its payload and the number of rows in it.
             counters: Name to what is added to it.
@@ -83,9 +85,10 @@ class Ledger(Store):
             make_sure_of_room(self._db, self._path, sum(len(payload) for payload, _ in payloads.values()))
 
         def work() -> None:
-            about = {"checkpoint": checkpoint, "clock": clock}
+            text, moved = (None, {}) if checkpoint is None else (checkpoint.text, checkpoint.machines)
+            about = {"checkpoint": text, "clock": clock}
             self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
-            keep_states(self._db, states)
+            keep_states(self._db, [*states, *states_of_source(moved)])
             self._book.count(counters)
             self._outbox.add(payloads)
 
@@ -141,9 +144,10 @@ class Ledger(Store):
         """
         self._write(lambda: self._outbox.bury(sink, parcel, error, refused or (parcel.payload, parcel.rows)))
 
-    def checkpoint(self) -> str | None:
-        """Where the source goes on."""
-        return self._about("checkpoint")
+    def checkpoint(self) -> Checkpoint | None:
+        """Where the source goes on, with all its machines."""
+        text = self._about("checkpoint")
+        return None if text is None else Checkpoint(text, self._read(lambda: kept_machines(self._db)))
 
     def clock(self) -> int | None:
         """The gateway's clock when it was believed last, nanoseconds since the epoch."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Image", "Record"]
+__all__ = ["Image", "Record", "Value"]
 
 INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE = 0x02, 0x0A, 0x0D  # 1.6
 FLOAT, BLOB = 7, 12  # 2.1, serial types

@@ -11,6 +11,7 @@ from edge_runtime.records import Results
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
@@ -29,14 +30,15 @@ class Pending:
     Attributes:
         results: Blocks of them.
         counters: What the accounts counted of them.
-        checkpoint: Where the source goes on after them; None for where it did before.
+        checkpoint: Where the source goes on after them, with the machines that moved; None for where it did
+            before.
         rows: How many were read.
         since: When the first of them came, seconds of the monotonic clock.
     """
 
     results: list[Results] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
-    checkpoint: str | None = None
+    checkpoint: Checkpoint | None = None
     rows: int = 0
     since: float = 0.0
 

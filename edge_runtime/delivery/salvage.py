@@ -6,21 +6,24 @@ are left out by what the book says: up to which id each sink has them, and up to
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.book import Book, twin_of
 from edge_runtime.delivery.entries import Kept
-from edge_runtime.delivery.pages import INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE, Image, Record
+from edge_runtime.delivery.pages import INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE, Image, Record, Value
 from edge_runtime.delivery.proof import proof, proof_of_parcel
 from edge_runtime.delivery.sums import sums_of
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 __all__ = ["Salvaged", "find_book", "salvage"]
 
 STEP = 5000  # rows of a transaction
+NEWEST = re.compile(r"\[(\d{16,19}),")  # as the stage `times` and the source `influx` begin theirs
 
 
 @dataclass
@@ -96,7 +99,7 @@ def salvage(image: Image, db: sqlite3.Connection, book: Book) -> Salvaged:
     for record in image.records(LEAF_INDEX, INTERIOR_INDEX):
         match record.values:
             case (str(), str(), str(), int(), str(), int(crc)) if crc == proof("states", *record.values[:5]):
-                db.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", record.values)
+                _carry_state(db, record.values)
     for count, record in enumerate(image.records(LEAF_TABLE)):
         _carry(db, record, kept, done)
         if count % STEP == STEP - 1:  # so that the new log stays short
@@ -111,6 +114,23 @@ def salvage(image: Image, db: sqlite3.Connection, book: Book) -> Salvaged:
     book.wrote(written)
     result.checkpoint = "checkpoint" in book.about or not book.counters.get("read")
     return result
+
+
+def _carry_state(db: sqlite3.Connection, values: Sequence[Value]) -> None:
+    """The last one of a stage and machine; but none whose machine's newest time is older than another's.
+
+    A page that is not in use any more may come after the one that is, and would send a source back.
+    """
+    query = "SELECT value FROM states WHERE owner = ? AND stage = ? AND machine = ?"
+    before = db.execute(query, tuple(values[:3])).fetchone()
+    if before is None or _newest_in(values[4]) >= _newest_in(before[0]):
+        db.execute("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?)", tuple(values))
+
+
+def _newest_in(state: Value) -> int:
+    """The newest time at the beginning of a state; 0 for a state that has none."""
+    begin = NEWEST.match(state) if isinstance(state, str) else None
+    return int(begin[1]) if begin else 0
 
 
 def _carry(db: sqlite3.Connection, record: Record, kept: Kept, done: dict[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""The engine's states in the ledger, a row a stage and machine."""
+"""States in the ledger, a row a stage and machine: the engine's, and where the source goes on."""
 
 from __future__ import annotations
 
@@ -7,23 +7,43 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.proof import proof
-from edge_runtime.engine.stage import StageState
+from edge_runtime.engine.stage import ANY_BUNDLE, StageState
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["keep_states", "kept_states"]
+__all__ = ["keep_states", "kept_machines", "kept_states", "states_of_source"]
+
+# What a source knows of each machine stands beside what the stages know of it.
+SOURCE, SOURCE_VERSION = "source", 1
+COLUMNS = "owner, stage, machine, version, value, crc"
 
 
 def kept_states(db: sqlite3.Connection) -> list[StageState]:
-    """Every state as it was committed last; what does not fit its checksum is one that no stage takes.
+    """Every stage's states as they were committed last; what does not fit its checksum no stage takes.
 
     Raises:
         sqlite3.Error: They cannot be read.
     """
-    rows = db.execute("SELECT owner, stage, machine, version, value, crc FROM states").fetchall()
-    return [StageState(row[0], row[1], row[2], row[3], _value(row)) for row in rows]
+    rows = db.execute(f"SELECT {COLUMNS} FROM states WHERE stage <> ?", (SOURCE,)).fetchall()  # noqa: S608
+    return [StageState(row[0], row[1], row[2], row[3], _value(row, {"unreadable": row[4]})) for row in rows]
+
+
+def kept_machines(db: sqlite3.Connection) -> dict[str, Any]:
+    """Machine to what the source knows of it; those that do not fit their checksums are left out.
+
+    Raises:
+        sqlite3.Error: They cannot be read.
+    """
+    query = f"SELECT {COLUMNS} FROM states WHERE owner = ? AND stage = ? AND version = ?"  # noqa: S608
+    rows = db.execute(query, (ANY_BUNDLE, SOURCE, SOURCE_VERSION)).fetchall()
+    return {row[2]: value for row in rows if (value := _value(row, None)) is not None}
+
+
+def states_of_source(machines: Mapping[str, Any]) -> list[StageState]:
+    """Machines of a source's checkpoint, as `keep_states` takes them."""
+    return [StageState(ANY_BUNDLE, SOURCE, name, SOURCE_VERSION, own) for name, own in machines.items()]
 
 
 def keep_states(db: sqlite3.Connection, states: Sequence[StageState]) -> None:
@@ -42,8 +62,8 @@ def keep_states(db: sqlite3.Connection, states: Sequence[StageState]) -> None:
     db.executemany("DELETE FROM states WHERE owner = ? AND stage = ? AND machine = ?", gone)
 
 
-def _value(row: Sequence[Any]) -> Any:
+def _value(row: Sequence[Any], unreadable: Any) -> Any:
     if row[5] == proof("states", *row[:5]):
         with suppress(ValueError):
             return json.loads(row[4])
-    return {"unreadable": row[4]}  # what no stage takes
+    return unreadable

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
@@ -95,7 +96,7 @@ class Pipeline:
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wait = wait or self._wait_for_stop
         self._pending = Pending()
-        self._checkpoint: str | None = None
+        self._checkpoint: Checkpoint | None = None  # of all that was read
         self._stopping = False
         self._acknowledges = True
         self._new_rows = 0
@@ -205,7 +206,8 @@ class Pipeline:
         if old:
             skipped = {why: skipped.get(why, 0) + old.get(why, 0) for why in {**skipped, **old}}
         if checkpoint is not None:
-            self._checkpoint = self._pending.checkpoint = checkpoint
+            self._checkpoint = checkpoint.on_top_of(self._checkpoint)
+            self._pending.checkpoint = checkpoint.on_top_of(self._pending.checkpoint)
         if len(results) or skipped:
             counted = self.accounts.add(results, skipped, unreadable)
             self._new_rows += len(results)
@@ -289,6 +291,7 @@ class Pipeline:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, Pending()
         if not pending.rows or self._ledger is None:
+            self._pending.checkpoint = pending.checkpoint  # it may name machines that the next one will not
             return
         states, clock = self._engine.changes(), self._now(None)
         stored = store(

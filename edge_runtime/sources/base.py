@@ -10,6 +10,7 @@ from edge_runtime.connector import Connector, Fact
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.connector import Given
     from edge_runtime.records import Readings
 
@@ -22,8 +23,8 @@ class Batch:
 
     Attributes:
         readings: The rows; may be empty (an idle poll, so that the loop can look at the clock).
-        checkpoint: Where to go on after these rows, as JSON text. The ledger stores it in the same
-            transaction as the rows' results; None for a source that cannot go back.
+        checkpoint: Where to go on after these rows. The ledger stores it in the same transaction as the rows'
+            results; None for a source that cannot go back.
         skipped: Reason to the number of rows that were read but could not become readings.
         held: Whether the feed may hold back more until these rows are acknowledged: to wait for more could be
             to wait for nothing.
@@ -31,7 +32,7 @@ class Batch:
     """
 
     readings: Readings
-    checkpoint: str | None
+    checkpoint: Checkpoint | None
     skipped: dict[str, int]
     held: bool = False
     unreadable: int = 0
@@ -41,7 +42,8 @@ class Source(Protocol):
     """A feed of readings.
 
     `batches` yields until the feed ends or `close` is called from another thread or a signal handler. A
-    source that can go back starts after `checkpoint`, what a batch of an earlier process carried. It raises
+    source that can go back starts after `checkpoint`, what the batches of an earlier process carried: the
+    last one's text, and each machine as the last batch that named it had it. It raises
     `SourceUnavailableError` when the caller should back off and call `batches` again from the last
     checkpoint, and `SourceError` when it failed for good.
 
@@ -57,7 +59,7 @@ class Source(Protocol):
         """Fails now, before a row is read, where the source could not work at all."""
         ...
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         """Yields the feed from `checkpoint` on, oldest first for each machine."""
         ...
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.files import is_in_place
@@ -76,7 +77,7 @@ class CsvSource:
         """Ends `batches` at its next block."""
         self._closed = True
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         """Yields the file's rows after those of the checkpoint.
 
         Raises:
@@ -84,7 +85,7 @@ class CsvSource:
             SourceError: The checkpoint is of another file.
         """
         head = self._head()
-        done = 0 if checkpoint is None else self._rows_done(checkpoint, head)
+        done = 0 if checkpoint is None else self._rows_done(checkpoint.text, head)
         rows = 0
         with open_rows(self._path) as stream:
             for block in read_blocks(stream, self._columns, str(self._path)):
@@ -95,7 +96,7 @@ class CsvSource:
                 fresh = block.readings.take(slice(max(0, done - rows), None))
                 rows += len(block.readings)
                 if len(fresh):
-                    yield Batch(fresh, json.dumps({"rows": rows, "head": head}), {})
+                    yield Batch(fresh, Checkpoint(json.dumps({"rows": rows, "head": head})), {})
 
     def _head(self) -> str:
         """A digest of the file's beginning: its first bytes, as far as they cannot grow any more."""

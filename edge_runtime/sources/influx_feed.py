@@ -32,6 +32,7 @@ from edge_runtime.sources.seen import Seen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.influxdb.readings import ReadingsQuery
     from edge_runtime.influxdb.rows import Rows
     from edge_runtime.influxdb.settings import InfluxSettings
@@ -139,7 +140,7 @@ class InfluxSource:
         self._wake.put(None)
         self._client.interrupt()
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         """Yields rows in the order of time; an empty batch after a poll that found none.
 
         Raises:
@@ -148,8 +149,11 @@ class InfluxSource:
             SourceError: It refuses the query, or the checkpoint is not one of this source.
         """
         seen = Seen(self._start_ns, self._lateness_ns)
-        if checkpoint is not None:
-            seen.restore(checkpoint)
+        if checkpoint is not None and (missing := seen.restore(checkpoint)):
+            self._tell(
+                f"the ledger has lost the place of {missing:,} machines; they count as new, and their rows "
+                "may come again"
+            )
         self._following = None
         started = self._now_ns()
         while not self._closed:

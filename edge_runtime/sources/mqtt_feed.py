@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.addresses import MQTT, TLS, who_answers
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE
 from edge_runtime.mqtt.client import connect, holds_bytes, make_client, require_paho
@@ -112,7 +113,7 @@ class MqttSource:
         self._closed = True
         os.write(self._wake_write, b"x")
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         """Yields rows as they come; an empty batch when none came for a while.
 
         Raises:
@@ -120,7 +121,7 @@ class MqttSource:
             SourceError: It refuses the login or the subscription, or the checkpoint is another source's.
         """
         if checkpoint is not None:
-            self._redelivery.restore(checkpoint)
+            self._redelivery.restore(checkpoint.text)
         self._connect()
         try:
             while not self._closed:
@@ -132,7 +133,8 @@ class MqttSource:
                 readings, skipped = self._rows(messages)
                 if not messages:
                     self._messages.complaints.tell_due()
-                yield Batch(readings, self._redelivery.checkpoint(), skipped, held=bool(messages))
+                reached = Checkpoint(self._redelivery.checkpoint())
+                yield Batch(readings, reached, skipped, held=bool(messages))
         finally:
             self._messages.complaints.tell_all()
             self._disconnect()

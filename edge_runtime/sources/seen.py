@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Seen:
         self._held: set[tuple[str, int]] = set()
         self._held_before: set[tuple[str, int]] = set()
         self._conflicts: dict[str, set[int]] = {}
+        self._moved: set[str] = set()  # since the last checkpoint
 
     @property
     def newest(self) -> Mapping[str, int]:
@@ -69,6 +71,7 @@ class Seen:
         """Knows nothing more of a machine than that it is read from a time on."""
         for known in (self._newest, self._times, self._conflicts):
             known.pop(machine, None)
+        self._moved.add(machine)
         self.expect(machine, from_ns)
 
     def begin_round(self) -> None:
@@ -108,10 +111,13 @@ class Seen:
         keep = np.zeros(len(rows), np.bool_)
         for machine, index in _by_machine(rows, own):
             told = self._conflicts.setdefault(machine, set())
+            before = len(told)
             for place in np.atleast_1d(index)[rows.conflicts[index] > 0].tolist():
                 time = int(rows.readings.times[place])
                 keep[place] = time >= self.from_ns(machine) and time not in told
                 told.add(time)
+            if len(told) > before:
+                self._moved.add(machine)
         return rows.take(keep)
 
     def _new(self, machine: str, times: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -141,6 +147,7 @@ class Seen:
     def _add(self, machine: str, times: NDArray[np.int64]) -> None:
         self._newest[machine] = max(self._newest.get(machine, self.start_ns - 1), int(times.max()))
         self._expected.discard(machine)
+        self._moved.add(machine)
         oldest = self.from_ns(machine)
         known = self._times.setdefault(machine, set())
         known.update(times[times >= oldest].tolist())
@@ -149,51 +156,76 @@ class Seen:
         if told and (kept := {time for time in told if time >= oldest}):
             self._conflicts[machine] = kept
 
-    def checkpoint(self) -> str:
-        """Where to go on, as JSON.
+    def checkpoint(self) -> Checkpoint:
+        """Where to go on, with the machines that have moved since the last one.
 
         A machine's times are written as steps back from its newest, each with how often it is taken: a
         regular feed takes a few numbers, however far back it goes.
         """
-        newest = {name: time for name, time in sorted(self._newest.items()) if name not in self._expected}
-        machines = {name: [time, _steps(time, self._times.get(name, ()))] for name, time in newest.items()}
-        document: dict[str, Any] = {"start": self.start_ns, "machines": machines}
-        told = {name: times for name, times in sorted(self._conflicts.items()) if times and name in newest}
-        conflicts = {name: _steps(newest[name], times) for name, times in told.items()}
-        if conflicts:
-            document["conflicts"] = conflicts
-        return json.dumps(document, separators=(",", ":"))
+        moved, self._moved = self._moved, set()
+        text = json.dumps({"start": self.start_ns, "count": len(self._newest) - len(self._expected)})
+        return Checkpoint(text, {machine: self._of(machine) for machine in sorted(moved)})
 
-    def restore(self, checkpoint: str) -> None:
-        """Goes on from what `checkpoint` gave, in this version or the one before.
+    def _of(self, machine: str) -> list[Any] | None:
+        """Its newest time, its times, and those that were told to be contradicted."""
+        newest = self._newest.get(machine)
+        if newest is None or machine in self._expected:
+            return None
+        parts = [
+            _steps(newest, self._times.get(machine, ())),
+            _steps(newest, self._conflicts.get(machine, ())),
+        ]
+        return [newest, *parts] if parts[1] else [newest, parts[0]]
+
+    def restore(self, checkpoint: Checkpoint) -> int:
+        """Goes on from what `checkpoint` gave, or an earlier version, which had all machines in the text.
+
+        Returns:
+            Number of machines of which it is not known where they were, though it should be.
 
         Raises:
             SourceError: It is the checkpoint of another kind of source.
         """
         try:
-            document: dict[str, Any] = json.loads(checkpoint)
+            document: dict[str, Any] = json.loads(checkpoint.text)
             self.start_ns = int(document["start"])
-            machines = document["machines"] if "machines" in document else self._of_one_newest(document)
-            self._newest = {machine: int(newest) for machine, (newest, _) in machines.items()}
-            self._times = {machine: _times(int(n), steps) for machine, (n, steps) in machines.items()}
-            self._conflicts = {
-                machine: _times(self._newest[machine], steps)
-                for machine, steps in document.get("conflicts", {}).items()
-                if machine in self._newest
-            }
+            if "count" in document:
+                count, machines = int(document["count"]), checkpoint.machines
+            else:
+                machines = self._of_earlier(document)
+                count, self._moved = len(machines), set(machines)
+            self._restore({machine: own for machine, own in machines.items() if own is not None})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an InfluxDB",
                 hint="use another --state file for this source",
             ) from None
+        return max(0, count - len(self._newest))
 
-    def _of_one_newest(self, document: dict[str, Any]) -> dict[str, tuple[int, Any]]:
-        """Of a checkpoint with one newest time for all: every row up to then was read, but for late ones."""
+    def _restore(self, machines: Mapping[str, Sequence[Any]]) -> None:
+        self._newest = {machine: int(newest) for machine, (newest, *_) in machines.items()}
+        self._times = {machine: _times(int(own[0]), own[1]) for machine, own in machines.items()}
+        self._conflicts = {
+            machine: _times(int(newest), parts[1])
+            for machine, (newest, *parts) in machines.items()
+            if len(parts) > 1
+        }
+
+    def _of_earlier(self, document: dict[str, Any]) -> dict[str, list[Any]]:
+        """Of a checkpoint with all machines, or with one newest time for all of them.
+
+        In the latter every row up to that time was read, but for late ones.
+        """
+        if "machines" in document:
+            told = document.get("conflicts", {})
+            return {
+                machine: [newest, steps, told.get(machine, [])]
+                for machine, (newest, steps) in document["machines"].items()
+            }
         newest = int(document["newest"])
         self.start_ns = max(self.start_ns, newest - self._lateness_ns + 1)
-        document.pop("conflicts", None)
         found = {machine: _times(newest, steps) for machine, steps in document["seen"].items()}
-        return {m: (max(times), _steps(max(times), times)) for m, times in found.items() if times}
+        return {m: [max(times), _steps(max(times), times)] for m, times in found.items() if times}
 
 
 def _lacking(rows: Rows) -> NDArray[np.bool_]:

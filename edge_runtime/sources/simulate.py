@@ -18,6 +18,7 @@ from edge_runtime.sources.base import Batch, Feed, SourceKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.connector import Given
 
 __all__ = ["SIMULATE", "SimulateSettings", "SimulateSource"]
@@ -113,7 +114,7 @@ class SimulateSource:
         """Ends `batches` at its next tick."""
         self._closed.set()
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:  # noqa: ARG002 - a simulation cannot go back
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:  # noqa: ARG002 - a simulation cannot go back
         """Yields ticks when they are due, all machines' rows together."""
         started, done = self._clock(), 0
         while not self._closed.is_set():

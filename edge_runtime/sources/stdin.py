@@ -27,6 +27,7 @@ from edge_runtime.timeparse import zone_remark
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.connector import Given
     from edge_runtime.text.complaints import Complaints
 
@@ -81,7 +82,7 @@ class StdinSource:
         """Ends `batches`, also while it waits for input."""
         os.write(self._wake_write, b"x")
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:  # noqa: ARG002 - a pipe cannot go back
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:  # noqa: ARG002 - a pipe cannot go back
         """Yields rows as they come; an empty batch when none came for a while.
 
         Raises:

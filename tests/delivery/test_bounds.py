@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.smalldisk import DISK_BYTES, small_disk
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.entries import Bounds, Kept
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
@@ -57,7 +58,10 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
         for _ in range(30):
             with steps_of(ledger) as counted:
                 ledger.commit(
-                    checkpoint="c", states=[], payloads={"a": (b"y" * SIZE, 1)}, counters={"read": 1}
+                    checkpoint=Checkpoint("c"),
+                    states=[],
+                    payloads={"a": (b"y" * SIZE, 1)},
+                    counters={"read": 1},
                 )
                 ledger.waiting("a")
                 ledger.delivered("a", ledger.parcels("a", most=1), None)
@@ -68,7 +72,9 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
     few = most()
     fill(ledger, ENTRIES)
     assert ledger.sums("a").waiting == ENTRIES + 100
-    ledger.commit(checkpoint="c", states=[], payloads={"a": (b"y" * SIZE, 1)}, counters={"read": 1})
+    ledger.commit(
+        checkpoint=Checkpoint("c"), states=[], payloads={"a": (b"y" * SIZE, 1)}, counters={"read": 1}
+    )
     full = most()
     assert ledger.sums("a").dropped > 0
     assert full <= few + 30, (few, full)
@@ -107,7 +113,7 @@ def test_its_files_are_for_its_owner_and_group_alone(tmp_path: Path) -> None:
     try:
         path = tmp_path / "state" / "l"
         ledger = Ledger(path, "csv a")
-        ledger.commit(checkpoint="c", states=[], payloads={"a": (b"x", 1)}, counters={})
+        ledger.commit(checkpoint=Checkpoint("c"), states=[], payloads={"a": (b"x", 1)}, counters={})
         modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
         ledger.close()
         path.chmod(0o644)
@@ -142,7 +148,10 @@ def test_on_a_disk_that_is_full_nothing_is_lost_or_doubled_and_it_recovers_by_it
         payload = b"%08d" % number + os.urandom(1500)
         try:
             ledger.commit(
-                checkpoint=str(number), states=[], payloads={"a": (payload, 1)}, counters={"read": 1}
+                checkpoint=Checkpoint(str(number)),
+                states=[],
+                payloads={"a": (payload, 1)},
+                counters={"read": 1},
             )
         except LedgerUnavailableError as error:
             refused.append(str(error))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.damage import KINDS, MadeLedger, damage, entries_on, make_ledger
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery import migrations
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
@@ -27,6 +28,37 @@ if TYPE_CHECKING:
 
 LEDGERS = 500 if os.environ.get("EDGE_DETECT_SOAK") else 16
 MADE = 8 if LEDGERS > 100 else 2
+
+
+def test_a_page_that_is_out_of_use_sends_no_machine_back(tmp_path: Path) -> None:
+    path = tmp_path / "l"
+    ledger = Ledger(path, "influx a")
+    newest, older = 1_767_830_400_000_000_000, 1_767_830_300_000_000_000
+    machines = {f"m{number:03}": [newest, [[0, 1]]] for number in range(200)}
+    ledger.commit(checkpoint=Checkpoint("c1", machines), states=[], payloads={}, counters={"read": 1})
+    ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    ledger.close()
+    # A page as it was, at the end of the file, where no tree leads; and the damage.
+    pages = path.read_bytes()
+    stale = [pages[at : at + 4096] for at in range(0, len(pages), 4096)]
+    (tmp_path / "old").mkdir()
+    before = Ledger(tmp_path / "old" / "l", "influx a")
+    machines = {name: [older, [[0, 1]]] for name in machines}
+    before.commit(checkpoint=Checkpoint("c0", machines), states=[], payloads={}, counters={"read": 1})
+    before._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    before.close()
+    old = (tmp_path / "old" / "l").read_bytes()
+    leaves = [old[at : at + 4096] for at in range(0, len(old), 4096) if b"source" in old[at : at + 4096]]
+    assert len(leaves) > 1
+    path.write_bytes(b"".join([*stale[:1], b"\xff" * 4096, *stale[2:], *leaves]))
+    said: list[str] = []
+    mended = Ledger(path, "influx a", report=said.append)
+    found = mended.checkpoint()
+    mended.close()
+    assert "carried over" in said[0]
+    assert found is not None
+    assert len(found.machines) == 200
+    assert {own[0] for own in found.machines.values()} == {newest}
 
 
 def drained(ledger: Ledger, sink: str) -> list[bytes]:
@@ -79,7 +111,7 @@ def after_damage(made: MadeLedger, folder: Path, kind: str, seed: int) -> tuple[
             assert said, where
     again = drained(ledger, "a") + drained(ledger, "b")
     assert again == [], where
-    ledger.commit(checkpoint="later", states=[], payloads={"a": (b"new", 1)}, counters={})
+    ledger.commit(checkpoint=Checkpoint("later"), states=[], payloads={"a": (b"new", 1)}, counters={})
     assert drained(ledger, "a") == [b"new"], where
     ledger.close()
     second: list[str] = []
@@ -94,7 +126,7 @@ def after_damage(made: MadeLedger, folder: Path, kind: str, seed: int) -> tuple[
 def commit(ledger: Ledger, number: int) -> None:
     states = [StageState("bundle", "hold", f"m{number}", 1, float(number))]
     payloads = {"a": (b"%d " % number + b"x" * 3000, 2)}
-    ledger.commit(checkpoint=f"c{number}", states=states, payloads=payloads, counters={"read": 2})
+    ledger.commit(checkpoint=Checkpoint(f"c{number}"), states=states, payloads=payloads, counters={"read": 2})
 
 
 def test_one_bit_of_one_payload_is_a_dead_letter_and_the_others_go_out(tmp_path: Path) -> None:
@@ -141,7 +173,11 @@ def test_while_running_it_mends_itself_and_goes_on(tmp_path: Path) -> None:
     assert said[0].startswith(f"ledger: {path} was damaged (")
     assert "no row is lost" in said[0]
     assert ledger.sums("a") == SinkSums(encoded=122, delivered=122, waiting=0, dead=0, dropped=0)
-    assert (ledger.checkpoint(), ledger.position("a"), len(ledger.states())) == ("c60", "p4", 61)
+    assert (ledger.checkpoint(), ledger.position("a"), len(ledger.states())) == (
+        Checkpoint("c60"),
+        "p4",
+        61,
+    )
     aside = [each for each in tmp_path.glob("l.damaged.*") if not each.name.endswith(("-wal", "-shm"))]
     assert len(aside) == 1
     ledger.close()
@@ -176,7 +212,7 @@ def test_a_mended_ledger_that_was_not_in_its_place_yet_is_taken(tmp_path: Path) 
     path.rename(tmp_path / "l.mended")
     path.write_bytes(b"half moved")
     ledger = Ledger(path, "csv a")
-    assert ledger.checkpoint() == "c1"
+    assert ledger.checkpoint() == Checkpoint("c1")
     ledger.close()
 
 
@@ -200,7 +236,7 @@ def test_an_earlier_version_that_is_damaged_gives_back_what_can_be_read(tmp_path
     assert len(found) > 80
     assert 50 not in found
     assert "how many are missing is not known" in said[0]
-    assert ledger.checkpoint() == "c7"
+    assert ledger.checkpoint() == Checkpoint("c7")
     assert ledger.sums("a").balanced
     assert ledger.sums("a").lost == 100 - len(found)
     ledger.close()

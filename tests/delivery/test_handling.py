@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
 from edge_runtime.errors import LedgerError
@@ -71,7 +72,9 @@ def test_a_ledger_behind_a_link_is_read_and_locked_under_both_its_names(path: Pa
     link.symlink_to(path)
     for opened, other in ((link, path), (path, link)):
         ledger = Ledger(opened, "csv a")
-        ledger.commit(checkpoint="c", states=[], payloads={"influx": (b"m score=9\n", 1)}, counters={})
+        ledger.commit(
+            checkpoint=Checkpoint("c"), states=[], payloads={"influx": (b"m score=9\n", 1)}, counters={}
+        )
         with pytest.raises(LedgerError, match="is in use by another edge-detect"):
             Ledger(other, "csv a")
         for name in (link, path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.running import WAIT_S, running
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import Bounds, SinkSums
 from edge_runtime.engine.stage import StageState
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: str | None = None) -> None:
+def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: Checkpoint | None = None) -> None:
     ledger.commit(
         checkpoint=checkpoint,
         states=[StageState("bundle", "hold", "m1", 1, 2.0)],
@@ -31,12 +32,12 @@ def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: str | N
 def test_what_was_committed_is_there_in_the_next_process(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "ledger.sqlite"
     ledger = Ledger(path, "source")
-    commit(ledger, b"one", rows=2, checkpoint="c1")
+    commit(ledger, b"one", rows=2, checkpoint=Checkpoint("c1"))
     commit(ledger, b"two", rows=3)
     ledger.close()
 
     again = Ledger(path, "source")
-    assert again.checkpoint() == "c1"
+    assert again.checkpoint() == Checkpoint("c1")
     assert again.states() == [StageState("bundle", "hold", "m1", 1, 2.0)]
     assert again.counters() == {"read": 5, "encoded.a": 5}
     assert [(p.rows, p.payload) for p in again.parcels("a", most=10)] == [(2, b"one"), (3, b"two")]
@@ -61,17 +62,35 @@ def test_states_replace_those_before_by_owner_stage_and_machine(tmp_path: Path) 
     ledger.close()
 
 
+def test_each_machine_stays_where_the_last_checkpoint_that_named_it_put_it(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    steps: dict[str, dict[str, list[int] | None]]
+    steps = {"1": {"m1": [1], "m2": [2], "m3": [3]}, "2": {"m2": [4], "m3": None}, "3": {}}
+    for text, machines in steps.items():
+        ledger.commit(checkpoint=Checkpoint(text, machines), states=[], payloads={}, counters={})
+    ledger.commit(checkpoint=None, states=[], payloads={}, counters={})
+    assert ledger.checkpoint() == Checkpoint("3", {"m1": [1], "m2": [4]})
+    # They are no stage's.
+    assert ledger.states() == []
+    # One that is damaged is not known any more.
+    ledger._db.execute("UPDATE states SET value = '[5]' WHERE machine = 'm1'")
+    assert ledger.checkpoint() == Checkpoint("3", {"m2": [4]})
+    ledger.close()
+
+
 def test_a_process_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     code = f"""
 import os, sys
 from pathlib import Path
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
 from edge_runtime.engine.stage import StageState
 ledger = Ledger(Path({str(path)!r}), "source")
 for i in range(1000):
-    ledger.commit(checkpoint=str(i), states=[], payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
+    reached = Checkpoint(str(i))
+    ledger.commit(checkpoint=reached, states=[], payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
     print(i, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
@@ -81,7 +100,8 @@ for i in range(1000):
     process.kill()
     process.wait()
     ledger = Ledger(path, "source")
-    checkpoint = int(ledger.checkpoint() or -1)
+    reached = ledger.checkpoint()
+    checkpoint = int(reached.text) if reached else -1
     assert checkpoint >= told
     assert len(ledger.parcels("a", most=2000, max_bytes=1 << 30)) == checkpoint + 1
     assert ledger.counters() == {"read": checkpoint + 1, "encoded.a": checkpoint + 1}
@@ -195,13 +215,13 @@ def test_run_ends_when_its_ledger_was_deleted(tmp_path: Path) -> None:
 
 def test_a_full_disk_stores_nothing_and_says_so(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l", "source")
-    commit(ledger, b"one", checkpoint="c1")
+    commit(ledger, b"one", checkpoint=Checkpoint("c1"))
     ledger._db.execute(f"PRAGMA max_page_count = {ledger._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(LedgerUnavailableError, match="full"):
-        commit(ledger, os.urandom(100_000), checkpoint="c2")
-    assert ledger.checkpoint() == "c1"
+        commit(ledger, os.urandom(100_000), checkpoint=Checkpoint("c2"))
+    assert ledger.checkpoint() == Checkpoint("c1")
     assert ledger.counters() == {"read": 1, "encoded.a": 1}
     ledger._db.execute("PRAGMA max_page_count = 1000000")
-    commit(ledger, os.urandom(100_000), checkpoint="c2")
-    assert ledger.checkpoint() == "c2"
+    commit(ledger, os.urandom(100_000), checkpoint=Checkpoint("c2"))
+    assert ledger.checkpoint() == Checkpoint("c2")
     ledger.close()

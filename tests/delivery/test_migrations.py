@@ -15,6 +15,7 @@ from support.bundles import make_bundle, normal_rows
 
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery import migrations
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.outbox import SinkSums
@@ -78,7 +79,7 @@ def test_states_of_version_1_are_gone_on_from(tmp_path: Path, loaded: Bundle) ->
     second = Engine(loaded)
     assert second.restore(ledger.states()) == []
     assert (ledger.checkpoint(), ledger.counters(), ledger.waiting("jsonl")) == (
-        "c7",
+        Checkpoint("c7"),
         {"read": 12, "encoded.jsonl": 3},
         3,
     )

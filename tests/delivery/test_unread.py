@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.pages import LEAF_TABLE, Image
 from edge_runtime.delivery.proof import UnreadableError
@@ -51,7 +52,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path.resolve() / "l", "csv a", report=said(tmp_path).append)
     for number in range(ENTRIES):
         payloads = {"a": (b"%d" % number + bytes(5000), 1)}
-        ledger.commit(checkpoint=f"c{number}", states=[], payloads=payloads, counters={})
+        ledger.commit(checkpoint=Checkpoint(f"c{number}"), states=[], payloads=payloads, counters={})
     ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     ledger._db.execute("PRAGMA cache_size = 1")
     ledger._db.execute("PRAGMA shrink_memory")

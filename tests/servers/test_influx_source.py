@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from influxd import Influxd
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, ReadingsQuery, create_database, write
 from edge_runtime.sources.influx_feed import InfluxSource
@@ -40,7 +41,7 @@ class Feed:
             now_ns=lambda: self.now,
             wait=self._wait,
         )
-        self.checkpoint: str | None = None
+        self.checkpoint: Checkpoint | None = None
 
     def _wait(self, _seconds: float) -> bool:
         self.waits += 1
@@ -53,7 +54,8 @@ class Feed:
             if not len(batch.readings):
                 break
             found += rows(batch)
-            self.checkpoint = batch.checkpoint
+            assert batch.checkpoint is not None
+            self.checkpoint = batch.checkpoint.on_top_of(self.checkpoint)
         return found
 
 
@@ -115,16 +117,19 @@ def test_from_any_checkpoint_on_the_rest_follows_exactly(database: InfluxClient)
     batches = list(Feed(database, until=12_000, now=20_000).source.batches(None))
     assert len(batches) > 3
     delivered: list[tuple[str, int]] = []
+    reached: Checkpoint | None = None
     for batch in batches:
         delivered += rows(batch)
+        assert batch.checkpoint is not None
+        reached = batch.checkpoint.on_top_of(reached)
         feed = Feed(database, until=12_000, now=20_000)
-        rest = [row for later in feed.source.batches(batch.checkpoint) for row in rows(later)]
+        rest = [row for later in feed.source.batches(reached) for row in rows(later)]
         assert sorted(delivered + rest) == sorted(everything)
 
 
 def test_a_strange_checkpoint_is_an_error(database: InfluxClient) -> None:
     with pytest.raises(SourceError, match="checkpoint is not one of an InfluxDB"):
-        next(iter(Feed(database).source.batches("{}")))
+        next(iter(Feed(database).source.batches(Checkpoint("{}"))))
 
 
 def test_an_outage_is_told_and_the_checkpoint_goes_on_after_it(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from support.commands import Command
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.sources.base import Batch
 
 COLUMNS = Columns(("a", "b"))
@@ -56,7 +57,7 @@ class Feed:
         root: str,
         *,
         client: str | None = None,
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint | None = None,
         **options: Any,
     ) -> None:
         self.client = client or uuid.uuid4().hex

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.pages import LEAF_TABLE, Image
 from edge_runtime.engine.stage import StageState
@@ -59,7 +60,9 @@ def make_ledger(folder: Path, seed: int, *, log: bool) -> MadeLedger:  # noqa: C
             for s, n in zip(SINKS, sizes, strict=True)
         }
         states = [StageState("bundle", "hold", f"m{number % 9}", 1, float(number))]
-        ledger.commit(checkpoint=f"c{number}", states=states, payloads=payloads, counters={"read": 3})
+        ledger.commit(
+            checkpoint=Checkpoint(f"c{number}"), states=states, payloads=payloads, counters={"read": 3}
+        )
 
     def deliver(sink: str, most: int) -> None:
         parcels = ledger.parcels(sink, most=most)

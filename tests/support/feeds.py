@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.errors import EdgeDetectError
     from edge_runtime.sources.base import Batch, Source, SourceKind
 
@@ -149,7 +150,7 @@ class Bench(ABC):
         """Makes a source of other settings."""
         return lambda: self.open(document)
 
-    def read(self, source: Source, checkpoint: str | None, number: int) -> list[Batch]:
+    def read(self, source: Source, checkpoint: Checkpoint | None, number: int) -> list[Batch]:
         """Every batch until the end, or until so many rows came or were left out, and then nothing more."""
         found, seen, until = list[Any](), 0, time.monotonic() + LIMIT_S
         batches = source.batches(checkpoint)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, SourceError, UsageError
 from edge_runtime.records import Readings, Reason, Verdict
@@ -58,15 +59,16 @@ class PlcSource:
         """Ends `batches`."""
         self._closed = True
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         """The rows after so many lines."""
-        done = 0 if checkpoint is None else int(json.loads(checkpoint)["lines"])
+        done = 0 if checkpoint is None else int(json.loads(checkpoint.text)["lines"])
         lines = self._lines()
         for start in range(done, len(lines), self._block):
             if self._closed:
                 return
             part = lines[start : start + self._block]
-            yield Batch(self._readings(part), json.dumps({"lines": start + len(part)}), {})
+            reached = Checkpoint(json.dumps({"lines": start + len(part)}))
+            yield Batch(self._readings(part), reached, {})
 
     def _lines(self) -> list[str]:
         try:

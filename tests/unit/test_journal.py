@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from edge_runtime import Results
+    from edge_runtime.checkpoint import Checkpoint
 
 SECOND = 1_000_000_000
 
@@ -106,7 +107,7 @@ class Steady:
 
     def check(self) -> None: ...
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         assert checkpoint is None
         for second in range(300):
             self.clock[0] += 1.0

@@ -11,6 +11,7 @@ import pytest
 from support.bundles import SENSORS, normal_rows
 
 from edge_runtime import load_bundle
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.engine.engine import Engine
 from edge_runtime.gateway.look import FIRST_VERDICTS, MAX_ROWS, Look, Seen, look, zone_words
 from edge_runtime.records import NO_TIME, Readings
@@ -19,6 +20,7 @@ from edge_runtime.sources.base import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
 
 SECOND = 1_000_000_000
 NOW = 1_900_000_000 * SECOND
@@ -62,7 +64,7 @@ class Scripted:
     def close(self) -> None:
         self.closed.set()
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         assert checkpoint is None
         for second, batch in self._script:
             self._moment.seconds = second
@@ -73,7 +75,7 @@ class Scripted:
 class Waiting(Scripted):
     """One that then waits until it is closed."""
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
         yield from super().batches(checkpoint)
         assert self.closed.wait(60)
 
@@ -83,7 +85,7 @@ def rows(*times: float, machine: str = "press", lacking: Sequence[str] = ()) -> 
     values = normal_rows(len(times))
     values[:, [NAMES.index(name) for name in lacking]] = np.nan
     nanoseconds = np.array([NOW + round(each * 1e9) for each in times], np.int64)
-    return Batch(Readings(np.array([machine] * len(times)), nanoseconds, values), "never", {})
+    return Batch(Readings(np.array([machine] * len(times)), nanoseconds, values), Checkpoint("never"), {})
 
 
 def each_second(offset: float, number: int, **more: str) -> list[tuple[float, Batch]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle, normal_rows
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
@@ -60,9 +61,9 @@ class ScriptedSource:
     def close(self) -> None:
         self.closed = True
 
-    def batches(self, checkpoint: str | None) -> Iterator[Batch]:
-        self.starts.append(checkpoint)
-        at = int(checkpoint or 0)
+    def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:
+        self.starts.append(checkpoint.text if checkpoint else None)
+        at = int(checkpoint.text) if checkpoint else 0
         while at < len(self.values) and not self.closed:
             if at in self.fails:
                 raise self.fails.pop(at)
@@ -71,7 +72,8 @@ class ScriptedSource:
             times = np.arange(at, at + len(part), dtype=np.int64) * SECOND
             at += len(part)
             self.given = at
-            yield Batch(Readings(np.full(len(part), "press"), times, part), str(at), self.skipped, self.held)
+            readings = Readings(np.full(len(part), "press"), times, part)
+            yield Batch(readings, Checkpoint(str(at)), self.skipped, self.held)
 
 
 @pytest.fixture(scope="module")
@@ -154,9 +156,9 @@ def test_an_outage_is_told_once_waited_out_and_gone_on_from_the_checkpoint(
     again = iter([SourceUnavailableError("still gone")])
     original = source.batches
 
-    def twice(checkpoint: str | None) -> Iterator[Batch]:
-        if checkpoint == "20" and (error := next(again, None)) is not None:
-            source.starts.append(checkpoint)
+    def twice(checkpoint: Checkpoint | None) -> Iterator[Batch]:
+        if checkpoint == Checkpoint("20") and (error := next(again, None)) is not None:
+            source.starts.append("20")
             raise error
         yield from original(checkpoint)
 
@@ -198,6 +200,27 @@ def test_while_the_disk_is_full_reading_waits_and_nothing_is_lost(
     ]
 
 
+def test_a_machine_that_moved_in_a_poll_without_rows_is_stored_with_the_next_ones(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    source = ScriptedSource(20)
+    original = source.batches
+
+    def with_an_idle_poll(checkpoint: Checkpoint | None) -> Iterator[Batch]:
+        yield Batch(Readings.empty(4), Checkpoint("0", {"a": 1, "gone": None}), {})
+        source.fails = {10: SourceUnavailableError("gone")} if checkpoint is None else {}
+        for batch in original(checkpoint):
+            assert batch.checkpoint is not None
+            yield dataclasses.replace(batch, checkpoint=Checkpoint(batch.checkpoint.text, {"press": 2}))
+
+    source.batches = with_an_idle_poll  # type: ignore[method-assign]
+    run = Run(tmp_path, loaded, source)
+    assert times(run()) == wanted(20)
+    ledger = Ledger(tmp_path / "ledger.sqlite", "scripted")
+    assert ledger.checkpoint() == Checkpoint("20", {"a": 1, "press": 2})
+    ledger.close()
+
+
 def test_stopped_while_the_disk_is_full_the_rows_are_left_to_the_next_start(
     tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +228,7 @@ def test_stopped_while_the_disk_is_full_the_rows_are_left_to_the_next_start(
     commit = first.ledger.commit
 
     def refusing(**parts: Any) -> None:
-        if parts["checkpoint"] != "100":
+        if parts["checkpoint"] != Checkpoint("100"):
             first.pipeline.stop()
             raise LedgerUnavailableError("disk full")
         commit(**parts)
@@ -239,7 +262,7 @@ def test_a_row_that_is_not_new_is_skipped_by_its_reason_and_no_sink_gets_it(
     source.skipped = {"conflicting": 1}
     original = source.batches
 
-    def with_old_rows(checkpoint: str | None) -> Iterator[Batch]:
+    def with_old_rows(checkpoint: Checkpoint | None) -> Iterator[Batch]:
         for batch in original(checkpoint):
             readings = batch.readings
             again = Readings(readings.machines, readings.times, readings.values.copy())
@@ -287,7 +310,7 @@ def test_a_clock_that_is_set_while_running_lets_go_of_times_that_cannot_be(
     source.when_asked = lambda at: clock.__setitem__(0, None if at < 10 else 30 * SECOND)
     original = source.batches
 
-    def with_a_wrong_start(checkpoint: str | None) -> Iterator[Batch]:
+    def with_a_wrong_start(checkpoint: Checkpoint | None) -> Iterator[Batch]:
         for number, batch in enumerate(original(checkpoint)):
             if number == 0:
                 times = batch.readings.times + 10**18
@@ -362,7 +385,7 @@ def test_a_feed_without_a_row_says_what_came_instead(tmp_path: Path, loaded: Bun
     source.instead = "no message has one of the sensors; there are: temp_c"
     now = [0.0]
 
-    def idle(_checkpoint: str | None) -> Iterator[Batch]:
+    def idle(_checkpoint: Checkpoint | None) -> Iterator[Batch]:
         for second in (5.0, 9.9, 10.0, 20.0):
             now[0] = second
             yield Batch(Readings.empty(4), None, {})
@@ -432,7 +455,7 @@ def test_what_is_acknowledged_was_committed_and_a_feed_that_holds_back_gets_it_a
     source = ScriptedSource(60)
     source.held = held
     run = Run(tmp_path, loaded, source)
-    committed: list[str | None] = []
+    committed: list[Checkpoint | None] = []
     acknowledge = source.acknowledge
 
     def look() -> None:
@@ -441,7 +464,7 @@ def test_what_is_acknowledged_was_committed_and_a_feed_that_holds_back_gets_it_a
 
     source.acknowledge = look  # type: ignore[method-assign]
     assert times(run()) == wanted(60)
-    assert committed == [str(at) for at in source.acknowledged]
+    assert committed == [Checkpoint(str(at)) for at in source.acknowledged]
     assert source.acknowledged[-1] == 60
     assert len(source.acknowledged) == (6 if held else 1)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.errors import SourceError
 from edge_runtime.influxdb import ReadingsQuery
 from edge_runtime.influxdb.rows import Rows
@@ -65,11 +66,13 @@ class Database:
 class Reading:
     """What a source delivers, round after round."""
 
-    def __init__(self, database: Database, *, start: int = T0, checkpoint: str | None = None) -> None:
+    def __init__(self, database: Database, *, start: int = T0, checkpoint: Checkpoint | None = None) -> None:
         self.now = T0
         self.seen = Seen(start, LATENESS)
+        self._reached: Checkpoint | None = None
         if checkpoint:
-            self.seen.restore(checkpoint)
+            self._reached = checkpoint.on_top_of(None)
+            assert self.seen.restore(checkpoint) == 0
         self._following = Following(
             database,  # type: ignore[arg-type]
             WANTED,
@@ -77,6 +80,12 @@ class Reading:
             names_machines=True,
             now_ns=lambda: self.now,
         )
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """What a ledger would give back now."""
+        self._reached = self.seen.checkpoint().on_top_of(self._reached)
+        return self._reached.on_top_of(None)
 
     def round(self, now: int, *, everyone: bool = False) -> list[tuple[str, int]]:
         self.now = now
@@ -216,10 +225,10 @@ def test_a_checkpoint_goes_on_machine_by_machine() -> None:
     first = Reading(database, start=T0 - HOUR)
     found = first.round(T0 + 50 * SECOND)
     assert len(found) == 100
-    checkpoint = first.seen.checkpoint()
+    checkpoint = first.checkpoint
     # A machine that is only expected, for its name is known, is not stored.
     first.seen.expect("never", T0)
-    assert first.seen.checkpoint() == checkpoint
+    assert first.checkpoint == checkpoint
     database.put("a", *seconds(45, 50, 51))
     database.put("b", *seconds(-2951, -2950))
     second = Reading(database, checkpoint=checkpoint)
@@ -235,12 +244,41 @@ def test_a_checkpoint_of_the_version_before_is_gone_on_from() -> None:
     database.put("a", *seconds(-5000, -3, -2, -1, 0, 1))
     database.put("b", *seconds(-9, -2, 3))
     database.put("c", *seconds(-8000, -4))
-    reading = Reading(database, checkpoint=json.dumps(old))
+    reading = Reading(database, checkpoint=Checkpoint(json.dumps(old)))
     found = reading.round(T0 + 5 * SECOND)
     # What lies before the lateness was read then, whoever wrote it.
     assert sorted(found) == sorted(
         [("a", T0 + SECOND), ("b", seconds(-9)[0]), ("b", seconds(3)[0]), ("c", seconds(-4)[0])]
     )
+
+
+def test_a_checkpoint_names_the_machines_that_moved_and_no_others() -> None:
+    database = Database()
+    for number in range(300):
+        database.put(f"m{number}", *seconds(*range(5)))
+    first = Reading(database)
+    first.round(T0 + 5 * SECOND)
+    assert len(first.seen.checkpoint().machines) == 300
+    assert first.seen.checkpoint().machines == {}
+    database.put("m7", *seconds(5))
+    first.round(T0 + 6 * SECOND)
+    reached = first.seen.checkpoint()
+    newest = T0 + 5 * SECOND
+    assert json.loads(reached.text) == {"start": T0, "count": 300}
+    assert reached.machines == {"m7": [newest, [[0, 1], [SECOND, 5]]]}
+    first.seen.forget("m7", T0)
+    assert first.seen.checkpoint().machines == {"m7": None}
+
+
+def test_a_machine_that_the_ledger_has_lost_is_missed() -> None:
+    database = Database()
+    for machine in ("a", "b", "c"):
+        database.put(machine, *seconds(*range(5)))
+    first = Reading(database)
+    first.round(T0 + 5 * SECOND)
+    reached = first.checkpoint
+    del reached.machines["b"]
+    assert Seen(T0, LATENESS).restore(reached) == 1
 
 
 @pytest.mark.parametrize(
@@ -252,11 +290,12 @@ def test_a_checkpoint_of_the_version_before_is_gone_on_from() -> None:
         '{"start":1,"machines":[]}',
         '{"start":1,"machines":{"a":7}}',
         '{"start":1,"newest":"x"}',
+        '{"start":1,"count":1}',
     ],
 )
 def test_a_strange_checkpoint_is_an_error(wrong: str) -> None:
     with pytest.raises(SourceError, match="not one of an InfluxDB"):
-        Seen(0, LATENESS).restore(wrong)
+        Seen(0, LATENESS).restore(Checkpoint(wrong, {"a": 7}))
 
 
 def test_a_row_that_lacks_a_sensor_is_held_back_once_with_what_follows_of_its_machine() -> None:
@@ -360,10 +399,10 @@ def test_an_end_that_lies_before_what_was_delivered_forgets_nothing() -> None:
     database.put("a", *seconds(*range(0, 20_000, 100)))
     reading = Reading(database)
     assert len(reading.round(T0 + 20_000 * SECOND)) == 200
-    checkpoint = reading.seen.checkpoint()
+    checkpoint = reading.checkpoint
     found = list(reading._following.round(T0 + 20_000 * SECOND, T0 + 1000 * SECOND, everyone=True))
     assert sum(len(reading.seen.fresh(rows, own)) for rows, _, own in found) == 0
-    assert reading.seen.checkpoint() == checkpoint
+    assert reading.checkpoint == checkpoint
 
 
 def test_after_two_weeks_without_the_gateway_everything_is_read_whatever_it_costs() -> None:
@@ -376,7 +415,7 @@ def test_after_two_weeks_without_the_gateway_everything_is_read_whatever_it_cost
     later = [T0 + 7200 * SECOND + hour * HOUR for hour in range(14 * 24)]
     for name in ("a", "b"):
         database.put(name, *later)
-    second = Reading(database, checkpoint=first.seen.checkpoint())
+    second = Reading(database, checkpoint=first.checkpoint)
     for number in range(3):
         found += second.round(later[-1] + number * SECOND)
     for name in ("a", "b"):
@@ -422,7 +461,7 @@ def test_random_clocks_outages_and_restarts_lose_and_repeat_nothing() -> None:
             if second % 7 == 0:
                 found += reading.round(T0 + second * SECOND)
             if random.random() < 0.01:
-                reading = Reading(database, checkpoint=reading.seen.checkpoint())
+                reading = Reading(database, checkpoint=reading.checkpoint)
         found += reading.round(T0 + 3600 * SECOND, everyone=True)
         for name in offsets:
             assert of(name, found) == [time for time, machine in database.points if machine == name]
