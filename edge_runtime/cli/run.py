@@ -95,7 +95,8 @@ def _follow(settings: Settings, signals: Signals) -> None:
         if ledger:
             from edge_runtime.delivery.sender import Sender
 
-            senders = [Sender(sink, ledger, report) for sink in durable]
+            most = {chosen.kind.name: chosen.kind.max_under_way for chosen in settings.sinks}
+            senders = [Sender(sink, ledger, report, max_under_way=most[sink.name]) for sink in durable]
         for sender in senders:
             sender.check()
         if ledger and (last := ledger.clock()) is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
+from edge_runtime.delivery.posts import Post
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.text.complaints import Complaints
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["Drain"]
 
 MAX_PARCELS = 1000
-MAX_BYTES = 4 << 20
+MAX_BYTES = 3 << 20  # that are taken up together, and are under way together
 
 
 class Drain:
     """Delivers what the ledger holds for one sink, oldest first.
+
+    Where order does not matter to the sink, several posts are under way at the same time. They are recorded
+    in the order of their parcels all the same: the ledger knows up to which parcel the sink has everything.
 
     Args:
         sink: Where to.
@@ -30,6 +35,8 @@ class Drain:
         report: Called with one line for a person.
         clock: Monotonic clock, in seconds.
         progressed: Called when parcels have left the outbox.
+        max_under_way: How many posts may be under way at the same time. More than one is for a sink without
+            positions, to which a payload may come twice.
 
     Attributes:
         batch: The parcels that are being tried.
@@ -45,6 +52,7 @@ class Drain:
         report: Callable[[str], None],
         clock: Callable[[], float],
         progressed: Callable[[], None],
+        max_under_way: int = 1,
     ) -> None:
         self.batch: Sequence[Parcel] = ()
         self.checked = False
@@ -54,6 +62,8 @@ class Drain:
         self._ledger = ledger
         self._report = report
         self._progressed = progressed
+        self._max_under_way = max_under_way
+        self._posts: deque[Post] = deque()  # under way, oldest first
         self._resumed = False
         self._position: str | None = None  # as the ledger has it
         self._alone_until = 0  # up to this parcel they go one by one
@@ -61,20 +71,44 @@ class Drain:
     def some(self) -> bool:
         """Delivers the oldest parcels; whether there were any."""
         self.batch = ()
-        most = 1 if self._alone_until else MAX_PARCELS
-        parcels = self._ledger.parcels(self._sink.name, most=most, max_bytes=MAX_BYTES)
-        if not parcels:
+        self._fill()
+        if not self._posts:
             return False
-        self._take_up()
-        # Where the sink is before it is written to: from there a crash in the middle is undone.
-        before = self._sink.position()
-        if before != self._position:
-            self._record((), before)
-        self.batch = parcels
-        self._deliver(parcels)
-        if parcels[-1].id >= self._alone_until:
+        post = self._posts.popleft()
+        self.batch = post.parcels
+        try:
+            self._deliver(post)
+        except BaseException:
+            # What of the others arrived comes again.
+            for other in self._posts:
+                other.give_up()
+            self._posts.clear()
+            raise
+        if post.parcels[-1].id >= self._alone_until:
             self._alone_until = 0
         return True
+
+    def _fill(self) -> None:
+        """Begins as many posts as may be under way."""
+        one_by_one = self._alone_until > 0
+        most, under_way = (1, 1) if one_by_one else (MAX_PARCELS, self._max_under_way)
+        while len(self._posts) < under_way:
+            after = self._posts[-1].parcels[-1].id if self._posts else None
+            parcels = self._ledger.parcels(
+                self._sink.name, most=most, max_bytes=MAX_BYTES // under_way, after=after
+            )
+            if not parcels:
+                break
+            if after is None:
+                self._take_up()
+                # Where the sink is before it is written to: from there a crash in the middle is undone.
+                before = self._sink.position()
+                if before != self._position:
+                    self._record((), before)
+            self._posts.append(Post(self._sink, parcels))
+        if len(self._posts) > 1:
+            for post in self._posts:
+                post.start()
 
     def doubt(self) -> None:
         """Nobody knows how far the sink got: it is taken up again, and what was tried goes one by one."""
@@ -102,29 +136,27 @@ class Drain:
             self._sink.resume(None, waiting)
         self._position, self._resumed = known, True
 
-    def _deliver(self, parcels: Sequence[Parcel]) -> None:
+    def _deliver(self, post: Post) -> None:
         """Delivers parcels; those that the sink refuses become dead letters, and take no others with them."""
-        left = [list(parcels)]
+        left, parts = post.parcels, post.parts()
         while left:
-            part = left.pop()
             try:
-                taken = self._sink.deliver([parcel.payload for parcel in part])
+                count = next(parts)
             except SinkUnavailableError:
                 raise
             except SinkError as error:
-                if len(part) == 1:
-                    self.bury(part[0], error)
-                else:
-                    middle = len(part) // 2
-                    left += [part[middle:], part[:middle]]
-                continue
-            count = len(part) if taken is None else taken
+                if len(left) == 1:
+                    self.bury(left[0], error)
+                    return
+                middle = len(left) // 2
+                self._deliver(Post(self._sink, left[:middle]))
+                self._deliver(Post(self._sink, left[middle:]))
+                return
             self._resumed = False  # until it is known where the sink is now
             position = self._sink.position()
             self._resumed = True
-            self._record(part[:count], position)
-            if count < len(part):
-                left.append(part[count:])
+            self._record(left[:count], position)
+            left = left[count:]
 
     def bury(self, parcel: Parcel, error: SinkError) -> None:
         """Puts what the sink will never take of a parcel among the dead letters."""

@@ -94,10 +94,18 @@ class Ledger(Store):
 
         self._write(work, before=room)
 
-    def parcels(self, sink: str, *, most: int, max_bytes: int = 4 << 20) -> list[Parcel]:
+    def parcels(
+        self, sink: str, *, most: int, max_bytes: int = 4 << 20, after: int | None = None
+    ) -> list[Parcel]:
         """The oldest parcels of a sink: at most so many and so many bytes, but one when there is one.
 
         What is damaged among them goes to the dead letters first, and is said.
+
+        Args:
+            sink: Its name.
+            most: So many of them.
+            max_bytes: So many bytes of payloads.
+            after: Only those after this id, up to the first that is damaged.
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer.
@@ -106,7 +114,9 @@ class Ledger(Store):
         with self._mutex:
             self._settle()
             while True:
-                found, damaged = self._read(lambda: self._outbox.parcels(sink, most, max_bytes))
+                found, damaged = self._read(lambda: self._outbox.parcels(sink, most, max_bytes, after))
+                if after is not None:
+                    return found  # what is damaged has its turn when it is the oldest
                 if damaged:
                     self._bury_damaged(sink, damaged)
                 elif found:

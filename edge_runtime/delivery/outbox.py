@@ -39,8 +39,10 @@ class Outbox:
         # Up to which id nothing waits for a sink, so that another's backlog is not read again each time.
         self._after: dict[str, int] = {}
 
-    def parcels(self, sink: str, most: int, max_bytes: int) -> tuple[list[Parcel], list[Parcel]]:
-        """The oldest of a sink: at most so many and so many bytes, but one when there is one.
+    def parcels(
+        self, sink: str, most: int, max_bytes: int, after: int | None = None
+    ) -> tuple[list[Parcel], list[Parcel]]:
+        """The oldest of a sink, or those after an id: at most so many and so many bytes, but at least one.
 
         Returns:
             Those that are as they were written; or, where the oldest is not, the oldest ones that are not.
@@ -51,7 +53,8 @@ class Outbox:
         if f"encoded.{sink}" not in self._book.counters:
             return [], []
         kept = Kept.of(self._book)
-        start = max(kept.floor, int(self._book.about.get(f"done.{sink}", "0")), self._after.get(sink, 0))
+        done = int(self._book.about.get(f"done.{sink}", "0"))
+        start = max(kept.floor, done, self._after.get(sink, 0), after or 0)
         rows = self._db.execute(
             "SELECT id, rows, payload, crc FROM outbox WHERE id > ? AND sink = ? ORDER BY id LIMIT ?",
             (start, sink, most),
@@ -68,7 +71,7 @@ class Outbox:
             if found and size > max_bytes:
                 break
             found.append(Parcel(number, count, payload))
-        if not found and not damaged:
+        if not found and not damaged and after is None:
             self._after[sink] = kept.last
         return found, damaged
 

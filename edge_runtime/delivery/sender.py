@@ -45,6 +45,7 @@ class Sender:
         ledger: Where from.
         report: Called with one line when the sink goes away, comes back, or refuses rows.
         backoff: How long to wait when the sink is away.
+        max_under_way: How many posts may be under way at the same time, as `Drain` has it.
         clock: Monotonic clock, in seconds.
 
     Attributes:
@@ -59,12 +60,13 @@ class Sender:
         report: Callable[[str], None],
         *,
         backoff: Backoff | None = None,
+        max_under_way: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sink = sink
         self.failure: EdgeDetectError | None = None
         self._report = report
-        self._drain = Drain(sink, ledger, report, clock, self._progressed)
+        self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way)
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._wake = threading.Event()

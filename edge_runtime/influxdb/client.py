@@ -8,6 +8,7 @@ import http.client
 import socket
 import ssl
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -39,6 +40,8 @@ MAX_POST_BYTES = 9_000_000
 class InfluxClient:
     """Requests to one server; a connection of its own for each, so that none goes stale between polls.
 
+    Several threads may make requests at the same time.
+
     Args:
         settings: Where and as whom.
 
@@ -61,7 +64,7 @@ class InfluxClient:
         self.is_3 = False
         self.max_post_bytes = self.post_bytes = MAX_POST_BYTES
         self._interrupted = False
-        self._socket: socket.socket | None = None  # of the request under way
+        self._sockets: set[socket.socket] = set()  # of the requests under way
 
     @property
     def answers_any_range(self) -> bool:
@@ -90,12 +93,13 @@ class InfluxClient:
             SourceError, SinkError: It refuses the request.
         """
         target = f"{self._prefix}{path}?{urlencode(parameters)}"
-        connection = self._connection()
+        opened: list[socket.socket] = []
+        connection, known = self._connection(opened), self.settings
         try:
             if self._interrupted:
                 raise InterruptedError(errno.EINTR, "interrupted")
             response = self._answer(connection, method, target, body)
-            if response.status == http.client.UNAUTHORIZED and self.renew():
+            if response.status == http.client.UNAUTHORIZED and (self.renew() or self.settings != known):
                 connection.close()
                 response = self._answer(connection, method, target, body)
             if response.status >= http.client.MULTIPLE_CHOICES:
@@ -107,24 +111,31 @@ class InfluxClient:
             raise unreachable(error, self.settings.place, errors) from None
         finally:
             connection.close()
-            self._forget_socket()
+            for ours in opened:
+                self._sockets.discard(ours)
+                ours.close()
 
     def interrupt(self) -> None:
-        """Ends the request under way, and every later one, as if the server had gone away.
+        """Ends each request under way, and every later one, as if the server had gone away.
 
         Safe from a signal handler. The name of the server may still be looked up, which nothing ends.
         """
         self._interrupted = True
-        self._shut()
-
-    def _shut(self) -> None:
-        under_way = self._socket
-        if under_way is not None:
+        for under_way in tuple(self._sockets):
             with suppress(OSError):  # it is not connected any more
                 under_way.shutdown(socket.SHUT_RDWR)
 
-    def _connected(self, address: tuple[str, int], timeout: float, source: Any = None) -> socket.socket:
-        """As `socket.create_connection`, but `interrupt` reaches it from its first moment."""
+    def _connected(
+        self, opened: list[socket.socket], address: tuple[str, int], timeout: float, source: Any = None
+    ) -> socket.socket:
+        """As `socket.create_connection`, but `interrupt` reaches it from its first moment.
+
+        Args:
+            opened: Gets what is to be closed after the request.
+            address: Host and port.
+            timeout: In seconds.
+            source: Host and port to connect from.
+        """
         failed: OSError | None = None
         for family, kind, protocol, _, place in socket.getaddrinfo(*address, 0, socket.SOCK_STREAM):
             made = None
@@ -133,9 +144,9 @@ class InfluxClient:
                 made.settimeout(timeout)
                 if source:
                     made.bind(source)
-                self._forget_socket()
                 # TLS takes the socket away from its object: this one stays ours.
-                self._socket = made.dup()
+                opened.append(made.dup())
+                self._sockets.add(opened[-1])
                 if self._interrupted:
                     raise InterruptedError(errno.EINTR, "interrupted")
                 made.connect(place)
@@ -146,11 +157,6 @@ class InfluxClient:
             else:
                 return made
         raise failed or OSError("the name has no address")
-
-    def _forget_socket(self) -> None:
-        under_way, self._socket = self._socket, None
-        if under_way is not None:
-            under_way.close()
 
     def renew(self) -> bool:
         """Reads the secrets' files again; whether they hold something else than before."""
@@ -186,7 +192,7 @@ class InfluxClient:
         self.is_3 = self._version.startswith("3.") or response.getheader("cluster-uuid") is not None
         return response
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _connection(self, opened: list[socket.socket]) -> http.client.HTTPConnection:
         timeout = self.settings.timeout
         connection = (
             http.client.HTTPConnection(self._host, self._port, timeout=timeout)
@@ -194,7 +200,7 @@ class InfluxClient:
             else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
         )
         # What http.client calls to connect.
-        connection._create_connection = self._connected  # type: ignore[attr-defined]  # noqa: SLF001
+        connection._create_connection = partial(self._connected, opened)  # type: ignore[attr-defined]  # noqa: SLF001
         connection.response_class = BoundedResponse
         return connection
 

@@ -111,7 +111,8 @@ def _post(client: InfluxClient, body: bytes) -> None:
             _check_taken(response, settings.place)
         client.post_bytes = min(2 * client.post_bytes, client.max_post_bytes)
     except BodyTooLargeError:
-        client.max_post_bytes = max(MIN_BYTES, min(client.max_post_bytes, len(body)) // 2)
+        # Of several posts under way each may be refused, for the same reason.
+        client.max_post_bytes = max(MIN_BYTES, min(client.max_post_bytes, len(body) // 2))
         client.post_bytes = client.max_post_bytes
         half = body.find(b"\n", len(body) // 2) + 1
         if not half or half == len(body):

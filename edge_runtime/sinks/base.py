@@ -99,12 +99,16 @@ class SinkKind(Connector):
     Attributes:
         make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
         direct: Whether it takes rows at once and keeps nothing, so that no ledger stands before it.
+        max_under_way: How many calls of `deliver` may be under way at the same time, on threads of their own.
+            More than one is for a sink without positions, to which order does not matter, nor a payload that
+            comes twice.
         probe: Raises `EdgeDetectError` where results could not go there, and leaves nothing behind; None
             where an ordinary sink's `check` does so.
     """
 
     make: Callable[[Given, Verdicts], Sink]
     direct: bool = False
+    max_under_way: int = 1
     probe: Callable[[Given, Verdicts], None] | None = None
 
     def probed(self, given: Given, verdicts: Verdicts) -> None:
