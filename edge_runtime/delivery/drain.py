@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["Drain"]
 
 MAX_PARCELS = 1000
-MAX_BYTES = 3 << 20  # that are taken up together, and are under way together
+MAX_BYTES = 4 << 20
+# Of each of several posts under way, which are in memory together, and uncompressed.
+MAX_BYTES_OF_SEVERAL = 1 << 20
+# What a process that was killed may have delivered without recording it: never less than any version took.
+MAX_UNRECORDED = 4 << 20
+# After a failure a sink gets one post at a time, and one more after each so many that arrived.
+MORE_AFTER = 8
 
 
 class Drain:
@@ -64,39 +70,52 @@ class Drain:
         self._progressed = progressed
         self._max_under_way = max_under_way
         self._posts: deque[Post] = deque()  # under way, oldest first
+        self._may_be_under_way, self._arrived = max_under_way, 0
         self._resumed = False
         self._position: str | None = None  # as the ledger has it
         self._alone_until = 0  # up to this parcel they go one by one
 
-    def some(self) -> bool:
-        """Delivers the oldest parcels; whether there were any."""
+    def some(self, *, more: bool = True) -> bool:
+        """Delivers the oldest parcels; whether there were any.
+
+        Args:
+            more: Whether posts may begin; otherwise only those that are under way are waited for.
+        """
         self.batch = ()
-        self._fill()
-        if not self._posts:
-            return False
-        post = self._posts.popleft()
-        self.batch = post.parcels
         try:
-            self._deliver(post)
+            if more:
+                self._fill()
+            if not self._posts:
+                return False
+            self.batch = self._posts[0].parcels
+            self._deliver(self._posts[0])
         except BaseException:
-            # What of the others arrived comes again.
-            for other in self._posts:
-                other.give_up()
-            self._posts.clear()
+            self._may_be_under_way = 1
+            self._end_posts()
             raise
+        post = self._posts.popleft()
+        self._arrived += 1
+        if self._arrived % MORE_AFTER == 0:
+            self._may_be_under_way = min(self._may_be_under_way + 1, self._max_under_way)
         if post.parcels[-1].id >= self._alone_until:
             self._alone_until = 0
         return True
 
+    def _end_posts(self) -> None:
+        """Leaves none under way. What of them arrived without being recorded comes again."""
+        for post in self._posts:
+            post.give_up()
+        for post in self._posts:
+            post.join()
+        self._posts.clear()
+
     def _fill(self) -> None:
         """Begins as many posts as may be under way."""
-        one_by_one = self._alone_until > 0
-        most, under_way = (1, 1) if one_by_one else (MAX_PARCELS, self._max_under_way)
+        most, under_way = (1, 1) if self._alone_until else (MAX_PARCELS, self._may_be_under_way)
+        max_bytes = MAX_BYTES_OF_SEVERAL if under_way > 1 else MAX_BYTES
         while len(self._posts) < under_way:
             after = self._posts[-1].parcels[-1].id if self._posts else None
-            parcels = self._ledger.parcels(
-                self._sink.name, most=most, max_bytes=MAX_BYTES // under_way, after=after
-            )
+            parcels = self._ledger.parcels(self._sink.name, most=most, max_bytes=max_bytes, after=after)
             if not parcels:
                 break
             if after is None:
@@ -125,7 +144,7 @@ class Drain:
             return
         known = self._ledger.position(self._sink.name)
         # All that a delivery may have taken.
-        oldest = self._ledger.parcels(self._sink.name, most=MAX_PARCELS, max_bytes=MAX_BYTES)
+        oldest = self._ledger.parcels(self._sink.name, most=MAX_PARCELS, max_bytes=MAX_UNRECORDED)
         waiting = [parcel.payload for parcel in oldest]
         try:
             self._sink.resume(known, waiting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,15 +35,21 @@ class Post:
         self._given_up = False
 
     def start(self) -> None:
-        """Begins it on a thread of its own, unless it has begun."""
-        if self._thread is None:
-            # No process waits for it at its end: a server may hang.
-            self._thread = threading.Thread(target=self._run, name=f"post to {self._sink.name}", daemon=True)
-            self._thread.start()
+        """Begins it on a thread of its own, if one can be had; otherwise `parts` does it."""
+        if self._thread is not None:
+            return
+        # No process waits for it at its end: a server may hang.
+        thread = threading.Thread(target=self._run, name=f"post to {self._sink.name}", daemon=True)
+        with suppress(RuntimeError):  # as many as this process may have
+            thread.start()
+            self._thread = thread
 
     def give_up(self) -> None:
-        """Ends it after the part that is under way, and waits for that."""
+        """Ends it after the part that is under way; `join` waits for that."""
         self._given_up = True
+
+    def join(self) -> None:
+        """Waits until nothing of it is under way."""
         if self._thread is not None:
             self._thread.join()
 

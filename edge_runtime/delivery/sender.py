@@ -136,7 +136,7 @@ class Sender:
     def drain(self) -> float | None:
         """Delivers until the outbox is empty; returns the seconds to wait if the sink is away."""
         try:
-            while self._drain.some() and self._clock() < self._ends_at:
+            while self._drain.some(more=self._clock() < self._ends_at):
                 self._progressed()
         except (SinkUnavailableError, LedgerUnavailableError) as error:
             self._say_away(error)

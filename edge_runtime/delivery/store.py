@@ -34,6 +34,9 @@ class Store:
         report: Called with one line when something of it was damaged, or went for room.
         bounds: How much is kept.
 
+    Attributes:
+        mended: How often it was found damaged and made anew, of what could be read of it.
+
     Raises:
         LedgerError: Another process uses it, it is of another version, is no ledger, or cannot be written.
     """
@@ -44,6 +47,7 @@ class Store:
         self._bounds = bounds
         self._mutex = threading.RLock()
         self._lock = _locked(path)
+        self.mended = 0  # how often since it was opened
         self._damage: str | None = None  # what is not mended yet
         self._told = 0  # dead letters that were dropped, when that was said last
         try:
@@ -104,6 +108,7 @@ class Store:
         self._db, self._book = open_database(self._path, self._report)
         self._outbox = Outbox(self._db, self._book, self._bounds)
         self._damage = None
+        self.mended += 1
 
     def _mend_while_running(self, damage: str) -> None:
         try:

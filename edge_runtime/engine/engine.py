@@ -130,16 +130,20 @@ class Engine:
                 return Judged(found, self._sensors, None)
         return self._block(readings, now, arrival)
 
-    def changes(self) -> list[StageState]:
+    def changes(self, *, everything: bool = False) -> list[StageState]:
         """What `restore` needs and has changed since the last call.
 
         Kept by owner, stage and machine, the newest of each, it lets a later process go on as if it were
         this one.
+
+        Args:
+            everything: Also what has not changed, for whoever lost what was kept.
         """
+        known = set(self._times.machines) if everything else set[str]()
         return [
             StageState(self._owner(stage), stage.name, machine, stage.version, stage.state(machine))
             for stage in self._stages
-            for machine in sorted(stage.changed())
+            for machine in sorted(known.union(stage.changed()))
         ]
 
     def restore(self, states: Iterable[StageState], *, now: int | None = None) -> list[str]:

@@ -99,6 +99,7 @@ class Pipeline:
         self._checkpoint: Checkpoint | None = None  # of all that was read
         self._stopping = False
         self._acknowledges = True
+        self._mended = 0  # the ledger, so often, when all was stored last
         self._new_rows = 0
         self._feed_watch = FeedWatch(source, engine.bundle.metadata.sensor_names, report, clock)
         self._journal: Journal | None = None
@@ -147,7 +148,7 @@ class Pipeline:
             self._commit()
 
     def _restore(self, ledger: Ledger) -> None:
-        self._checkpoint = ledger.checkpoint()
+        self._checkpoint, self._mended = ledger.checkpoint(), ledger.mended
         now = self._now(None)
         self._believed = now is not None
         for sentence in self._engine.restore(ledger.states(), now=now):
@@ -157,7 +158,8 @@ class Pipeline:
         backoff: Backoff | None = None  # while the source is away
         while not self._stopping:
             try:
-                for batch in self._source.batches(self._checkpoint):
+                reached = self._checkpoint and self._checkpoint.on_top_of(None)
+                for batch in self._source.batches(reached):
                     if backoff is not None:
                         self._report(f"{self._source.name}: answers again")
                         backoff = None
@@ -293,7 +295,11 @@ class Pipeline:
         if not pending.rows or self._ledger is None:
             self._pending.checkpoint = pending.checkpoint  # it may name machines that the next one will not
             return
-        states, clock = self._engine.changes(), self._now(None)
+        # A ledger that was mended lacks what could not be read; all that is known is stored again.
+        mended, self._mended = self._mended, self._ledger.mended
+        if anew := self._mended > mended:
+            pending.checkpoint = self._checkpoint
+        states, clock = self._engine.changes(everything=anew), self._now(None)
         stored = store(
             pending,
             self._ledger,

@@ -82,7 +82,7 @@ class InfluxClient:
         path: str,
         parameters: Mapping[str, str],
         *,
-        body: bytes | None = None,
+        body: bytes | bytearray | None = None,
         errors: Errors = READING,
     ) -> Iterator[http.client.HTTPResponse]:
         """A response with a status below 300, to be read within the block.
@@ -178,7 +178,7 @@ class InfluxClient:
             return response.getheader("X-Influxdb-Version") or ""
 
     def _answer(
-        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | None
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes | bytearray | None
     ) -> http.client.HTTPResponse:
         headers = {"Accept": "application/json", "User-Agent": "edge-detect", **self._authorization()}
         try:

@@ -30,7 +30,7 @@ MIN_POST_BYTES, MIN_BYTES = 900_000, 50_000
 MAX_REFUSALS = 200
 
 
-def write(client: InfluxClient, lines: bytes) -> None:
+def write(client: InfluxClient, lines: bytes | bytearray) -> None:
     """Writes lines with nanosecond times, in posts as large as the server takes, cut between lines.
 
     Raises:
@@ -43,7 +43,7 @@ def write(client: InfluxClient, lines: bytes) -> None:
         _post(client, body)
 
 
-def refused_lines(client: InfluxClient, lines: bytes) -> tuple[bytes, SinkError | None]:
+def refused_lines(client: InfluxClient, lines: bytes | bytearray) -> tuple[bytes, SinkError | None]:
     """Writes lines of which some were refused; those that the server will not take are found by halving.
 
     Returns:
@@ -53,7 +53,7 @@ def refused_lines(client: InfluxClient, lines: bytes) -> tuple[bytes, SinkError 
         SinkUnavailableError: As `write`.
     """
     refused, last, in_a_row = list[bytes](), None, 0
-    parts = [lines.splitlines(keepends=True)]
+    parts = [bytes(lines).splitlines(keepends=True)]
     while parts:
         part = parts.pop()
         if in_a_row < MAX_REFUSALS:
@@ -97,7 +97,7 @@ def create_database(client: InfluxClient) -> None:
         response.read()
 
 
-def _post(client: InfluxClient, body: bytes) -> None:
+def _post(client: InfluxClient, body: bytes | bytearray) -> None:
     settings = client.settings
     if settings.bucket:
         path, parameters = "/api/v2/write", {"org": settings.org or "", "bucket": settings.bucket}
@@ -138,7 +138,7 @@ def _check_taken(response: http.client.HTTPResponse, place: str) -> None:
         )
 
 
-def _cut(lines: bytes, max_bytes: int) -> Iterator[bytes]:
+def _cut(lines: bytes | bytearray, max_bytes: int) -> Iterator[bytes | bytearray]:
     start = 0
     while len(lines) - start > max_bytes:
         stop = lines.rfind(b"\n", start, start + max_bytes) + 1
@@ -147,4 +147,4 @@ def _cut(lines: bytes, max_bytes: int) -> Iterator[bytes]:
         yield lines[start:stop]
         start = stop
     if start < len(lines):
-        yield lines[start:]
+        yield lines[start:] if start else lines

@@ -69,7 +69,10 @@ class Sink(Protocol):
         ...
 
     def deliver(self, payloads: Sequence[bytes]) -> int | None:
-        """Sends payloads, oldest first; returns how many of them, at least the first, or None for all."""
+        """Sends payloads, oldest first; returns how many of them, at least the first, or None for all.
+
+        Where the kind's `max_under_way` is more than 1, several threads call it at the same time.
+        """
         ...
 
     def close(self) -> None:
@@ -100,8 +103,8 @@ class SinkKind(Connector):
         make: Makes one of its settings; raises `EdgeDetectError` where they are wrong or incomplete.
         direct: Whether it takes rows at once and keeps nothing, so that no ledger stands before it.
         max_under_way: How many calls of `deliver` may be under way at the same time, on threads of their own.
-            More than one is for a sink without positions, to which order does not matter, nor a payload that
-            comes twice.
+            More than one is for a sink without positions, to which neither the order of payloads matters nor
+            that one comes twice.
         probe: Raises `EdgeDetectError` where results could not go there, and leaves nothing behind; None
             where an ordinary sink's `check` does so.
     """

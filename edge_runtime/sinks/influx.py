@@ -29,7 +29,8 @@ VERDICTS = np.array([verdict.label for verdict in Verdict])
 REASONS = np.array([reason.label for reason in Reason])
 DIGEST_DIGITS = 12
 BUNDLE_TAG = "bundle"
-# Points replace themselves, so their order is of no account; and InfluxDB 3 takes up to a second for a post.
+# The same point is the same wherever it comes from, so order does not matter; and InfluxDB 3 takes up to a
+# second for a post.
 MAX_POSTS = 3
 
 
@@ -120,15 +121,13 @@ class InfluxSink:
             RowsRefusedError: The server will never take some rows of the one payload that was given.
             SinkError: It refuses a row of several payloads.
         """
-        parts, size = list[bytes](), 0
+        lines, count = bytearray(), 0  # of which there is one copy, however many payloads there are
         for payload in payloads:
-            parts.append(zlib.decompress(payload))
-            size += len(parts[-1])
-            if size > self._client.post_bytes and len(parts) > 1:
-                del parts[-1]
+            more = zlib.decompress(payload)
+            if count and len(lines) + len(more) > self._client.post_bytes:
                 break
-        count, lines = len(parts), b"".join(parts)
-        parts.clear()
+            lines += more
+            count += 1
         try:
             write(self._client, lines)
         except SinkUnavailableError:

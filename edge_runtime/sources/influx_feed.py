@@ -95,6 +95,7 @@ class InfluxSource:
         self._report = report or (lambda _: None)
         self._faults = Faults(query.sensors, self._report)
         self._following: Following | None = None
+        self._told_lost = False
 
     def check(self) -> None:
         """Makes sure that the server answers and has what is to be read.
@@ -149,11 +150,9 @@ class InfluxSource:
             SourceError: It refuses the query, or the checkpoint is not one of this source.
         """
         seen = Seen(self._start_ns, self._lateness_ns)
-        if checkpoint is not None and (missing := seen.restore(checkpoint)):
-            self._tell(
-                f"the ledger has lost the place of {missing:,} machines; they count as new, and their rows "
-                "may come again"
-            )
+        if checkpoint is not None and (lost := seen.restore(checkpoint)) and not self._told_lost:
+            self._told_lost = True
+            self._tell(f"damage took {lost} out of the ledger; rows of theirs may come again")
         self._following = None
         started = self._now_ns()
         while not self._closed:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from itertools import groupby
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.errors import SourceError
+from edge_runtime.sources.places import machines_in, steps_of, text_of, times_of
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from numpy.typing import NDArray
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from edge_runtime.influxdb.rows import Rows
 
 __all__ = ["Seen"]
+
+# So many machines are in the text of a checkpoint, of which the ledger has two copies that prove each other.
+FEW, MAX_TEXT = 32, 4000
+MODULUS = 1 << 32
 
 
 class Seen:
@@ -39,7 +44,12 @@ class Seen:
         self._held: set[tuple[str, int]] = set()
         self._held_before: set[tuple[str, int]] = set()
         self._conflicts: dict[str, set[int]] = {}
+        # Of all newest times; what a ledger gives back must have the same.
+        self._mark = 0
         self._moved: set[str] = set()  # since the last checkpoint
+        self._apart = False  # whether the machines are in the checkpoints one by one
+        self._floor = start_ns - 1  # no machine is further back
+        self._lost_from: int | None = None  # nor was any whose place was lost, if there are such
 
     @property
     def newest(self) -> Mapping[str, int]:
@@ -64,19 +74,24 @@ class Seen:
     def expect(self, machine: str, from_ns: int) -> None:
         """Knows a machine of which nothing was delivered yet, and which is read from a time on."""
         if machine not in self._newest:
+            from_ns = from_ns if self._lost_from is None else min(from_ns, self._lost_from)
             self._newest[machine] = max(self.start_ns, from_ns) - 1
             self._expected.add(machine)
 
     def forget(self, machine: str, from_ns: int) -> None:
         """Knows nothing more of a machine than that it is read from a time on."""
+        self._mark -= self._mark_of(machine)
         for known in (self._newest, self._times, self._conflicts):
             known.pop(machine, None)
         self._moved.add(machine)
-        self.expect(machine, from_ns)
+        self._newest[machine] = max(self.start_ns, from_ns) - 1
+        self._expected.add(machine)
 
     def begin_round(self) -> None:
         """What is held back from now on is delivered in the next round, not in this one."""
         self._held_before, self._held = self._held, set()
+        heard = (time for machine, time in self._newest.items() if machine not in self._expected)
+        self._floor = min(heard, default=self.start_ns - 1)
 
     def fresh(self, rows: Rows, own: Container[str] | None = None, *, newest: bool = False) -> Rows:
         """The rows of a block that were not delivered before; counts them as delivered.
@@ -145,8 +160,11 @@ class Seen:
         return new
 
     def _add(self, machine: str, times: NDArray[np.int64]) -> None:
+        self._mark -= self._mark_of(machine)
         self._newest[machine] = max(self._newest.get(machine, self.start_ns - 1), int(times.max()))
         self._expected.discard(machine)
+        self._floor = min(self._floor, self._newest[machine])
+        self._mark += self._mark_of(machine)
         self._moved.add(machine)
         oldest = self.from_ns(machine)
         known = self._times.setdefault(machine, set())
@@ -156,32 +174,47 @@ class Seen:
         if told and (kept := {time for time in told if time >= oldest}):
             self._conflicts[machine] = kept
 
+    def _mark_of(self, machine: str) -> int:
+        """What a machine adds to the mark; 0 for one of which nothing was delivered."""
+        newest = self._newest.get(machine)
+        if newest is None or machine in self._expected:
+            return 0
+        return zlib.crc32(machine.encode("utf-8", "surrogatepass"), (newest ^ newest >> 32) % MODULUS)
+
     def checkpoint(self) -> Checkpoint:
-        """Where to go on, with the machines that have moved since the last one.
+        """Where to go on: few machines all in the text, many by themselves, those that have moved.
 
         A machine's times are written as steps back from its newest, each with how often it is taken: a
         regular feed takes a few numbers, however far back it goes.
         """
-        moved, self._moved = self._moved, set()
-        text = json.dumps({"start": self.start_ns, "count": len(self._newest) - len(self._expected)})
-        return Checkpoint(text, {machine: self._of(machine) for machine in sorted(moved)})
+        count = len(self._newest) - len(self._expected)
+        about: dict[str, Any] = {"start": self.start_ns}
+        if self._lost_from is not None:
+            about["lost_from"] = self._lost_from
+        if count <= FEW:
+            machines = {machine: own for machine in sorted(self._newest) if (own := self._of(machine))}
+            text = text_of({**about, "machines": machines})
+            if len(text) <= MAX_TEXT:
+                self._moved, self._apart = set(), False
+                return Checkpoint(text)
+        moved, self._moved = self._moved if self._apart else set(self._newest), set()
+        self._apart = True
+        about |= {"count": count, "mark": self._mark % MODULUS, "oldest": self._floor}
+        return Checkpoint(text_of(about), {machine: self._of(machine) for machine in sorted(moved)})
 
     def _of(self, machine: str) -> list[Any] | None:
         """Its newest time, its times, and those that were told to be contradicted."""
         newest = self._newest.get(machine)
         if newest is None or machine in self._expected:
             return None
-        parts = [
-            _steps(newest, self._times.get(machine, ())),
-            _steps(newest, self._conflicts.get(machine, ())),
-        ]
-        return [newest, *parts] if parts[1] else [newest, parts[0]]
+        own, told = self._times.get(machine, ()), self._conflicts.get(machine)
+        return [newest, steps_of(newest, own), *([steps_of(newest, told)] if told else [])]
 
-    def restore(self, checkpoint: Checkpoint) -> int:
-        """Goes on from what `checkpoint` gave, or an earlier version, which had all machines in the text.
+    def restore(self, checkpoint: Checkpoint) -> str | None:
+        """Goes on from what `checkpoint` gave, in this version or an earlier one.
 
         Returns:
-            Number of machines of which it is not known where they were, though it should be.
+            What of it the ledger has lost, for a person; None where it is whole.
 
         Raises:
             SourceError: It is the checkpoint of another kind of source.
@@ -189,43 +222,42 @@ class Seen:
         try:
             document: dict[str, Any] = json.loads(checkpoint.text)
             self.start_ns = int(document["start"])
-            if "count" in document:
-                count, machines = int(document["count"]), checkpoint.machines
+            self._apart = "count" in document
+            if "lost_from" in document:
+                self._lost_from = int(document["lost_from"])
+            if self._apart:
+                machines = checkpoint.machines
             else:
-                machines = self._of_earlier(document)
-                count, self._moved = len(machines), set(machines)
+                self.start_ns, machines = machines_in(document, self._lateness_ns)
             self._restore({machine: own for machine, own in machines.items() if own is not None})
+            return self._lost(document) if self._apart else None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise SourceError(
                 "the ledger's checkpoint is not one of an InfluxDB",
                 hint="use another --state file for this source",
             ) from None
-        return max(0, count - len(self._newest))
 
     def _restore(self, machines: Mapping[str, Sequence[Any]]) -> None:
         self._newest = {machine: int(newest) for machine, (newest, *_) in machines.items()}
-        self._times = {machine: _times(int(own[0]), own[1]) for machine, own in machines.items()}
+        self._times = {machine: times_of(int(own[0]), own[1]) for machine, own in machines.items()}
         self._conflicts = {
-            machine: _times(int(newest), parts[1])
+            machine: times_of(int(newest), parts[1])
             for machine, (newest, *parts) in machines.items()
             if len(parts) > 1
         }
+        self._mark = sum(map(self._mark_of, self._newest))
+        self._floor = min(self._newest.values(), default=self.start_ns - 1)
 
-    def _of_earlier(self, document: dict[str, Any]) -> dict[str, list[Any]]:
-        """Of a checkpoint with all machines, or with one newest time for all of them.
-
-        In the latter every row up to that time was read, but for late ones.
-        """
-        if "machines" in document:
-            told = document.get("conflicts", {})
-            return {
-                machine: [newest, steps, told.get(machine, [])]
-                for machine, (newest, steps) in document["machines"].items()
-            }
-        newest = int(document["newest"])
-        self.start_ns = max(self.start_ns, newest - self._lateness_ns + 1)
-        found = {machine: _times(newest, steps) for machine, steps in document["seen"].items()}
-        return {m: [max(times), _steps(max(times), times)] for m, times in found.items() if times}
+    def _lost(self, document: Mapping[str, Any]) -> str | None:
+        """What is not as it was stored: machines that are missing, or have an older place."""
+        missing = int(document["count"]) - len(self._newest)
+        if missing > 0:
+            oldest = int(document["oldest"])
+            self._lost_from = oldest if self._lost_from is None else min(oldest, self._lost_from)
+            places = "the place of 1 machine" if missing == 1 else f"the places of {missing:,} machines"
+            return f"{places} in the feed"
+        whole = self._mark % MODULUS == int(document["mark"])
+        return None if whole else "the last places of some machines in the feed"
 
 
 def _lacking(rows: Rows) -> NDArray[np.bool_]:
@@ -243,18 +275,3 @@ def _by_machine(rows: Rows, own: Container[str] | None) -> Iterator[tuple[str, A
     for machine, part in groups:
         if own is None or machine in own:
             yield machine, np.arange(part.start, part.stop) if groups.order is None else groups.order[part]
-
-
-def _steps(newest: int, times: Iterable[int]) -> list[list[int]]:
-    back = sorted(newest - time for time in times)
-    steps = np.diff(back, prepend=0).tolist()
-    return [[step, sum(1 for _ in same)] for step, same in groupby(steps)]
-
-
-def _times(newest: int, steps: Iterable[list[int]]) -> set[int]:
-    times, moment = set(), newest
-    for step, count in steps:
-        for _ in range(int(count)):
-            moment -= int(step)
-            times.add(moment)
-    return times

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from edge_runtime.delivery import drain
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
-from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, SinkError, SinkUnavailableError
 from edge_runtime.sinks.influx import INFLUX
 from edge_runtime.sinks.jsonl import JSONL
 
@@ -138,6 +139,129 @@ def test_a_post_that_comes_to_nothing_is_made_again_with_those_after_it(ledger: 
     assert sorted(set(sink.taken)) == wanted()
     assert ledger.waiting("a") == 0
     assert said == ["a: gone; results wait in the ledger", "a: delivers again"]
+
+
+def others_given_up(sender: Sender) -> bool:
+    return all(post._given_up for post in sender._drain._posts)
+
+
+def test_after_a_failure_nothing_goes_on_behind_the_sender(ledger: Ledger) -> None:
+    begun, failed = threading.Barrier(UNDER_WAY), threading.Event()
+
+    def take(payloads: Sequence[bytes]) -> None:
+        if failed.is_set():  # the second part of a post
+            return
+        begun.wait(LIMIT_S)
+        if payloads[0] == b"0":
+            failed.set()
+            raise SinkUnavailableError("gone")
+        until = time.monotonic() + LIMIT_S
+        while not others_given_up(sender):
+            assert time.monotonic() < until
+
+    sink = OpenSink(take)
+    sender = sender_of(sink, ledger, [])
+    assert sender.drain() is not None
+    # The others ended with what they had begun, and were waited for.
+    assert sink.under_way == 0
+    assert sorted(map(int, sink.taken)) == [4, 5, 8, 9]
+    assert sender.drain() is None
+    assert sorted(set(sink.taken)) == wanted()
+    assert ledger.waiting("a") == 0
+
+
+def test_what_cannot_be_written_down_ends_all_that_is_under_way(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivered, full = ledger.delivered, [True]
+
+    def full_once(*parts: Any) -> None:
+        if full:
+            full.clear()
+            raise LedgerUnavailableError("disk full")
+        delivered(*parts)
+
+    monkeypatch.setattr(ledger, "delivered", full_once)
+    sink = OpenSink(lambda _: None)
+    sender = sender_of(sink, ledger, [])
+    assert sender.drain() is not None
+    assert sink.under_way == 0
+    assert not sender._drain._posts
+    before = len(sink.taken)
+    time.sleep(0.05)
+    assert len(sink.taken) == before
+    assert sender.drain() is None
+    assert sorted(set(sink.taken)) == wanted()
+    assert ledger.waiting("a") == 0
+
+
+def test_a_server_that_cannot_do_several_at_a_time_gets_one_and_later_more(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain, "MORE_AFTER", 2)
+    together = threading.Barrier(UNDER_WAY)
+
+    def take(_: Sequence[bytes]) -> None:
+        if not together.broken:
+            with suppress(threading.BrokenBarrierError):
+                together.wait(LIMIT_S)
+            together.abort()
+            raise SinkUnavailableError("too busy")
+        if sink.under_way > 1 and sender._drain._may_be_under_way == 1:
+            raise AssertionError
+
+    sink = OpenSink(take)
+    sender = sender_of(sink, ledger, [])
+    assert sender.drain() is not None
+    assert sender._drain._may_be_under_way == 1
+    assert sender.drain() is None
+    assert sorted(sink.taken) == wanted()
+    assert sender._drain._may_be_under_way == UNDER_WAY
+
+
+def test_without_a_thread_of_its_own_a_post_is_made_all_the_same(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("edge_runtime.delivery.posts.threading.Thread", NoThread)
+    sink, said = OpenSink(lambda _: None), list[str]()
+    assert sender_of(sink, ledger, said).drain() is None
+    assert (sorted(sink.taken), said) == (wanted(), [])
+
+
+def test_a_sink_is_shown_all_that_any_version_may_have_delivered_without_recording_it(
+    tmp_path: Path,
+) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    for _ in range(8):
+        ledger.commit(
+            checkpoint=None, states=[], payloads={"a": (b"x" * (1 << 20), 10)}, counters={"read": 10}
+        )
+    shown: list[int] = []
+
+    class Shown(OpenSink):
+        def resume(self, position: str | None, waiting: Sequence[bytes]) -> None:
+            del position
+            shown.append(len(waiting))
+
+    sink = Shown(lambda _: None)
+    for under_way in (1, UNDER_WAY):
+        Sender(sink, ledger, print, max_under_way=under_way)._drain.some()
+    assert shown == [4, 4]
+    ledger.close()
+
+
+def test_when_time_is_up_what_is_under_way_is_recorded_and_nothing_begins(ledger: Ledger) -> None:
+    sink = OpenSink(lambda _: None)
+    sender = sender_of(sink, ledger, [])
+    assert sender._drain.some()
+    while sender._drain.some(more=False):
+        pass
+    assert sorted(map(int, sink.taken)) == list(range(12))
+    assert ledger.waiting("a") == 10 * (PARCELS - 12)
 
 
 def test_only_what_is_refused_becomes_a_dead_letter_while_others_are_under_way(ledger: Ledger) -> None:

@@ -221,6 +221,37 @@ def test_a_machine_that_moved_in_a_poll_without_rows_is_stored_with_the_next_one
     ledger.close()
 
 
+def test_after_the_ledger_was_mended_all_that_is_known_is_stored_again(
+    tmp_path: Path, loaded: Bundle
+) -> None:
+    source = ScriptedSource(400, block=100)
+    original = source.batches
+
+    def of_two_machines(checkpoint: Checkpoint | None) -> Iterator[Batch]:
+        for number, batch in enumerate(original(checkpoint)):
+            assert batch.checkpoint is not None
+            name = "first" if number == 0 else "press"
+            readings = Readings([name] * 100, batch.readings.times, batch.readings.values)
+            reached = Checkpoint(batch.checkpoint.text, {name: number})
+            yield dataclasses.replace(batch, readings=readings, checkpoint=reached)
+
+    def damaged(at: int) -> None:
+        if at == 200:
+            run.ledger._db.execute("DELETE FROM states")
+            run.ledger.mended += 1
+
+    source.batches, source.when_asked = of_two_machines, damaged  # type: ignore[method-assign]
+    run = Run(tmp_path, loaded, source)
+    assert len(run()) == 400
+    ledger = Ledger(tmp_path / "ledger.sqlite", "scripted")
+    assert ledger.checkpoint() == Checkpoint("400", {"first": 0, "press": 3})
+    assert {(state.stage, state.machine) for state in ledger.states()} >= {
+        ("times", "first"),
+        ("times", "press"),
+    }
+    ledger.close()
+
+
 def test_stopped_while_the_disk_is_full_the_rows_are_left_to_the_next_start(
     tmp_path: Path, loaded: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

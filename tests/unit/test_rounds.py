@@ -72,7 +72,7 @@ class Reading:
         self._reached: Checkpoint | None = None
         if checkpoint:
             self._reached = checkpoint.on_top_of(None)
-            assert self.seen.restore(checkpoint) == 0
+            assert self.seen.restore(checkpoint) is None
         self._following = Following(
             database,  # type: ignore[arg-type]
             WANTED,
@@ -252,10 +252,34 @@ def test_a_checkpoint_of_the_version_before_is_gone_on_from() -> None:
     )
 
 
-def test_a_checkpoint_names_the_machines_that_moved_and_no_others() -> None:
+def many(number: int, points: int = 5) -> Database:
     database = Database()
-    for number in range(300):
-        database.put(f"m{number}", *seconds(*range(5)))
+    for machine in range(number):
+        database.put(f"m{machine}", *seconds(*range(points)))
+    return database
+
+
+def test_few_machines_are_in_the_text_of_a_checkpoint() -> None:
+    reading = Reading(many(32))
+    reading.round(T0 + 5 * SECOND)
+    reached = reading.seen.checkpoint()
+    assert reached.machines == {}
+    again = Seen(0, LATENESS)
+    assert again.restore(reached) is None
+    assert (again.newest, again.checkpoint()) == (reading.seen.newest, reached)
+    # Unless they have so much to remember that the text would be long.
+    database = many(32)
+    for machine in range(32):
+        database.put(
+            f"m{machine}", *(T0 + 5 * SECOND + number**2 * SECOND // 10_000 for number in range(100))
+        )
+    reading = Reading(database)
+    reading.round(T0 + 10 * SECOND)
+    assert len(reading.seen.checkpoint().machines) == 32
+
+
+def test_of_many_machines_a_checkpoint_names_those_that_moved_and_no_others() -> None:
+    database = many(300)
     first = Reading(database)
     first.round(T0 + 5 * SECOND)
     assert len(first.seen.checkpoint().machines) == 300
@@ -264,21 +288,87 @@ def test_a_checkpoint_names_the_machines_that_moved_and_no_others() -> None:
     first.round(T0 + 6 * SECOND)
     reached = first.seen.checkpoint()
     newest = T0 + 5 * SECOND
-    assert json.loads(reached.text) == {"start": T0, "count": 300}
+    assert json.loads(reached.text)["count"] == 300
     assert reached.machines == {"m7": [newest, [[0, 1], [SECOND, 5]]]}
+    assert len(reached.text) < 150
     first.seen.forget("m7", T0)
     assert first.seen.checkpoint().machines == {"m7": None}
 
 
-def test_a_machine_that_the_ledger_has_lost_is_missed() -> None:
-    database = Database()
-    for machine in ("a", "b", "c"):
-        database.put(machine, *seconds(*range(5)))
-    first = Reading(database)
+def test_more_machines_than_few_are_all_stored_by_themselves_once() -> None:
+    database = many(32)
+    reading = Reading(database)
+    reading.round(T0 + 5 * SECOND)
+    kept = reading.checkpoint
+    assert kept.machines == {}
+    for start in (reading, Reading(database, checkpoint=kept)):
+        for more in ("n1", "n2"):
+            database.put(more, *seconds(6))
+        assert len(start.round(T0 + 7 * SECOND)) == 2
+        assert len(start.seen.checkpoint().machines) == 34
+        database.points = [point for point in database.points if not point[1].startswith("n")]
+
+
+def test_a_checkpoint_of_the_version_before_with_many_machines_is_stored_anew() -> None:
+    machines = {f"m{number}": [T0, [[0, 1]]] for number in range(100)}
+    old = {"start": T0 - DAY, "machines": machines, "conflicts": {"m1": [[0, 1]]}}
+    seen = Seen(0, LATENESS)
+    assert seen.restore(Checkpoint(json.dumps(old))) is None
+    reached = seen.checkpoint()
+    assert reached.machines == {**machines, "m1": [T0, [[0, 1]], [[0, 1]]]}
+    again = Seen(0, LATENESS)
+    assert again.restore(reached) is None
+    assert again.checkpoint().machines == {}
+
+
+def test_a_contradiction_that_was_told_is_stored_though_no_row_came() -> None:
+    reading = Reading(many(40))
+    reading.round(T0 + 5 * SECOND)
+    assert len(reading.seen.checkpoint().machines) == 40
+    block = half(["m3"], [4], [1], [1])
+    assert len(reading.seen.conflicting(block)) == 1
+    assert len(reading.seen.fresh(block)) == 0
+    reached = reading.seen.checkpoint().machines
+    assert reached == {"m3": [T0 + 4 * SECOND, [[0, 1], [SECOND, 4]], [[0, 1]]]}
+    assert len(reading.seen.conflicting(block)) == 0
+    assert reading.seen.checkpoint().machines == {}
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_machine_that_the_ledger_has_lost_is_said_and_read_from_where_it_may_have_been(
+    restarts: int,
+) -> None:
+    database = many(40)
+    database.put("slow", T0 - 20 * DAY)
+    first = Reading(database, start=T0 - 30 * DAY)
     first.round(T0 + 5 * SECOND)
     reached = first.checkpoint
-    del reached.machines["b"]
-    assert Seen(T0, LATENESS).restore(reached) == 1
+    del reached.machines["slow"]
+    database.put("slow", *(T0 - 20 * DAY + number * SECOND for number in range(1, 46)))
+    database.put("m0", *seconds(6))
+    seen = Seen(T0, LATENESS)
+    assert seen.restore(reached) == "the place of 1 machine in the feed"
+    for _ in range(restarts - 1):  # before it was found
+        reached, seen = seen.checkpoint().on_top_of(reached), Seen(T0, LATENESS)
+        assert seen.restore(reached) is None
+    second = Reading(database, checkpoint=None)
+    second.seen = second._following._seen = seen
+    found = second.round(T0 + 7 * SECOND)
+    assert of("slow", found)[-45:] == [T0 - 20 * DAY + number * SECOND for number in range(1, 46)]
+    assert of("m0", found) == seconds(6)
+
+
+def test_an_older_place_of_a_machine_is_said() -> None:
+    database = many(40)
+    reading = Reading(database)
+    reading.round(T0 + 5 * SECOND)
+    before = reading.checkpoint
+    database.put("m3", *seconds(5))
+    reading.round(T0 + 6 * SECOND)
+    reached = reading.checkpoint
+    assert Seen(0, LATENESS).restore(reached.on_top_of(None)) is None
+    reached.machines["m3"] = before.machines["m3"]
+    assert Seen(0, LATENESS).restore(reached) == "the last places of some machines in the feed"
 
 
 @pytest.mark.parametrize(
@@ -290,7 +380,7 @@ def test_a_machine_that_the_ledger_has_lost_is_missed() -> None:
         '{"start":1,"machines":[]}',
         '{"start":1,"machines":{"a":7}}',
         '{"start":1,"newest":"x"}',
-        '{"start":1,"count":1}',
+        '{"start":1,"count":1,"mark":0,"oldest":0}',
     ],
 )
 def test_a_strange_checkpoint_is_an_error(wrong: str) -> None:
