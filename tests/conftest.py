@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 UNPACKED = Path(__file__).parents[1] / "build" / "influxdb-package"
 UNPACKED_BROKER = UNPACKED.with_name("mosquitto-package")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """A shell lets what it starts in the background, and all that this starts, ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
