@@ -71,6 +71,7 @@ class Drain:
         self._max_under_way = max_under_way
         self._posts: deque[Post] = deque()  # under way, oldest first
         self._may_be_under_way, self._arrived = max_under_way, 0
+        self._go_together = MAX_PARCELS  # into one of several posts, as far as is known
         self._resumed = False
         self._position: str | None = None  # as the ledger has it
         self._alone_until = 0  # up to this parcel they go one by one
@@ -111,8 +112,10 @@ class Drain:
 
     def _fill(self) -> None:
         """Begins as many posts as may be under way."""
-        most, under_way = (1, 1) if self._alone_until else (MAX_PARCELS, self._may_be_under_way)
-        max_bytes = MAX_BYTES_OF_SEVERAL if under_way > 1 else MAX_BYTES
+        under_way = 1 if self._alone_until else self._may_be_under_way
+        most, max_bytes = 1 if self._alone_until else MAX_PARCELS, MAX_BYTES
+        if under_way > 1:
+            most, max_bytes = self._go_together, MAX_BYTES_OF_SEVERAL
         while len(self._posts) < under_way:
             after = self._posts[-1].parcels[-1].id if self._posts else None
             parcels = self._ledger.parcels(self._sink.name, most=most, max_bytes=max_bytes, after=after)
@@ -158,6 +161,7 @@ class Drain:
     def _deliver(self, post: Post) -> None:
         """Delivers parcels; those that the sink refuses become dead letters, and take no others with them."""
         left, parts = post.parcels, post.parts()
+        whole = len(left)
         while left:
             try:
                 count = next(parts)
@@ -176,6 +180,12 @@ class Drain:
             self._resumed = True
             self._record(left[:count], position)
             left = left[count:]
+            if left:
+                self._go_together = count
+                if self._may_be_under_way > 1 and len(self._posts) == 1 and not post.is_on_its_own:
+                    return  # what is left may go in several posts
+            elif count == whole >= self._go_together:
+                self._go_together = min(2 * count, MAX_PARCELS)
 
     def bury(self, parcel: Parcel, error: SinkError) -> None:
         """Puts what the sink will never take of a parcel among the dead letters."""

@@ -44,6 +44,11 @@ class Post:
             thread.start()
             self._thread = thread
 
+    @property
+    def is_on_its_own(self) -> bool:
+        """Whether it has a thread of its own."""
+        return self._thread is not None
+
     def give_up(self) -> None:
         """Ends it after the part that is under way; `join` waits for that."""
         self._given_up = True

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.settings import InfluxSettings
 
-__all__ = ["BoundedResponse", "InfluxClient"]
+__all__ = ["MAX_POST_BYTES", "BoundedResponse", "InfluxClient"]
 
 
 class BoundedResponse(http.client.HTTPResponse):

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
-from edge_runtime.influxdb.client import InfluxClient
+from edge_runtime.influxdb.client import MAX_POST_BYTES, InfluxClient
 from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.settings import InfluxServer, InfluxSettings, influx_settings
 from edge_runtime.influxdb.write import check_write, refused_lines, write
@@ -32,6 +32,8 @@ BUNDLE_TAG = "bundle"
 # The same point is the same wherever it comes from, so order does not matter; and InfluxDB 3 takes up to a
 # second for a post.
 MAX_POSTS = 3
+# Bytes of payloads that go together, half of what a server takes: what is under way is in memory.
+MAX_TOGETHER = MAX_POST_BYTES // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +123,18 @@ class InfluxSink:
             RowsRefusedError: The server will never take some rows of the one payload that was given.
             SinkError: It refuses a row of several payloads.
         """
-        lines, count = bytearray(), 0  # of which there is one copy, however many payloads there are
+        # There is one copy of the lines, however many payloads they come from.
+        lines, packed, count = bytearray(), 0, 0
+        most = min(self._client.post_bytes, MAX_TOGETHER)
         for payload in payloads:
+            # Where the next one would not fit if it were like those before, it is not unpacked at all.
+            if count and len(lines) * (packed + len(payload)) > most * packed:
+                break
             more = zlib.decompress(payload)
-            if count and len(lines) + len(more) > self._client.post_bytes:
+            if count and len(lines) + len(more) > most:
                 break
             lines += more
+            packed += len(payload)
             count += 1
         try:
             write(self._client, lines)

@@ -33,7 +33,8 @@ class OpenSink:
 
     name = "a"
 
-    def __init__(self, take: Callable[[Sequence[bytes]], None]) -> None:
+    def __init__(self, take: Callable[[Sequence[bytes]], None], part: int = 2) -> None:
+        self.part = part
         self.taken: list[bytes] = []
         self.under_way = self.most_under_way = 0
         self._take = take
@@ -53,13 +54,13 @@ class OpenSink:
             self.under_way += 1
             self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            self._take(payloads[:2])
+            self._take(payloads[: self.part])
             with self._lock:
-                self.taken += payloads[:2]
+                self.taken += payloads[: self.part]
         finally:
             with self._lock:
                 self.under_way -= 1
-        return len(payloads[:2])
+        return len(payloads[: self.part])
 
     def close(self) -> None: ...
 
@@ -94,12 +95,33 @@ def test_several_posts_are_under_way_and_no_more(ledger: Ledger) -> None:
     def take(_: Sequence[bytes]) -> None:
         together.wait(LIMIT_S)
 
-    sink = OpenSink(take)
+    sink = OpenSink(take, part=4)
     said: list[str] = []
     assert sender_of(sink, ledger, said).drain() is None
     assert sorted(sink.taken) == wanted()
     assert sink.most_under_way == UNDER_WAY
     assert (ledger.waiting("a"), said) == (0, [])
+
+
+def test_a_post_holds_no_more_than_the_sink_takes_at_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    for number in range(100):
+        payloads = {"a": (b"%d" % number, 10)}
+        ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={"read": 10})
+    given: list[int] = []
+
+    class Counting(OpenSink):
+        def deliver(self, payloads: Sequence[bytes]) -> int:
+            given.append(len(payloads))
+            return super().deliver(payloads)
+
+    sink = Counting(lambda _: None, part=3)
+    assert sender_of(sink, ledger, []).drain() is None
+    # The first try shows how many; from then on that many go together, and now and then a few more are tried.
+    assert given[0] == 100
+    assert sum(given[2:]) <= 2 * 100, given
+    assert len(sink.taken) == 100
+    ledger.close()
 
 
 def test_what_arrived_before_an_earlier_post_waits_in_the_ledger_until_that_has_arrived(

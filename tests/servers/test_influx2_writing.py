@@ -38,7 +38,7 @@ from edge_runtime.influxdb.client import MAX_POST_BYTES
 from edge_runtime.influxdb.write import MAX_REFUSALS, refused_lines
 from edge_runtime.records import Readings, Results, Scores
 from edge_runtime.sinks.base import RowsRefusedError
-from edge_runtime.sinks.influx import InfluxSink
+from edge_runtime.sinks.influx import MAX_TOGETHER, InfluxSink
 
 
 class TestWriting:
@@ -327,7 +327,7 @@ class TestWriting:
         assert (zlib.decompress(caught.value.payload), caught.value.rows) == (lines[1], 1)
 
     def test_of_many_payloads_as_many_go_at_once_as_a_post_holds(self) -> None:
-        line = f"m a=1,s={'1' * (MAX_POST_BYTES // 4)} 1\n".encode()
+        line = f"m a=1,s={'1' * (MAX_TOGETHER // 4)} 1\n".encode()
         with playing(posted(line * 3), posted(line * 2)) as url:
             sink = InfluxSink(client(url).settings, ("a",), "sha256:0123456789abcdef")
             payloads = [zlib.compress(line)] * 5
