@@ -28,7 +28,7 @@ SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk an
 SOAK += tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
-	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark --timeout 3600 -v --durations=0 \
+	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark -n auto --dist worksteal --timeout 3600 -v --durations=0 \
 	  -k "killed or scored or mutated" $(SOAK)
 
 .PHONY: check
