@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Place", "as_float32", "check_machine", "codes", "floats", "shown", "times"]
+__all__ = ["MAX_MACHINE_LETTERS", "Place", "as_float32", "check_machine", "codes", "floats", "shown", "times"]
 
 NOTHING = frozenset({b"", b"nan", b"na", b"n/a", b"null", b"none"})
 MAX_SHOWN = 40

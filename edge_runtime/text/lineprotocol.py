@@ -15,7 +15,15 @@ import numpy as np
 
 from edge_runtime.errors import InputError
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.cells import Place, as_float32, check_machine, codes, floats, shown
+from edge_runtime.text.cells import (
+    MAX_MACHINE_LETTERS,
+    Place,
+    as_float32,
+    check_machine,
+    codes,
+    floats,
+    shown,
+)
 from edge_runtime.text.unmapped import NOT_MAPPED
 
 if TYPE_CHECKING:
@@ -55,6 +63,8 @@ MAX_PATIENCE = 1023
 # Of tags and fields together, as far as commas tell: a hundred times what a machine has sensors.
 MAX_PAIRS = 1 << 14
 MAX_NAMES = 4096
+# A machine id with more bytes than these is too long, whatever is escaped in it.
+MAX_ESCAPED = 8 * MAX_MACHINE_LETTERS
 # Groups of the pattern that are no fields, and cannot be taken for one.
 TAG, TIME = b"\n tag", b"\n time"
 
@@ -236,7 +246,9 @@ class LineProtocol:
         if b"\\" in line:
             fields = {self._unescaped(key): value for key, value in fields.items()}
             tags = [(self._unescaped(key), value) for key, value in tags]
-        machine = ESCAPE.sub(rb"\1", dict(tags).get(self._tag, b""))
+        machine = dict(tags).get(self._tag, b"")
+        if len(machine) <= MAX_ESCAPED:
+            machine = ESCAPE.sub(rb"\1", machine)
         if not fields.keys() & set(self._sensors):
             self._unmapped.add(key.decode("utf-8", "replace") for key in fields)
             return None

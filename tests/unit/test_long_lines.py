@@ -52,6 +52,8 @@ LINE_PROTOCOL = {
     "tags without a value": (b"m", b",tag", b" a=1"),
     "a long measurement": (b"", b"m\\ ", b" a=1"),
     "a long machine": (b"m,machine_id=", b"x", b" a=1 1"),
+    "a long machine with escapes": (b"m,machine_id=", b"\\,", b" a=1 1"),
+    "a long machine of backslashes": (b"m,machine_id=", b"\\\\", b" a=1 1"),
 }
 JSON = {
     "arrays": (b'{"a":', b"[", b""),
