@@ -182,8 +182,8 @@ class Drain:
             left = left[count:]
             if left:
                 self._go_together = count
-                if self._may_be_under_way > 1 and len(self._posts) == 1 and not post.is_on_its_own:
-                    return  # what is left may go in several posts
+                if self._may_be_under_way > 1 and list(self._posts) == [post] and not post.is_on_its_own:
+                    return  # what is left may go in several posts, as nothing after it is under way
             elif count == whole >= self._go_together:
                 self._go_together = min(2 * count, MAX_PARCELS)
 

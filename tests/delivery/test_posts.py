@@ -298,6 +298,26 @@ def test_only_what_is_refused_becomes_a_dead_letter_while_others_are_under_way(l
     assert (sums.delivered, sums.dead, sums.waiting) == (10 * PARCELS - 30, 30, 0)
 
 
+@pytest.mark.parametrize("part", [1, 3, 5])
+def test_a_half_of_a_refused_post_that_is_taken_in_parts_is_taken_whole(tmp_path: Path, part: int) -> None:
+    ledger = Ledger(tmp_path / "l", "source")
+    for number in range(40):
+        payloads = {"a": (b"%d" % number, 10)}
+        ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={"read": 10})
+    refused = {b"0", b"17", b"39"}
+
+    def take(payloads: Sequence[bytes]) -> None:
+        if refused & set(payloads):
+            raise SinkError("no")
+
+    sink, said = OpenSink(take, part=part), list[str]()
+    assert sender_of(sink, ledger, said).drain() is None
+    assert sorted(sink.taken) == sorted({b"%d" % number for number in range(40)} - refused)
+    sums = ledger.sums("a")
+    assert (sums.delivered, sums.dead, sums.lost, sums.waiting) == (370, 30, 0, 0), said
+    ledger.close()
+
+
 def test_what_is_damaged_has_its_turn_when_it_is_the_oldest(ledger: Ledger) -> None:
     ledger._db.execute("UPDATE outbox SET payload = x'00' WHERE id IN (7, 8)")
     sink, said = OpenSink(lambda _: None), list[str]()
