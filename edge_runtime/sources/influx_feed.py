@@ -152,7 +152,7 @@ class InfluxSource:
         seen = Seen(self._start_ns, self._lateness_ns)
         if checkpoint is not None and (lost := seen.restore(checkpoint)) and not self._told_lost:
             self._told_lost = True
-            self._tell(f"damage took {lost} out of the ledger; rows of theirs may come again")
+            self._tell(f"damage to the ledger cost {lost}; rows may come again")
         self._following = None
         started = self._now_ns()
         while not self._closed:

@@ -154,3 +154,16 @@ def test_closing_ends_the_feed(database: InfluxClient) -> None:
     assert rows(next(batches)) == [("m1", 0)]
     source.close()
     assert list(batches) == []
+
+
+def test_places_that_a_ledger_has_lost_are_said_once(database: InfluxClient) -> None:
+    put(database, ("m1", 0), ("m2", 0))
+    said: list[str] = []
+    feed = Feed(database)
+    feed.source._report = said.append
+    lost = Checkpoint(f'{{"start":{T0},"count":2,"mark":0,"oldest":{T0}}}')
+    for _ in range(2):
+        assert sorted(rows(next(iter(feed.source.batches(lost))))) == [("m1", 0), ("m2", 0)]
+    assert said == [
+        "influx: damage to the ledger cost the places of 2 machines in the feed; rows may come again"
+    ]
