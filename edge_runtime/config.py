@@ -23,7 +23,18 @@ from edge_runtime.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["KINDS", "Setting", "Text", "assignment", "fill", "nearest", "read_toml", "setting", "settings_of"]
+__all__ = [
+    "KINDS",
+    "Setting",
+    "Text",
+    "assignment",
+    "fill",
+    "flat",
+    "nearest",
+    "read_toml",
+    "setting",
+    "settings_of",
+]
 
 T = TypeVar("T")
 KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
@@ -66,18 +77,39 @@ def setting(default: Any, help: str, *, unit: str = "", flag: str = "") -> Any: 
 
 
 def settings_of(table: type) -> tuple[Setting, ...]:
-    """The settings of a table, in the order in which they are declared."""
+    """The settings of a table, in the order in which they are declared.
+
+    Those of a table in the table have its name before their own, as in "time.zone". An underscore at the end
+    of a field's name, which keeps it from being a word of Python, is none of the setting's.
+    """
     hints = typing.get_type_hints(table)
-    found = []
+    found: list[Setting] = []
     for field in dataclasses.fields(table):
-        hint = hints[field.name]
+        name, hint = field.name.rstrip("_"), hints[field.name]
+        if dataclasses.is_dataclass(hint):
+            found += [
+                dataclasses.replace(one, name=f"{name}.{one.name}")
+                for one in settings_of(typing.cast("type", hint))
+            ]
+            continue
         if typing.get_origin(hint) in (types.UnionType, typing.Union):
             hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
         many = typing.get_origin(hint) is tuple
         kind = typing.get_args(hint)[0] if many else hint
         about = {name: field.metadata.get(name, "") for name in ("help", "unit", "flag")}
-        found.append(Setting(field.name, kind, many, field.default, **about))
+        found.append(Setting(name, kind, many, field.default, **about))
     return tuple(found)
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a table with those of tables in it beside its own, under names such as "time.zone"."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        inner = (
+            {f"{key}.{name}": one for name, one in flat(value).items()} if isinstance(value, dict) else None
+        )
+        found.update({key: value} if inner is None else inner)
+    return found
 
 
 def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
@@ -98,7 +130,7 @@ def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
             value = values[one.name]
             origin = "--set" if isinstance(value, Text) else where
             given[one.name] = _value(one, value, f"{origin}: [{name}] {one.name}")
-    return table(**given)
+    return _built(table, given)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -151,6 +183,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"there are: {', '.join(names)}" if names else "there is none"
 
 
+def _built(table: type[T], given: Mapping[str, Any]) -> T:
+    hints, arguments = typing.get_type_hints(table), dict[str, Any]()
+    for field in dataclasses.fields(typing.cast("Any", table)):
+        name = field.name.rstrip("_")
+        if name in given:
+            arguments[field.name] = given[name]
+        elif inner := {
+            key[len(name) + 1 :]: value for key, value in given.items() if key.startswith(f"{name}.")
+        }:
+            arguments[field.name] = _built(hints[field.name], inner)
+    return table(**arguments)
+
+
 def _value(one: Setting, value: Any, where: str) -> Any:
     if not one.many:
         return _single(one, value, where)
@@ -161,6 +206,8 @@ def _value(one: Setting, value: Any, where: str) -> Any:
                 f"{value} is not a list", where=where, hint='write ["a", "b"] in single quotes, or a,b'
             )
         value = [item for item in value if item != ""]
+    if one.kind is str and type(value) is str and one.name.endswith(".from"):
+        value = [value]
     if not isinstance(value, list | tuple):
         raise UsageError(f"{value!r} is not a list", where=where, hint=f'write ["{value}"]')
     return tuple(_single(one, item, where) for item in value)

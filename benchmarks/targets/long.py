@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.figures import Figure, in_rounds, paired
 from benchmarks.workloads import QUICK_ROUNDS, ROUNDS
 from edge_runtime.errors import InputError
-from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.cutter import MAX_LINE_BYTES
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import MAX_PAIRS, LineProtocol
@@ -45,7 +46,7 @@ def measure(*, quick: bool) -> Iterator[Figure]:
 def _lines() -> dict[str, tuple[Any, bytes]]:
     lines, unmapped = LineProtocol(COLUMNS, "bench", Unmapped()), Unmapped()
     objects = JsonRows(COLUMNS, "bench", unmapped)
-    rows = CsvLines(read_layout("time,machine_id,a,b", COLUMNS, "bench"))
+    rows = CsvLines(CsvRows(read_layout("time,machine_id,a,b", COLUMNS, "bench")))
     pairs = range(MAX_PAIRS - 2)
     return {
         "line protocol, no end of a key": (lines, _filled(b"m,machine_id=m a=1,bb", b"x", b" 1")),

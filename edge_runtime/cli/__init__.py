@@ -40,11 +40,15 @@ class LazyCommands(TyperGroup):
 
 
 def _class_of(cmd_name: str) -> type[TyperCommand]:
-    if cmd_name not in ("run", "check"):
-        return TyperCommand
-    from edge_runtime.cli.settings_options import SettingsCommand
+    if cmd_name in ("run", "check"):
+        from edge_runtime.cli.settings_options import SettingsCommand
 
-    return SettingsCommand
+        return SettingsCommand
+    if cmd_name in ("score", "read"):
+        from edge_runtime.cli.table_options import FormCommand
+
+        return FormCommand
+    return TyperCommand
 
 
 app = typer.Typer(

@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from edge_runtime.cli.guard import imported
+from edge_runtime.cli.table_options import form_of
 from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_of
 
 __all__ = ["score"]
 
 
 def score(
+    ctx: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(
@@ -68,10 +70,6 @@ def score(
             help="Memory for what the bundle keeps of all machines, in MB. A file of more is refused.",
         ),
     ] = 256,
-    time_column: Annotated[str, typer.Option(help="Column that holds the times.")] = "time",
-    machine_column: Annotated[
-        str, typer.Option(help="Column that holds the machine ids. The file may lack it.")
-    ] = "machine_id",
 ) -> None:
     """Score a file, and write time, machine, score, severity, verdict, reason and sensor errors for each row.
 
@@ -83,10 +81,11 @@ def score(
     from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_same
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.scorefile.csvfile import STANDARD
     from edge_runtime.scorefile.run import FORMATS, Task, score_file
-    from edge_runtime.text.csvrows import Columns
 
+    form = form_of(ctx)
     if kind is not None and kind not in FORMATS:
         raise UsageError(f"there is no format '{kind}'", hint=f"choose one of {', '.join(FORMATS)}")
     read = {"the input": source, "the bundle": bundle}
@@ -97,7 +96,7 @@ def score(
     imported()
     for warning in loaded.approval.warnings if loaded.approval else ():
         say(f"edge-detect: {loaded.name}: {warning}")
-    columns = Columns(loaded.metadata.sensor_names, time_column, machine_column)
+    columns = Columns.of(loaded.metadata.sensor_names, form)
     task = Task(
         source,
         output,
@@ -107,6 +106,7 @@ def score(
         workers=workers or len(os.sched_getaffinity(0)),
         resume=resume,
         state_mb=state_mb,
+        report=lambda line: say(f"edge-detect: {line}"),
     )
     with Signals(interrupt, code=INTERRUPTED):
         accounts = score_file(task, loaded)

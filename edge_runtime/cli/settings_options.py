@@ -6,15 +6,14 @@ The chosen source and sinks are found before the options are parsed, so that onl
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
+from edge_runtime.cli.table_options import Group, listed_kinds, options_of
 from edge_runtime.config import Setting, assignment, nearest, settings_of
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.settings import OWN_TABLES, choose
@@ -25,7 +24,7 @@ from edge_runtime.sources.registry import SOURCES
 if TYPE_CHECKING:
     from edge_runtime.connector import Connector
 
-__all__ = ["Assignments", "Config", "SettingsCommand", "given_options"]
+__all__ = ["Assignments", "Config", "SettingsCommand"]
 
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with the settings; the options below override it.")
@@ -39,22 +38,6 @@ Assignments = Annotated[
         "them.",
     ),
 ]
-
-KEY = "edge_detect.options"
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The settings of one table, and who takes them."""
-
-    table: str
-    takers: tuple[str, ...]
-    settings: tuple[Setting, ...]
-
-    @property
-    def title(self) -> str:
-        """What stands above them in `--help`."""
-        return f"[{self.table}]{f' of the {_listed(self.takers)}' if self.takers else ''}"
 
 
 class SettingsCommand(TyperCommand):
@@ -74,7 +57,7 @@ class SettingsCommand(TyperCommand):
         """The options of every connector, table by table, and what has no option of its own."""
         super().format_options(ctx, formatter)
         for group in _groups(_all()):
-            rows = [option.get_help_record(ctx) or ("", "") for option in _options(group)]
+            rows = [option.get_help_record(ctx) or ("", "") for option in options_of(group)]
             others = [one.name for one in group.settings if not one.flag]
             if others:
                 rows.append(
@@ -96,16 +79,10 @@ class SettingsCommand(TyperCommand):
             takers = [_name(kind) for kind in _all() if unknown in _flags(kind)]
             if takers:
                 raise UsageError(
-                    f"{unknown} is an option of the {_listed(takers)}",
+                    f"{unknown} is an option of the {listed_kinds(takers)}",
                     hint=f"add {' or '.join(f'--{taker}' for taker in takers)}, or leave it out",
                 )
             raise UsageError(f"there is no option {unknown}", hint=nearest(unknown, sorted(self.flags())))
-
-
-def given_options(ctx: Any) -> dict[str, dict[str, Any]]:
-    """Table to key to value of the options that were given."""
-    found: dict[str, dict[str, Any]] = ctx.meta.get(KEY, {})
-    return found
 
 
 def _words(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
@@ -157,7 +134,7 @@ def _unique(groups: Sequence[Group]) -> list[TyperOption]:
         UsageError: Two of them have the same name: one would be given for the other.
     """
     found: dict[str, TyperOption] = {}
-    for option in (option for group in groups for option in _options(group)):
+    for option in (option for group in groups for option in options_of(group)):
         other = found.setdefault(option.opts[0], option)
         if other is not option:
             settings = " and ".join(str(one.name).strip("_").replace("__", ".") for one in (other, option))
@@ -178,55 +155,3 @@ def _groups(connectors: Sequence[Connector]) -> list[Group]:
             takers.setdefault(name, []).append(_name(kind))
             settings.setdefault(name, {}).update({one.name: one for one in settings_of(table)})
     return [Group(name, tuple(takers[name]), tuple(settings[name].values())) for name in settings]
-
-
-def _options(group: Group) -> Iterator[TyperOption]:
-    for one in group.settings:
-        if one.flag:
-            switch = one.kind is bool and not one.many
-            yield TyperOption(
-                param_decls=[
-                    f"{one.flag}/--no-{one.flag.removeprefix('--')}" if switch else one.flag,
-                    re.sub(r"\W", "_", f"_{group.table}__{one.name}"),
-                ],
-                type=one.kind if one.kind in (int, float, bool) else str,
-                multiple=one.many,
-                required=False,
-                default=None,
-                expose_value=False,
-                callback=_keep(group.table, one.name),
-                help=_help(one),
-                metavar=None if switch else _metavar(one),
-            )
-
-
-def _keep(table: str, key: str) -> Any:
-    def keep(ctx: Any, _param: Any, value: Any) -> None:
-        if value is not None and value != ():
-            ctx.meta.setdefault(KEY, {}).setdefault(table, {})[key] = value
-
-    return keep
-
-
-def _metavar(one: Setting) -> str:
-    names: Mapping[type, str] = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
-    return names.get(one.kind, "TEXT")
-
-
-def _help(one: Setting) -> str:
-    default = f"default: {one.default}{f' {one.unit}' if one.unit else ''}"
-    if one.default is None or one.default == ():
-        default = f"in {one.unit}" if one.unit else ""
-    elif one.many:
-        default = f"default: {', '.join(map(str, one.default))}"
-    more = [part for part in ("repeat it for several" if one.many else "", default) if part]
-    return f"{one.help} [{'; '.join(more)}]" if more else one.help
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Such as: sources csv, stdin; or: source influx and sink influx."""
-    by_kind: dict[str, list[str]] = {}
-    for name in names:
-        what, _, rest = name.partition(" ")
-        by_kind.setdefault(what, []).append(rest)
-    return " and ".join(f"{what}{'s' * (len(some) > 1)} {', '.join(some)}" for what, some in by_kind.items())

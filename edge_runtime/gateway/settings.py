@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from edge_runtime.config import Text, assignment, fill, nearest, read_toml, setting, settings_of
+from edge_runtime.config import Text, assignment, fill, flat, nearest, read_toml, setting, settings_of
 from edge_runtime.connector import Connector, Given, Registry
 from edge_runtime.errors import UsageError
 from edge_runtime.sinks.registry import SINKS
@@ -96,6 +96,8 @@ class TrustPart:
             )
 
 
+# Up to version 0.1 these stood elsewhere.
+MOVED = {("data", "time_column"): ("map", "time.from"), ("data", "machine_column"): ("map", "machine")}
 OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart}
 
 
@@ -137,7 +139,8 @@ def choose(
     Raises:
         UsageError: The file cannot be read, an assignment is none, or a connector is not there.
     """
-    document = {} if path is None else read_toml(path)
+    document = {name: flat(values) for name, values in ({} if path is None else read_toml(path)).items()}
+    _take_over(document)
     for table, values in options.items():
         given = {key: value for key, value in values.items() if value is not None and value not in ([], ())}
         document[table] = {**document.get(table, {}), **given}
@@ -171,6 +174,14 @@ def load_settings(
         source=Chosen(source, Given.of(source, document, where)),
         sinks=tuple(Chosen(sink, Given.of(sink, document, where)) for sink in sinks),
     )
+
+
+def _take_over(document: dict[str, dict[str, Any]]) -> None:
+    """Settings under the names that they had before."""
+    for (table, key), (new_table, new_key) in MOVED.items():
+        if key in document.get(table, {}):
+            value = document[table].pop(key)
+            document.setdefault(new_table, {}).setdefault(new_key, value)
 
 
 def _where(path: Path | None) -> str:

@@ -8,21 +8,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, printable
+from edge_runtime.mapping.machines import check_machine
+from edge_runtime.mapping.place import Place
 from edge_runtime.mqtt.oversize import OVERSIZE
 from edge_runtime.records import Readings
-from edge_runtime.text.cells import Place, check_machine
 from edge_runtime.text.complaints import Complaints
 from edge_runtime.text.cutter import TOO_LONG
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
 from edge_runtime.text.unmapped import Unmapped
-from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.mqtt.broker import Topic
-    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["MessageRows"]
 
@@ -56,10 +56,9 @@ class MessageRows:
         self._topic = topic
         self._columns = columns
         self._place = place
-        self._report = report
         self.complaints = Complaints(report)
         self.unmapped = Unmapped((columns.time, columns.machine))
-        self._json = JsonRows(columns, place, self.unmapped, self._look_at_time)
+        self._json = JsonRows(columns, place, self.unmapped, report)
         # For each machine that a topic names: what a line without the machine's tag is of.
         self._lines: dict[str, LineProtocol] = {}
 
@@ -70,10 +69,6 @@ class MessageRows:
         except InputError:
             blocks, skipped = self._one_by_one(messages)
         return Readings.joined(blocks or [Readings.empty(len(self._columns.sensors))]), skipped
-
-    def _look_at_time(self, first: str) -> None:
-        if remark := zone_remark(first):
-            self._report(f"{self._place}: {remark}")
 
     def _one_by_one(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:
         """The good messages among bad ones, which are acknowledged too: they would come again for ever."""

@@ -10,17 +10,18 @@ import numpy as np
 
 from edge_runtime.errors import InputError, MissingExtraError, SensorMismatchError, UsageError
 from edge_runtime.files import write_all
+from edge_runtime.mapping.columns import machine_place, time_places
+from edge_runtime.mapping.place import Place
+from edge_runtime.mapping.times import Times
 from edge_runtime.records import Readings, Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
-from edge_runtime.text.cells import Place
-from edge_runtime.text.cells import times as parse_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from edge_runtime.text.csvrows import Columns
+    from edge_runtime.mapping.columns import Columns
 
 __all__ = ["ArrowReader", "ArrowWriter"]
 
@@ -32,6 +33,7 @@ NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 def _pyarrow(threads: int) -> Any:
     try:
         import pyarrow as pa  # noqa: PLC0415
+        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet") from None
@@ -63,7 +65,8 @@ class ArrowReader:
         try:
             if kind == "parquet":
                 names = self._pa.parquet.read_schema(path).names
-                texts = [columns.machine] if columns.machine in names else []
+                machine = machine_place(names, columns, self._where)
+                texts = [] if machine is None else [names[machine]]
                 self._parquet = self._pa.parquet.ParquetFile(
                     path, read_dictionary=texts, memory_map=False, pre_buffer=False
                 )
@@ -81,7 +84,10 @@ class ArrowReader:
             raise UsageError("cannot read it (No such file or directory)", where=self._where) from None
         except (OSError, self._pa.ArrowException) as error:
             raise self._broken(error) from None
-        self._machine = columns.machine if columns.machine in schema.names else None
+        machine = machine_place(schema.names, columns, self._where)
+        self._machine = None if machine is None else schema.names[machine]
+        self._time = [schema.names[place] for place in time_places(schema.names, columns, self._where)]
+        self._times = Times(columns.form.time)
         self._check(schema)
 
     def _broken(self, error: Exception) -> InputError:
@@ -91,9 +97,6 @@ class ArrowReader:
     def _check(self, schema: Any) -> None:
         types, columns = self._pa.types, self._columns
         found = f"its columns are: {', '.join(schema.names)}"
-        if columns.time not in schema.names:
-            hint = f"{found}; see --time-column"
-            raise InputError(f"no column '{columns.time}' for the time", where=self._where, hint=hint)
         for sensor in columns.sensors:
             if schema.names.count(sensor) != 1:
                 what = "two columns" if sensor in schema.names else "no column"
@@ -111,7 +114,7 @@ class ArrowReader:
             InputError: The file is cut off or damaged, or a time cannot be read.
         """
         columns = self._columns
-        wanted = [columns.time, *([self._machine] if self._machine else []), *columns.sensors]
+        wanted = [*self._time, *([self._machine] if self._machine else []), *columns.sensors]
         batches = self._batches
         if self._parquet is not None:
             batches = self._parquet.iter_batches(
@@ -138,12 +141,16 @@ class ArrowReader:
                 if self._pa.types.is_decimal(column.type):
                     column = column.cast(self._pa.float64())
                 values[:, place] = column.to_numpy(zero_copy_only=False)
-        times = batch.column(columns.time)
+        times = batch.column(self._time[0])
+        if len(self._time) > 1:
+            times = self._pa.compute.binary_join_element_wise(
+                *(batch.column(name).cast(self._pa.string()) for name in self._time), " "
+            )
         names: tuple[str, ...] = (columns.default_machine,)
         codes = None
         if self._machine:
             names, codes = self._machines(batch.column(self._machine))
-        readings = Readings.coded(names, codes, self._nanoseconds(times, first_row), values)
+        readings = Readings.coded(names, codes, self._nanoseconds(times, first_row, names, codes), values)
         return Block(readings, times)
 
     def _machines(self, column: Any) -> tuple[tuple[str, ...], NDArray[Any]]:
@@ -162,7 +169,9 @@ class ArrowReader:
         codes = column.indices.fill_null(len(written) - 1).to_numpy(zero_copy_only=False)
         return tuple(places), to_place.take(codes)
 
-    def _nanoseconds(self, column: Any, first_row: int) -> NDArray[np.int64]:
+    def _nanoseconds(
+        self, column: Any, first_row: int, names: tuple[str, ...], codes: NDArray[Any] | None
+    ) -> NDArray[np.int64]:
         types, kind = self._pa.types, column.type
         place = Place(self._where, first_row + 1)
         if column.null_count:
@@ -170,10 +179,18 @@ class ArrowReader:
             raise InputError("there is no time", where=place.row(int(row)))
         if types.is_timestamp(kind):
             whole: NDArray[np.int64] = column.cast(self._pa.int64()).to_numpy(zero_copy_only=False)
-            return whole if kind.unit == "ns" else whole * NS[kind.unit]
-        if types.is_integer(kind) or types.is_string(kind) or types.is_large_string(kind):
-            return parse_times([str(cell).encode() for cell in column.to_pylist()], place)
-        raise InputError(f"column '{self._columns.time}' is {kind}, not a time", where=self._where)
+            moments = whole if kind.unit == "ns" else whole * NS[kind.unit]
+            if kind.tz is None and self._times.zone is not None:
+                return self._times.zone.to_utc(moments, names, codes, place)
+            return moments
+        if types.is_date(kind) or types.is_integer(kind) or types.is_floating(kind) or _is_text(types, kind):
+            return self._times.read([str(cell).encode() for cell in column.to_pylist()], place, names, codes)
+        raise InputError(f"column '{self._time[0]}' is {kind}, not a time", where=self._where)
+
+
+def _is_text(types: Any, kind: Any) -> bool:
+    text = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(text) or types.is_large_string(text))
 
 
 class ArrowWriter:

@@ -16,9 +16,9 @@ from edge_runtime.text import lines
 from edge_runtime.text.csvblocks import open_rows, read_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from edge_runtime.text.csvrows import Columns
+    from edge_runtime.mapping.columns import Columns
 
 __all__ = ["STANDARD", "CsvReader", "CsvWriter"]
 
@@ -34,9 +34,10 @@ class CsvReader:
 
     rows: int | None = None
 
-    def __init__(self, path: Path, columns: Columns) -> None:
+    def __init__(self, path: Path, columns: Columns, report: Callable[[str], None] = lambda _: None) -> None:
         self._path = path
         self._columns = columns
+        self._report = report
 
     def blocks(self, skip: int) -> Iterator[Block]:
         """The rows after the first `skip`, a few thousand at a time.
@@ -49,7 +50,7 @@ class CsvReader:
         where = "standard input" if standard else str(self._path)
         stream = _standard_input() if standard else open_rows(self._path)
         try:
-            for found in read_blocks(stream, self._columns, where):
+            for found in read_blocks(stream, self._columns, where, self._report):
                 rows = len(found.readings)
                 if skip < rows:
                     left = slice(skip, None)

@@ -20,12 +20,12 @@ from edge_runtime.scorefile.parts import Parts
 from edge_runtime.scorefile.progress import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge_runtime.loading.load import Bundle
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.scorefile.blocks import Block, Reader, Writer
-    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["FORMATS", "Task", "score_file"]
 
@@ -49,6 +49,7 @@ class Task:
         workers: Threads that score.
         resume: Whether to go on with a run that was cut off.
         state_mb: Memory for the machines' states, in MB of 10^6 bytes.
+        report: Called with lines for a person: how the input is understood, where it does not say so.
     """
 
     source: Path
@@ -59,6 +60,7 @@ class Task:
     workers: int = 1
     resume: bool = False
     state_mb: float = STATE_MB
+    report: Callable[[str], None] = lambda _: None
 
 
 def score_file(task: Task, bundle: Bundle) -> Accounts:
@@ -190,7 +192,7 @@ class _Stop:
 def _reader(task: Task) -> Reader:
     kind = "csv" if task.source == STANDARD or is_in_place(task.source) else _sniffed(task.source)
     if kind == "csv":
-        return CsvReader(task.source, task.columns)
+        return CsvReader(task.source, task.columns, task.report)
     from edge_runtime.scorefile.arrowfile import ArrowReader  # noqa: PLC0415 - an extra
 
     return ArrowReader(task.source, kind, task.columns, task.workers)
@@ -225,7 +227,7 @@ def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:
     return {
         "input": [str(task.source.absolute()), found.st_size, found.st_mtime_ns],
         "bundle": bundle.digest,
-        "options": [task.kind, task.with_expected, columns.time, columns.machine],
+        "options": [task.kind, task.with_expected, columns.time, columns.machine, repr(columns.form)],
     }
 
 

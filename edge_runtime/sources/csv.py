@@ -16,16 +16,16 @@ from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.files import is_in_place
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Form
 from edge_runtime.sources.base import Batch, Feed, SourceKind
-from edge_runtime.sources.layout import DataLayout
+from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.text.csvblocks import open_rows, read_blocks
-from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from edge_runtime.connector import Given
-    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["CSV", "CsvSettings", "CsvSource"]
 
@@ -45,7 +45,7 @@ class CsvSource:
     Args:
         path: The file.
         columns: Which columns to read.
-        report: Called with one line for a person: that times have no zone.
+        report: Called with lines for a person: how the file is understood, where it does not say so.
     """
 
     name = "csv"
@@ -88,11 +88,9 @@ class CsvSource:
         done = 0 if checkpoint is None else self._rows_done(checkpoint.text, head)
         rows = 0
         with open_rows(self._path) as stream:
-            for block in read_blocks(stream, self._columns, str(self._path)):
+            for block in read_blocks(stream, self._columns, str(self._path), self._report):
                 if self._closed:
                     return
-                if not rows and (remark := zone_remark(block.times[0].decode("utf-8", "replace"))):
-                    self._report(f"{self._path}: {remark}")
                 fresh = block.readings.take(slice(max(0, done - rows), None))
                 rows += len(block.readings)
                 if len(fresh):
@@ -129,7 +127,7 @@ def _make(given: Given, feed: Feed) -> CsvSource:
     path = given[CsvSettings].input
     if path is None:
         raise UsageError("the source csv needs a file", hint="name it with --input")
-    return CsvSource(path, given[DataLayout].columns(feed.sensors), feed.report)
+    return CsvSource(path, Columns.of(feed.sensors, given[Form], given[DefaultMachine].machine), feed.report)
 
 
 def _identity(given: Given) -> str:
@@ -141,7 +139,7 @@ CSV = SourceKind(
     name="csv",
     summary="Reads a CSV file from its first row to its last, as fast as it can.",
     guarantee="At least once: with a ledger, the next start goes on after the last committed row.",
-    tables={"csv": CsvSettings, "data": DataLayout},
+    tables={"csv": CsvSettings, "map": Form, "data": DefaultMachine},
     make=_make,
     identity=_identity,
 )

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.addresses import identity, same_server
 from edge_runtime.config import setting
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import RecordForm
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE, Broker, Topic
 from edge_runtime.sources.base import Feed, Probe, SourceKind
-from edge_runtime.sources.layout import DataLayout
+from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.sources.mqtt_feed import MqttSource
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def _make(given: Given, feed: Feed) -> MqttSource:
         username=part.username,
         password_file=part.password_file,
     )
-    columns = given[DataLayout].columns(feed.sensors)
+    columns = Columns.of(feed.sensors, given[RecordForm], given[DefaultMachine].machine)
     return MqttSource(broker, Topic(part.topic), columns, report=feed.report)
 
 
@@ -64,7 +66,7 @@ def _probe(given: Given, feed: Feed) -> Probe:
     from edge_runtime.sources.mqtt_probe import MqttProbe  # noqa: PLC0415 - for `check` alone
 
     part = given[MqttSettings]
-    columns = given[DataLayout].columns(feed.sensors)
+    columns = Columns.of(feed.sensors, given[RecordForm], given[DefaultMachine].machine)
     return MqttProbe(part.url, part.topic, columns, part.username, part.password_file, feed.report)
 
 
@@ -94,7 +96,7 @@ MQTT = SourceKind(
         "Each message once: it is acknowledged when its rows are committed, and one that comes again is left "
         "out. That holds for messages of QoS 1 and a broker that keeps its sessions."
     ),
-    tables={"mqtt": MqttSettings, "data": DataLayout},
+    tables={"mqtt": MqttSettings, "map": RecordForm, "data": DefaultMachine},
     make=_make,
     identity=_identity,
     earlier_identity=_earlier_identity,

@@ -33,8 +33,8 @@ from edge_runtime.text.cutter import MAX_LINE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.mqtt.broker import Broker, Topic
-    from edge_runtime.text.csvrows import Columns
 
 __all__ = ["MqttSource"]
 

@@ -7,22 +7,24 @@ whole JSON object. What is there is handed on at once: a row alone, or a backlog
 
 from __future__ import annotations
 
-import codecs
 import os
 import select
 import sys
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Form
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
-from edge_runtime.sources.layout import DataLayout
-from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
+from edge_runtime.sources.layout import DefaultMachine
+from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.cutter import TOO_LONG, LineCutter
+from edge_runtime.text.head import Head
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
+from edge_runtime.text.recoder import Recoder
 from edge_runtime.text.unmapped import Unmapped
-from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,6 +62,8 @@ class StdinSource:
         self._report = report or (lambda _: None)
         self._complaints: Complaints | None = None  # none so far
         self._cutter = LineCutter()
+        self._recoder = Recoder(columns.form.encoding, WHERE, errors="replace")
+        self._head = Head(columns.form, WHERE)
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
         self._line = 0
         self._unmapped = Unmapped((columns.time, columns.machine))
@@ -110,7 +114,7 @@ class StdinSource:
                 if self._complaints is not None:
                     self._complaints.tell_all()
                 return
-            text = self._cutter.feed(data)
+            text = self._cutter.feed(self._recoder.feed(data))
             if text or self._cutter.left_out:
                 yield self._batch(text)
 
@@ -146,18 +150,23 @@ class StdinSource:
         return Batch(Readings.empty(len(self._columns.sensors)), None, {UNFINISHED: 1})
 
     def _begin(self, text: bytes) -> bytes:
-        """Finds out what the stream is; returns what is left to read."""
-        text = text.removeprefix(codecs.BOM_UTF8)
-        first, _, left = text.partition(b"\n")
-        if first.lstrip().startswith(b"{"):
-            self._parser = JsonRows(self._columns, WHERE, self._unmapped, self._look_at_time)
-        elif is_line_protocol(first):
-            self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
-        else:
-            header = first.decode("utf-8", "replace")
-            self._parser = CsvLines(read_layout(header, self._columns, WHERE), self._look_at_time)
-            self._line = 1
-            return left
+        """Finds out what the stream is, and reads a header; returns what is left to read."""
+        while self._parser is None and text:
+            line, _, rest = text.partition(b"\n")
+            if not self._head.lines and not line.strip():
+                self._line += 1
+            elif not self._head.lines and line.lstrip().startswith(b"{"):
+                self._parser = JsonRows(self._columns, WHERE, self._unmapped, self._report)
+                return text
+            elif not self._head.lines and not line.startswith(b"#") and is_line_protocol(line):
+                self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
+                return text
+            else:
+                self._line += 1
+                if self._head.take(line.removesuffix(b"\r").decode("utf-8", "replace")):
+                    layout = read_layout(self._head.header, self._columns, WHERE, self._head.delimiter)
+                    self._parser = CsvLines(CsvRows(layout, self._report))
+            text = rest
         return text
 
     def _complain(self, what: str, where: str) -> None:
@@ -166,10 +175,6 @@ class StdinSource:
 
             self._complaints = Complaints(self._report)
         self._complaints.add(what, where)
-
-    def _look_at_time(self, first: str) -> None:
-        if remark := zone_remark(first):
-            self._report(f"{WHERE}: {remark}")
 
     def _parse(self, text: bytes, first_line: int) -> Batch:
         if self._parser is None or not text:
@@ -202,14 +207,16 @@ def _standard_input() -> int:
 
 
 def _make(given: Given, feed: Feed) -> StdinSource:
-    return StdinSource(given[DataLayout].columns(feed.sensors), report=feed.report)
+    return StdinSource(
+        Columns.of(feed.sensors, given[Form], given[DefaultMachine].machine), report=feed.report
+    )
 
 
 STDIN = SourceKind(
     name="stdin",
     summary="Reads standard input: CSV with a header, JSON lines or line protocol; the first line tells.",
     guarantee="At most once: a pipe cannot go back to what was read but not committed.",
-    tables={"data": DataLayout},
+    tables={"map": Form, "data": DefaultMachine},
     make=_make,
     identity=lambda _: "stdin",
 )

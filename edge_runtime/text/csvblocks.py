@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
+import time
 import zlib
+from dataclasses import replace
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.text.csvrows import parse_cells, parse_lines, read_layout
+from edge_runtime.mapping.times import DAY_NS
+from edge_runtime.text.csvrows import CsvRows, read_layout
 from edge_runtime.text.cutter import MAX_LINE_BYTES, TOO_LONG, LineCutter
+from edge_runtime.text.head import Head
+from edge_runtime.text.recoder import Recoder, refused_encoding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from edge_runtime.text.csvrows import Columns, CsvBlock, Layout
+    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.text.csvlayout import Layout
+    from edge_runtime.text.csvrows import CsvBlock
 
-__all__ = ["open_rows", "read_blocks"]
+__all__ = ["after_header", "open_rows", "read_blocks"]
 
 READ_BYTES = 1 << 18
 QUOTED_ROWS = 4096
@@ -44,38 +50,75 @@ def open_rows(path: Path) -> IO[bytes]:
         ) from None
 
 
-def read_blocks(stream: IO[bytes], columns: Columns, where: str) -> Iterator[CsvBlock]:
+def read_blocks(
+    stream: IO[bytes],
+    columns: Columns,
+    where: str,
+    report: Callable[[str], None] = lambda _: None,
+    texts: Callable[[Layout], Sequence[int]] = lambda _: (),
+) -> Iterator[CsvBlock]:
     """A whole CSV, a few thousand rows at a time.
+
+    Args:
+        stream: Its bytes, in any encoding.
+        columns: Which columns to read, and how they are written.
+        where: What it is, for errors.
+        report: Called with a line for a person: what was left out, and what was understood how.
+        texts: Given the layout, tells which columns to give as they are written.
 
     Raises:
         InputError: It is empty, ragged, not text, or a cell cannot be read; the line is named.
         SensorMismatchError: A sensor's column is missing.
     """
     try:
-        first = stream.readline(MAX_LINE_BYTES + 1)
-        if len(first) > MAX_LINE_BYTES:
-            raise InputError(f"it is {TOO_LONG}", where=f"{where}, line 1", hint="give a CSV with a header")
-        layout = read_layout(first.removeprefix(codecs.BOM_UTF8).decode(), columns, where)
-        line = 2
-        texts = _texts(stream, where)
-        for text in texts:
+        head = Head(columns.form, where)
+        parts = _texts(stream, columns.form.encoding, where)
+        parts = chain([after_header(head, parts)], parts)
+        layout = read_layout(head.header, columns, where, head.delimiter)
+        layout = replace(layout, texts=tuple(texts(layout)))
+        rows = CsvRows(layout, report, time.time_ns() + DAY_NS)
+        line = head.lines + 1
+        for text in parts:
             if b'"' in text:
                 # A cell in quotes may hold delimiters and line ends: from here on, cell by cell.
-                yield from _read_quoted(chain([text], texts), layout, line)
+                yield from _read_quoted(chain([text], parts), rows, line)
                 return
-            block = parse_lines(text, layout, line)
+            block = rows.parse(text, line) if text else None
             if block is not None:
                 yield block
             line += text.count(b"\n")
-    except (UnicodeDecodeError, zlib.error, OSError, EOFError, csv.Error) as error:
-        raise InputError(f"not a CSV in UTF-8 ({error})", where=where) from None
+            if text and text[-1:] != b"\n" and block is not None:
+                report(f"{where}, line {line}: the last line has no line end, so it may have been cut off")
+    except UnicodeDecodeError as error:
+        raise refused_encoding(error, where) from None
+    except (zlib.error, OSError, EOFError, csv.Error) as error:
+        raise InputError(f"not a CSV ({error})", where=where) from None
 
 
-def _texts(stream: IO[bytes], where: str) -> Iterator[bytes]:
-    """What comes after the header, in parts of whole lines."""
-    cutter, line = LineCutter(), 2
-    while data := stream.read(READ_BYTES):
-        text = cutter.feed(data)
+def after_header(head: Head, texts: Iterator[bytes]) -> bytes:
+    """Gives the head its lines; what is left of the text in which it ends.
+
+    Raises:
+        InputError: There is no header.
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    for text in texts:
+        rest = text
+        while rest:
+            line, _, rest = rest.partition(b"\n")
+            if head.take(line.removesuffix(b"\r").decode()):
+                return rest
+    return b""
+
+
+def _texts(stream: IO[bytes], encoding: str, where: str) -> Iterator[bytes]:
+    """The text in UTF-8, in parts of whole lines."""
+    cutter, recoder, line = LineCutter(), Recoder(encoding, where), 1
+    more = True
+    while more:
+        data = stream.read(READ_BYTES)
+        more = bool(data)
+        text = cutter.feed(recoder.feed(data, final=not more))
         if cutter.left_out:
             # Such as a hole of NULs, which a power cut leaves in a file.
             number = line + text.count(b"\n") if text[-1:] == b"\n" else line
@@ -87,19 +130,19 @@ def _texts(stream: IO[bytes], where: str) -> Iterator[bytes]:
         yield rest
 
 
-def _read_quoted(texts: Iterable[bytes], layout: Layout, first_line: int) -> Iterator[CsvBlock]:
-    lines = _CountedLines(texts, layout.where, first_line)
+def _read_quoted(texts: Iterable[bytes], reader: CsvRows, first_line: int) -> Iterator[CsvBlock]:
+    lines = _CountedLines(texts, reader.layout.where, first_line)
     rows: list[list[bytes]] = []
     first = first_line
-    for row in csv.reader(lines, delimiter=layout.delimiter):
+    for row in csv.reader(lines, delimiter=reader.layout.delimiter):
         rows.append([cell.encode() for cell in row])
         lines.row_bytes = 0
         if len(rows) == QUOTED_ROWS or lines.block_bytes >= READ_BYTES:
-            block = parse_cells(rows, layout, first)
+            block = reader.parse_cells(rows, first)
             if block is not None:
                 yield block
             rows, first, lines.block_bytes = [], lines.next_line, 0
-    block = parse_cells(rows, layout, first)
+    block = reader.parse_cells(rows, first)
     if block is not None:
         yield block
 

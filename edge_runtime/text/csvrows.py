@@ -1,136 +1,245 @@
-"""Lines of a CSV to readings: delimiter and time format are found, errors name the line."""
+"""Lines of a CSV to columns: how it is written is found or named, and errors name the line."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError, SensorMismatchError, listed
+from edge_runtime.errors import InputError
+from edge_runtime.mapping.machines import codes
+from edge_runtime.mapping.numbers import Numbers, as_float32
+from edge_runtime.mapping.place import Place, shown
+from edge_runtime.mapping.times import Times
 from edge_runtime.records import Readings
-from edge_runtime.text.cells import Place, as_float32, codes, floats, shown, times
+from edge_runtime.text.csvlayout import Layout, read_layout
+from edge_runtime.text.recoder import refused_encoding
+from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Columns", "CsvBlock", "CsvLines", "Layout", "parse_cells", "parse_lines", "read_layout"]
+    import numpy as np
+    from numpy.typing import NDArray
 
+__all__ = ["CsvBlock", "CsvLines", "CsvRows", "Layout", "read_layout"]
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns to read.
-
-    Attributes:
-        sensors: In the order of the bundle.
-        time: The column of times.
-        machine: The column of machine ids; may be missing in the data.
-        default_machine: The id of every row where it is.
-    """
-
-    sensors: tuple[str, ...]
-    time: str = "time"
-    machine: str = "machine_id"
-    default_machine: str = "machine"
+DAY = re.compile(rb"\d{4}[-/.]\d\d[-/.]\d\d|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}")
+DIGIT = re.compile(rb"[0-9]")
+CLOCK = re.compile(rb"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( *[AaPp][Mm])?")
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Where these columns are in one CSV."""
-
-    columns: Columns
-    delimiter: str
-    width: int
-    time: int
-    machine: int | None
-    sensors: tuple[int, ...]
-    where: str
-
-    @cached_property
-    def read(self) -> tuple[int, ...]:
-        """The places of the columns that are read, in their order."""
-        machine = () if self.machine is None else (self.machine,)
-        return tuple(sorted({self.time, *machine, *self.sensors}))
-
-    @cached_property
-    def pattern(self) -> re.Pattern[bytes]:
-        """Matches a line without quotes, and gives the cells that are read."""
-        delimiter = re.escape(self.delimiter)
-        cell = f"[^{delimiter}\r\n]*+"
-        # What has an underscore in it is looked at cell by cell: Python would take 1_000 for a number.
-        number = f"[^{delimiter}_\r\n]*+"
-        # Columns side by side that are not read are one part, however many.
-        parts: list[str] = []
-        for read, run in groupby(range(self.width), self.read.__contains__):
-            places = list(run)
-            if read:
-                parts += [f"({number if place in self.sensors else cell})" for place in places]
-            else:
-                parts.append(f"{cell}(?:{delimiter}{cell}){{{len(places) - 1}}}")
-        return re.compile(f"^{delimiter.join(parts)}\r?$".encode(), re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
 class CsvBlock:
-    """Some rows.
+    """Some rows, by their columns.
 
     Attributes:
-        readings: The rows.
         times: [rows] the times as they were written.
+        moments: [rows] nanoseconds since the epoch.
+        names: Machine ids.
+        codes: [rows] each row's place among them; None where all are of the first.
+        numbers: For each sensor [rows] float64.
+        texts: For each column that is given as it is written [rows] its cells.
+        place: Where the rows are, for errors.
     """
 
-    readings: Readings
     times: tuple[bytes, ...]
+    moments: NDArray[np.int64]
+    names: tuple[str, ...]
+    codes: NDArray[np.intp] | None
+    numbers: list[NDArray[np.float64]]
+    texts: list[tuple[bytes, ...]]
+    place: Place
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @cached_property
+    def readings(self) -> Readings:
+        """The rows as a bundle takes them."""
+        return Readings.coded(self.names, self.codes, self.moments, as_float32(self.numbers))
 
 
-def read_layout(header: str, columns: Columns, where: str) -> Layout:
-    """Finds the columns in a header line.
+class CsvRows:
+    """Reads a CSV's rows, block by block, from its first one.
 
-    Raises:
-        InputError: There is no header, or no time column.
-        SensorMismatchError: A sensor's column is missing.
+    Args:
+        layout: Where the columns are.
+        report: Called with a line for a person: what was left out, and what was understood how.
+        latest_ns: A number after this is no epoch; None where the clock is not to be asked.
     """
-    if not header.strip():
-        raise InputError("the file is empty", where=where, hint="give a CSV with a header line")
-    import csv  # noqa: PLC0415 - not for a stream of another format
 
-    delimiter = max(",;\t", key=header.count)
-    try:
-        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
-    except csv.Error as error:
-        raise InputError(f"the header is not one of a CSV ({error})", where=where) from None
-    found = f"its columns are: {listed(names)}"
-    if columns.time not in names:
-        raise InputError(
-            f"no column '{columns.time}' for the time", where=where, hint=f"{found}; see --time-column"
+    def __init__(
+        self,
+        layout: Layout,
+        report: Callable[[str], None] = lambda _: None,
+        latest_ns: int | None = None,
+    ) -> None:
+        form = layout.columns.form
+        self.layout = layout
+        self.numbers = Numbers(form, layout.delimiter)
+        self.times = Times(form.time, latest_ns)
+        self.units: tuple[str, ...] = ()
+        self._report = report
+        self._first = True
+        self._told = False
+
+    def parse(self, text: bytes, first_line: int) -> CsvBlock | None:
+        """Whole lines to columns; None when they are all empty.
+
+        Args:
+            text: The lines, each with its end, but for the last one.
+            first_line: Number of the first line, for errors.
+
+        Raises:
+            InputError: A row is ragged or a cell cannot be read; the line is named.
+        """
+        layout = self.layout
+        if self._first:
+            text = self._look(text, first_line)
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        if b'"' not in text:
+            found = layout.pattern.findall(text)
+            if len(found) == lines:
+                try:
+                    return self._block(tuple(zip(*found, strict=True)), Place(layout.where, first_line))
+                except InputError:
+                    if not any(map(self._says_nothing, text.removesuffix(b"\n").split(b"\n"))):
+                        raise
+            else:
+                self._refuse_ragged(text, first_line)
+        import csv  # noqa: PLC0415 - not at every start
+
+        where = f"{layout.where}, line {first_line}"
+        try:
+            lines_of_text = text.decode().removesuffix("\n").split("\n")
+            rows = list(csv.reader(lines_of_text, delimiter=layout.delimiter, strict=True))
+        except csv.Error as error:
+            raise InputError(f"not a CSV ({error})", where=where) from None
+        except UnicodeDecodeError as error:
+            raise refused_encoding(error, where) from None
+        if len(rows) != lines:  # with a quote that is not closed it would take along the lines that follow
+            raise InputError("a cell in quotes goes over more than one line", where=where)
+        return self.parse_cells([[cell.encode() for cell in row] for row in rows], first_line)
+
+    def parse_cells(self, rows: Sequence[Sequence[bytes]], first_line: int) -> CsvBlock | None:
+        """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
+        layout, kept, lines = self.layout, [], []
+        header = [name.encode() for name in layout.names]
+        for number, row in enumerate(rows):
+            cells = [cell.strip() for cell in row]
+            # Such as an empty line, or one of two exports that were put together.
+            if not any(cells) or cells == header:
+                continue
+            if len(row) < layout.width or any(cells[layout.width :]):
+                raise self._ragged(len(row), first_line + number)
+            kept.append(row[: layout.width])
+            lines.append(number)
+        if not kept:
+            return None
+        columns = list(zip(*kept, strict=True))
+        place = Place(layout.where, first_line, lines)
+        for at, name in zip(layout.sensors, layout.columns.sensors, strict=True):
+            if b"_" in b"".join(columns[at]):
+                bad = next(number for number, cell in enumerate(columns[at]) if b"_" in cell)
+                what = f"'{shown(columns[at][bad])}' in column '{name}' is not a number"
+                raise InputError(what, where=place.row(bad))
+        return self._block(tuple(columns[at] for at in layout.read), place)
+
+    def _look(self, text: bytes, first_line: int) -> bytes:
+        """Looks at the first row; a row of units in its place is left out."""
+        line, end, rest = text.partition(b"\n")
+        cells = [cell.strip() for cell in line.split(self.layout.delimiter.encode())]
+        if not any(cells) or b'"' in line or len(cells) < self.layout.width:
+            self._first = not any(cells)
+            return text
+        self._first = False
+        where = f"{self.layout.where}, line {first_line}"
+        time = cells[self.layout.time[0]]
+        sensors = [cells[at] for at in self.layout.sensors or self.layout.texts]
+        numbers = any(map(self.numbers.is_number, sensors)) or DIGIT.search(time) is not None
+        if any(sensors) and not numbers:
+            self.units = tuple(cell.decode("utf-8", "replace") for cell in sensors)
+            self._report(f"{where}: taken for a row of units, not of readings: {shown(line)}")
+            self._first = True
+            return end + rest
+        if len(self.layout.time) == 1 and DAY.fullmatch(time):
+            others = [i for i, cell in enumerate(cells[: self.layout.width]) if CLOCK.fullmatch(cell)]
+            if others:
+                date, clock = self.layout.names[self.layout.time[0]], self.layout.names[others[0]]
+                raise InputError(
+                    f"column '{date}' holds days, and column '{clock}' times of the day",
+                    where=where,
+                    hint=f"name both: --time-column {date} --time-column {clock}",
+                )
+        return text
+
+    def _says_nothing(self, line: bytes) -> bool:
+        """Whether a line is empty but for delimiters, or the header once more."""
+        cells = [cell.strip() for cell in line.split(self.layout.delimiter.encode())]
+        return not any(cells) or cells == [name.encode() for name in self.layout.names]
+
+    def _refuse_ragged(self, text: bytes, first_line: int) -> None:
+        """Before each of what may be a million cells is made."""
+        delimiter, width = self.layout.delimiter.encode(), self.layout.width
+        for at, line in enumerate(text.split(b"\n")):
+            cells = line.count(delimiter) + 1
+            if (
+                cells != width
+                and line.strip()
+                and not (cells > width and line.rstrip(b"\r").endswith(delimiter))
+            ):
+                raise self._ragged(cells, first_line + at)
+
+    def _ragged(self, width: int, line: int) -> InputError:
+        return InputError(
+            f"{width} cells where the header has {self.layout.width}",
+            where=f"{self.layout.where}, line {line}",
         )
-    for sensor in columns.sensors:
-        if names.count(sensor) != 1:
-            what = "two columns" if sensor in names else "no column"
-            raise SensorMismatchError(f"{what} '{sensor}', a sensor of the bundle", where=where, hint=found)
-    return Layout(
-        columns=columns,
-        delimiter=delimiter,
-        width=len(names),
-        time=names.index(columns.time),
-        machine=names.index(columns.machine) if columns.machine in names else None,
-        sensors=tuple(map(names.index, columns.sensors)),
-        where=where,
-    )
+
+    def _block(self, cells: tuple[tuple[bytes, ...], ...], place: Place) -> CsvBlock:
+        """The columns of `layout.read` to what they mean."""
+        layout = self.layout
+        by_place = dict(zip(layout.read, cells, strict=True))
+        written = by_place[layout.time[0]]
+        if len(layout.time) > 1:
+            written = tuple(map(b" ".join, zip(written, by_place[layout.time[1]], strict=True)))
+        names: tuple[str, ...] = (layout.columns.default_machine,)
+        of_row = None
+        if layout.machine is not None:
+            names, of_row = codes(by_place[layout.machine], layout.columns.default_machine, place)
+        sensors = zip(layout.sensors, layout.columns.sensors, strict=True)
+        numbers = [self.numbers.read(by_place[at], name, place) for at, name in sensors]
+        moments = self.times.read(written, place, names, of_row)
+        if not self._told:
+            self._tell(written[0])
+        texts = [by_place[at] for at in layout.texts]
+        return CsvBlock(written, moments, names, of_row, numbers, texts, place)
+
+    def _tell(self, first: bytes) -> None:
+        """What was understood without being said by the text, once."""
+        self._told = True
+        form = self.layout.columns.form
+        if (
+            self.times.zone is None
+            and not form.time.format
+            and (remark := zone_remark(first.decode("utf-8", "replace")))
+        ):
+            self._report(f"{self.layout.where}: {remark}")
+        if self.numbers.decimal == "," and not form.decimal:
+            self._report(f"{self.layout.where}: numbers have a decimal comma")
 
 
 class CsvLines:
     """Reads blocks of lines of a CSV whose header was read; no cell has a line end in it.
 
     Args:
-        layout: Where the columns are.
-        first_time: Called once, with the first time as it is written.
+        rows: Reads them.
     """
 
-    def __init__(self, layout: Layout, first_time: Callable[[str], None] | None = None) -> None:
-        self._layout = layout
-        self._first_time = first_time
+    def __init__(self, rows: CsvRows) -> None:
+        self._rows = rows
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings; none is left out.
@@ -138,82 +247,7 @@ class CsvLines:
         Raises:
             InputError: A row is ragged or a cell cannot be read; the line is named.
         """
-        block = parse_lines(text, self._layout, first_line)
+        block = self._rows.parse(text, first_line)
         if block is None:
-            return Readings.empty(len(self._layout.sensors)), {}
-        if self._first_time is not None:
-            self._first_time(block.times[0].decode("utf-8", "replace"))
-            self._first_time = None
+            return Readings.empty(len(self._rows.layout.sensors)), {}
         return block.readings, {}
-
-
-def parse_lines(text: bytes, layout: Layout, first_line: int) -> CsvBlock | None:
-    """Whole lines to readings; None when they are all empty.
-
-    Args:
-        text: The lines, each with its end, but for the last one.
-        layout: Where the columns are.
-        first_line: Number of the first line, for errors.
-
-    Raises:
-        InputError: A row is ragged or a cell cannot be read; the line is named.
-    """
-    lines = text.count(b"\n") + (not text.endswith(b"\n"))
-    if b'"' not in text:
-        found = layout.pattern.findall(text)
-        if len(found) == lines:
-            return _block(tuple(zip(*found, strict=True)), layout, first_line)
-        # Before each of what may be a million cells is made.
-        for at, line in enumerate(text.split(b"\n")):
-            width = line.count(layout.delimiter.encode()) + 1
-            if width != layout.width and line.strip(b"\r"):
-                raise _ragged(width, layout, first_line + at)
-    import csv  # noqa: PLC0415 - not at every start
-
-    where = f"{layout.where}, line {first_line}"
-    try:
-        lines_of_text = text.decode().removesuffix("\n").split("\n")
-        rows = list(csv.reader(lines_of_text, delimiter=layout.delimiter, strict=True))
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"not a CSV in UTF-8 ({error})", where=where) from None
-    if len(rows) != lines:  # with a quote that is not closed it would take along the lines that follow
-        raise InputError("a cell in quotes goes over more than one line", where=where)
-    return parse_cells([[cell.encode() for cell in row] for row in rows], layout, first_line)
-
-
-def parse_cells(rows: Sequence[Sequence[bytes]], layout: Layout, first_line: int) -> CsvBlock | None:
-    """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
-    for number, row in enumerate(rows):
-        if row and len(row) != layout.width:
-            raise _ragged(len(row), layout, first_line + number)
-    whole = [row for row in rows if row]
-    if not whole:
-        return None
-    cells = list(zip(*whole, strict=True))
-    place = Place(layout.where, first_line)
-    for at, name in zip(layout.sensors, layout.columns.sensors, strict=True):
-        if b"_" in b"".join(cells[at]):
-            bad = next(number for number, cell in enumerate(cells[at]) if b"_" in cell)
-            what = f"'{shown(cells[at][bad])}' in column '{name}' is not a number"
-            raise InputError(what, where=place.row(bad))
-    return _block(tuple(cells[at] for at in layout.read), layout, first_line)
-
-
-def _ragged(width: int, layout: Layout, line: int) -> InputError:
-    return InputError(
-        f"{width} cells where the header has {layout.width}", where=f"{layout.where}, line {line}"
-    )
-
-
-def _block(cells: tuple[tuple[bytes, ...], ...], layout: Layout, first_line: int) -> CsvBlock:
-    """The columns of `layout.read` to readings."""
-    by_place = dict(zip(layout.read, cells, strict=True))
-    place = Place(layout.where, first_line)
-    written = by_place[layout.time]
-    names: tuple[str, ...] = (layout.columns.default_machine,)
-    of_row = None
-    if layout.machine is not None:
-        names, of_row = codes(by_place[layout.machine], layout.columns.default_machine, place)
-    sensors = zip(layout.sensors, layout.columns.sensors, strict=True)
-    values = as_float32([floats(by_place[at], name, place) for at, name in sensors])
-    return CsvBlock(Readings.coded(names, of_row, times(written, place), values), written)

@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError, printable
+from edge_runtime.errors import InputError, UsageError, printable
+from edge_runtime.mapping.machines import codes
+from edge_runtime.mapping.numbers import as_float32
+from edge_runtime.mapping.place import Place
+from edge_runtime.mapping.times import Times
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.cells import Place, as_float32, codes, times
 from edge_runtime.text.unmapped import NOT_MAPPED
+from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_runtime.text.csvrows import Columns
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["JsonRows"]
 
+# Stands for the time of an object that has none, until it is `NO_TIME`.
+NOW = "2000-01-01T00:00:00Z"
 NUMBERS = {float, int, type(None)}
 PLAIN = {str, *NUMBERS}
 
@@ -31,7 +37,7 @@ class JsonRows:
         columns: Which keys to read.
         where: What the lines are of, for errors.
         unmapped: Takes the keys of objects with none of the sensors.
-        first_time: Called once, with the first time as it is written.
+        report: Called once with a line for a person, if times name no zone.
     """
 
     def __init__(
@@ -39,13 +45,16 @@ class JsonRows:
         columns: Columns,
         where: str,
         unmapped: Unmapped,
-        first_time: Callable[[str], None] | None = None,
+        report: Callable[[str], None] | None = None,
     ) -> None:
         self._columns = columns
+        if len(columns.form.time.from_) > 1:
+            raise UsageError("a JSON object has its time under one key", where="--time-column")
+        self._times = Times(columns.form.time)
         self._where = where
         self._unmapped = unmapped
         self._sensors = frozenset(columns.sensors)
-        self._first_time = first_time
+        self._report = report
 
     def parse(self, text: bytes, first_line: int) -> tuple[Readings, dict[str, int]]:
         """Whole lines to readings, and how many were left out, by reason.
@@ -94,11 +103,12 @@ class JsonRows:
         )
         written = self._plain([one.get(columns.time) for one in documents], columns.time, place)
         lacking = None in written
-        there = ["0" if one is None else str(one) for one in written] if lacking else map(str, written)
-        moments = times([one.encode("utf-8", "replace") for one in there], place)
-        if self._first_time is not None and written[0] is not None:
-            self._first_time(str(written[0]))
-            self._first_time = None
+        there = [NOW if one is None else str(one) for one in written] if lacking else map(str, written)
+        moments = self._times.read([one.encode("utf-8", "replace") for one in there], place, names, of_row)
+        if self._report is not None and written[0] is not None:
+            if self._times.zone is None and (remark := zone_remark(str(written[0]))):
+                self._report(f"{self._where}: {remark}")
+            self._report = None
         if lacking:
             moments[[one is None for one in written]] = NO_TIME
         return Readings.coded(names, of_row, moments, as_float32(numbers)), skipped

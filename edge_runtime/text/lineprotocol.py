@@ -13,25 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.form import UNITS
+from edge_runtime.mapping.machines import MAX_MACHINE_LETTERS, check_machine, codes
+from edge_runtime.mapping.numbers import as_float32, floats
+from edge_runtime.mapping.place import Place, shown
+from edge_runtime.mapping.times import EPOCHS, FIRST_NS
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.cells import (
-    MAX_MACHINE_LETTERS,
-    Place,
-    as_float32,
-    check_machine,
-    codes,
-    floats,
-    shown,
-)
 from edge_runtime.text.unmapped import NOT_MAPPED
+from edge_runtime.timeparse import LATEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edge_runtime.text.csvrows import Columns
+    from edge_runtime.mapping.columns import Columns
     from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["LineProtocol", "is_line_protocol"]
@@ -97,6 +94,16 @@ class LineProtocol:
         self._bare = {key.translate(None, b"\\") for key in (*self._sensors, self._tag)}
         # What `_one` made of tags before.
         self._names: dict[bytes, str] = {}
+        named = columns.form.time.unit
+        self._step = UNITS[named or "ns"][0]
+        if named and named not in EPOCHS:
+            raise UsageError(
+                f"line protocol has no times in {named}",
+                where="--time-unit",
+                hint=f"use {' or '.join(EPOCHS)}",
+            )
+        # Before this a time is one of another unit, unless its unit was named.
+        self._least = -LATEST if named else FIRST_NS
         self._blank = np.zeros((1, len(self._sensors)), np.float32)
         self._put_row = Struct(f"={len(self._sensors)}f").pack_into
 
@@ -169,7 +176,9 @@ class LineProtocol:
         found = dict(zip(self._groups, cells, strict=True))
         cell = found.get(TAG, b"")
         name = self._names.get(cell) or self._name(cell)
-        moment = int(found[TIME]) if TIME in found else NO_TIME
+        moment = int(found[TIME]) * self._step if TIME in found else NO_TIME
+        if moment < self._least and TIME in found:
+            raise InputError("of another unit")
         # As C rounds a float64 to a float32; one that is too large is an OverflowError.
         readings, times = self._blank.copy(), MOMENT.copy()
         self._put_row(readings.data, 0, *[float(found.get(key, b"nan")) for key in self._sensors])
@@ -210,9 +219,27 @@ class LineProtocol:
         if cells is None:
             return np.full(rows, NO_TIME, np.int64)
         try:
-            return np.fromiter(map(int, cells), np.int64, rows)
+            counts = np.fromiter(map(int, cells), np.int64, rows)
         except OverflowError:
             raise InputError("a time is beyond int64 nanoseconds", where=place.row(0)) from None
+        if self._step == 1 and counts.min(initial=LATEST) >= self._least:
+            return counts
+        there = counts != NO_TIME
+        far = there & ((counts > LATEST // self._step) | (counts < -(LATEST // self._step)))
+        if far.any():
+            raise self._refused(counts, far, place)
+        moments = np.where(there, counts * self._step, NO_TIME)
+        early = there & (moments < self._least)
+        if early.any():
+            raise self._refused(counts, early, place)
+        return moments
+
+    def _refused(self, counts: NDArray[np.int64], bad: NDArray[np.bool_], place: Place) -> InputError:
+        """The error for a time that cannot be meant in this unit."""
+        from edge_runtime.mapping.refused import refused_time  # noqa: PLC0415 - for mistakes alone
+
+        row = int(bad.argmax())
+        return refused_time(str(counts[row]).encode(), place.row(row), self._columns.form.time)
 
     def _one_by_one(self, text: bytes, place: Place) -> tuple[Readings, dict[str, int]]:
         """Lines as the format allows them."""

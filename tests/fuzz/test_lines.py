@@ -14,10 +14,11 @@ from fuzz.lines import FORMATS, MESSAGES, Mutator
 from support.piped import feed
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.columns import Columns
 from edge_runtime.mqtt.broker import Topic
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.records import Readings
-from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
+from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
 from edge_runtime.text.unmapped import Unmapped
@@ -42,7 +43,7 @@ def parser(kind: str) -> Any:
         return LineProtocol(COLUMNS, "test", Unmapped())
     if kind == "json":
         return JsonRows(COLUMNS, "test", Unmapped())
-    return CsvLines(read_layout(FORMATS["csv"][0].decode(), COLUMNS, "test"))
+    return CsvLines(CsvRows(read_layout(FORMATS["csv"][0].decode(), COLUMNS, "test")))
 
 
 def rows(readings: Readings) -> list[Row]:

@@ -13,7 +13,7 @@ from edge_runtime.gateway.settings import RunPart, load_settings
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sinks.jsonl import JsonlSettings
 from edge_runtime.sources.influx import InfluxSourceSettings
-from edge_runtime.sources.layout import DataLayout
+from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.sources.mqtt import MqttSettings
 from edge_runtime.sources.simulate import SimulateSettings
 
@@ -76,7 +76,7 @@ def test_tables_of_connectors_that_were_not_chosen_may_be_there_and_must_be_righ
     )
     settings = load_settings(file, {})
     assert settings.source.given[MqttSettings].topic == "a/{machine}"
-    assert settings.source.given[DataLayout].machine == "m"
+    assert settings.source.given[DefaultMachine].machine == "m"
     file.write_text(file.read_text().replace("lateness", "latenes"))
     with pytest.raises(UsageError, match=r"no 'latenes' in \[influx\]; did you mean lateness\?"):
         load_settings(file, {})

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from support.piped import feed
 
-from edge_runtime.text.csvrows import Columns
+from edge_runtime.mapping.columns import Columns
 
 COLUMNS = Columns(("a", "b"))
 LETTERS = b"0123456789.,;= \\\"'{}[]:\t\r\x00\xff\xc3\xa9aeEinfNaTZ+-#_m"
 FORMATS = {
     "csv": (b"time,machine_id,a,b\n", b"2026-01-01T00:00:%02dZ,m%d,%d.5,1e3\n"),
     "line protocol": (
-        b"s,machine_id=m a=1,b=2 1\n",
+        b"s,machine_id=m a=1,b=2 1767225600000000000\n",
         b"s,machine_id=m%d%d a=%d.25,b=7i 1767225600000000000\n",
     ),
     "json": (

@@ -9,12 +9,13 @@ import pytest
 
 from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Form, TimeForm
 from edge_runtime.records import NO_TIME
-from edge_runtime.text.csvrows import Columns
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped
 
-COLUMNS = Columns(("a", "b"))
+COLUMNS = Columns(("a", "b"), form=Form(TimeForm(unit="ns")))
 
 
 def reader(columns: Columns = COLUMNS) -> LineProtocol:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_runtime.errors import InputError
-from edge_runtime.text.csvrows import Columns, CsvLines, read_layout
+from edge_runtime.mapping.columns import Columns
+from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.cutter import MAX_LINE_BYTES
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import MAX_PAIRS, LineProtocol
@@ -51,9 +52,9 @@ LINE_PROTOCOL = {
     "tags": (b"m", b",tag_of_a_machine=value", b" a=1"),
     "tags without a value": (b"m", b",tag", b" a=1"),
     "a long measurement": (b"", b"m\\ ", b" a=1"),
-    "a long machine": (b"m,machine_id=", b"x", b" a=1 1"),
-    "a long machine with escapes": (b"m,machine_id=", b"\\,", b" a=1 1"),
-    "a long machine of backslashes": (b"m,machine_id=", b"\\\\", b" a=1 1"),
+    "a long machine": (b"m,machine_id=", b"x", b" a=1 1767225600000000001"),
+    "a long machine with escapes": (b"m,machine_id=", b"\\,", b" a=1 1767225600000000001"),
+    "a long machine of backslashes": (b"m,machine_id=", b"\\\\", b" a=1 1767225600000000001"),
 }
 JSON = {
     "arrays": (b'{"a":', b"[", b""),
@@ -91,11 +92,11 @@ CASES = [
 def parser(kind: str) -> Any:
     if kind == "line protocol":
         reader = LineProtocol(COLUMNS, "test", Unmapped())
-        reader.parse(b"m,machine_id=p a=1,b=2 5", 1)  # a pattern is there
+        reader.parse(b"m,machine_id=p a=1,b=2 1767225600000000005", 1)  # a pattern is there
         return reader
     if kind == "json":
         return JsonRows(COLUMNS, "test", Unmapped())
-    return CsvLines(read_layout(HEADER, COLUMNS, "test"))
+    return CsvLines(CsvRows(read_layout(HEADER, COLUMNS, "test")))
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -160,6 +161,6 @@ def test_lines_that_are_all_different_are_not_each_made_a_pattern() -> None:
     assert made[0] == 0
     assert 3 <= len(made) <= 15
     for number in range(3000):  # and it finds its way back
-        reader.parse(b"m,machine_id=p a=%d,b=2 5" % number, 1)
+        reader.parse(b"m,machine_id=p a=%d,b=2 1767225600000000005" % number, 1)
     assert reader._pattern is not None
-    assert reader._pattern.fullmatch(b"m,machine_id=p a=7,b=2 5")
+    assert reader._pattern.fullmatch(b"m,machine_id=p a=7,b=2 1767225600000000005")

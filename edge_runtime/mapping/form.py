@@ -1,0 +1,121 @@
+"""The table `[map]`: where the times and machine ids of a text are, and how its cells are written."""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+from edge_runtime.config import setting
+from edge_runtime.errors import UsageError
+
+__all__ = ["UNITS", "Form", "RecordForm", "TimeForm"]
+
+# Units of a number that is a time: nanoseconds a step, and the number that 1970 has.
+UNITS = {
+    "s": (1_000_000_000, 0),
+    "ms": (1_000_000, 0),
+    "us": (1_000, 0),
+    "ns": (1, 0),
+    "excel": (86_400_000_000_000, 25_569),
+    "filetime": (100, 116_444_736_000_000_000),
+    "ticks": (100, 621_355_968_000_000_000),
+}
+SEPARATORS = (".", ",", "'", " ", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}")
+
+
+@dataclass(frozen=True, slots=True)
+class TimeForm:
+    """How times are written, where that cannot be told by looking at them."""
+
+    from_: tuple[str, ...] = setting(
+        (),
+        "Column, or JSON key, of the times; repeat it where the date and the time of day are in two columns. "
+        '"time" or a name like it unless given.',
+        flag="--time-column",
+    )
+    format: str = setting(
+        "", 'Format of the times, such as "%m/%d/%Y %H:%M:%S", as strptime has it.', flag="--time-format"
+    )
+    unit: str = setting(
+        "", f"Unit of times that are numbers: {', '.join(UNITS)}; found unless given.", flag="--time-unit"
+    )
+    zone: str = setting(
+        "", "Zone of times that name none, such as Europe/Berlin; UTC unless given.", flag="--time-zone"
+    )
+
+    def __post_init__(self) -> None:
+        if self.unit and self.unit not in UNITS:
+            raise UsageError(
+                f"'{self.unit}' is no unit of times",
+                where="--time-unit",
+                hint=f"there are: {', '.join(UNITS)}",
+            )
+        if self.unit and self.format:
+            raise UsageError("times have a format or a unit", where="--time-format, --time-unit")
+        if len(self.from_) > 2:  # noqa: PLR2004 - a date and a time of day
+            raise UsageError("times are in one column, or in two", where="--time-column")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordForm:
+    """Where times and machine ids are, and how times are written."""
+
+    time: TimeForm = setting(TimeForm(), "How times are written.")
+    machine: str = setting(
+        "",
+        'Column, or JSON key, of the machine ids; "machine_id" or "machine" unless given.',
+        flag="--machine-column",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Form(RecordForm):
+    """The same of a text of cells, and how its numbers are written."""
+
+    decimal: str = setting(
+        "", 'Decimal mark of the numbers, "." or ","; found unless given.', flag="--decimal"
+    )
+    thousands: str = setting("", 'Mark between groups of three digits, such as ".".', flag="--thousands")
+    missing: tuple[str, ...] = setting(
+        (), 'Word that stands for a reading that is missing, such as "Bad".', flag="--missing"
+    )
+    delimiter: str = setting("", "Character between two cells; found unless given.", flag="--delimiter")
+    skip_rows: int = setting(0, "Number of lines before the header that are left out.", flag="--skip-rows")
+    encoding: str = setting(
+        "", "Encoding of the text, such as cp1252; UTF-8 or UTF-16 are found.", flag="--encoding"
+    )
+
+    def __post_init__(self) -> None:
+        if self.decimal not in ("", ".", ","):
+            raise UsageError(f"'{self.decimal}' is no decimal mark", where="--decimal", hint="use . or ,")
+        if self.thousands and self.thousands not in SEPARATORS:
+            raise UsageError(
+                f"'{self.thousands}' cannot stand between thousands",
+                where="--thousands",
+                hint="use . , ' or space",
+            )
+        if self.thousands and self.thousands == (self.decimal or "."):
+            raise UsageError(
+                f"'{self.thousands}' cannot be both marks",
+                where="--decimal, --thousands",
+                hint='name the decimal mark, too, such as --decimal ","',
+            )
+        if self.delimiter and (len(self.delimiter) > 1 or self.delimiter in '"\r\n'):
+            raise UsageError(
+                f"'{self.delimiter}' is no delimiter", where="--delimiter", hint="use one character"
+            )
+        if self.skip_rows < 0:
+            raise UsageError("there are no fewer than 0 lines", where="--skip-rows")
+        if self.encoding and not _is_encoding(self.encoding):
+            raise UsageError(
+                f"'{self.encoding}' is no encoding of text", where="--encoding", hint="such as cp1252"
+            )
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        "".encode(name)  # which refuses what is none of text, such as base64
+        codecs.getincrementaldecoder(name)
+    except LookupError:
+        return False
+    return True

@@ -1,0 +1,147 @@
+"""Cells to numbers: with a decimal point or comma, with marks between thousands, and words for none."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.errors import InputError
+from edge_runtime.mapping.place import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.mapping.form import Form
+    from edge_runtime.mapping.place import Place
+
+__all__ = ["NOTHING", "Numbers", "as_float32", "floats"]
+
+NOTHING = frozenset({b"", b"nan", b"-nan", b"na", b"n/a", b"#n/a", b"null", b"none"})
+COMMA = re.compile(rb"[-+]?\d+,\d+(?:[eE][-+]?\d+)?")
+# It may be 1.234 as well as 1234.
+EITHER = re.compile(rb"[-+]?[1-9]\d{0,2},\d{3}")
+COMMA_HINT = 'choose --decimal "," or --thousands ","'
+
+
+class Numbers:
+    """Reads the numbers of one text.
+
+    Args:
+        form: How they are written.
+        delimiter: What is between two cells; "" where there is no such thing.
+    """
+
+    def __init__(self, form: Form, delimiter: str = "") -> None:
+        self._missing = NOTHING | {word.strip().lower().encode() for word in form.missing}
+        self._thousands = form.thousands.encode()
+        self._decimal = form.decimal.encode() or (b"" if delimiter != "," and not form.thousands else b".")
+
+    @property
+    def decimal(self) -> str:
+        """The decimal mark; "." as long as no number has shown which one it is."""
+        return self._decimal.decode() or "."
+
+    @property
+    def words(self) -> frozenset[bytes]:
+        """What stands for a missing reading, in lower case."""
+        return self._missing
+
+    def read(self, cells: Sequence[bytes], name: str, place: Place) -> NDArray[np.float64]:
+        """[rows] numbers; NaN where a cell is empty or says that there is none.
+
+        Raises:
+            InputError: A cell is something else; its line is named.
+        """
+        if self._decimal != b"," and not self._thousands:
+            try:
+                found = np.fromiter(map(float, cells), np.float64, len(cells))
+            except ValueError:
+                pass
+            else:
+                if not self._decimal and b"." in b"".join(cells):
+                    self._decimal = b"."
+                return found
+        if not self._decimal:
+            self._decide(cells, name, place)
+        return np.asarray(
+            [self._number(cell, name, place, row) for row, cell in enumerate(cells)], np.float64
+        )
+
+    def is_number(self, cell: bytes) -> bool:
+        """Whether a cell can be read as a number; one that is empty or says that there is none is not."""
+        try:
+            return self._float(cell.strip()) is not None or COMMA.fullmatch(cell.strip()) is not None
+        except ValueError:
+            return False
+
+    def _decide(self, cells: Sequence[bytes], name: str, place: Place) -> None:
+        """Finds out whether numbers have a decimal comma, from the first cells that are no plain numbers."""
+        commas = [row for row, cell in enumerate(cells) if COMMA.fullmatch(cell.strip())]
+        if b"." in b"".join(cells):
+            self._decimal = b"."
+        if self._decimal or not commas:
+            return
+        if all(EITHER.fullmatch(cells[row].strip()) for row in commas):
+            raise InputError(
+                f"'{shown(cells[commas[0]])}' in column '{name}' may have a decimal comma, or one between "
+                "thousands",
+                where=place.row(commas[0]),
+                hint=COMMA_HINT,
+            )
+        self._decimal = b","
+
+    def _number(self, cell: bytes, name: str, place: Place, row: int) -> float:
+        text = cell.strip()
+        try:
+            found = self._float(text)
+        except ValueError:
+            hint = COMMA_HINT if COMMA.fullmatch(text) and self._decimal != b"," else None
+            if hint is None and text and not any(letter in b"0123456789" for letter in text):
+                hint = f'correct it, or name what stands for no reading: --missing "{shown(text)}"'
+            what = f"'{shown(cell)}' in column '{name}' is not a number"
+            raise InputError(what, where=place.row(row), hint=hint) from None
+        return float("nan") if found is None else found
+
+    def _float(self, text: bytes) -> float | None:
+        """A cell's number; None where it says that there is none; a ValueError where it is no number."""
+        if text.lower() in self._missing:
+            return None
+        if self._thousands and self._thousands in text:
+            mark, decimal = re.escape(self._thousands), re.escape(self._decimal or b".")
+            if re.fullmatch(rb"[-+]?\d{1,3}(?:" + mark + rb"\d{3})+(?:" + decimal + rb"\d*)?", text) is None:
+                raise ValueError
+            text = text.replace(self._thousands, b"")
+        if self._decimal == b",":
+            if b"." in text:
+                raise ValueError
+            text = text.replace(b",", b".")
+        if b"_" in text:  # which Python would leave out
+            raise ValueError
+        return float(text)
+
+
+def floats(cells: Sequence[bytes], name: str, place: Place) -> NDArray[np.float64]:
+    """[rows] numbers as programs write them, with a decimal point; see `Numbers.read`."""
+    return _PLAIN.read(cells, name, place)
+
+
+def as_float32(columns: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """[rows, columns]; a number beyond float32 becomes infinite, and its row unknown later."""
+    values = np.empty((len(columns[0]), len(columns)), np.float32)
+    with np.errstate(over="ignore"):
+        for column, numbers in enumerate(columns):
+            values[:, column] = numbers
+    return values
+
+
+def _plain() -> Numbers:
+    from edge_runtime.mapping.form import Form  # noqa: PLC0415 - of the module below
+
+    return Numbers(Form(decimal="."))
+
+
+_PLAIN = _plain()

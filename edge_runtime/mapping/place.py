@@ -1,0 +1,39 @@
+"""Where cells are, and how they are shown, for errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Place", "shown"]
+
+MAX_SHOWN = 40
+
+
+class Place:
+    """Where cells are, for errors.
+
+    Args:
+        source: Such as a file's name.
+        first_line: Number of the first cell's line.
+        lines: [rows] how many lines each row is after that one; None where it is its own number.
+    """
+
+    def __init__(self, source: str, first_line: int, lines: Sequence[int] | None = None) -> None:
+        self.source = source
+        self._first_line = first_line
+        self._lines = lines
+
+    def row(self, number: int) -> str:
+        """Where a row is, counted from 0."""
+        after = number if self._lines is None else self._lines[number]
+        return f"{self.source}, line {self._first_line + after}"
+
+
+def shown(cell: bytes) -> str:
+    """A cell for an error message."""
+    return printable(cell[: 4 * MAX_SHOWN].decode("utf-8", "replace"), MAX_SHOWN)
