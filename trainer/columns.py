@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, listed
+from edge_runtime.mapping.columns import PLAIN, Columns, time_places
+from edge_runtime.mapping.numbers import Numbers
+from edge_runtime.mapping.place import Place
+from edge_runtime.mapping.times import DAY_NS, Times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,13 +21,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["EMPTY_WORDS", "is_parquet", "line_name", "numeric_columns", "time_column", "times_ns"]
+    from edge_runtime.mapping.form import Form
 
-TIME_NAMES = ("time", "timestamp", "datetime", "_time", "date", "ts")
-EMPTY_WORDS = ("", "na", "n/a", "nan", "null", "none", "-nan", "#n/a")
+# A frame's attribute: the decimal mark that its file was found to have.
+DECIMAL = "decimal"
+__all__ = ["is_parquet", "line_name", "numeric_columns", "time_columns", "times_ns"]
 
 
-def numeric_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> NDArray[np.float64]:
+def numeric_columns(
+    frame: pd.DataFrame, names: Sequence[str], path: Path, form: Form = PLAIN
+) -> NDArray[np.float64]:
     """These columns as numbers, [rows, columns] float64; NaN where a cell is empty.
 
     Raises:
@@ -34,60 +43,63 @@ def numeric_columns(frame: pd.DataFrame, names: Sequence[str], path: Path) -> ND
         column = frame[name]
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             numbers[:, i] = column.to_numpy(np.float64, na_value=np.nan)
-            continue
-        text = column.astype("object").where(column.notna(), "").astype(str).str.strip()
-        empty = text.str.lower().isin(EMPTY_WORDS).to_numpy()
-        parsed = pd.to_numeric(text.mask(empty), errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        wrong = np.flatnonzero(np.isnan(parsed) & ~empty)
-        if len(wrong):
-            row = int(wrong[0])
-            raise InputError(
-                f"column '{name}' should hold numbers but holds {_shown(text.iloc[row])}",
-                where=f"{path}: {line_name(frame, row, path)}",
-                hint="correct the cell, or choose the columns with --sensor",
-            )
-        numbers[:, i] = parsed
+        else:
+            marks = replace(form, decimal=form.decimal or frame.attrs.get(DECIMAL, ""))
+            numbers[:, i] = Numbers(marks, ",").read(_cells(column), name, _place(frame, path))
     return numbers
 
 
-def time_column(frame: pd.DataFrame, path: Path) -> str:
-    """The column that holds the times, by its name.
+def time_columns(names: Sequence[str], path: Path, form: Form = PLAIN) -> tuple[str, ...]:
+    """The column that holds the times, or those of the date and the time of day.
 
     Raises:
-        InputError: No column has one of the names that are looked for.
+        InputError: There is none.
     """
-    by_name = {str(name).lower(): str(name) for name in reversed(list(frame.columns))}
-    for name in TIME_NAMES:
-        if name in by_name:
-            return by_name[name]
-    raise InputError(
-        "no time column", where=str(path), hint=f"name one column 'time'; it has {_listed(frame)}"
-    )
+    places = time_places(names, Columns.of((), form), str(path))
+    return tuple(names[place] for place in places)
 
 
-def times_ns(frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
-    """A column of times as int64 nanoseconds since the epoch, UTC.
+def times_ns(
+    frame: pd.DataFrame,
+    name: str | Sequence[str],
+    path: Path,
+    form: Form = PLAIN,
+    machines: NDArray[np.str_] | None = None,
+    times: Times | None = None,
+) -> NDArray[np.int64]:
+    """Times as int64 nanoseconds since the epoch, UTC, as the gateway reads them.
 
-    Understands ISO 8601 with or without a zone (UTC without), with `T` or a space, and epoch seconds,
-    milliseconds, microseconds or nanoseconds, told apart by their size.
+    Args:
+        frame: The table, or a page of it.
+        name: The column, or those of the date and the time of day.
+        path: Its file, for errors.
+        form: How times are written.
+        machines: [rows] machine ids; None for one machine.
+        times: What read the pages before, which knows how far each machine has come; None for the first.
 
     Raises:
         InputError: A cell is empty or no time: names the line.
     """
-    column = frame[name]
+    names = [name] if isinstance(name, str) else list(name)
+    reader = times or Times(form.time, time.time_ns() + DAY_NS)
+    place = _place(frame, path)
+    who: tuple[str, ...] = ("",)
+    codes = None
+    if machines is not None:
+        found, codes = np.unique(machines, return_inverse=True)
+        who = tuple(map(str, found))
+    column = frame[names[0]]
     if pd.api.types.is_datetime64_any_dtype(column):
-        moments = pd.to_datetime(column, utc=True)
-    elif pd.api.types.is_numeric_dtype(column):
-        return _epoch(column, frame, name, path)
-    else:
-        text = column.astype("object").where(column.notna(), "").astype(str).str.strip()
-        if text.str.fullmatch(r"[+-]?\d+(\.\d*)?").all():
-            whole = not text.str.contains(".", regex=False).any()
-            return _epoch(text.astype(np.int64 if whole else np.float64), frame, name, path)
-        moments = pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce")
-    _no_gap(moments.isna().to_numpy(), frame, name, path)
-    times: NDArray[np.int64] = np.asarray(moments.dt.as_unit("ns").astype(np.int64), np.int64)
-    return times
+        if column.isna().any():
+            raise InputError("there is no time", where=place.row(int(column.isna().to_numpy().argmax())))
+        moments = np.asarray(pd.to_datetime(column, utc=True).dt.as_unit("ns").astype(np.int64), np.int64)
+        if reader.zone is not None and column.dt.tz is None:
+            return reader.zone.to_utc(moments, who, codes, place)
+        return moments
+    cells = _cells(column)
+    for other in names[1:]:
+        cells = [b" ".join(pair) for pair in zip(cells, _cells(frame[other]), strict=True)]
+    return reader.read(cells, place, who, codes)
 
 
 def line_name(frame: pd.DataFrame, row: int, path: Path) -> str:
@@ -101,35 +113,23 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in {".parquet", ".pq"}
 
 
-def _epoch(column: pd.Series[Any], frame: pd.DataFrame, name: str, path: Path) -> NDArray[np.int64]:
-    """Epoch numbers to nanoseconds; the unit is the one that puts them between 1973 and 5138."""
-    _no_gap(column.isna().to_numpy(), frame, name, path)
-    numbers = column.to_numpy()
-    largest = float(np.abs(numbers.astype(np.float64)).max(initial=0.0))
-    scale = 10 ** next((9 - 3 * i for i in range(3) if largest < 10.0 ** (11 + 3 * i)), 0)
-    times: NDArray[np.int64] = np.floor(numbers).astype(np.int64) * scale
-    if numbers.dtype.kind == "f":
-        # The fraction on its own: a float64 of nanoseconds has a step of 256 ns.
-        times += np.round((numbers - np.floor(numbers)) * scale).astype(np.int64)
-    return times
+def _cells(column: pd.Series[Any]) -> list[bytes]:
+    """A column as it would be written."""
+    empty = column.isna().to_numpy()
+    if pd.api.types.is_float_dtype(column):
+        written = [
+            f"{number:.9f}".rstrip("0").rstrip(".") for number in column.to_numpy(np.float64, na_value=0)
+        ]
+    else:
+        written = list(map(str, column.tolist()))
+    return [b"" if nothing else text.encode() for nothing, text in zip(empty, written, strict=True)]
 
 
-def _no_gap(missing: NDArray[np.bool_], frame: pd.DataFrame, name: str, path: Path) -> None:
-    wrong = np.flatnonzero(missing)
-    if len(wrong):
-        row = int(wrong[0])
-        cell = frame[name].iloc[row]
-        shown = "nothing" if pd.isna(cell) or not str(cell).strip() else _shown(str(cell))
-        raise InputError(
-            f"column '{name}' should hold times but holds {shown}",
-            where=f"{path}: {line_name(frame, row, path)}",
-            hint="use ISO 8601, such as 2025-01-31T12:00:00Z, or epoch seconds",
-        )
+def _place(frame: pd.DataFrame, path: Path) -> Place:
+    """Where the rows of a frame are in its file."""
+    rows = frame.index.tolist()
+    return Place(str(path), 1, rows, "row") if is_parquet(path) else Place(str(path), 2, rows)
 
 
 def _listed(frame: pd.DataFrame) -> str:
-    return ", ".join(map(str, frame.columns))
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 40 else text[:39] + "…")  # noqa: PLR2004
+    return listed(map(str, frame.columns))

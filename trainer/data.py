@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from trainer.columns import EMPTY_WORDS
+from edge_runtime.mapping.numbers import NOTHING
 from trainer.names import refuse_machines, refuse_sensors
-from trainer.tables import find_table, numeric_columns, read_table, time_column, times_ns
+from trainer.tables import find_table, numeric_columns, read_table, time_columns, times_ns
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -174,7 +174,7 @@ def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ..
 def _holds_numbers(column: pd.Series[Any]) -> bool:
     """Whether a text column looks like a sensor's all the same: empty, or a number in most of its cells."""
     text = column.astype("object").where(column.notna(), "").astype(str).str.strip()
-    cells = text[~text.str.lower().isin(EMPTY_WORDS)]
+    cells = text[~text.str.lower().isin([word.decode() for word in NOTHING])]
     # Leading zeros are names.
     numbers = pd.to_numeric(cells, errors="coerce").notna() & ~cells.str.match(r"[+-]?0\d")
     return len(cells) == 0 or float(numbers.mean()) > 0.5  # noqa: PLR2004
@@ -197,7 +197,9 @@ def _split(frame: pd.DataFrame, path: Path, columns: Columns, sensors: tuple[str
 
 
 def _time(frame: pd.DataFrame, columns: Columns, path: Path) -> str:
-    return time_column(frame, path) if columns.time is None else str(_named(frame, columns.time, "", path))
+    if columns.time is None:
+        return time_columns(list(map(str, frame.columns)), path)[0]
+    return str(_named(frame, columns.time, "", path))
 
 
 def _named(frame: pd.DataFrame, chosen: str | None, usual: str, path: Path) -> str | None:

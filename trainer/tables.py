@@ -1,41 +1,52 @@
-"""Tables from files: CSV (comma, semicolon or tab; plain or gzip) and Parquet; errors name the line.
+"""Tables from files: CSV in any form that the gateway reads, and Parquet; errors name the line.
 
-A CSV is read as text first and typed column by column afterwards, over the whole column: a column that looks
-whole for a million rows and has a fraction in the next is one of numbers, and what is no number has a line.
+The cells of a CSV are read as the gateway reads them. A column is one of numbers where all its cells are,
+over the whole table; else it is text.
 """
 
 from __future__ import annotations
 
-import gzip
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError, MissingExtraError
-from trainer.columns import EMPTY_WORDS, is_parquet, numeric_columns, time_column, times_ns
+from edge_runtime.mapping.columns import MACHINE_NAMES, PLAIN, TIME_NAMES, Columns
+from edge_runtime.text.csvblocks import open_rows, read_blocks, read_header
+from edge_runtime.text.csvlayout import header_names
+from edge_runtime.text.recoder import refused_encoding
+from trainer.columns import DECIMAL, is_parquet, numeric_columns, time_columns, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from edge_runtime.mapping.form import Form
+    from edge_runtime.text.csvlayout import Layout
+    from edge_runtime.text.csvrows import CsvBlock
+
 __all__ = [
     "SUFFIXES",
     "column_names",
     "find_table",
-    "first_line",
     "numeric_columns",
     "read_pages",
     "read_table",
-    "time_column",
+    "time_columns",
     "times_ns",
 ]
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
-GZIP_MAGIC = b"\x1f\x8b"
 PAGE_ROWS = 65_536
-BLOCK_BYTES = 4 << 20
+# Never numbers, whatever their cells look like, unless they are asked for as such.
+TEXT_NAMES = frozenset((*TIME_NAMES, *MACHINE_NAMES, "kind"))
+PADDED = re.compile(rb"^ *[+-]?0\d+ *$", re.MULTILINE)
+MAX_WHOLE = 2.0**53
 
 
 def find_table(folder: Path, name: str) -> Path:
@@ -53,13 +64,17 @@ def find_table(folder: Path, name: str) -> Path:
     raise InputError(f"no {wanted} in it", where=str(folder), hint="create it with 'edge-train prepare -o'")
 
 
-def read_table(path: Path, *, may_be_empty: bool = False) -> pd.DataFrame:
+def read_table(
+    path: Path, *, form: Form = PLAIN, text: Sequence[str] = (), may_be_empty: bool = False
+) -> pd.DataFrame:
     """A whole table: columns of numbers as int64 or float64, all others as text; empty cells as NaN.
 
     Numbers with leading zeros are names, such as a machine's "007", and stay text.
 
     Args:
         path: The file.
+        form: How a CSV is written.
+        text: Columns that stay text, whatever they look like, beside times and machine ids.
         may_be_empty: Whether a header alone is a table, too.
 
     Raises:
@@ -67,51 +82,45 @@ def read_table(path: Path, *, may_be_empty: bool = False) -> pd.DataFrame:
     """
     if is_parquet(path):
         with _readable(path):
-            table = _pyarrow("parquet").read_table(path)
+            frame: pd.DataFrame = _pyarrow("parquet").read_table(path).to_pandas()
     else:
-        with _readable(path):
-            batches = list(_text_batches(path, None))
-        table = _typed(_pyarrow(None).Table.from_batches(batches), ()) if batches else None
-    if table is None or not table.num_rows:
+        frame = next(_csv_pages(path, form, None, text, 0), pd.DataFrame())
+    if not len(frame):
         if may_be_empty:
-            return pd.DataFrame(columns=column_names(path))
+            return pd.DataFrame(columns=column_names(path, form))
         raise InputError("the table has no rows", where=str(path))
-    frame: pd.DataFrame = table.to_pandas()
     return frame
 
 
 def read_pages(
-    path: Path, *, columns: Sequence[str] | None = None, text: Sequence[str] = ()
+    path: Path, *, columns: Sequence[str] | None = None, text: Sequence[str] = (), form: Form = PLAIN
 ) -> Iterator[pd.DataFrame]:
     """The same table page by page, in bounded memory; a column is typed anew on each page.
 
     Args:
         path: The file.
         columns: Read these alone; None for all.
-        text: Columns that stay text, whatever they look like.
+        text: As for `read_table`.
+        form: As for `read_table`.
 
     Raises:
         InputError: As `read_table`, at the page where it shows.
     """
     rows = 0
-    with _readable(path):
-        if is_parquet(path):
-            batches = _pyarrow("parquet").ParquetFile(path).iter_batches(PAGE_ROWS, columns=columns)
-        else:
-            batches = _text_batches(path, columns)
-        for batch in batches:
-            table = _pyarrow(None).Table.from_batches([batch])
-            page: pd.DataFrame = (table if is_parquet(path) else _typed(table, text)).to_pandas()
-            # Rows are counted through the file, so that an error names its line.
-            page.index = pd.RangeIndex(rows, rows + len(page))
-            rows += len(page)
-            if len(page):
-                yield page
+    pages = (
+        _parquet_pages(path, columns)
+        if is_parquet(path)
+        else _csv_pages(path, form, columns, text, PAGE_ROWS)
+    )
+    for page in pages:
+        rows += len(page)
+        if len(page):
+            yield page
     if not rows:
         raise InputError("the table has no rows", where=str(path))
 
 
-def column_names(path: Path) -> list[str]:
+def column_names(path: Path, form: Form = PLAIN) -> list[str]:
     """The header, without reading the rows.
 
     Raises:
@@ -120,83 +129,103 @@ def column_names(path: Path) -> list[str]:
     with _readable(path):
         if is_parquet(path):
             return list(_pyarrow("parquet").read_schema(path).names)
-        return _header(path)[0]
+        with open_rows(path) as stream:
+            head, _ = read_header(stream, form, str(path))
+        if not head.header:
+            raise InputError("the file is empty", where=str(path))
+        return _named(header_names(head.header, head.delimiter, str(path)), path)
 
 
-def first_line(path: Path) -> str:
-    """A CSV's header line, out of gzip when it is in it.
-
-    Raises:
-        InputError: The file is missing, empty or not decodable.
-    """
-    with _readable(path):
-        with path.open("rb") as probe:
-            zipped = probe.read(2) == GZIP_MAGIC
-        with gzip.open(path, "rb") if zipped else path.open("rb") as stream:
-            line = stream.readline(1 << 20).decode("utf-8-sig").strip("\r\n")
-    if not line.strip():
-        raise InputError("the file is empty", where=str(path))
-    return line
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    """A CSV's column names and its delimiter."""
-    line = first_line(path)
-    delimiter = max(",;\t", key=line.count)
-    names = [name.strip().strip('"').strip() for name in line.split(delimiter)]
+def _named(names: Sequence[str], path: Path) -> list[str]:
+    """A header whose names are all different; one that is empty becomes as pandas names it."""
     for name in names:
-        if names.count(name) > 1:
+        if name and names.count(name) > 1:
             raise InputError(f"two columns are named '{name}'", where=str(path))
-    return names, delimiter
+    return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
 
 
-def _text_batches(path: Path, columns: Sequence[str] | None) -> Iterator[Any]:
-    """A CSV in pages, every cell as text."""
-    pa, csv = _pyarrow(None), _pyarrow("csv")
-    names, delimiter = _header(path)
-    with path.open("rb") as probe:
-        zipped = probe.read(2) == GZIP_MAGIC
-    with pa.input_stream(str(path), compression="gzip" if zipped else None) as stream:
-        reader = csv.open_csv(
-            stream,
-            # One thread: only then does a ragged row's error carry its number.
-            csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES, column_names=names, skip_rows=1),
-            csv.ParseOptions(delimiter=delimiter, ignore_empty_lines=True),
-            csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), include_columns=columns),
-        )
-        yield from reader
+def _parquet_pages(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+    rows = 0
+    with _readable(path):
+        for batch in _pyarrow("parquet").ParquetFile(path).iter_batches(PAGE_ROWS, columns=columns):
+            page: pd.DataFrame = batch.to_pandas()
+            # Rows are counted through the file, so that an error names its line.
+            page.index = pd.RangeIndex(rows, rows + len(page))
+            rows += len(page)
+            yield page
 
 
-def _typed(table: Any, keep: Sequence[str]) -> Any:
-    """Columns of text to whole numbers or floats, where every cell that is not empty is one."""
-    pa, compute = _pyarrow(None), _pyarrow("compute")
-    words = pa.array(EMPTY_WORDS)
-    for i, name in enumerate(table.column_names):
-        if name in keep:
-            continue
-        text = compute.utf8_trim_whitespace(table[name])
-        empty = compute.is_in(compute.utf8_lower(text), value_set=words)
-        cells = compute.if_else(empty, pa.scalar(None, pa.string()), text)
-        # A column without a cell says nothing; leading zeros say that it holds names.
-        if (
-            cells.null_count == len(cells)
-            or compute.any(compute.match_substring_regex(cells, r"^[+-]?0\d")).as_py()
-        ):
-            continue
-        for kind in (pa.int64(), pa.float64()):
-            try:
-                table = table.set_column(i, name, compute.cast(cells, kind))
-            except pa.ArrowInvalid:
-                continue
-            break
-    return table
+def _csv_pages(
+    path: Path, form: Form, columns: Sequence[str] | None, text: Sequence[str], page_rows: int
+) -> Iterator[pd.DataFrame]:
+    """A CSV in pages of about so many rows; as one page with 0."""
+    names = column_names(path, form)
+    wanted = [names.index(name) for name in (names if columns is None else columns)]
+    # Each place once, in the order of the file.
+    wanted = sorted(set(wanted))
+
+    def places(_: Layout) -> Sequence[int]:
+        return wanted
+
+    keep = {names.index(name) for name in text if name in names}
+    keep |= {place for place, name in enumerate(names) if name.lower() in TEXT_NAMES}
+    held: list[CsvBlock] = []
+    rows = 0
+    with _readable(path), open_rows(path) as stream:
+        for block in read_blocks(stream, Columns((), time="", form=form), str(path), texts=places):
+            held.append(block)
+            rows += len(block.texts[0])
+            if page_rows and rows >= page_rows:
+                yield _page(held, names, wanted, keep)
+                held, rows = [], 0
+        if held:
+            yield _page(held, names, wanted, keep)
+
+
+def _page(blocks: list[CsvBlock], names: list[str], wanted: list[int], keep: set[int]) -> pd.DataFrame:
+    """Blocks of cells as one frame, whose index has each row's line, less the header's."""
+    columns: dict[str, Any] = {}
+    for at, place in enumerate(wanted):
+        numbers = None if place in keep else _numbers(blocks, at, names[place])
+        if numbers is None:
+            columns[names[place]] = _texts(blocks, at)
+        else:
+            columns[names[place]] = numbers
+    lines = np.concatenate([block.place.lines(len(block.texts[0])) for block in blocks])
+    page = pd.DataFrame(columns, index=pd.Index(lines - 2))
+    page.attrs[DECIMAL] = blocks[-1].reader.decimal
+    return page
+
+
+def _numbers(blocks: list[CsvBlock], at: int, name: str) -> NDArray[Any] | None:
+    """A column's numbers; None where a cell is none, where there is none, or where they are names."""
+    parts = []
+    for block in blocks:
+        cells = block.texts[at]
+        numbers, words = block.reader.sort_out(cells, name, block.place)
+        if words or PADDED.search(b"\n".join(cells)):
+            return None
+        parts.append(numbers)
+    joined = np.concatenate(parts)
+    # A column without a number says nothing.
+    if np.isnan(joined).all():
+        return None
+    whole = (
+        np.isfinite(joined).all() and (joined == np.floor(joined)).all() and np.abs(joined).max() < MAX_WHOLE
+    )
+    return joined.astype(np.int64) if whole else joined
+
+
+def _texts(blocks: list[CsvBlock], at: int) -> NDArray[Any]:
+    # A few distinct names in very many rows are the same objects.
+    known: dict[bytes, str] = {}
+    cells = [cell for block in blocks for cell in block.texts[at]]
+    return np.array([known.setdefault(cell, cell.decode()) for cell in cells], dtype=object)
 
 
 def _pyarrow(module: str | None) -> Any:
     try:
         import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute  # noqa: PLC0415
-        import pyarrow.csv  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("reading tables", "workstation") from None
@@ -206,27 +235,15 @@ def _pyarrow(module: str | None) -> Any:
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
     """Turns what can go wrong with a file into one line that says so."""
+    if path.is_dir():
+        raise InputError("a folder, not a file", where=str(path))
+    if not path.exists():
+        raise InputError("no such file", where=str(path))
     try:
         yield
-    except FileNotFoundError:
-        raise InputError("no such file", where=str(path)) from None
-    except IsADirectoryError:
-        raise InputError("a folder, not a file", where=str(path)) from None
-    except UnicodeDecodeError:
-        raise InputError("the file is not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
     except (OSError, EOFError) as error:
         raise InputError(f"cannot be read ({error})", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise refused_encoding(error, str(path)) from None
     except ValueError as error:  # pyarrow's ArrowInvalid is one
-        raise InputError(_said(str(error)), where=str(path)) from None
-
-
-def _said(message: str) -> str:
-    """What the reader said, in the terms of the file."""
-    if "Empty CSV" in message:
-        return "the file is empty"
-    if "UTF8" in message or "UTF-8" in message:
-        return "the file is not UTF-8 text"
-    ragged = re.search(r"Row #(\d+): Expected (\d+) columns, got (\d+)", message)
-    if ragged:
-        return f"line {ragged[1]} has {ragged[3]} cells where the header has {ragged[2]}"
-    return message.splitlines()[0] if message else "cannot be read"
+        raise InputError(str(error).partition("\n")[0] or "cannot be read", where=str(path)) from None

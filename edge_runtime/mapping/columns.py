@@ -26,7 +26,7 @@ class Columns:
 
     Attributes:
         sensors: In the order of the bundle.
-        time: The column of times, or "time" for that or one with a name like it.
+        time: The column of times, or "time" for that or one with a name like it; "" to read none.
         machine: The column of machine ids, or "machine_id" for that or "machine"; may be missing in the data.
         default_machine: The id of every row where it is.
         form: How cells are written.
@@ -52,6 +52,8 @@ def time_places(names: Sequence[str], columns: Columns, where: str) -> tuple[int
     Raises:
         InputError: There is no such column, or two that it may be.
     """
+    if not columns.time:
+        return ()
     wanted = columns.form.time.from_ or (columns.time,)
     places = []
     for name in wanted:

@@ -71,6 +71,26 @@ class Numbers:
             [self._number(cell, name, place, row) for row, cell in enumerate(cells)], np.float64
         )
 
+    def sort_out(
+        self, cells: Sequence[bytes], name: str, place: Place
+    ) -> tuple[NDArray[np.float64], list[tuple[int, bytes]]]:
+        """[rows] numbers, NaN where a cell is none; and which rows hold something else, and what."""
+        try:
+            return self.read(cells, name, place), []
+        except InputError as error:
+            if error.hint == COMMA_HINT and not self._decimal:
+                raise
+        numbers, words = np.full(len(cells), np.nan), list[tuple[int, bytes]]()
+        for row, cell in enumerate(cells):
+            text = cell.strip()
+            try:
+                found = self._float(text)
+            except ValueError:
+                words.append((row, text))
+            else:
+                numbers[row] = np.nan if found is None else found
+        return numbers, words
+
     def is_number(self, cell: bytes) -> bool:
         """Whether a cell can be read as a number; one that is empty or says that there is none is not."""
         try:

@@ -21,17 +21,30 @@ class Place:
         source: Such as a file's name.
         first_line: Number of the first cell's line.
         lines: [rows] how many lines each row is after that one; None where it is its own number.
+        word: What a line is called.
     """
 
-    def __init__(self, source: str, first_line: int, lines: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, source: str, first_line: int, lines: Sequence[int] | None = None, word: str = "line"
+    ) -> None:
         self.source = source
+        self._word = word
         self._first_line = first_line
         self._lines = lines
 
+    def line(self, number: int) -> int:
+        """A row's line, the row being counted from 0."""
+        return self._first_line + (number if self._lines is None else self._lines[number])
+
     def row(self, number: int) -> str:
         """Where a row is, counted from 0."""
-        after = number if self._lines is None else self._lines[number]
-        return f"{self.source}, line {self._first_line + after}"
+        return f"{self.source}, {self._word} {self.line(number)}"
+
+    def lines(self, rows: int) -> Sequence[int]:
+        """The lines of so many rows."""
+        if self._lines is None:
+            return range(self._first_line, self._first_line + rows)
+        return [self._first_line + line for line in self._lines]
 
 
 def shown(cell: bytes) -> str:

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Form
     from edge_runtime.text.csvlayout import Layout
     from edge_runtime.text.csvrows import CsvBlock
 
-__all__ = ["after_header", "open_rows", "read_blocks"]
+__all__ = ["open_rows", "read_blocks", "read_header"]
 
 READ_BYTES = 1 << 18
 QUOTED_ROWS = 4096
@@ -71,9 +72,7 @@ def read_blocks(
         SensorMismatchError: A sensor's column is missing.
     """
     try:
-        head = Head(columns.form, where)
-        parts = _texts(stream, columns.form.encoding, where)
-        parts = chain([after_header(head, parts)], parts)
+        head, parts = read_header(stream, columns.form, where)
         layout = read_layout(head.header, columns, where, head.delimiter)
         layout = replace(layout, texts=tuple(texts(layout)))
         rows = CsvRows(layout, report, time.time_ns() + DAY_NS)
@@ -95,20 +94,21 @@ def read_blocks(
         raise InputError(f"not a CSV ({error})", where=where) from None
 
 
-def after_header(head: Head, texts: Iterator[bytes]) -> bytes:
-    """Gives the head its lines; what is left of the text in which it ends.
+def read_header(stream: IO[bytes], form: Form, where: str) -> tuple[Head, Iterator[bytes]]:
+    """The header of a CSV, and what comes after it in UTF-8, in parts of whole lines.
 
     Raises:
-        InputError: There is no header.
+        InputError: There is none among the first lines.
         UnicodeDecodeError: It is not UTF-8.
     """
-    for text in texts:
+    head, parts = Head(form, where), _texts(stream, form.encoding, where)
+    for text in parts:
         rest = text
         while rest:
             line, _, rest = rest.partition(b"\n")
             if head.take(line.removesuffix(b"\r").decode()):
-                return rest
-    return b""
+                return head, chain([rest], parts)
+    return head, iter(())
 
 
 def _texts(stream: IO[bytes], encoding: str, where: str) -> Iterator[bytes]:

@@ -42,6 +42,7 @@ class CsvBlock:
         numbers: For each sensor [rows] float64.
         texts: For each column that is given as it is written [rows] its cells.
         place: Where the rows are, for errors.
+        reader: Reads other numbers that are written as those of the sensors.
     """
 
     times: tuple[bytes, ...]
@@ -51,6 +52,7 @@ class CsvBlock:
     numbers: list[NDArray[np.float64]]
     texts: list[tuple[bytes, ...]]
     place: Place
+    reader: Numbers
 
     def __len__(self) -> int:
         return len(self.times)
@@ -156,7 +158,7 @@ class CsvRows:
             return text
         self._first = False
         where = f"{self.layout.where}, line {first_line}"
-        time = cells[self.layout.time[0]]
+        time = cells[self.layout.time[0]] if self.layout.time else b"0"
         sensors = [cells[at] for at in self.layout.sensors or self.layout.texts]
         numbers = any(map(self.numbers.is_number, sensors)) or DIGIT.search(time) is not None
         if any(sensors) and not numbers:
@@ -202,7 +204,7 @@ class CsvRows:
         """The columns of `layout.read` to what they mean."""
         layout = self.layout
         by_place = dict(zip(layout.read, cells, strict=True))
-        written = by_place[layout.time[0]]
+        written = by_place[layout.time[0]] if layout.time else ()
         if len(layout.time) > 1:
             written = tuple(map(b" ".join, zip(written, by_place[layout.time[1]], strict=True)))
         names: tuple[str, ...] = (layout.columns.default_machine,)
@@ -212,10 +214,10 @@ class CsvRows:
         sensors = zip(layout.sensors, layout.columns.sensors, strict=True)
         numbers = [self.numbers.read(by_place[at], name, place) for at, name in sensors]
         moments = self.times.read(written, place, names, of_row)
-        if not self._told:
+        if not self._told and written:
             self._tell(written[0])
         texts = [by_place[at] for at in layout.texts]
-        return CsvBlock(written, moments, names, of_row, numbers, texts, place)
+        return CsvBlock(written, moments, names, of_row, numbers, texts, place, self.numbers)
 
     def _tell(self, first: bytes) -> None:
         """What was understood without being said by the text, once."""

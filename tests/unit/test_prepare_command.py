@@ -124,7 +124,7 @@ def test_no_labels_leave_every_row_normal(history: Path, tmp_path: Path) -> None
         (("--csv", "{rows}", "--labels", "statistical", "--sigma", "0"), "standard deviations", 2),
         (("--csv", "{rows}", "--events-file", "none.csv"), "no such file", 1),
         (("--csv", "{rows}", "--database", "x"), "files and InfluxDB cannot be combined", 2),
-        (("--csv", "{events}"), "no time column", 1),
+        (("--csv", "{events}"), "no column .time. for the time", 1),
         ((), "no database was named", 2),
         (("--database", "x", "--url", "http://127.0.0.1:1"), "cannot be reached", 1),
         (("--database", "x", "--start", "now", "--stop", "-1h"), "not before the stop", 2),

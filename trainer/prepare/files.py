@@ -5,16 +5,19 @@ Files whose rows already rise in time are streamed; others are sorted on disk.
 
 from __future__ import annotations
 
+from time import time_ns as now_ns
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.columns import PLAIN
+from edge_runtime.mapping.times import DAY_NS, Times
 from edge_runtime.timeparse import format_time
 from trainer.prepare.buckets import sorted_by_time
 from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, PAGE_ROWS, whole_times
 from trainer.rows import LabelledRows
-from trainer.tables import column_names, numeric_columns, read_pages, time_column, times_ns
+from trainer.tables import column_names, numeric_columns, read_pages, time_columns, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
+
+    from edge_runtime.mapping.form import Form
 
 __all__ = ["FileOrigin"]
 
@@ -39,6 +44,7 @@ class FileOrigin:
         machine_column: Column of the machine ids; a file without it holds one machine, "machine".
         start_ns: Leave out rows before this time; None for no bound.
         stop_ns: Leave out rows from this time on; None for no bound.
+        form: How CSV files are written.
 
     Raises:
         InputError: A file cannot be read, or a column is missing.
@@ -54,17 +60,19 @@ class FileOrigin:
         machine_column: str | None = None,
         start_ns: int | None = None,
         stop_ns: int | None = None,
+        form: Form = PLAIN,
     ) -> None:
         if not paths:
             raise UsageError("no file to read", hint="--csv FILE or --parquet FILE")
         self._paths = tuple(paths)
         self._machine_column = machine_column
         self._machines = tuple(machines)
+        self._form = form
         self._bounds = (start_ns, stop_ns)
         self.sensors = tuple(sensors) or self._numeric(self._paths[0])
         for path in self._paths:
             self._check(path)
-        self.labelled = all("anomaly" in column_names(path) for path in self._paths)
+        self.labelled = all("anomaly" in column_names(path, self._form) for path in self._paths)
         self._edges: NDArray[np.int64] | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -119,14 +127,15 @@ class FileOrigin:
         """Every file's pages as arrays, within the bounds."""
         start, stop = self._bounds
         for path in self._paths:
-            names = column_names(path)
+            names = column_names(path, self._form)
             machine = self._machine(names)
             wanted = self.sensors if not times_only else ()
-            time = _time_column(names, path)
-            columns = [time, *(name for name in (machine, *LABEL_NAMES[:2]) if name in names)]
+            time = time_columns(names, path, self._form)
+            reader = Times(self._form.time, now_ns() + DAY_NS)
+            columns = [*time, *(name for name in (machine, *LABEL_NAMES[:2]) if name in names)]
             keep = [name for name in (machine, "kind") if name]
-            for frame in read_pages(path, columns=[*columns, *wanted], text=keep):
-                page = _page(frame, path, time, machine, wanted)
+            for frame in read_pages(path, columns=[*columns, *wanted], text=keep, form=self._form):
+                page = _page(frame, path, time, machine, wanted, reader)
                 mask = np.ones(len(page), np.bool_)
                 if start is not None:
                     mask &= page.times >= start
@@ -139,8 +148,8 @@ class FileOrigin:
 
     def _check(self, path: Path) -> None:
         """Every chosen column is there, before anything is read."""
-        names = column_names(path)
-        _time_column(names, path)
+        names = column_names(path, self._form)
+        time_columns(names, path, self._form)
         for name in (*self.sensors, *filter(None, [self._machine_column])):
             if name not in names:
                 raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {', '.join(names)}")
@@ -150,9 +159,9 @@ class FileOrigin:
 
     def _numeric(self, path: Path) -> tuple[str, ...]:
         """Columns that hold numbers on the first page and are neither time, machine nor label."""
-        frame = next(read_pages(path))
-        time = time_column(frame, path)
-        others = {time, self._machine_column, *MACHINE_NAMES, *LABEL_NAMES}
+        frame = next(read_pages(path, form=self._form))
+        time = time_columns(list(map(str, frame.columns)), path, self._form)
+        others = {*time, self._machine_column, *MACHINE_NAMES, *LABEL_NAMES}
         names = tuple(
             str(name) for name in frame.columns if name not in others and frame[name].dtype.kind in "iuf"
         )
@@ -173,15 +182,13 @@ class FileOrigin:
         return InputError("the table has no rows", where=str(self._paths[0]))
 
 
-def _time_column(names: list[str], path: Path) -> str:
-    """`time_column` for a header."""
-    import pandas as pd  # noqa: PLC0415
-
-    return time_column(pd.DataFrame(columns=names), path)
-
-
 def _page(
-    frame: pd.DataFrame, path: Path, time: str, machine: str | None, sensors: Sequence[str]
+    frame: pd.DataFrame,
+    path: Path,
+    time: Sequence[str],
+    machine: str | None,
+    sensors: Sequence[str],
+    reader: Times,
 ) -> LabelledRows:
     rows = len(frame)
     anomaly, kinds = np.zeros(rows, np.bool_), np.full(rows, "")
@@ -190,9 +197,8 @@ def _page(
     if "kind" in frame:
         kinds = np.where(anomaly, _text(frame["kind"]), "")
     machines = _text(frame[machine]) if machine else np.full(rows, ONE_MACHINE)
-    return LabelledRows(
-        times_ns(frame, time, path), machines, numeric_columns(frame, sensors, path), anomaly, kinds
-    )
+    times = times_ns(frame, time, path, machines=machines, times=reader)
+    return LabelledRows(times, machines, numeric_columns(frame, sensors, path), anomaly, kinds)
 
 
 def _text(column: pd.Series[Any]) -> NDArray[np.str_]:

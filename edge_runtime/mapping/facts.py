@@ -1,0 +1,145 @@
+"""What the cells of a column are, gathered block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.mapping.place import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.mapping.numbers import Numbers
+    from edge_runtime.mapping.place import Place
+
+__all__ = ["Facts"]
+
+MAX_WORDS, MAX_DISTINCT, SHOWN_ROWS = 64, 16, 3
+# A name made of digits, such as 007, which is no number that was measured.
+PADDED = re.compile(rb"0\d+")
+
+
+class Facts:
+    """Facts about one column.
+
+    Args:
+        name: Its name.
+
+    Attributes:
+        rows: How many cells there are.
+        numbers: How many of them are finite numbers.
+        empty: How many are empty, or say that there is no reading.
+        words: What other cells hold, and how many do; not more than `MAX_WORDS` of them.
+        first_word: Where the first one is; "" where there is none.
+        padded: How many are whole numbers with leading zeros.
+        samples: The first cells, as they are written.
+        low: The least number; infinite where there is none.
+        high: The greatest number.
+        whole: Whether all numbers are whole.
+        distinct: The different numbers, as long as they are few; None where they are many.
+        rises: How often a number was greater than the one before it of the same machine.
+        falls: How often it was less.
+        steps: Differences between a number and the one before it, as long as they are alike.
+        first: The first number, and its row's time.
+        last: The last number, and its row's time.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.rows = self.numbers = self.empty = self.padded = 0
+        self.words: Counter[str] = Counter()
+        self.first_word = ""
+        self.samples: list[str] = []
+        self.low, self.high = np.inf, -np.inf
+        self.whole = True
+        self.distinct: set[float] | None = set()
+        self.rises = self.falls = 0
+        self.steps: set[float] = set()
+        self.first: tuple[float, int] | None = None
+        self.last: tuple[float, int] | None = None
+        self._before: dict[str, float] = {}
+        self._digest = hashlib.sha256()
+
+    @property
+    def other(self) -> int:
+        """How many cells hold neither a number nor nothing."""
+        return self.rows - self.numbers - self.empty
+
+    @property
+    def digest(self) -> bytes:
+        """The same for columns with the same numbers in the same rows."""
+        return self._digest.digest()
+
+    def add(
+        self,
+        cells: Sequence[bytes],
+        numbers: Numbers,
+        place: Place,
+        moments: NDArray[np.int64],
+        machines: Sequence[tuple[str, NDArray[np.intp]]],
+    ) -> None:
+        """Takes a block.
+
+        Args:
+            cells: [rows] as they are written.
+            numbers: Reads them.
+            place: Where they are.
+            moments: [rows] nanoseconds since 1970.
+            machines: Each machine and which rows are its.
+        """
+        self.samples += [shown(cell) for cell in cells[: SHOWN_ROWS - len(self.samples)]]
+        # A column of text stays one; to look at each cell of it would take most of the time.
+        if self.rows and not self.numbers and len(self.words) == MAX_WORDS:
+            self.rows += len(cells)
+            return
+        values, words = numbers.sort_out(cells, self.name, place)
+        finite = np.isfinite(values)
+        self.rows += len(cells)
+        self.numbers += int(finite.sum())
+        self.empty += len(cells) - int(finite.sum()) - len(words)
+        for row, word in words:
+            text = shown(word)
+            if not self.first_word:
+                self.first_word = place.row(row).removeprefix(f"{place.source}, ")
+            if text in self.words or len(self.words) < MAX_WORDS:
+                self.words[text] += 1
+        self._digest.update(values.tobytes())
+        if finite.any():
+            self.padded += sum(PADDED.fullmatch(cell.strip()) is not None for cell in cells)
+            self._numbers(values, finite, moments, machines)
+
+    def _numbers(
+        self,
+        values: NDArray[np.float64],
+        finite: NDArray[np.bool_],
+        moments: NDArray[np.int64],
+        machines: Sequence[tuple[str, NDArray[np.intp]]],
+    ) -> None:
+        found, times = values[finite], moments[finite]
+        self.low, self.high = min(self.low, float(found.min())), max(self.high, float(found.max()))
+        self.whole = self.whole and bool((found == np.floor(found)).all())
+        if self.distinct is not None:
+            self.distinct |= set(np.unique(found)[: MAX_DISTINCT + 1].tolist())
+            if len(self.distinct) > MAX_DISTINCT:
+                self.distinct = None
+        self.first = self.first or (float(found[0]), int(times[0]))
+        self.last = (float(found[-1]), int(times[-1]))
+        for machine, rows in machines:
+            of_machine = values[rows]
+            of_machine = of_machine[np.isfinite(of_machine)]
+            if not len(of_machine):
+                continue
+            before = self._before.get(machine)
+            steps = np.diff(of_machine, prepend=[] if before is None else [before])
+            self._before[machine] = float(of_machine[-1])
+            self.rises += int((steps > 0).sum())
+            self.falls += int((steps < 0).sum())
+            if len(self.steps) <= 1:
+                self.steps |= set(np.unique(steps)[:2].tolist())

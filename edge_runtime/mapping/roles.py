@@ -1,0 +1,156 @@
+"""What a column is for, by its name and its cells, and why: a rule that can be printed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from edge_runtime.mapping.form import UNITS
+from edge_runtime.timeparse import written_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from edge_runtime.mapping.facts import Facts
+
+__all__ = ["LABEL_NAMES", "Role", "RoleOf", "roles"]
+
+# Names of columns that label rows, in any case.
+LABEL_NAMES = frozenset(
+    (
+        *("anomaly", "is_anomaly", "anomalous", "label", "labels", "kind", "changepoint", "change_point"),
+        *("fault", "is_fault", "failure", "outlier", "is_outlier", "target", "class", "attack"),
+    )
+)
+QUALITY = re.compile(r"(^|[_ .])(quality|qual|q|status|state|flags?|code|mode|qc)($|[_ .])", re.IGNORECASE)
+NAMELESS = re.compile(r"|unnamed: \d+|__index_level_\d+__|index", re.IGNORECASE)
+TRUTH = frozenset(("true", "false", "yes", "no", "on", "off", "t", "f"))
+# Fewer rows rise by chance.
+MIN_RISES = 30
+# A second clock may be in another zone.
+CLOCK_NS = 15 * 3_600_000_000_000
+# So many steps of a float32 are what its range has at least.
+MIN_STEPS, FLOAT32_STEP = 16, 2.0**-23
+
+
+class Role(StrEnum):
+    """What a column is for."""
+
+    TIME = "time"
+    MACHINE = "machine"
+    SENSOR = "sensor"
+    LABEL = "label"
+    LEFT_OUT = "left out"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True, slots=True)
+class RoleOf:
+    """The role of one column.
+
+    Attributes:
+        name: The column.
+        role: What it is for.
+        why: The rule.
+        hint: What to type where it is unclear, or where it may be meant otherwise; "" where there is nothing.
+    """
+
+    name: str
+    role: Role
+    why: str
+    hint: str = ""
+
+
+def roles(
+    facts: Sequence[Facts], time: Sequence[str], machine: str | None, *, named: Sequence[str] = ()
+) -> list[RoleOf]:
+    """The role of each column.
+
+    Args:
+        facts: Of each column.
+        time: The columns of the times.
+        machine: The column of the machine ids; None for none.
+        named: Columns that a person called sensors: they are, whatever the rules say.
+    """
+    found = []
+    seen: dict[bytes, str] = {}
+    for column in facts:
+        if column.name in time:
+            found.append(RoleOf(column.name, Role.TIME, "by its name"))
+        elif column.name == machine:
+            found.append(RoleOf(column.name, Role.MACHINE, "by its name"))
+        elif named:
+            is_named = column.name in named
+            role = Role.SENSOR if is_named else Role.LEFT_OUT
+            found.append(
+                RoleOf(column.name, role, "named by --sensor" if is_named else "not named by --sensor")
+            )
+        else:
+            found.append(_role(column, seen))
+    return found
+
+
+def _role(column: Facts, seen: dict[bytes, str]) -> RoleOf:
+    name = column.name
+    if name.lower() in LABEL_NAMES:
+        return RoleOf(name, Role.LABEL, "by its name", f'--label-column "{name}"')
+    if not column.numbers or column.numbers <= column.other:
+        return RoleOf(name, Role.LEFT_OUT, _why_no_numbers(column))
+    if column.other:
+        words = _words(column)
+        many = f"{column.other:,} of {column.rows:,} rows"
+        why = f"holds numbers, and {words} in {many}, first in {column.first_word}"
+        return RoleOf(name, Role.UNCLEAR, why, " ".join(f'--missing "{word}"' for word in column.words))
+    why_not = next((why for holds, why in _rules(column) if holds), None)
+    if why_not is None and column.digest in seen:
+        why_not = f"it is a copy of '{seen[column.digest]}'"
+    if why_not is not None:
+        return RoleOf(name, Role.LEFT_OUT, why_not, f'--sensor "{name}"')
+    seen[column.digest] = name
+    empty = f", {column.empty:,} of {column.rows:,} empty" if column.empty else ""
+    return RoleOf(name, Role.SENSOR, f"numbers from {column.low:g} to {column.high:g}{empty}")
+
+
+def _words(column: Facts) -> str:
+    return ", ".join(f"'{word}'" for word, _ in column.words.most_common(3))
+
+
+def _why_no_numbers(column: Facts) -> str:
+    if column.rows == column.empty:
+        return "it is empty"
+    if {word.lower() for word in column.words} <= TRUTH:
+        return f"it is true or false ({_words(column)})"
+    if any(written_time(sample) for sample in column.samples):
+        return "it is a second time"
+    return f"it is text, such as {_words(column)}"
+
+
+def _rules(column: Facts) -> Iterator[tuple[bool, str]]:
+    """By which a column of numbers is no sensor: whether each holds, and what it says; the first counts."""
+    yield column.low == column.high, f"it is always {column.low:g}"
+    rises = column.rises >= MIN_RISES and not column.falls
+    by_one = column.steps == {1.0}
+    yield bool(NAMELESS.fullmatch(column.name)) and (rises or by_one), "it numbers the rows"
+    yield _is_clock(column), "it is a second clock"
+    yield rises and by_one, "it numbers the rows"
+    yield rises and column.whole, "it only rises, as a counter does"
+    yield column.padded == column.numbers, "its numbers have leading zeros, as names do"
+    few = column.whole and column.distinct is not None
+    yield few and (column.distinct or set()) <= {0.0, 1.0}, "it is 0 or 1"
+    code = few and QUALITY.search(column.name) is not None
+    yield code, "it is a code of quality or state, by its name and few whole numbers"
+    near = MIN_STEPS * FLOAT32_STEP * max(abs(column.low), abs(column.high))
+    yield column.high - column.low < near, "its numbers are too close together for float32"
+
+
+def _is_clock(column: Facts) -> bool:
+    """Whether its first and its last number are the times of their rows in some unit."""
+    if column.first is None or column.last is None or column.falls > column.rises:
+        return False
+    ends = (column.first, column.last)
+    return any(
+        all(abs((value - zero) * step - time) <= CLOCK_NS for value, time in ends)
+        for step, zero in UNITS.values()
+    )
