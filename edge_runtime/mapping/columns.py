@@ -11,7 +11,16 @@ from edge_runtime.mapping.form import Form, RecordForm
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MACHINE_NAMES", "ONE_MACHINE", "TIME_NAMES", "Columns", "machine_place", "time_places"]
+__all__ = [
+    "MACHINE_NAMES",
+    "ONE_MACHINE",
+    "PLAIN",
+    "TIME_NAMES",
+    "Columns",
+    "likely_time",
+    "machine_place",
+    "time_places",
+]
 
 # Names that are looked for, in this order and in any case, where a person named no column.
 TIME_NAMES = ("time", "timestamp", "datetime", "_time", "date", "ts")
@@ -67,6 +76,12 @@ def time_places(names: Sequence[str], columns: Columns, where: str) -> tuple[int
             )
         places.append(place)
     return tuple(places)
+
+
+def likely_time(names: Sequence[str], columns: Columns) -> int | None:
+    """Where the times may be in a table of which none are read; None where no name says so."""
+    wanted = columns.form.time.from_[0] if columns.form.time.from_ else TIME_NAMES[0]
+    return _find(names, wanted, TIME_NAMES)
 
 
 def machine_place(names: Sequence[str], columns: Columns, where: str) -> int | None:

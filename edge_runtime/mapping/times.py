@@ -206,7 +206,7 @@ class Times:
         found, is_local = None, False
         if number is not None:
             found = self._epoch(int(number[1]), (number[2] or b"").decode())
-        elif not self._form.unit and text[:1].isalnum() and len(text) <= MAX_SHAPE:
+        elif not self._form.unit and len(text) <= MAX_SHAPE:
             match = self._match(text.decode("utf-8", "replace"))
             if match is not None:
                 found, is_local = moment_of(match), not match.groupdict().get("z")

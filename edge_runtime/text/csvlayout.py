@@ -71,6 +71,13 @@ class Layout:
         # Cells that are empty after the last one say nothing.
         return re.compile(f"^{delimiter.join(parts)}{delimiter}*+\r?$".encode(), re.MULTILINE)
 
+    @cached_property
+    def nothing(self) -> re.Pattern[bytes]:
+        """Matches a line that is empty but for delimiters, or the header once more."""
+        delimiter = re.escape(self.delimiter.encode())
+        header = delimiter.join(rb"\s*" + re.escape(name.encode()) + rb"\s*" for name in self.names)
+        return re.compile(rb"^(?:[\s" + delimiter + rb"]*|" + header + rb")$", re.MULTILINE)
+
 
 def read_layout(header: str, columns: Columns, where: str, delimiter: str = "") -> Layout:
     """Finds the columns in a header.

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.columns import likely_time
 from edge_runtime.mapping.machines import codes
 from edge_runtime.mapping.numbers import Numbers, as_float32
 from edge_runtime.mapping.place import Place, shown
@@ -86,6 +87,8 @@ class CsvRows:
         self._report = report
         self._first = True
         self._told = False
+        # Nothing else would find out that a line is none of the table.
+        self._timeless = not layout.time
 
     def parse(self, text: bytes, first_line: int) -> CsvBlock | None:
         """Whole lines to columns; None when they are all empty.
@@ -103,13 +106,15 @@ class CsvRows:
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         if b'"' not in text:
             found = layout.pattern.findall(text)
-            if len(found) == lines:
+            if len(found) == lines and not (self._timeless and self._has_strange_lines(text)):
                 try:
-                    return self._block(tuple(zip(*found, strict=True)), Place(layout.where, first_line))
+                    # Of a pattern with one group, it is the group; of one with several, a tuple of them.
+                    cells = (tuple(found),) if len(layout.read) == 1 else tuple(zip(*found, strict=True))
+                    return self._block(cells, Place(layout.where, first_line))
                 except InputError:
-                    if not any(map(self._says_nothing, text.removesuffix(b"\n").split(b"\n"))):
+                    if not self._has_strange_lines(text):
                         raise
-            else:
+            elif len(found) != lines:
                 self._refuse_ragged(text, first_line)
         import csv  # noqa: PLC0415 - not at every start
 
@@ -158,7 +163,8 @@ class CsvRows:
             return text
         self._first = False
         where = f"{self.layout.where}, line {first_line}"
-        time = cells[self.layout.time[0]] if self.layout.time else b"0"
+        at = self.layout.time[0] if self.layout.time else likely_time(self.layout.names, self.layout.columns)
+        time = b"0" if at is None else cells[at]
         sensors = [cells[at] for at in self.layout.sensors or self.layout.texts]
         numbers = any(map(self.numbers.is_number, sensors)) or DIGIT.search(time) is not None
         if any(sensors) and not numbers:
@@ -177,10 +183,9 @@ class CsvRows:
                 )
         return text
 
-    def _says_nothing(self, line: bytes) -> bool:
+    def _has_strange_lines(self, text: bytes) -> bool:
         """Whether a line is empty but for delimiters, or the header once more."""
-        cells = [cell.strip() for cell in line.split(self.layout.delimiter.encode())]
-        return not any(cells) or cells == [name.encode() for name in self.layout.names]
+        return self.layout.nothing.search(text.removesuffix(b"\n")) is not None
 
     def _refuse_ragged(self, text: bytes, first_line: int) -> None:
         """Before each of what may be a million cells is made."""
