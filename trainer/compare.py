@@ -68,6 +68,7 @@ def compare(
         evaluation = assess(test, checkpoint.detector, checkpoint.threshold).evaluation
         if evaluation is not None:
             found[name] = evaluation
+    test = test if test.ignored is None else test.take(test.counted)
     for baseline in _baselines(data, quantile, on_method):
         scores = baseline.score(test.values)
         found[baseline.name] = evaluate(
@@ -127,7 +128,7 @@ def record(
     """
     tracker.log_params(
         {
-            "data_digest": data_digest([split.path for split in (data.train, data.val, data.test)]),
+            "data_digest": data_digest((data.train, data.val, data.test)),
             "sensors": ",".join(data.sensors),
             "methods": ",".join(found),
             "percentile": percentile,

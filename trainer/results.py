@@ -112,6 +112,10 @@ class Results:
             return
         labels = None if test.labels is None else test.labels[rows]
         scores = detector.score_table(test.values[rows], test.times[rows], test.machines[rows])
+        counted = test.counted[rows]
+        scores, labels = scores[counted], None if labels is None else labels[counted]
+        if not len(scores):
+            return
         plot_scores(folder / "scores.png", scores, labels, threshold)
         if labels is not None and labels.any() and not labels.all():
             plot_curves(folder / "curves.png", scores, labels)

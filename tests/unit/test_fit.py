@@ -182,7 +182,7 @@ def test_what_is_written_agrees(data: TrainingData, tmp_path: Path) -> None:
     provenance = metadata.provenance
     assert (provenance.created, provenance.mlflow_run_id, provenance.git_revision) == (None, None, None)
     assert provenance.machines == ("press-1", "press-2")
-    assert provenance.data_digest == data_digest([data.train.path, data.val.path, data.test.path])
+    assert provenance.data_digest == data_digest((data.train, data.val, data.test))
     assert provenance.time_start == "2024-10-04T00:00:00Z"
     assert provenance.versions["torch"] == torch.__version__
     normal = data.train.normal_values

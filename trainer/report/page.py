@@ -119,7 +119,7 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
     on_step("plots")
     _timeline(page, test)
     _stretch(page, test, sensors)
-    finite = np.isfinite(test.scores)
+    finite = np.isfinite(test.scores) & test.counted
     scores, labels = test.scores[finite], None if test.labels is None else test.labels[finite]
     figure = scores_figure(scores, labels, threshold.value)
     page.add("scores", "Scores", page.plot(figure, "Score distribution of the test rows", narrow=True))

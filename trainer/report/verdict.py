@@ -49,9 +49,7 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     notes = []
     if evaluation is None:
         notes.append(NO_LABELS)
-    if data_digest([split.path for split in (data.train, data.val, data.test)]) != (
-        run.checkpoint.provenance.data_digest
-    ):
+    if data_digest((data.train, data.val, data.test)) != (run.checkpoint.provenance.data_digest):
         notes.append(OTHER_DATA)
     if test.not_scored:
         notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
