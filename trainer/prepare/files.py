@@ -11,8 +11,11 @@ import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.timeparse import format_time
+from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
+from trainer.label_words import ANOMALOUS, IGNORED
 from trainer.prepare.buckets import sorted_by_time
-from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, PAGE_ROWS, whole_times
+from trainer.prepare.file_labels import find_labels
+from trainer.prepare.origin import ONE_MACHINE, PAGE_ROWS, whole_times
 from trainer.rows import LabelledRows
 from trainer.tables import column_names, numeric_columns, read_pages, time_column, times_ns
 
@@ -23,9 +26,12 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from trainer.label_words import Meaning
+
 __all__ = ["FileOrigin"]
 
 MACHINE_NAMES = ("machine_id", "machine")
+USUAL_LABELS = LabelChoice()
 SAMPLES_A_PAGE = 512
 
 
@@ -39,10 +45,11 @@ class FileOrigin:
         machine_column: Column of the machine ids; a file without it holds one machine, "machine".
         start_ns: Leave out rows before this time; None for no bound.
         stop_ns: Leave out rows from this time on; None for no bound.
+        labels: What was said about labels.
 
     Raises:
         InputError: A file cannot be read, or a column is missing.
-        UsageError: No file.
+        UsageError: No file; or a column looks like labels and nobody says what it is.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class FileOrigin:
         machine_column: str | None = None,
         start_ns: int | None = None,
         stop_ns: int | None = None,
+        labels: LabelChoice = USUAL_LABELS,
     ) -> None:
         if not paths:
             raise UsageError("no file to read", hint="--csv FILE or --parquet FILE")
@@ -61,11 +69,20 @@ class FileOrigin:
         self._machine_column = machine_column
         self._machines = tuple(machines)
         self._bounds = (start_ns, stop_ns)
+        self._labels = labels
+        labels.refuse_twice({"--sensor": sensors, "--machine-tag": (machine_column,)})
+        times = (_time_column(column_names(path), path) for path in self._paths)
+        self._meaning = find_labels(self._paths, labels, (*times, machine_column, *MACHINE_NAMES, *sensors))
+        self.labelled = self._meaning is not None
         self.sensors = tuple(sensors) or self._numeric(self._paths[0])
         for path in self._paths:
             self._check(path)
-        self.labelled = all("anomaly" in column_names(path) for path in self._paths)
         self._edges: NDArray[np.int64] | None = None
+
+    @property
+    def label_column(self) -> str | None:
+        """The column of the labels that the files carry."""
+        return None if self._meaning is None else self._meaning.column
 
     def describe(self) -> dict[str, Any]:
         """The files and the choice from them."""
@@ -78,8 +95,8 @@ class FileOrigin:
         }
 
     def warnings(self) -> list[str]:
-        """Nothing: what cannot be used in a file is an error."""
-        return []
+        """How the labels of the files were read; what cannot be used in a file is an error."""
+        return [self._meaning.remark] if self._meaning is not None and self._meaning.remark else []
 
     def extent(self) -> tuple[int, int]:
         """Looks through the times once; also finds out whether they rise."""
@@ -123,10 +140,11 @@ class FileOrigin:
             machine = self._machine(names)
             wanted = self.sensors if not times_only else ()
             time = _time_column(names, path)
-            columns = [time, *(name for name in (machine, *LABEL_NAMES[:2]) if name in names)]
-            keep = [name for name in (machine, "kind") if name]
-            for frame in read_pages(path, columns=[*columns, *wanted], text=keep):
-                page = _page(frame, path, time, machine, wanted)
+            label = self.label_column
+            kind = KIND_COLUMN if label is not None and KIND_COLUMN not in self._labels.drop else None
+            keep = [name for name in (machine, label, kind) if name in names]
+            for frame in read_pages(path, columns=[time, *keep, *wanted], text=keep):
+                page = _page(frame, path, time, machine, wanted, self._meaning)
                 mask = np.ones(len(page), np.bool_)
                 if start is not None:
                     mask &= page.times >= start
@@ -152,7 +170,8 @@ class FileOrigin:
         """Columns that hold numbers on the first page and are neither time, machine nor label."""
         frame = next(read_pages(path))
         time = time_column(frame, path)
-        others = {time, self._machine_column, *MACHINE_NAMES, *LABEL_NAMES}
+        labels = (self.label_column, LABEL_COLUMN, KIND_COLUMN, *self._labels.drop)
+        others = {time, self._machine_column, *MACHINE_NAMES, *labels}
         names = tuple(
             str(name) for name in frame.columns if name not in others and frame[name].dtype.kind in "iuf"
         )
@@ -181,17 +200,23 @@ def _time_column(names: list[str], path: Path) -> str:
 
 
 def _page(
-    frame: pd.DataFrame, path: Path, time: str, machine: str | None, sensors: Sequence[str]
+    frame: pd.DataFrame,
+    path: Path,
+    time: str,
+    machine: str | None,
+    sensors: Sequence[str],
+    meaning: Meaning | None,
 ) -> LabelledRows:
     rows = len(frame)
-    anomaly, kinds = np.zeros(rows, np.bool_), np.full(rows, "")
-    if "anomaly" in frame:
-        anomaly = np.nan_to_num(numeric_columns(frame, ["anomaly"], path)[:, 0]) != 0
-    if "kind" in frame:
-        kinds = np.where(anomaly, _text(frame["kind"]), "")
+    anomaly, kinds, ignored = np.zeros(rows, np.bool_), np.full(rows, ""), None
+    if meaning is not None:
+        states = meaning.states(frame[meaning.column])
+        anomaly, ignored = states == ANOMALOUS, states == IGNORED
+        if KIND_COLUMN in frame and meaning.column != KIND_COLUMN:
+            kinds = np.where(anomaly, _text(frame[KIND_COLUMN]), "")
     machines = _text(frame[machine]) if machine else np.full(rows, ONE_MACHINE)
     return LabelledRows(
-        times_ns(frame, time, path), machines, numeric_columns(frame, sensors, path), anomaly, kinds
+        times_ns(frame, time, path), machines, numeric_columns(frame, sensors, path), anomaly, kinds, ignored
     )
 
 
