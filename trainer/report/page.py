@@ -183,7 +183,8 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
     if test.labels is None:
         page.add("findings", "Alarms to look at", shown("Alarms", alarms(test), "Nothing was flagged."))
         return
-    missed = shown("Missed events", missed_findings(test), "Every labelled event was found.")
+    none = "Every labelled event was found." if test.events else "No event is labelled."
+    missed = shown("Missed events", missed_findings(test), none)
     wrong = shown("False alarms", false_findings(test), "There were no false alarms.")
     page.add("findings", "Misses and false alarms to look at", missed, wrong)
 
