@@ -6,6 +6,7 @@ anomalies would be learnt as normal.
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,16 +23,11 @@ __all__ = ["KIND_COLUMN", "LABEL_COLUMN", "LabelChoice", "choose_labels"]
 
 # As `edge-train prepare` writes them.
 LABEL_COLUMN, KIND_COLUMN = "anomaly", "kind"
-# Without case, spaces and signs.
-LABEL_NAMES = frozenset(
-    {
-        "anomaly", "anomalies", "anomalous", "isanomaly", "isanomalous", "anomalylabel", "abnormal",
-        "isabnormal", "label", "labels", "groundtruth", "target", "class", "outlier", "outliers",
-        "isoutlier", "changepoint", "changepoints", "fault", "faults", "isfault", "faulty", "failure",
-        "isfailure", "machinefailure", "defect", "broken", "isbroken", "attack", "isattack", "attacklabel",
-        "attflag", "normalattack", "normal", "isnormal",
-    }
-)  # fmt: skip
+# Without case, spaces and signs, such as Is_Anomaly, Machine failure, fault_code or Normal/Attack.
+LABEL_NAME = re.compile(
+    r"(is|has|machine)?(anomal(y|ies|ous)|abnormal|faults?|faulty|failures?|defects?|broken|outliers?|attacks?"
+    r"|changepoints?|labels?|target|class|groundtruth|normal)(labels?|flag|code|type|class)?|attflag|normalattack"
+)
 # Columns of these names are labels only where a well-known word is in them.
 STATUS_NAMES = frozenset(
     {"status", "state", "condition", "machinestatus", "machinestate", "machinecondition"}
@@ -106,12 +102,7 @@ def choose_labels(
             normal: says what to type.
     """
     known = {*taken, *choice.drop}
-    wanted = [
-        name
-        for name in names
-        if name == choice.column
-        or (name not in known and (simplified(name) in LABEL_NAMES or simplified(name) in STATUS_NAMES))
-    ]
+    wanted = [name for name in names if name == choice.column or (name not in known and _may_be_labels(name))]
     found = look(wanted) if wanted else {}
     column = choice.column
     if column is None and LABEL_COLUMN in found and _is_canonical(found[LABEL_COLUMN]):
@@ -127,6 +118,10 @@ def choose_labels(
 def _is_canonical(cells: Cells) -> bool:
     """Whether these are 0 and 1 as `edge-train prepare` writes them, with empty cells or without."""
     return "0" in cells.filled and cells.filled <= {"0", "1"}
+
+
+def _may_be_labels(name: str) -> bool:
+    return LABEL_NAME.fullmatch(simplified(name)) is not None or simplified(name) in STATUS_NAMES
 
 
 def _looks_like_labels(name: str, cells: Cells) -> bool:

@@ -108,7 +108,7 @@ class Cells:
         """Some of the cells as they are written, by default all but empty ones; the most frequent first."""
         chosen = self.filled if keys is None else set(keys)
         ranked = sorted(chosen, key=lambda key: (-self.counts[key], key))
-        return listed(self.spelled.get(key, key) or "an empty cell" for key in ranked)
+        return listed(self.spelled.get(key, key) or "empty cells" for key in ranked)
 
     def likely_normal(self) -> str:
         """The cell to propose as normal, "" for empty ones: 0 or a known word, else the most frequent."""
@@ -208,6 +208,8 @@ def _remark(name: str, cells: Cells, normal: frozenset[str], ignored: frozenset[
         return ""
     kinds = ((keys & normal, "normal"), (others, "anomalous"), (keys & ignored, "to be ignored"))
     parts = [
-        f"{cells.shown(some)} {'is' if len(some) == 1 else 'are'} {what}" for some, what in kinds if some
+        f"{cells.shown(some)} {'are' if len(some) > 1 or '' in some else 'is'} {what}"
+        for some, what in kinds
+        if some
     ]
     return f"labels are in column '{name}': " + "; ".join(parts)

@@ -63,12 +63,14 @@ class CarriedLabels:
 
     Args:
         column: Of the files.
+        remark: How its values are read, for people; empty for 0 and 1.
     """
 
     labelled = True
 
-    def __init__(self, column: str) -> None:
+    def __init__(self, column: str, remark: str = "") -> None:
         self._column = column
+        self._remark = remark
 
     def label(self, rows: LabelledRows) -> LabelledRows:
         """The rows as they are."""
@@ -76,7 +78,8 @@ class CarriedLabels:
 
     def describe(self) -> dict[str, Any]:
         """Where the labels come from."""
-        return {"method": "events", "from": f"the files' own column '{self._column}'"}
+        remark = {"remark": self._remark} if self._remark else {}
+        return {"method": "events", "from": f"the files' own column '{self._column}'", **remark}
 
 
 class NoLabels:

@@ -223,6 +223,25 @@ def test_what_looks_like_labels_can_be_a_sensor_or_be_left_out(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    "column",
+    [
+        "Label",
+        "IS-ANOMALY",
+        "Machine failure",
+        "Failure Type",
+        "fault_code",
+        "Normal/Attack",
+        "ATT_FLAG",
+        "class",
+    ],
+)
+def test_a_column_is_known_by_its_name_however_it_is_written(column: str, tmp_path: Path) -> None:
+    folder = write(tmp_path, labelled(column, BAD.astype(int)))
+    with pytest.raises(UsageError, match=f"'{column}' looks like labels"):
+        read_training_data(folder, Columns())
+
+
+@pytest.mark.parametrize(
     ("column", "values"),
     [
         ("target", np.linspace(0, 1, len(BAD))),

@@ -100,7 +100,29 @@ def test_bool_of_parquet_and_rows_in_any_order_give_them_too(expected: list[byte
     assert tables(tmp_path / "out") == expected
     assert said == "edge-train: labels are in column 'anomaly': false is normal; true is anomalous\n"
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
-    assert metadata["labels"] == {"method": "events", "from": "the files' own column 'anomaly'"}
+    assert metadata["labels"] == {
+        "method": "events",
+        "from": "the files' own column 'anomaly'",
+        "remark": "labels are in column 'anomaly': false is normal; true is anomalous",
+    }
+    _, said = run(
+        *("--parquet", tmp_path / "rows.parquet", "-o", tmp_path / "none"),
+        *("--label-column", "anomaly", "--labels", "none"),
+    )
+    assert said == "edge-train: the tables are unlabelled: they have no column 'anomaly'\n"
+
+
+def test_values_to_ignore_leave_the_label_empty(tmp_path: Path) -> None:
+    values = np.array(words("RUN", "BROKEN"), object)
+    values[10:20], values[30] = "maintenance", ""
+    path = csv(tmp_path / "rows.csv", PLAIN.assign(machine_status=values))
+    options = ("--label-column", "machine_status", "--normal-value", "run", "--ignore-value", "MAINTENANCE")
+    _, said = run("--csv", path, "-o", tmp_path / "out", *options)
+    train = pd.read_csv(tmp_path / "out" / "train.csv", dtype=str, keep_default_na=False)
+    assert np.flatnonzero(train["anomaly"] == "").tolist() == [*range(10, 20), 30]
+    first, second = said.splitlines()
+    assert first.endswith("RUN is normal; BROKEN is anomalous; maintenance, empty cells are to be ignored")
+    assert second == "edge-train: 11 rows without a label are ignored: their cell of 'anomaly' is empty"
 
 
 def test_labels_of_one_file_alone_are_refused(tmp_path: Path) -> None:

@@ -47,6 +47,9 @@ class FileOrigin:
         stop_ns: Leave out rows from this time on; None for no bound.
         labels: What was said about labels.
 
+    Attributes:
+        meaning: What the labels mean that the files carry; None for files without labels.
+
     Raises:
         InputError: A file cannot be read, or a column is missing.
         UsageError: No file; or a column looks like labels and nobody says what it is.
@@ -72,17 +75,12 @@ class FileOrigin:
         self._labels = labels
         labels.refuse_twice({"--sensor": sensors, "--machine-tag": (machine_column,)})
         times = (_time_column(column_names(path), path) for path in self._paths)
-        self._meaning = find_labels(self._paths, labels, (*times, machine_column, *MACHINE_NAMES, *sensors))
-        self.labelled = self._meaning is not None
+        self.meaning = find_labels(self._paths, labels, (*times, machine_column, *MACHINE_NAMES, *sensors))
+        self.labelled = self.meaning is not None
         self.sensors = tuple(sensors) or self._numeric(self._paths[0])
         for path in self._paths:
             self._check(path)
         self._edges: NDArray[np.int64] | None = None
-
-    @property
-    def label_column(self) -> str | None:
-        """The column of the labels that the files carry."""
-        return None if self._meaning is None else self._meaning.column
 
     def describe(self) -> dict[str, Any]:
         """The files and the choice from them."""
@@ -95,8 +93,8 @@ class FileOrigin:
         }
 
     def warnings(self) -> list[str]:
-        """How the labels of the files were read; what cannot be used in a file is an error."""
-        return [self._meaning.remark] if self._meaning is not None and self._meaning.remark else []
+        """Nothing: what cannot be used in a file is an error."""
+        return []
 
     def extent(self) -> tuple[int, int]:
         """Looks through the times once; also finds out whether they rise."""
@@ -140,11 +138,11 @@ class FileOrigin:
             machine = self._machine(names)
             wanted = self.sensors if not times_only else ()
             time = _time_column(names, path)
-            label = self.label_column
+            label = None if self.meaning is None else self.meaning.column
             kind = KIND_COLUMN if label is not None and KIND_COLUMN not in self._labels.drop else None
             keep = [name for name in (machine, label, kind) if name in names]
             for frame in read_pages(path, columns=[time, *keep, *wanted], text=keep):
-                page = _page(frame, path, time, machine, wanted, self._meaning)
+                page = _page(frame, path, time, machine, wanted, self.meaning)
                 mask = np.ones(len(page), np.bool_)
                 if start is not None:
                     mask &= page.times >= start
@@ -170,7 +168,7 @@ class FileOrigin:
         """Columns that hold numbers on the first page and are neither time, machine nor label."""
         frame = next(read_pages(path))
         time = time_column(frame, path)
-        labels = (self.label_column, LABEL_COLUMN, KIND_COLUMN, *self._labels.drop)
+        labels = (self._labels.column, LABEL_COLUMN, KIND_COLUMN, *self._labels.drop)
         others = {time, self._machine_column, *MACHINE_NAMES, *labels}
         names = tuple(
             str(name) for name in frame.columns if name not in others and frame[name].dtype.kind in "iuf"

@@ -71,7 +71,11 @@ class Prepared:
         """What to know of the labels, in sentences for people."""
         labelled = all(tally.labelled for tally in self.tallies.values())
         said = [] if labelled else ["the tables are unlabelled: they have no column 'anomaly'"]
+        said += [self.metadata["labels"]["remark"]] if "remark" in self.metadata["labels"] else []
+        ignored = sum(tally.ignored for tally in self.tallies.values())
         excluded = self.metadata["excluded"]
+        if ignored and not excluded["ranges"]:
+            said.append(f"{ignored:,} rows without a label are ignored: their cell of 'anomaly' is empty")
         if excluded["ranges"]:
             how = (
                 "ignored: their cell of 'anomaly' is empty"
