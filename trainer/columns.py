@@ -11,7 +11,7 @@ import pandas as pd
 
 from edge_runtime.errors import InputError, listed
 from edge_runtime.mapping.columns import PLAIN, Columns, time_places
-from edge_runtime.mapping.numbers import Numbers
+from edge_runtime.mapping.numbers import NOTHING, Numbers
 from edge_runtime.mapping.place import Place
 from edge_runtime.mapping.times import DAY_NS, Times
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # A frame's attribute: the decimal mark that its file was found to have.
 DECIMAL = "decimal"
-__all__ = ["is_parquet", "line_name", "numeric_columns", "time_columns", "times_ns"]
+EMPTY_WORDS = tuple(sorted(word.decode() for word in NOTHING))
+__all__ = ["EMPTY_WORDS", "is_parquet", "line_name", "numeric_columns", "time_columns", "times_ns"]
 
 
 def numeric_columns(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess
 from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
-from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.evaluate import Evaluation, evaluate
+from trainer.evaluation.figures import NO_ANOMALIES, UNLABELLED
 from trainer.provenance import data_digest
 from trainer.rows import replacing
 
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
     from trainer.checkpoint import Checkpoint
     from trainer.data import TrainingData
     from trainer.evaluation.baselines import Baseline
-    from trainer.evaluation.evaluate import Evaluation
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["compare", "comparison_cells", "comparison_table", "record", "write_figures"]
+__all__ = ["compare", "comparison_cells", "comparison_note", "comparison_table", "record", "write_figures"]
 
 FIGURES = {
     "F1": "f1",
@@ -50,13 +50,9 @@ def compare(
         on_method: Called with each method's name before it is evaluated.
 
     Raises:
-        TrainingError: The test rows have no labels, or a detector was trained for other sensors.
+        TrainingError: A detector was trained for other sensors.
     """
     test = data.test
-    if test.labels is None:
-        raise TrainingError(
-            "there is nothing to compare with", where=str(test.path), hint="label the test rows"
-        )
     found: dict[str, Evaluation] = {}
     for name, checkpoint in checkpoints.items():
         on_method(name)
@@ -65,9 +61,15 @@ def compare(
             raise TrainingError(
                 f"trained for {', '.join(sensors)}, the data has {', '.join(data.sensors)}", where=name
             )
-        evaluation = assess(test, checkpoint.detector, checkpoint.threshold).evaluation
-        if evaluation is not None:
-            found[name] = evaluation
+        assessment = assess(test, checkpoint.detector, checkpoint.threshold)
+        found[name] = assessment.evaluation or Evaluation(
+            rows=assessment.rows,
+            unknown=assessment.not_scored,
+            flagged=round(assessment.alarm_rate * assessment.rows),
+            labelled=False,
+            recall_by_kind={},
+        )
+    test = test if test.ignored is None else test.take(test.counted)
     for baseline in _baselines(data, quantile, on_method):
         scores = baseline.score(test.values)
         found[baseline.name] = evaluate(
@@ -77,7 +79,12 @@ def compare(
 
 
 def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
-    """The columns' names, and each method's cells; "-" where a figure is undefined."""
+    """The columns' names, and each method's cells; "-" where a figure is undefined.
+
+    Without labels, or labelled anomalies, what is flagged is all that is known.
+    """
+    if not any(evaluation.has_anomalies for evaluation in found.values()):
+        return _cells_without_anomalies(found)
     rows = {}
     for name, evaluation in found.items():
         figures = evaluation.metrics()
@@ -94,17 +101,35 @@ def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[s
     return [first, "90 % interval", *others, "events", "false a day"], rows
 
 
+def _cells_without_anomalies(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
+    rows = {}
+    for name, evaluation in found.items():
+        events = evaluation.events
+        rows[name] = [f"{evaluation.alarm_rate:.2%}"]
+        rows[name] += [] if events is None else [f"{events.false_alarms_per_day:.1f}"]
+    labelled = any(evaluation.labelled for evaluation in found.values())
+    return (["flagged", "false a day"] if labelled else ["flagged"]), rows
+
+
+def comparison_note(found: Mapping[str, Evaluation]) -> str:
+    """What a comparison cannot know, for people; empty where there are labelled anomalies."""
+    if any(evaluation.has_anomalies for evaluation in found.values()):
+        return ""
+    return NO_ANOMALIES if any(evaluation.labelled for evaluation in found.values()) else UNLABELLED
+
+
 def comparison_table(found: Mapping[str, Evaluation]) -> str:
-    """For people: one line a method."""
+    """For people: one line a method, and a note where labels are missing."""
     columns, rows = comparison_cells(found)
     table = [columns, *rows.values()]
     widths = [max(map(len, cells)) + 2 for cells in zip(*table, strict=True)]
     names = ["method", *rows]
     width = max(map(len, names))
-    return "\n".join(
+    lines = [
         f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
         for name, cells in zip(names, table, strict=True)
-    )
+    ]
+    return "\n".join([*lines, *filter(None, [comparison_note(found)])])
 
 
 def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:
@@ -127,7 +152,7 @@ def record(
     """
     tracker.log_params(
         {
-            "data_digest": data_digest([split.path for split in (data.train, data.val, data.test)]),
+            "data_digest": data_digest((data.train, data.val, data.test)),
             "sensors": ",".join(data.sensors),
             "methods": ",".join(found),
             "percentile": percentile,
@@ -138,7 +163,7 @@ def record(
         {
             f"{name}.{figure}": value
             for name, evaluation in found.items()
-            for figure, value in evaluation.metrics().items()
+            for figure, value in {**evaluation.metrics(), "alarm_rate": evaluation.alarm_rate}.items()
         }
     )
     with tempfile.TemporaryDirectory() as folder:

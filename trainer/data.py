@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from edge_runtime.mapping.numbers import NOTHING
+from trainer.columns import EMPTY_WORDS
+from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
+from trainer.label_words import ANOMALOUS, IGNORED, Cells
 from trainer.names import refuse_machines, refuse_sensors
+from trainer.split import Split
 from trainer.tables import find_table, numeric_columns, read_table, time_columns, times_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from trainer.label_words import Meaning
+
 __all__ = ["Columns", "Split", "TrainingData", "read_training_data"]
 
 MACHINE_COLUMN = "machine_id"
-LABEL_COLUMN = "anomaly"
-KIND_COLUMN = "kind"
-# Never taken for a sensor unless it is named.
-LABEL_NAMES = (LABEL_COLUMN, KIND_COLUMN, "label", "is_anomaly", "changepoint")
+# Of a table's names; `prepare` writes them in this order.
+SPLITS = ("train", "val", "test")
 ONE_MACHINE = "machine"
 METADATA_FILE = "metadata.json"
 
@@ -38,52 +42,34 @@ class Columns:
         sensors: The sensors, in this order; empty for every column of numbers that is nothing else.
         time: None for "time", "timestamp" and the like.
         machine: None for "machine_id", and for one machine where there is no such column.
-        label: 0 in normal rows; None for "anomaly", and for no labels where there is no such column.
+        label: The labels; None for "anomaly" with 0 and 1, and for no labels where there is no such column.
+        normal: Values of the label in normal rows; empty where they say it themselves.
+        ignore: Values of the label in rows to ignore, besides empty cells.
+        drop: Columns to leave out.
+
+    Raises:
+        UsageError: A column is chosen twice.
     """
 
     sensors: tuple[str, ...] = ()
     time: str | None = None
     machine: str | None = None
     label: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One table.
-
-    Attributes:
-        path: The file.
-        times: [rows] int64 nanoseconds since the epoch, UTC.
-        machines: [rows] machine ids, a numpy unicode array.
-        values: [rows, sensors] float32 in raw units; NaN where a reading is missing.
-        labels: [rows] bool, True in anomalous rows; None where the table has no labels.
-        kinds: [rows] kind of anomaly, empty where unknown; None where the table has no kinds.
-        finite: [rows] bool, whether every reading of the row is there and finite.
-    """
-
-    path: Path
-    times: NDArray[np.int64]
-    machines: NDArray[np.str_]
-    values: NDArray[np.float32]
-    labels: NDArray[np.bool_] | None
-    kinds: NDArray[np.str_] | None
-    finite: NDArray[np.bool_] = field(init=False)
+    normal: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "finite", np.isfinite(self.values).all(1))
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    @property
-    def normal(self) -> NDArray[np.bool_]:
-        """[rows] bool: finite and not labelled as anomalous."""
-        return self.finite if self.labels is None else self.finite & ~self.labels
+        if len(set(self.sensors)) < len(self.sensors):
+            raise UsageError("a sensor is named twice", where="--sensor")
+        self.labels.refuse_twice(
+            {"--sensor": self.sensors, "--time-column": (self.time,), "--machine-column": (self.machine,)}
+        )
 
     @property
-    def normal_values(self) -> NDArray[np.float32]:
-        """The readings of the normal rows."""
-        return self.values[self.normal]
+    def labels(self) -> LabelChoice:
+        """What was said about labels."""
+        return LabelChoice(self.label, self.normal, self.ignore, self.drop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +84,7 @@ class TrainingData:
         units: Sensor to its unit, where the folder's metadata.json says so.
         physical_ranges: Sensor to its physical range, where the folder's metadata.json says so.
         cadence_seconds: Time between two rows of one machine, by metadata.json or else the median in train.
+        remarks: What to know of how the tables were read, in sentences for people.
     """
 
     sensors: tuple[str, ...]
@@ -107,6 +94,7 @@ class TrainingData:
     units: dict[str, str]
     physical_ranges: dict[str, tuple[float, float]]
     cadence_seconds: float
+    remarks: tuple[str, ...] = ()
 
 
 def read_training_data(folder: Path, columns: Columns) -> TrainingData:
@@ -114,15 +102,17 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
 
     Raises:
         InputError: A table or column is missing, or holds what it should not.
-        UsageError: A chosen column is chosen twice.
+        UsageError: A column looks like labels and nobody says what it is, or its labels are not clear.
     """
-    paths = {name: find_table(folder, name) for name in ("train", "val", "test")}
-    frame = read_table(paths["train"])
+    paths = {name: find_table(folder, name) for name in SPLITS}
+    frames = {name: read_table(path) for name, path in paths.items()}
+    frame = frames["train"]
+    meaning = _meaning(frames, paths, columns)
     sensors = columns.sensors or _sensors(frame, columns, paths["train"])
-    if len(set(sensors)) < len(sensors):
-        raise UsageError("a sensor is named twice", where="--sensor")
     refuse_sensors(sensors, str(paths["train"]))
-    train = _split(frame, paths["train"], columns, sensors)
+    train, val, test = (
+        _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()
+    )
     refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
         if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
@@ -131,7 +121,6 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
                 where=str(paths["train"]),
                 hint="choose others with --sensor",
             )
-    val, test = (_split(read_table(paths[name]), paths[name], columns, sensors) for name in ("val", "test"))
     metadata = _metadata(folder)
     listed = [entry for entry in metadata.get("sensors", []) if isinstance(entry, dict)]
     return TrainingData(
@@ -146,7 +135,43 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
             if entry.get("physical_range")
         },
         float(metadata.get("cadence_seconds") or _cadence(train)),
+        tuple(_remarks(meaning, (train, val, test))),
     )
+
+
+def _meaning(
+    frames: Mapping[str, pd.DataFrame], paths: Mapping[str, Path], columns: Columns
+) -> Meaning | None:
+    """What the labels of the tables mean, by all of them together."""
+    names = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame.columns))
+    if columns.label is not None and columns.label not in names:
+        _named(frames["train"], columns.label, "", paths["train"])
+    for name in columns.drop:
+        if name not in names:
+            _named(frames["train"], name, "", paths["train"])
+
+    def look(wanted: Sequence[str]) -> dict[str, Cells]:
+        found = {name: Cells() for name in wanted}
+        for frame in frames.values():
+            for name in frame.columns.intersection(list(wanted)):
+                found[name].add(frame[name])
+        return found
+
+    time = _time(frames["train"], columns, paths["train"])
+    taken = (time, columns.machine or MACHINE_COLUMN, *columns.sensors)
+    return choose_labels(names, columns.labels, taken, look, str(paths["train"].parent))
+
+
+def _remarks(meaning: Meaning | None, splits: Sequence[Split]) -> Iterator[str]:
+    if meaning is None:
+        return
+    if meaning.remark:
+        yield meaning.remark
+    for split in splits:
+        if split.labels is None:
+            yield f"{split.path.name} has no column '{meaning.column}' and is unlabelled"
+    if ignored := sum(int((~split.counted).sum()) for split in splits):
+        yield f"{ignored:,} rows are ignored: column '{meaning.column}' is empty there, or says so"
 
 
 def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ...]:
@@ -154,8 +179,10 @@ def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ..
     others = {
         _time(frame, columns, path),
         columns.machine or MACHINE_COLUMN,
-        columns.label or LABEL_COLUMN,
-        *LABEL_NAMES,
+        columns.label,
+        LABEL_COLUMN,
+        KIND_COLUMN,
+        *columns.drop,
     }
     chosen = []
     for name in map(str, frame.columns):
@@ -174,25 +201,30 @@ def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ..
 def _holds_numbers(column: pd.Series[Any]) -> bool:
     """Whether a text column looks like a sensor's all the same: empty, or a number in most of its cells."""
     text = column.astype("object").where(column.notna(), "").astype(str).str.strip()
-    cells = text[~text.str.lower().isin([word.decode() for word in NOTHING])]
+    cells = text[~text.str.lower().isin(EMPTY_WORDS)]
     # Leading zeros are names.
     numbers = pd.to_numeric(cells, errors="coerce").notna() & ~cells.str.match(r"[+-]?0\d")
     return len(cells) == 0 or float(numbers.mean()) > 0.5  # noqa: PLR2004
 
 
-def _split(frame: pd.DataFrame, path: Path, columns: Columns, sensors: tuple[str, ...]) -> Split:
+def _split(
+    frame: pd.DataFrame, path: Path, columns: Columns, sensors: tuple[str, ...], meaning: Meaning | None
+) -> Split:
     values = numeric_columns(frame, sensors, path)
     with np.errstate(over="ignore"):  # beyond float32 is infinite, so not finite
         rows = values.astype(np.float32)
     machine = _named(frame, columns.machine, MACHINE_COLUMN, path)
-    label = _named(frame, columns.label, LABEL_COLUMN, path)
+    other = (*sensors, *columns.drop, columns.label)
+    labelled = meaning is not None and meaning.column in frame.columns
+    states = meaning.states(frame[meaning.column]) if meaning is not None and labelled else None
     return Split(
         path,
         times_ns(frame, _time(frame, columns, path), path),
         np.full(len(frame), ONE_MACHINE) if machine is None else _text(frame[machine]),
         rows,
-        None if label is None else np.nan_to_num(numeric_columns(frame, [label], path)[:, 0]) != 0,
-        _text(frame[KIND_COLUMN]) if KIND_COLUMN in frame and KIND_COLUMN not in sensors else None,
+        None if states is None else states == ANOMALOUS,
+        _text(frame[KIND_COLUMN]) if KIND_COLUMN in frame and KIND_COLUMN not in other else None,
+        states == IGNORED if states is not None and (states == IGNORED).any() else None,
     )
 
 

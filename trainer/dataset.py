@@ -74,6 +74,7 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
         scaler: Fitted on normal training rows.
         rows: Of a window, its newest among them.
         features: What to make of a window; None for the window as it is.
+        drawn: [rows] whether the row is the newest of a window, and not only looked back on; None for all.
         device: Where they are held.
     """
 
@@ -86,6 +87,7 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
         *,
         rows: int,
         features: InputFeatures | None = None,
+        drawn: NDArray[np.bool_] | None = None,
         device: str = "cpu",
     ) -> None:
         order = np.lexsort((times, machines))
@@ -97,9 +99,11 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
         self._seconds = torch.from_numpy(seconds_of_day(times[order])).to(device)
         self._back = torch.arange(rows - 1, -1, -1, device=device)
         self._features = features
+        places = np.arange(len(order)) if drawn is None else np.flatnonzero(drawn[order])
+        self._drawn = torch.from_numpy(places).to(device)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._drawn)
 
     def __getitem__(self, index: int) -> torch.Tensor:
         """One window, [rows, sensors], or its features, [columns]."""
@@ -107,6 +111,7 @@ class TimeWindowDataset(Dataset[torch.Tensor]):
 
     def __getitems__(self, indices: torch.Tensor) -> torch.Tensor:
         """A batch at once, [batch, rows, sensors], or [batch, columns] of features."""
+        indices = self._drawn[indices]
         wanted = torch.maximum(indices[:, None] - self._back, self._starts[indices][:, None])
         windows = self.rows[wanted]
         if self._features is None:
@@ -195,13 +200,15 @@ def create_dataloaders(
         if features is None and not history:
             dataset = SensorDataset(split.values[rows], scaler, device)
         else:
+            passed = rows | split.passed
             dataset = TimeWindowDataset(
-                split.values[rows],
-                split.times[rows],
-                split.machines[rows],
+                split.values[passed],
+                split.times[passed],
+                split.machines[passed],
                 scaler,
                 rows=1 + history + (features.history if features is not None else 0),
                 features=features,
+                drawn=rows[passed],
                 device=device,
             )
         batches = _Batches(len(dataset), size, order, device)
@@ -242,7 +249,8 @@ def normal_rows(split: Split, at_least: int) -> NDArray[np.bool_]:
         )
     if not rows.any():
         raise TrainingError(
-            "no normal rows: every row is labelled as anomalous",
+            "no normal rows: every row is labelled as anomalous"
+            + (", or ignored" if split.ignored is not None else ""),
             where=str(split.path),
             hint="use history of the machine in a healthy state, or check the label column",
         )

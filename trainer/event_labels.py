@@ -44,6 +44,8 @@ class EventLabels:
         described: Where they come from, as JSON-ready values.
     """
 
+    labelled = True
+
     def __init__(self, events: Iterable[LabelledEvent], described: Mapping[str, Any]) -> None:
         self._described = dict(described)
         self._by_machine: dict[str, list[LabelledEvent]] = {}
@@ -64,7 +66,7 @@ class EventLabels:
         kinds = np.full(len(rows), "", dtype=f"<U{self._width()}")
         anomaly = np.zeros(len(rows), np.bool_)
         if not len(rows):
-            return replace(rows, anomaly=anomaly, kinds=kinds)
+            return replace(rows, anomaly=anomaly, kinds=kinds, ignored=None)
         for machine in np.unique(rows.machines):
             events = self._by_machine.get(str(machine), [])
             if not events:
@@ -78,7 +80,7 @@ class EventLabels:
                 low, high = np.searchsorted(times, (event.start_ns, event.stop_ns))
                 anomaly[index[low:high]] = True
                 kinds[index[low:high]] = event.kind
-        return replace(rows, anomaly=anomaly, kinds=kinds)
+        return replace(rows, anomaly=anomaly, kinds=kinds, ignored=None)
 
     def describe(self) -> dict[str, Any]:
         """Where the events come from and how many there are."""

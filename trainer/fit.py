@@ -142,17 +142,20 @@ def finished(
         TrainingError: Nothing moves in the residuals.
     """
     average = None if settings.average is None else ResidualAverage(settings.average)
-    rows = data.train.normal
-    normal = data.train.values[rows], data.train.times[rows], data.train.machines[rows]
+    rows = data.train.passed
+    passed, normal = (
+        (data.train.values[rows], data.train.times[rows], data.train.machines[rows]),
+        data.train.normal[rows],
+    )
     bare = Detector(network, scaler, None, None, average, features)
     whitening = smoothing = None
     if settings.whiten and covariance is not None and average is None:
         whitening = ResidualWhitening.of(np.zeros(len(data.sensors)), covariance)
     elif settings.whiten:
-        whitening = ResidualWhitening.fit(bare.residuals(*normal))
+        whitening = ResidualWhitening.fit(bare.residuals(*passed)[normal])
     if settings.smooth > 1:
         own = Detector(network, scaler, whitening, None, average, features)
-        smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*normal), capped=settings.cap)
+        smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*passed)[normal], capped=settings.cap)
     deviation = None
     if isinstance(network, VariationalAutoencoder):
         deviation = _latent_deviation(network, data, scaler, features)
@@ -234,9 +237,9 @@ def _untrained(settings: Settings, sensors: int, inputs: int | None) -> Network:
 
 def shown_rows(split: Split, scaler: SensorScaler, features: InputFeatures | None) -> NDArray[np.float32]:
     """[rows, columns] of the normal rows of a split."""
-    rows = split.normal
     if features is None:
-        return scaler.transform(split.values[rows])
+        return scaler.transform(split.normal_values)
+    rows = split.passed
     windows = TimeWindowDataset(
         split.values[rows],
         split.times[rows],
@@ -244,6 +247,7 @@ def shown_rows(split: Split, scaler: SensorScaler, features: InputFeatures | Non
         scaler,
         rows=features.history + 1,
         features=features,
+        drawn=split.normal[rows],
     )
     blocks = torch.split(torch.arange(len(windows)), BLOCK)
     shown: NDArray[np.float32] = torch.cat([windows.__getitems__(block) for block in blocks]).numpy()

@@ -54,7 +54,7 @@ def inject(split: Split, normal_values: NDArray[np.float32], fault: str | None, 
     """Breaks sensors in turns.
 
     Args:
-        split: Rows; those that are not finite or labelled stay as they are and out of the events.
+        split: Rows; those that are not finite, labelled or ignored stay as they are and out of the events.
         normal_values: [rows, sensors] of training, for each sensor's standard deviation.
         fault: One of `FAULTS`; None for all of them in turns.
         seed: Of every random choice.
@@ -97,5 +97,6 @@ def inject(split: Split, normal_values: NDArray[np.float32], fault: str | None, 
         values=values.astype(np.float32),
         labels=labels if split.labels is None else labels | split.labels[order],
         kinds=kinds,
+        ignored=None if split.ignored is None else split.ignored[order],
     )
     return Injected(broken, np.asarray(starts), np.asarray(sensors))

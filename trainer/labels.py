@@ -41,10 +41,16 @@ DEFAULT_LIMITS: dict[str, Limit] = {
 
 
 class Labeller(Protocol):
-    """Puts labels on rows."""
+    """Puts labels on rows.
+
+    Attributes:
+        labelled: Whether it does; where not, nobody knows which rows are anomalous.
+    """
+
+    labelled: bool
 
     def label(self, rows: LabelledRows) -> LabelledRows:
-        """The same rows with `anomaly` and `kinds` set."""
+        """The same rows with `anomaly`, `kinds` and `ignored` set."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -53,7 +59,18 @@ class Labeller(Protocol):
 
 
 class CarriedLabels:
-    """Keeps the labels that the rows came with."""
+    """Keeps the labels that the rows came with.
+
+    Args:
+        column: Of the files.
+        remark: How its values are read, for people; empty for 0 and 1.
+    """
+
+    labelled = True
+
+    def __init__(self, column: str, remark: str = "") -> None:
+        self._column = column
+        self._remark = remark
 
     def label(self, rows: LabelledRows) -> LabelledRows:
         """The rows as they are."""
@@ -61,11 +78,14 @@ class CarriedLabels:
 
     def describe(self) -> dict[str, Any]:
         """Where the labels come from."""
-        return {"method": "events", "from": "the files' own column 'anomaly'"}
+        remark = {"remark": self._remark} if self._remark else {}
+        return {"method": "events", "from": f"the files' own column '{self._column}'", **remark}
 
 
 class NoLabels:
-    """Calls every row normal."""
+    """Says nothing of any row."""
+
+    labelled = False
 
     def label(self, rows: LabelledRows) -> LabelledRows:
         """The rows without a label."""
@@ -86,6 +106,8 @@ class ThresholdLabels:
     Raises:
         UsageError: None of the sensors has limits.
     """
+
+    labelled = True
 
     def __init__(self, limits: Mapping[str, Limit], sensors: Sequence[str]) -> None:
         self._limits = {name: limits[name] for name in sensors if name in limits}
@@ -151,6 +173,8 @@ class StatisticalLabels:
         sensors: The rows' columns.
     """
 
+    labelled = True
+
     def __init__(self, moments: Moments, sigma: float, sensors: Sequence[str]) -> None:
         self._moments = moments
         self._sigma = sigma
@@ -196,4 +220,4 @@ def parse_limit(text: str) -> tuple[str, Limit]:
 
 
 def _labelled(rows: LabelledRows, anomaly: NDArray[np.bool_], kind: str) -> LabelledRows:
-    return replace(rows, anomaly=anomaly, kinds=np.where(anomaly, kind, ""))
+    return replace(rows, anomaly=anomaly, kinds=np.where(anomaly, kind, ""), ignored=None)

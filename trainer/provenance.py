@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from edge_runtime.bundle.metadata import Provenance
 from trainer.rows import iso_times
@@ -19,7 +21,7 @@ from trainer.rows import iso_times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.data import TrainingData
+    from trainer.data import Split, TrainingData
 
 __all__ = ["data_digest", "git_revision", "provenance"]
 
@@ -41,7 +43,7 @@ def provenance(
     train = data.train
     start, stop = iso_times(np.array([train.times.min(), train.times.max()]))
     return Provenance(
-        data_digest=digest or data_digest([split.path for split in (data.train, data.val, data.test)]),
+        data_digest=digest or data_digest((data.train, data.val, data.test)),
         time_start=str(start),
         time_stop=str(stop),
         machines=tuple(str(machine) for machine in np.unique(train.machines)),
@@ -58,12 +60,32 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in PACKAGES}
 
 
-def data_digest(paths: Sequence[Path]) -> str:
-    """SHA-256 over the SHA-256 digests of these files, in this order."""
+def data_digest(splits: Sequence[Split]) -> str:
+    """SHA-256 over the rows of these tables as they were read, in this order.
+
+    It covers times, machines, readings and labels. The same rows have the same digest in whatever form: CSV
+    or Parquet, the labels in one column or another.
+    """
     whole = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as stream:
-            whole.update(hashlib.file_digest(stream, "sha256").digest())
+    for split in splits:
+        codes, names = pd.factorize(split.machines)
+        states = np.zeros(len(split), np.uint8)
+        if split.labels is not None:
+            states[split.labels] = 1
+        if split.ignored is not None:
+            states[split.ignored] = 2
+        readings = split.values  # noqa: PD011 - not a frame
+        head = {
+            "rows": len(split),
+            "sensors": readings.shape[1],
+            "machines": [str(name) for name in names],
+            "labelled": split.labels is not None,
+        }
+        whole.update(json.dumps(head).encode())
+        # One NaN, and no negative zero: those are differences that nothing reads.
+        values = np.where(np.isnan(readings), np.float32(np.nan), readings + np.float32(0))
+        for column, kind in ((split.times, "<i8"), (codes, "<i8"), (values, "<f4"), (states, "u1")):
+            whole.update(np.ascontiguousarray(column, kind).data)
     return f"sha256:{whole.hexdigest()}"
 
 

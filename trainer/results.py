@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.evaluation.figures import UNLABELLED
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Results:
             return
         labels = None if test.labels is None else test.labels[rows]
         scores = detector.score_table(test.values[rows], test.times[rows], test.machines[rows])
+        counted = test.counted[rows]
+        scores, labels = scores[counted], None if labels is None else labels[counted]
+        if not len(scores):
+            return
         plot_scores(folder / "scores.png", scores, labels, threshold)
         if labels is not None and labels.any() and not labels.all():
             plot_curves(folder / "curves.png", scores, labels)
@@ -136,7 +141,7 @@ class Results:
         if self.test.evaluation is not None:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
-            lines += ["Test: without labels, so only the rate of alarms is known.", ""]
+            lines += ["Test", UNLABELLED, ""]
         best = self.best
         facts = {
             "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",

@@ -1,4 +1,4 @@
-"""Labelled rows and the CSV that they are written to: time, machine_id, sensors, anomaly, kind."""
+"""Rows and the CSV that they are written to: time, machine_id, sensors, and with labels anomaly and kind."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ class LabelledRows:
         times: [rows] int64 nanoseconds since the epoch, UTC.
         machines: [rows] machine ids, a numpy unicode array.
         values: [rows, sensors] float32 or float64, as they came, in raw units; NaN where there is none.
-        anomaly: [rows] bool.
+        anomaly: [rows] bool, False in ignored rows.
         kinds: [rows] what kind of anomaly, a numpy unicode array; empty where unknown or none.
+        ignored: [rows] bool, whether the row is neither normal nor anomalous; None where none is.
     """
 
     times: NDArray[np.int64]
@@ -37,6 +38,7 @@ class LabelledRows:
     values: NDArray[np.floating[Any]]
     anomaly: NDArray[np.bool_]
     kinds: NDArray[np.str_]
+    ignored: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -49,29 +51,33 @@ class LabelledRows:
             self.values[index],
             self.anomaly[index],
             self.kinds[index],
+            None if self.ignored is None else self.ignored[index],
         )
 
 
 class RowWriter:
     """Writes blocks of rows as CSV; empty cells for NaN, and the shortest decimals that read back the same.
 
+    An ignored row's anomaly is an empty cell.
+
     Args:
         stream: Binary, open for writing; the caller closes it.
         sensors: The sensors' column names.
+        labelled: Whether there are columns anomaly and kind.
 
     Attributes:
         digest: SHA-256 over everything written.
         rows: Number of rows written.
     """
 
-    def __init__(self, stream: IO[bytes], sensors: Sequence[str]) -> None:
+    def __init__(self, stream: IO[bytes], sensors: Sequence[str], *, labelled: bool = True) -> None:
         self._stream = stream
         self._sensors = tuple(sensors)
+        self._labelled = labelled
         self.digest = hashlib.sha256()
         self.rows = 0
-        self._put(
-            (",".join(("time", "machine_id", *map(quoted, self._sensors), "anomaly", "kind")) + "\n").encode()
-        )
+        labels = ("anomaly", "kind") if labelled else ()
+        self._put((",".join(("time", "machine_id", *map(quoted, self._sensors), *labels)) + "\n").encode())
 
     def write(self, rows: LabelledRows) -> None:
         """Appends a block."""
@@ -82,7 +88,8 @@ class RowWriter:
 
         columns: list[Any] = [pa.array(iso_times(rows.times)), pa.array(rows.machines)]
         columns += [pa.array(rows.values[:, i], from_pandas=True) for i in range(len(self._sensors))]
-        columns += [pa.array(rows.anomaly.astype(np.int8)), pa.array(rows.kinds)]
+        if self._labelled:
+            columns += [pa.array(rows.anomaly.astype(np.int8), mask=rows.ignored), pa.array(rows.kinds)]
         table = pa.table(columns, names=[str(i) for i in range(len(columns))])
         texts = {*np.unique(rows.machines).tolist(), *np.unique(rows.kinds).tolist()}
         plain = all(quoted(text) == text for text in texts)

@@ -34,9 +34,11 @@ __all__ = [
     "SUFFIXES",
     "column_names",
     "find_table",
+    "is_parquet",
     "numeric_columns",
     "read_pages",
     "read_table",
+    "readable",
     "time_columns",
     "times_ns",
 ]
@@ -81,7 +83,7 @@ def read_table(
         InputError: The file is missing, empty, ragged, not decodable or without rows.
     """
     if is_parquet(path):
-        with _readable(path):
+        with readable(path):
             frame: pd.DataFrame = _pyarrow("parquet").read_table(path).to_pandas()
     else:
         frame = next(_csv_pages(path, form, None, text, 0), pd.DataFrame())
@@ -126,7 +128,7 @@ def column_names(path: Path, form: Form = PLAIN) -> list[str]:
     Raises:
         InputError: As `read_table`, as far as it shows in the header.
     """
-    with _readable(path):
+    with readable(path):
         if is_parquet(path):
             return list(_pyarrow("parquet").read_schema(path).names)
         with open_rows(path) as stream:
@@ -146,7 +148,7 @@ def _named(names: Sequence[str], path: Path) -> list[str]:
 
 def _parquet_pages(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFrame]:
     rows = 0
-    with _readable(path):
+    with readable(path):
         for batch in _pyarrow("parquet").ParquetFile(path).iter_batches(PAGE_ROWS, columns=columns):
             page: pd.DataFrame = batch.to_pandas()
             # Rows are counted through the file, so that an error names its line.
@@ -171,7 +173,7 @@ def _csv_pages(
     keep |= {place for place, name in enumerate(names) if name.lower() in TEXT_NAMES}
     held: list[CsvBlock] = []
     rows = 0
-    with _readable(path), open_rows(path) as stream:
+    with readable(path), open_rows(path) as stream:
         for block in read_blocks(stream, Columns((), time="", form=form), str(path), texts=places):
             held.append(block)
             rows += len(block.texts[0])
@@ -233,7 +235,7 @@ def _pyarrow(module: str | None) -> Any:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
     """Turns what can go wrong with a file into one line that says so."""
     if path.is_dir():
         raise InputError("a folder, not a file", where=str(path))

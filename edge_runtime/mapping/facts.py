@@ -110,19 +110,44 @@ class Facts:
                 self.first_word = place.row(row).removeprefix(f"{place.source}, ")
             if text in self.words or len(self.words) < MAX_WORDS:
                 self.words[text] += 1
-        self._digest.update(values.tobytes())
         if finite.any():
             self.padded += sum(PADDED.fullmatch(cell.strip()) is not None for cell in cells)
-            self._numbers(values, finite, moments, machines)
+        self._take(values, moments, machines)
 
-    def _numbers(
+    def add_values(
         self,
         values: NDArray[np.float64],
-        finite: NDArray[np.bool_],
         moments: NDArray[np.int64],
         machines: Sequence[tuple[str, NDArray[np.intp]]],
     ) -> None:
+        """Takes a block of numbers, NaN where there is none; see `add`."""
+        self.samples += [f"{value:g}" for value in values[: SHOWN_ROWS - len(self.samples)]]
+        numbers = int(np.isfinite(values).sum())
+        self.rows += len(values)
+        self.numbers += numbers
+        self.empty += len(values) - numbers
+        self._take(values, moments, machines)
+
+    def add_words(self, words: Sequence[str], rows: int) -> None:
+        """Takes a block of texts out of so many rows; the others are empty."""
+        self.samples += words[: SHOWN_ROWS - len(self.samples)]
+        self.rows += rows
+        self.empty += rows - len(words)
+        for word in dict.fromkeys(words):
+            if word in self.words or len(self.words) < MAX_WORDS:
+                self.words[word] += 1
+
+    def _take(
+        self,
+        values: NDArray[np.float64],
+        moments: NDArray[np.int64],
+        machines: Sequence[tuple[str, NDArray[np.intp]]],
+    ) -> None:
+        self._digest.update(values.tobytes())
+        finite = np.isfinite(values)
         found, times = values[finite], moments[finite]
+        if not len(found):
+            return
         self.low, self.high = min(self.low, float(found.min())), max(self.high, float(found.max()))
         self.whole = self.whole and bool((found == np.floor(found)).all())
         if self.distinct is not None:

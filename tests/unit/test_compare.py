@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ import pytest
 from support.bundles import SENSORS, make_checkpoint, normal_rows
 from support.commands import assert_one_clear_line
 
-from edge_runtime.errors import TrainingError
 from trainer.checkpoint import Checkpoint
 from trainer.compare import compare, comparison_table, record
 from trainer.data import Columns, read_training_data
@@ -55,11 +55,32 @@ def test_every_method_is_there_and_finds_what_is_far_off(folder: Path) -> None:
     assert f"{low:.3f} to {high:.3f}" in table
 
 
-def test_without_labels_there_is_nothing_to_compare(folder: Path) -> None:
-    table = pd.read_csv(folder / "test.csv").drop(columns="anomaly")
-    table.to_csv(folder / "test.csv", index=False)
-    with pytest.raises(TrainingError, match="label the test rows"):
-        compare(read_training_data(folder, Columns(sensors=NAMES)), {}, 0.99)
+def test_without_labels_it_shows_how_much_each_flags(folder: Path) -> None:
+    data = read_training_data(folder, Columns(sensors=NAMES))
+    checkpoint = Checkpoint.load(make_checkpoint(folder / "c", train=100))
+    labelled = compare(data, {"ours": checkpoint}, 0.99)
+    found = compare(replace(data, test=replace(data.test, labels=None)), {"ours": checkpoint}, 0.99)
+    assert list(found) == list(labelled)
+    assert {name: one.flagged for name, one in found.items()} == {
+        name: one.flagged for name, one in labelled.items()
+    }
+    assert all(one.metrics() == {} for one in found.values())
+    lines = comparison_table(found).splitlines()
+    assert lines[0].split() == ["method", "flagged"]
+    assert lines[1].split() == ["ours", f"{labelled['ours'].flagged / 1000:.2%}"]
+    assert lines[-1] == "unlabelled: only the rate of alarms is known"
+
+
+def test_without_anomalies_it_shows_false_alarms(folder: Path) -> None:
+    data = read_training_data(folder, Columns(sensors=NAMES))
+    none = replace(data.test, labels=np.zeros(len(data.test), np.bool_))
+    found = compare(replace(data, test=none), {}, 0.99)
+    lines = comparison_table(found).splitlines()
+    assert lines[0].split("  ")[0] == "method"
+    assert lines[0].split() == ["method", "flagged", "false", "a", "day"]
+    assert lines[1].startswith("always anomaly")
+    assert "100.00%" in lines[1]
+    assert lines[-1] == "no row is labelled anomalous: only the rate of false alarms is known"
 
 
 def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, command: Command) -> None:

@@ -74,21 +74,23 @@ def test_without_labels_there_are_no_figures() -> None:
     found = evaluate(SCORES, 4.0, None, None, TIMES, MACHINES)
     assert not found.labelled
     assert found.metrics() == {}
-    assert "no labels, so nothing to compare with" in found.table()
+    assert "unlabelled: only the rate of alarms is known" in found.table()
+    assert found.alarm_rate == (SCORES > 4).mean()
     assert f"{(SCORES > 4).sum():,}" in found.table()
 
 
 def test_without_anomalies_what_needs_them_is_undefined() -> None:
     found = evaluate(SCORES, 4.0, np.zeros(COUNT, np.bool_), None, TIMES, MACHINES)
-    assert (found.f1, found.recall, found.roc_auc, found.vus_pr, found.precision) == (
-        None,
-        None,
-        None,
-        None,
-        0.0,
-    )
-    assert "undefined" in found.table()
-    assert not {"f1", "f1_low", "vus_pr"} & found.metrics().keys()
+    figures = found.f1, found.recall, found.roc_auc, found.vus_pr, found.precision
+    assert figures == (None, None, None, None, None)
+    assert "no row is labelled anomalous: only the rate of false alarms is known" in found.table()
+    assert "precision" not in found.table()
+    assert f"({(SCORES > 4).mean():.2%})" in found.table()
+    assert set(found.intervals) == {"false_alarms_per_day"}
+    needing = {"f1", "f1_low", "vus_pr", "precision", "precision_low", "recall", "roc_auc"}
+    assert not needing & found.metrics().keys()
+    assert found.metrics()["fp"] == (SCORES > 4).sum()
+    assert found.metrics()["false_alarms"] > 0
     quiet = evaluate(SCORES, 1e9, np.zeros(COUNT, np.bool_), None, TIMES, MACHINES)
     assert quiet.precision is None
 
@@ -123,7 +125,9 @@ def test_intervals_are_in_the_table_the_json_and_the_metrics() -> None:
 
 
 def test_a_figure_without_an_interval_stands_alone() -> None:
-    bare = Evaluation(rows=1, unknown=0, flagged=0, labelled=True, f1=0.5, recall_by_kind={"SPIKE": 1.0})
+    bare = Evaluation(
+        rows=1, unknown=0, flagged=0, labelled=True, f1=0.5, tp=1, recall_by_kind={"SPIKE": 1.0}
+    )
     lines = bare.table().splitlines()
     assert f"{'F1':<20}{'0.500':>12}" in lines
     assert f"{'recall SPIKE':<20}{'1.000':>12}" in lines

@@ -124,9 +124,10 @@ def test_a_long_event_reaches_over_later_short_ones() -> None:
     assert set(labelled.kinds.tolist()) == {"DRIFT"}
 
 
-def test_no_labels_means_normal() -> None:
+def test_no_labels_say_nothing_of_a_row() -> None:
     rows = ThresholdLabels(DEFAULT_LIMITS, SENSORS).label(rows_of([[99.0, 9.0, 9.0, 999.0]]))
     assert NoLabels().label(rows).anomaly.tolist() == [False]
+    assert not NoLabels().labelled
 
 
 def test_events_are_read_from_a_file(tmp_path: Path) -> None:

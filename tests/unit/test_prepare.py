@@ -152,7 +152,7 @@ def test_machines_sensors_and_times_are_chosen(tmp_path: Path) -> None:
     result = prepared(origin, tmp_path / "out")
     assert result.metadata["rows"] == 200
     train = read(tmp_path / "out", "train")
-    assert list(train.columns) == ["time", "machine_id", "b", "anomaly", "kind"]
+    assert list(train.columns) == ["time", "machine_id", "b"]
     assert set(train["machine_id"]) == {"x", "z"}
     assert train["b"].tolist()[0] == -100
 
@@ -166,7 +166,7 @@ def test_labels_in_the_file_are_kept_and_are_no_sensors(tmp_path: Path) -> None:
     origin = FileOrigin([path])
     assert origin.sensors == ("a",)
     assert origin.labelled
-    prepared(origin, tmp_path / "out", CarriedLabels())
+    prepared(origin, tmp_path / "out", CarriedLabels("anomaly"))
     train = read(tmp_path / "out", "train")
     assert train[train["anomaly"] == 1][["time", "machine_id", "kind"]].to_numpy().tolist() == [
         ["2025-01-01T00:00:05Z", "machine", "X"]

@@ -102,9 +102,15 @@ def test_statistics_are_fitted_on_the_training_rows_alone(history: Path, tmp_pat
     assert ((far > 0) == (test["anomaly"] == 1)).all()
 
 
-def test_no_labels_leave_every_row_normal(history: Path, tmp_path: Path) -> None:
-    run("prepare", "--csv", history / "rows.csv", "-o", tmp_path / "out", "--labels", "none")
-    assert read_table(tmp_path / "out" / "train.csv")["anomaly"].sum() == 0
+def test_without_labels_the_tables_claim_none(history: Path, tmp_path: Path) -> None:
+    text = run("prepare", "--csv", history / "rows.csv", "-o", tmp_path / "out", "--labels", "none")
+    sensors = ["temperature", "vibration", "pressure", "power"]
+    assert list(read_table(tmp_path / "out" / "train.csv").columns) == ["time", "machine_id", *sensors]
+    assert text.splitlines()[0].split() == ["split", "machine", "rows"]
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["labels"] == {"method": "none"}
+    assert metadata["splits"]["train"]["anomalies"] is None
+    assert metadata["splits"]["train"]["machines"]["press-1"]["anomalies"] is None
 
 
 @pytest.mark.parametrize(
@@ -124,6 +130,17 @@ def test_no_labels_leave_every_row_normal(history: Path, tmp_path: Path) -> None
         (("--csv", "{rows}", "--labels", "statistical", "--sigma", "0"), "standard deviations", 2),
         (("--csv", "{rows}", "--events-file", "none.csv"), "no such file", 1),
         (("--csv", "{rows}", "--database", "x"), "files and InfluxDB cannot be combined", 2),
+        (("--database", "x", "--drop", "y"), "only files have such columns", 2),
+        (("--csv", "{rows}", "--label-column", "flaw"), "no column 'flaw'; it has time", 1),
+        (("--csv", "{rows}", "--normal-value", "0"), "--normal-value: requires --label-column", 2),
+        (
+            ("--csv", "{rows}", "--label-column", "anomaly", "--labels", "statistical"),
+            "--label-column: cannot be combined with --labels",
+            2,
+        ),
+        (("--csv", "{rows}", "--exclude", "2025-01-01"), "'2025-01-01' is not a range of time; write F", 2),
+        (("--csv", "{rows}", "--exclude", "now/-1h"), "--exclude now/-1h: the start is not before", 2),
+        (("--csv", "{rows}", "--exclude", "soon/now"), "--exclude soon/now: 'soon' is not a time; write", 2),
         (("--csv", "{events}"), "no column .time. for the time", 1),
         ((), "no database was named", 2),
         (("--database", "x", "--url", "http://127.0.0.1:1"), "cannot be reached", 1),

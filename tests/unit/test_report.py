@@ -211,13 +211,19 @@ def test_the_top_sensor_is_the_one_that_is_off(run: Run, data: TrainingData) -> 
     assert worst.expected < worst.actual / 2
 
 
+def scored_rate(run: Run, data: TrainingData) -> float:
+    return assess(data.test, run.checkpoint.detector, run.checkpoint.threshold).alarm_rate
+
+
 def test_without_labels_it_says_so_and_lists_every_alarm(run: Run, data: TrainingData) -> None:
     bare = replace(data, test=without_labels(data.test), val=without_labels(data.val))
     page = build_page(run, bare)
     read = Reader(page)
     assert read.sections == UNLABELLED
     assert_loads_nothing(page)
-    assert "The test rows have no labels" in read.text
+    assert "Unlabelled: only the rate of alarms is known" in read.text
+    flagged = f"{100 * scored_rate(run, bare):.2f}%"
+    assert flagged in read.text
     assert "every row of validation and test is treated as normal" in read.text
     scored = score_split(bare.test, run.checkpoint.detector, run.checkpoint.threshold)
     assert f"Alarms ({len(alarms(scored))})" in read.text
@@ -262,7 +268,8 @@ def test_a_test_of_hardly_any_rows_of_one_class_gives_a_page(
     )  # fmt: skip
     page = build_page(run, replace(data, test=test))
     assert Reader(page).sections == [name for name in LABELLED if name != "curves"]
-    assert ("undefined" in page) or anomalous
+    assert ("No test row is labelled anomalous: only the rate of false alarms is known" in page) != anomalous
+    assert ("flagged rows that are anomalous" in page) == anomalous
 
 
 def test_data_other_than_it_was_trained_with_is_said(run: Run, data: TrainingData, tmp_path: Path) -> None:

@@ -36,9 +36,9 @@ class Assessment:
     """How the detector did on a split.
 
     Attributes:
-        rows: Rows that were scored.
+        rows: Rows that were scored and count.
         not_scored: Rows left out because a reading was missing or not finite.
-        alarm_rate: Part of the scored rows that are flagged.
+        alarm_rate: Part of these rows that are flagged.
         evaluation: Compared with the labels; None where there are none.
     """
 
@@ -74,6 +74,7 @@ def choose_threshold(
     rows = rows[val.finite[rows]]
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
     labels, machines = None if val.labels is None else val.labels[rows], val.machines[rows]
+    counted = val.counted[rows]
 
     def choose(chosen: NDArray[np.bool_]) -> Threshold:
         return calibrate(
@@ -84,6 +85,7 @@ def choose_threshold(
             percentile=percentile,
             margin=margin,
             hold=hold,
+            counted=counted[chosen],
         )
 
     threshold = choose(np.ones(len(scores), np.bool_))
@@ -109,7 +111,13 @@ def keep_budget(
     """
     rows = np.flatnonzero(val.finite)
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
-    scored = ValidationScores(scores, val.times[rows], val.machines[rows], val.normal[rows])
+    scored = ValidationScores(
+        scores,
+        val.times[rows],
+        val.machines[rows],
+        val.normal[rows],
+        None if val.ignored is None else val.ignored[rows],
+    )
     asked = debounce
     debounce, found = choose_debounce(scored, budget, hold, seed=seed, wanted=asked)
     threshold = Threshold(
@@ -144,12 +152,22 @@ def _own_thresholds(
 def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment:
     """Scores the finite rows of a split, judges them as the gateway would, and compares with their labels.
 
+    Ignored rows are judged, since what follows them may depend on them, but count in no figure.
     With thresholds per machine, a machine's scores are ranked in parts of its own threshold.
     """
     rows = split.finite
     times, machines = split.times[rows], split.machines[rows]
     scores = detector.score_table(split.values[rows], times, machines)
     flagged = verdicts(scores, threshold, times, machines)
+    not_scored = int((~rows & split.counted).sum())
+    if split.ignored is not None:
+        counted, rows = split.counted[rows], rows & split.counted
+        scores, flagged, times, machines = (
+            scores[counted],
+            flagged[counted],
+            times[counted],
+            machines[counted],
+        )
     alarm_rate = float(flagged.mean()) if len(scores) else 0.0
     evaluation = None
     if split.labels is not None and len(scores):
@@ -158,4 +176,4 @@ def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment
         evaluation = evaluate(
             ranked, threshold.value, split.labels[rows], kinds, times, machines, verdicts=flagged
         )
-    return Assessment(len(scores), int((~rows).sum()), alarm_rate, evaluation)
+    return Assessment(len(scores), not_scored, alarm_rate, evaluation)

@@ -33,6 +33,7 @@ def calibrate(
     percentile: float = 99.0,
     margin: float = 1.0,
     hold: Hold = HOLDS_NOTHING,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Threshold:
     """The threshold by one of the methods.
 
@@ -45,22 +46,24 @@ def calibrate(
         margin: For "percentile", what it is multiplied with: above 1 where validation is too short to have
             seen all that is normal.
         hold: The verdict's: goes into the threshold, and the best F1 is that of the held verdict.
+        counted: [rows] False where a row says nothing, and is but passed by a hold; None where all count.
 
     Raises:
         TrainingError: The rows do not allow it.
         UsageError: The percentile is out of range.
     """
     if method == "best-f1":
-        if labels is None or not labels.any():
+        if labels is None or not (labels if counted is None else labels & counted).any():
             raise TrainingError(
                 "the best F1 needs labelled anomalies, and validation has none",
                 where="--threshold best-f1",
                 hint="use --threshold percentile, or label some in the val table",
             )
-        return best_f1_threshold(scores, labels, machines=machines, hold=hold)
-    return percentile_threshold(
-        scores if labels is None else scores[~labels], percentile, margin=margin, hold=hold
-    )
+        return best_f1_threshold(scores, labels, machines=machines, hold=hold, counted=counted)
+    normal = np.ones(len(scores), np.bool_) if labels is None else ~labels
+    if counted is not None:
+        normal &= counted
+    return percentile_threshold(scores[normal], percentile, margin=margin, hold=hold)
 
 
 def verdicts(
@@ -114,15 +117,19 @@ def best_f1_threshold(
     *,
     machines: NDArray[np.str_] | None = None,
     hold: Hold = HOLDS_NOTHING,
+    counted: NDArray[np.bool_] | None = None,
 ) -> Threshold:
-    """Where the F1 of the verdict is highest.
+    """Where the F1 of the verdict on the counted rows is highest.
 
     Without a hold that is found exactly, half-way between the two scores around it; with one, among 512
     thresholds that part the rows evenly on a logarithmic scale.
     """
+    counted = np.ones(len(scores), np.bool_) if counted is None else counted
     if hold.cap - hold.fall > hold.level:
         one = np.zeros(len(scores), np.str_) if machines is None else machines
-        return _threshold(_best_held(scores, labels, one, hold), "best_f1", None, "f1", len(scores), hold)
+        value = _best_held(scores, labels, one, hold, counted)
+        return _threshold(value, "best_f1", None, "f1", int(counted.sum()), hold)
+    scores, labels = scores[counted], labels[counted]
     order = np.argsort(-scores.astype(np.float64), kind="stable")
     ranked, found = scores[order].astype(np.float64), np.cumsum(labels[order])
     above = np.arange(1, len(ranked) + 1)
@@ -136,25 +143,32 @@ def best_f1_threshold(
 
 
 def _best_held(
-    scores: NDArray[np.float32], labels: NDArray[np.bool_], machines: NDArray[np.str_], hold: Hold
+    scores: NDArray[np.float32],
+    labels: NDArray[np.bool_],
+    machines: NDArray[np.str_],
+    hold: Hold,
+    counted: NDArray[np.bool_],
 ) -> float:
     """The candidate with the best F1: the counters of all of them go through the rows at once."""
     parts = np.geomspace(1.0, MIN_FLAGGED, CANDIDATES)
-    candidates = np.unique(np.quantile(scores.astype(np.float64), 1 - parts))
+    candidates = np.unique(np.quantile(scores[counted].astype(np.float64), 1 - parts))
     flagged, hits = np.zeros(len(candidates)), np.zeros(len(candidates))
     for machine in np.unique(machines):
         rows = machines == machine
         counters = np.zeros(len(candidates))
-        for score, label in zip(scores[rows].astype(np.float64), labels[rows].tolist(), strict=True):
+        columns = scores[rows].astype(np.float64), labels[rows].tolist(), counted[rows].tolist()
+        for score, label, counts in zip(*columns, strict=True):
             above = score > candidates
             counters = np.where(
                 above, np.minimum(hold.cap, counters + hold.rise), np.maximum(0.0, counters - hold.fall)
             )
+            if not counts:
+                continue
             held = above | (counters > hold.level)
             flagged += held
             if label:
                 hits += held
-    return float(candidates[np.argmax(2 * hits / (flagged + labels.sum()))])
+    return float(candidates[np.argmax(2 * hits / (flagged + (labels & counted).sum()))])
 
 
 def _threshold(

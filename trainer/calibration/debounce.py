@@ -38,17 +38,30 @@ class ValidationScores:
         scores: [rows], all finite.
         times: [rows] ns.
         machines: [rows] machine ids.
-        normal: [rows] False where a row is labelled anomalous.
+        normal: [rows] False where a row is labelled anomalous, or ignored.
+        ignored: [rows] which of these are ignored; None for none.
     """
 
     scores: NDArray[np.float32]
     times: NDArray[np.int64]
     machines: NDArray[np.str_]
     normal: NDArray[np.bool_]
+    ignored: NDArray[np.bool_] | None = None
+
+    @property
+    def anomalous(self) -> NDArray[np.bool_]:
+        """[rows] labelled so."""
+        return ~self.normal if self.ignored is None else ~(self.normal | self.ignored)
 
     def part(self, rows: NDArray[np.bool_]) -> ValidationScores:
         """These rows alone."""
-        return ValidationScores(self.scores[rows], self.times[rows], self.machines[rows], self.normal[rows])
+        return ValidationScores(
+            self.scores[rows],
+            self.times[rows],
+            self.machines[rows],
+            self.normal[rows],
+            None if self.ignored is None else self.ignored[rows],
+        )
 
     def halves(self) -> tuple[ValidationScores, ValidationScores]:
         """The earlier and the later half of each machine's rows."""
@@ -79,7 +92,7 @@ class ValidationScores:
         )
 
     def _disturbed(self) -> NDArray[np.bool_]:
-        """[rows] whether the row is anomalous, or as near to one that is as an alarm about it may lie."""
+        """[rows] whether the row is not normal, or as near to one such as an alarm about it may lie."""
         found = ~self.normal
         for machine in np.unique(self.machines[found]):
             own = np.flatnonzero(self.machines == machine)
@@ -161,7 +174,7 @@ def choose_debounce(
 
 def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: int) -> Debounce | None:
     """The debounce that these rows speak for; one that they are too few for is not among those."""
-    if validation.normal.all():
+    if not validation.anomalous.any():
         return None
     first = validation.budget_threshold(None, budget, seed=seed)
     found: list[tuple[Debounce | None, BudgetThreshold]] = [(None, first)]
@@ -174,5 +187,7 @@ def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: i
 def _f1(validation: ValidationScores, debounce: Debounce | None, found: BudgetThreshold, hold: Hold) -> float:
     threshold = Threshold(found.value, "false_alarms", None, None, found.rows, hold=hold, debounce=debounce)
     flags = verdicts(validation.scores, threshold, validation.times, validation.machines)
-    hits = int((flags & ~validation.normal).sum())
-    return 2 * hits / (int(flags.sum()) + int((~validation.normal).sum()))
+    if validation.ignored is not None:
+        flags &= ~validation.ignored
+    hits = int((flags & validation.anomalous).sum())
+    return 2 * hits / (int(flags.sum()) + int(validation.anomalous.sum()))

@@ -9,6 +9,13 @@ import typer
 
 from trainer.cli.table_options import (
     Data,
+    Drop,
+    IgnoreValue,
+    LabelColumn,
+    MachineColumn,
+    NormalValue,
+    TimeColumn,
+    say,
 )
 from trainer.cli.tracking_options import (
     Experiment,
@@ -41,6 +48,12 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    time_column: TimeColumn = None,
+    machine_column: MachineColumn = None,
+    label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
@@ -72,17 +85,27 @@ def compare(
     sensors = tuple(sensor or ())
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
-    table = read_training_data(data, Columns(sensors=sensors))
+    columns = Columns(
+        sensors,
+        time_column,
+        machine_column,
+        label_column,
+        tuple(normal_value or ()),
+        tuple(ignore_value or ()),
+        tuple(drop or ()),
+    )
+    table = read_training_data(data, columns)
+    say(table.remarks)
     if output is not None:
         read = (table.train.path, table.val.path, table.test.path)
         refuse_same(output, {f"the data's {path.name}": path for path in read}, "--output")
 
-    def say(name: str) -> None:
+    def show(name: str) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{name} …")
 
     with Tracker(tracking_uri, experiment, "compare") if mlflow else NoTracker() as tracker:
-        found = compare_all(table, checkpoints, percentile / 100, say)
+        found = compare_all(table, checkpoints, percentile / 100, show)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
         typer.echo(comparison_table(found))

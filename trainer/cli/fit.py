@@ -10,10 +10,15 @@ import typer
 
 from trainer.cli.table_options import (
     Data,
+    Drop,
+    IgnoreValue,
     LabelColumn,
     MachineColumn,
+    NormalValue,
     SensorColumns,
     TimeColumn,
+    column_words,
+    say,
 )
 from trainer.cli.tracking_options import (
     Experiment,
@@ -24,7 +29,6 @@ from trainer.cli.tracking_options import (
 __all__ = ["fit", "need_torch"]
 
 MLFLOW = "MLflow"
-COLUMN_OPTIONS = ("--time-column", "--machine-column", "--label-column")
 
 
 class ScalerChoice(StrEnum):
@@ -83,6 +87,9 @@ def fit(
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
     recipe: Annotated[
         RecipeChoice | None,
         typer.Option(
@@ -418,16 +425,25 @@ def fit(
         register=register,
         champion=champion,
     )
-    columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
+    columns = Columns(
+        tuple(sensor or ()),
+        time_column,
+        machine_column,
+        label_column,
+        tuple(normal_value or ()),
+        tuple(ignore_value or ()),
+        tuple(drop or ()),
+    )
     training_data = read_training_data(data, columns)
+    if not quiet:
+        say(training_data.remarks)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
     with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:
         results = run_fit(training_data, plan, tracker, on_epoch)
     if not quiet:
         typer.echo(results.table())
-        named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
-        words += [word for option, name in named.items() if name is not None for word in (option, name)]
+        words += column_words(columns, sensors=False)
         typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
 
 

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 from trainer.cli.table_options import (
     Data,
+    Drop,
+    IgnoreValue,
     LabelColumn,
     MachineColumn,
+    NormalValue,
     SensorColumns,
     TimeColumn,
+    say,
 )
 
 __all__ = ["fleet"]
@@ -34,6 +38,9 @@ def fleet(
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
     recipe: Annotated[
         RecipeChoice, typer.Option(help="Recipe for training. It must be one of an autoencoder.")
     ] = RecipeChoice.BEST,
@@ -146,12 +153,23 @@ def fleet(
         revision=git_revision(),
         plots=False,
     )
-    tables = read_training_data(data, Columns(tuple(sensor or ()), time_column, machine_column, label_column))
+    columns = Columns(
+        tuple(sensor or ()),
+        time_column,
+        machine_column,
+        label_column,
+        tuple(normal_value or ()),
+        tuple(ignore_value or ()),
+        tuple(drop or ()),
+    )
+    tables = read_training_data(data, columns)
+    if not quiet:
+        say(tables.remarks)
 
-    def say(left: LeftOut) -> None:
+    def left_out(left: LeftOut) -> None:
         sys.stderr.write(f"left out: {left.machine}: {left.why}\n")
 
     with nullcontext(lambda _part: None) if quiet else progress_bar("fleet", 1.0) as on_progress:
-        done = run_fleet(tables, plan, threads=threads, on_left_out=say, on_progress=on_progress)
+        done = run_fleet(tables, plan, threads=threads, on_left_out=left_out, on_progress=on_progress)
     if not quiet:
         typer.echo(done.table())

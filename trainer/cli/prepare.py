@@ -23,6 +23,7 @@ from trainer.cli.influx_options import (
     connect,
 )
 from trainer.cli.pairs import parse_units
+from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say
 
 if TYPE_CHECKING:
     from trainer.prepare import Origin
@@ -95,7 +96,22 @@ def prepare(
     ] = "60s",
     labels: Annotated[
         Labels | None,
-        typer.Option(help="Method by which rows are labelled. [default: events if there are any, else none]"),
+        typer.Option(
+            help="Method by which rows are labelled. With none, the tables have no labels. [default: events, "
+            "or the label column, if there are any, else none]"
+        ),
+    ] = None,
+    label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Range of time FROM/TO to ignore, such as a maintenance: its rows are neither learnt from "
+            "nor counted; unlabelled, they are left out. May be repeated.",
+            show_default=False,
+        ),
     ] = None,
     labels_measurement: Annotated[
         str, typer.Option(help="InfluxDB measurement that holds the labelled events.")
@@ -129,20 +145,32 @@ def prepare(
 ) -> None:
     """Create training, validation and test data from history in InfluxDB, CSV files or Parquet files."""
     from trainer.cli.progress import progress_bar
+    from trainer.label_column import LabelChoice
     from trainer.names import refuse_sensors
     from trainer.prepare import Shares, check_folder, prepare_folder
+    from trainer.prepare.excluded import Excluded
     from trainer.prepare.labelling import Labelling
 
     check_folder(output, [*(csv or []), *(parquet or []), *([events_file] if events_file else [])])
     shares, units, gap_s = Shares.parse(split), parse_units(unit or []), _seconds(gap)
     now_ns = time.time_ns()
     files = [*(csv or []), *(parquet or [])]
+    excluded = Excluded.parse(exclude or [], now_ns)
+    choice = LabelChoice(
+        label_column, tuple(normal_value or ()), tuple(ignore_value or ()), tuple(drop or ())
+    )
+    if label_column is not None and (
+        events_file is not None or labels in {Labels.THRESHOLD, Labels.STATISTICAL}
+    ):
+        other = "--events-file" if events_file is not None else "--labels"
+        raise UsageError(f"cannot be combined with {other}", where="--label-column")
     labelling = Labelling(
         method=labels.value if labels else None,
         events_file=events_file,
         measurement=labels_measurement,
         limits=tuple(limit or ()),
         sigma=sigma,
+        excluded=excluded,
     )
     origin: Origin
     if files:
@@ -159,10 +187,13 @@ def prepare(
             machine_column=machine_tag,
             start_ns=parse_time(start, now_ns) if start else None,
             stop_ns=parse_time(stop, now_ns) if stop else None,
+            labels=choice,
         )
     else:
         from trainer.prepare.influx import InfluxOrigin
 
+        if choice != LabelChoice():
+            raise UsageError("only files have such columns", where="--label-column, --drop")
         client = connect(
             url=url,
             database=database,
@@ -198,10 +229,10 @@ def prepare(
             gap_s=gap_s,
             units=units,
             progress=progress,
+            excluded=excluded,
         )
     typer.echo(prepared.table())
-    for warning in origin.warnings():
-        typer.echo(f"edge-train: {warning}", err=True)
+    say([*origin.warnings(), *prepared.remarks()])
     typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
 
 

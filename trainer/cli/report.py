@@ -9,9 +9,13 @@ import typer
 
 from trainer.cli.table_options import (
     Data,
+    Drop,
+    IgnoreValue,
     LabelColumn,
     MachineColumn,
+    NormalValue,
     TimeColumn,
+    say,
 )
 
 __all__ = ["report"]
@@ -33,6 +37,9 @@ def report(
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
 ) -> None:
     """Write an HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys
@@ -52,16 +59,25 @@ def report(
     from trainer.report import Run, build_page
     from trainer.rows import replacing
 
-    def say(step: str) -> None:
+    def show(step: str) -> None:
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{step} …")
 
     path = output or fit / "report.html"
     refuse_same(path, {f"the data's {each.name}": each for each in data.iterdir()}, "--output")
     run = Run.load(fit)
-    sensors = tuple(sensor.name for sensor in run.checkpoint.sensors)
-    table = read_training_data(data, Columns(sensors, time_column, machine_column, label_column))
-    page = build_page(run, table, say)
+    columns = Columns(
+        tuple(sensor.name for sensor in run.checkpoint.sensors),
+        time_column,
+        machine_column,
+        label_column,
+        tuple(normal_value or ()),
+        tuple(ignore_value or ()),
+        tuple(drop or ()),
+    )
+    table = read_training_data(data, columns)
+    say(table.remarks)
+    page = build_page(run, table, show)
     with replacing(path) as stream:
         stream.write(page.encode())
     if sys.stderr.isatty():

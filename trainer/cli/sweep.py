@@ -11,10 +11,15 @@ import typer
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.table_options import (
     Data,
+    Drop,
+    IgnoreValue,
     LabelColumn,
     MachineColumn,
+    NormalValue,
     SensorColumns,
     TimeColumn,
+    column_words,
+    say,
 )
 from trainer.cli.tracking_options import (
     Experiment,
@@ -104,6 +109,9 @@ def sweep(
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
+    normal_value: NormalValue = None,
+    ignore_value: IgnoreValue = None,
+    drop: Drop = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
@@ -162,7 +170,17 @@ def sweep(
         revision=git_revision(),
         register=register,
     )
-    table = read_training_data(data, Columns(tuple(sensor or ()), time_column, machine_column, label_column))
+    columns = Columns(
+        tuple(sensor or ()),
+        time_column,
+        machine_column,
+        label_column,
+        tuple(normal_value or ()),
+        tuple(ignore_value or ()),
+        tuple(drop or ()),
+    )
+    table = read_training_data(data, columns)
+    say(table.remarks)
 
     def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker | NoTracker:
         return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
@@ -170,13 +188,9 @@ def sweep(
     results = run_sweep(table, plan, track, _watcher(trials))
     defaults = asdict(Settings())
     same: dict[str, object] = {
-        **{name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]},
-        "time-column": time_column,
-        "machine-column": machine_column,
-        "label-column": label_column,
+        name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]
     }
-    words = ["edge-train", "fit", "--data", str(data)]
-    words += [word for name in sensor or [] for word in ("--sensor", name)]
+    words = ["edge-train", "fit", "--data", str(data), *column_words(columns, sensors=True)]
     if results.best is not None:
         words += options_of({**same, **results.best.parameters})
     _report(results, shlex.join(words), trials)

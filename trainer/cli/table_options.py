@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-__all__ = ["Data", "LabelColumn", "MachineColumn", "SensorColumns", "TimeColumn"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trainer.data import Columns
+
+__all__ = [
+    "Data",
+    "Drop",
+    "IgnoreValue",
+    "LabelColumn",
+    "MachineColumn",
+    "NormalValue",
+    "SensorColumns",
+    "TimeColumn",
+    "column_words",
+    "say",
+]
 
 Data = Annotated[
     Path,
@@ -34,7 +51,57 @@ MachineColumn = Annotated[
 LabelColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of the labels, which is 0 in normal rows. [default: anomaly, if it exists]",
+        help="Column of the labels: 0 and 1, -1 (anomalous) and 1 (normal), true and false, or words. "
+        "Rows with an empty cell are ignored. [default: anomaly, if it holds 0 and 1]",
         show_default=False,
     ),
 ]
+NormalValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Value of the label column in normal rows; every other value is anomalous. May be repeated. "
+        "[default: 0, false or a word such as normal]",
+        show_default=False,
+    ),
+]
+IgnoreValue = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Value of the label column in rows that are to be ignored, such as maintenance: they are "
+        "neither learnt from nor counted. May be repeated.",
+        show_default=False,
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column to leave out: it is neither a sensor nor the labels. May be repeated.",
+        show_default=False,
+    ),
+]
+
+
+def column_words(columns: Columns, *, sensors: bool) -> list[str]:
+    """The options with which another command reads the same columns.
+
+    Args:
+        columns: As they were chosen.
+        sensors: Whether the sensors are among them.
+    """
+    words = [word for name in columns.sensors if sensors for word in ("--sensor", name)]
+    for option, values in (
+        ("--time-column", [columns.time]),
+        ("--machine-column", [columns.machine]),
+        ("--label-column", [columns.label]),
+        ("--normal-value", columns.normal),
+        ("--ignore-value", columns.ignore),
+        ("--drop", columns.drop),
+    ):
+        words += [word for value in values if value is not None for word in (option, value)]
+    return words
+
+
+def say(remarks: Iterable[str]) -> None:
+    """What to know of the tables, on standard error."""
+    for remark in remarks:
+        sys.stderr.write(f"edge-train: {remark}\n")

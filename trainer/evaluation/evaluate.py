@@ -71,7 +71,7 @@ def evaluate(
         flagged=flagged,
         labelled=True,
         f1=2 * tp / (2 * tp + fp + fn) if tp + fn else None,
-        precision=tp / (tp + fp) if tp + fp else (0.0 if fn else None),
+        precision=(tp / (tp + fp) if tp + fp else 0.0) if tp + fn else None,
         recall=tp / (tp + fn) if tp + fn else None,
         accuracy=(tp + tn) / rows if rows else None,
         roc_auc=roc_auc,

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainer.evaluation.events import EventReport
 
-__all__ = ["Evaluation"]
+__all__ = ["NO_ANOMALIES", "UNLABELLED", "Evaluation"]
+
+UNLABELLED = "unlabelled: only the rate of alarms is known"
+NO_ANOMALIES = "no row is labelled anomalous: only the rate of false alarms is known"
 
 # As people read them, and as they are called.
 OF_ROWS = {
@@ -34,7 +37,8 @@ class Evaluation:
         flagged: Rows called anomalous.
         labelled: Whether there were labels; without them every figure below is None or 0.
         f1: Harmonic mean of precision and recall; None where no row is labelled anomalous.
-        precision: Part of the flagged rows that are anomalous; 0 where nothing was flagged that should be.
+        precision: Part of the flagged rows that are anomalous; 0 where nothing was flagged that should be,
+            None where no row is labelled anomalous.
         recall: Part of the anomalous rows that are flagged; None where no row is labelled anomalous.
         accuracy: Part of all rows called rightly.
         roc_auc: Area under the ROC curve of the scores; None unless both classes are there.
@@ -70,6 +74,16 @@ class Evaluation:
     events: EventReport | None = None
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
 
+    @property
+    def alarm_rate(self) -> float:
+        """Part of the rows that are flagged."""
+        return self.flagged / self.rows if self.rows else 0.0
+
+    @property
+    def has_anomalies(self) -> bool:
+        """Whether a row is labelled anomalous."""
+        return self.tp + self.fn > 0
+
     def metrics(self) -> dict[str, float]:
         """Flat names, defined and finite figures only; such as f1, f1_low, recall_SPIKE, events_found."""
         figures: dict[str, float | None] = {name: getattr(self, name) for name in OF_ROWS.values()}
@@ -101,9 +115,11 @@ class Evaluation:
         lines = [f"{'rows':<20}{self.rows:>12,}"]
         if self.unknown:
             lines.append(f"{'without a score':<20}{self.unknown:>12,}")
-        lines.append(f"{'flagged':<20}{self.flagged:>12,}")
+        lines.append(f"{'flagged':<20}{self.flagged:>12,}  ({self.alarm_rate:.2%})")
         if not self.labelled:
-            return "\n".join([*lines, "no labels, so nothing to compare with"])
+            return "\n".join([*lines, UNLABELLED])
+        if not self.has_anomalies:
+            return "\n".join([*lines, NO_ANOMALIES, *self._event_lines()])
         lines += [self._line(shown, name) for shown, name in OF_ROWS.items()]
         lines += [f"{f'recall {kind}':<20}{recall:>12.3f}" for kind, recall in self.recall_by_kind.items()]
         lines += [
@@ -130,7 +146,9 @@ class Evaluation:
         events = self.events
         if events is None:
             return []
-        lines = ["", f"{'events found':<20}{f'{events.found} of {events.injected}':>12}"]
+        lines = [""]
+        if events.injected:
+            lines += [f"{'events found':<20}{f'{events.found} of {events.injected}':>12}"]
         lines += [
             f"  {kind:<18}{f'{found} of {injected}':>12}"
             for kind, (injected, found) in events.by_kind.items()

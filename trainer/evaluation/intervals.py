@@ -104,6 +104,8 @@ def block_intervals(
             "precision": np.where((tp + fp == 0) & (fn > 0), 0.0, tp / (tp + fp)),
             "recall": some * tp / (tp + fn),
         }
+        if not (known & truth).any():
+            drawn = {}
         if alarms:  # resampling none gives none, which would claim that there never is any
             drawn["false_alarms_per_day"] = begun / (blocks.drawn @ blocks.seconds) * DAY_S
         if (known & truth).any() and (known & ~truth).any():

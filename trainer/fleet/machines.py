@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import TrainingError
-from trainer.data import Split
 from trainer.dataset import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
 from trainer.fit import shown_rows
 from trainer.fleet.results import FLEET_FILE
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data import TrainingData
+    from trainer.data import Split, TrainingData
     from trainer.detector.features import InputFeatures
     from trainer.detector.scaler import SensorScaler
     from trainer.settings import Settings
@@ -59,7 +58,7 @@ def by_machine(data: TrainingData) -> Iterator[tuple[str, TrainingData]]:
     nothing = np.empty(0, np.intp)
     for name in sorted({name for known in rows for name in known}):
         train, val, test = (
-            _part(split, known.get(name, nothing))
+            split.take(known.get(name, nothing))
             for split, known in zip((data.train, data.val, data.test), rows, strict=True)
         )
         yield name, replace(data, train=train, val=val, test=test)
@@ -99,14 +98,3 @@ def _rows(split: Split) -> dict[str, NDArray[np.intp]]:
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.searchsorted(codes[order], np.arange(1, len(names))))
     return {str(name): part for name, part in zip(names, parts, strict=True)} if len(names) else {}
-
-
-def _part(split: Split, rows: NDArray[np.intp]) -> Split:
-    return Split(
-        split.path,
-        split.times[rows],
-        split.machines[rows],
-        split.values[rows],
-        None if split.labels is None else split.labels[rows],
-        None if split.kinds is None else split.kinds[rows],
-    )

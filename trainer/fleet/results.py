@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.evaluation.figures import UNLABELLED
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
@@ -86,17 +87,20 @@ class Fleet:
             key=lambda item: item[1].test.metrics.get(figure, np.inf) * (1 if figure == "f1" else -1),
         )[:SHOWN_MACHINES]
         width = max(len("machine"), *(len(name) for name, _ in worst))
-        lines = [f"{'machine':<{width}}  {'test rows':>10}  {'threshold':>10}  {'alarms':>7}  {'F1':>6}"]
+        head = f"{'machine':<{width}}  {'test rows':>10}  {'threshold':>10}  {'alarms':>7}"
+        lines = [f"{head}  {'F1':>6}" if figure == "f1" else head]
         for name, found in worst:
             f1 = found.test.metrics.get("f1")
             lines.append(
                 f"{name:<{width}}  {found.test.rows:>10,}  {found.threshold.value:>10.5g}"
-                f"  {found.test.alarm_rate:>7.2%}  {'' if f1 is None else f'{f1:.3f}':>6}"
+                f"  {found.test.alarm_rate:>7.2%}" + ("" if f1 is None else f"  {f1:>6.3f}")
             )
         if len(self.results) > len(worst):
             lines.append(f"… and {len(self.results) - len(worst):,} that did better")
         values = [r.test.metrics[figure] for r in self.results.values() if figure in r.test.metrics]
         named = "F1" if figure == "f1" else "rate of alarms"
+        if not any(r.test.evaluation is not None for r in self.results.values()):
+            lines += ["", UNLABELLED]
         lines += [
             "",
             f"{len(self.results):,} machines, median {named} on test {np.median(values):.3f}",

@@ -77,7 +77,7 @@ def run_fleet(
     )
     train_seconds = time.monotonic() - before
 
-    digest = data_digest([split.path for split in (data.train, data.val, data.test)]) if machines else ""
+    digest = data_digest((data.train, data.val, data.test)) if machines else ""
 
     def conclude_one(machine: Machine, trained: Training) -> Results | TrainingError | ExportError:
         try:

@@ -30,7 +30,14 @@ def sorted_by_time(
     """
     names: dict[str, int] = {"": 0}
     layout = np.dtype(
-        [("time", "i8"), ("machine", "i4"), ("values", "f8", (sensors,)), ("anomaly", "?"), ("kind", "i4")]
+        [
+            ("time", "i8"),
+            ("machine", "i4"),
+            ("values", "f8", (sensors,)),
+            ("anomaly", "?"),
+            ("kind", "i4"),
+            ("ignored", "?"),
+        ]
     )
     with tempfile.TemporaryDirectory(prefix="edge-train-") as folder:
         buckets = [Path(folder) / str(i) for i in range(len(edges) + 1)]
@@ -38,6 +45,7 @@ def sorted_by_time(
             records = np.empty(len(page), layout)
             records["time"], records["anomaly"] = page.times, page.anomaly
             records["values"] = page.values
+            records["ignored"] = False if page.ignored is None else page.ignored
             records["machine"], records["kind"] = _codes(page.machines, names), _codes(page.kinds, names)
             bucket = np.searchsorted(edges, page.times, side="right")
             for i in np.unique(bucket):
@@ -55,6 +63,7 @@ def sorted_by_time(
                 values=records["values"].copy(),
                 anomaly=records["anomaly"].copy(),
                 kinds=texts[records["kind"]],
+                ignored=records["ignored"].copy() if records["ignored"].any() else None,
             )
 
 

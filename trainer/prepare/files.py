@@ -5,32 +5,35 @@ Files whose rows already rise in time are streamed; others are sorted on disk.
 
 from __future__ import annotations
 
-from time import time_ns as now_ns
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.mapping.columns import PLAIN
-from edge_runtime.mapping.times import DAY_NS, Times
+from edge_runtime.mapping.columns import MACHINE_NAMES, PLAIN
+from edge_runtime.mapping.roles import Role
 from edge_runtime.timeparse import format_time
+from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
 from trainer.prepare.buckets import sorted_by_time
-from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, PAGE_ROWS, whole_times
-from trainer.rows import LabelledRows
-from trainer.tables import column_names, numeric_columns, read_pages, time_columns, times_ns
+from trainer.prepare.file_labels import find_labels
+from trainer.prepare.file_pages import FilePages
+from trainer.prepare.file_roles import file_roles
+from trainer.prepare.origin import PAGE_ROWS, whole_times
+from trainer.tables import column_names, time_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from edge_runtime.mapping.form import Form
+    from trainer.rows import LabelledRows
 
 __all__ = ["FileOrigin"]
 
-MACHINE_NAMES = ("machine_id", "machine")
+USUAL_LABELS = LabelChoice()
 SAMPLES_A_PAGE = 512
 
 
@@ -44,11 +47,16 @@ class FileOrigin:
         machine_column: Column of the machine ids; a file without it holds one machine, "machine".
         start_ns: Leave out rows before this time; None for no bound.
         stop_ns: Leave out rows from this time on; None for no bound.
+        labels: What was said about labels.
         form: How CSV files are written.
+
+    Attributes:
+        meaning: What the labels mean that the files carry; None for files without labels.
+        roles: What each column of the first file is for.
 
     Raises:
         InputError: A file cannot be read, or a column is missing.
-        UsageError: No file.
+        UsageError: No file; or a column looks like labels and nobody says what it is.
     """
 
     def __init__(
@@ -60,19 +68,30 @@ class FileOrigin:
         machine_column: str | None = None,
         start_ns: int | None = None,
         stop_ns: int | None = None,
+        labels: LabelChoice = USUAL_LABELS,
         form: Form = PLAIN,
     ) -> None:
         if not paths:
             raise UsageError("no file to read", hint="--csv FILE or --parquet FILE")
         self._paths = tuple(paths)
-        self._machine_column = machine_column
-        self._machines = tuple(machines)
+        if machine_column is not None:
+            form = replace(form, machine=machine_column)
         self._form = form
+        self._machines = tuple(machines)
         self._bounds = (start_ns, stop_ns)
-        self.sensors = tuple(sensors) or self._numeric(self._paths[0])
+        labels.refuse_twice({"--sensor": sensors, "--machine-column": (form.machine or None,)})
+        times = [name for path in self._paths for name in time_columns(column_names(path, form), path, form)]
+        taken = (*times, form.machine or None, *MACHINE_NAMES, *sensors)
+        self.meaning = find_labels(self._paths, labels, taken, form)
+        self.labelled = self.meaning is not None
+        left_out = {labels.column, LABEL_COLUMN, KIND_COLUMN, *labels.drop} - {None}
+        self.roles = file_roles(self._paths[0], form, named=sensors, dropped=left_out, label=self.meaning)
+        self.sensors = tuple(sensors) or self._chosen()
         for path in self._paths:
             self._check(path)
-        self.labelled = all("anomaly" in column_names(path, self._form) for path in self._paths)
+        label = None if self.meaning is None else self.meaning.column
+        kind = KIND_COLUMN if label is not None and KIND_COLUMN not in labels.drop else None
+        self._pages = FilePages(self.sensors, self.meaning, kind, form)
         self._edges: NDArray[np.int64] | None = None
 
     def describe(self) -> dict[str, Any]:
@@ -127,15 +146,7 @@ class FileOrigin:
         """Every file's pages as arrays, within the bounds."""
         start, stop = self._bounds
         for path in self._paths:
-            names = column_names(path, self._form)
-            machine = self._machine(names)
-            wanted = self.sensors if not times_only else ()
-            time = time_columns(names, path, self._form)
-            reader = Times(self._form.time, now_ns() + DAY_NS)
-            columns = [*time, *(name for name in (machine, *LABEL_NAMES[:2]) if name in names)]
-            keep = [name for name in (machine, "kind") if name]
-            for frame in read_pages(path, columns=[*columns, *wanted], text=keep, form=self._form):
-                page = _page(frame, path, time, machine, wanted, reader)
+            for page in self._pages.read(path, times_only=times_only):
                 mask = np.ones(len(page), np.bool_)
                 if start is not None:
                     mask &= page.times >= start
@@ -149,25 +160,25 @@ class FileOrigin:
     def _check(self, path: Path) -> None:
         """Every chosen column is there, before anything is read."""
         names = column_names(path, self._form)
-        time_columns(names, path, self._form)
-        for name in (*self.sensors, *filter(None, [self._machine_column])):
+        for name in (*self.sensors, *filter(None, [self._form.machine])):
             if name not in names:
                 raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {', '.join(names)}")
 
-    def _machine(self, names: list[str]) -> str | None:
-        return self._machine_column or next((name for name in MACHINE_NAMES if name in names), None)
-
-    def _numeric(self, path: Path) -> tuple[str, ...]:
-        """Columns that hold numbers on the first page and are neither time, machine nor label."""
-        frame = next(read_pages(path, form=self._form))
-        time = time_columns(list(map(str, frame.columns)), path, self._form)
-        others = {*time, self._machine_column, *MACHINE_NAMES, *LABEL_NAMES}
-        names = tuple(
-            str(name) for name in frame.columns if name not in others and frame[name].dtype.kind in "iuf"
-        )
+    def _chosen(self) -> tuple[str, ...]:
+        """The columns that are sensors, by the rules of `edge_runtime.mapping.roles`."""
+        for column in self.roles:
+            if column.role is Role.UNCLEAR:
+                raise InputError(
+                    f"column '{column.name}' {column.why}",
+                    where=str(self._paths[0]),
+                    hint=f'{column.hint}, or leave it out with --drop "{column.name}"',
+                )
+        names = tuple(column.name for column in self.roles if column.role is Role.SENSOR)
         if not names:
             raise InputError(
-                "no numeric column", where=str(path), hint="name the sensors' columns with --sensor"
+                "no numeric column that may be a sensor",
+                where=str(self._paths[0]),
+                hint="name the sensors' columns with --sensor",
             )
         return names
 
@@ -180,29 +191,3 @@ class FileOrigin:
                 hint="widen --start, --stop or --machine",
             )
         return InputError("the table has no rows", where=str(self._paths[0]))
-
-
-def _page(
-    frame: pd.DataFrame,
-    path: Path,
-    time: Sequence[str],
-    machine: str | None,
-    sensors: Sequence[str],
-    reader: Times,
-) -> LabelledRows:
-    rows = len(frame)
-    anomaly, kinds = np.zeros(rows, np.bool_), np.full(rows, "")
-    if "anomaly" in frame:
-        anomaly = np.nan_to_num(numeric_columns(frame, ["anomaly"], path)[:, 0]) != 0
-    if "kind" in frame:
-        kinds = np.where(anomaly, _text(frame["kind"]), "")
-    machines = _text(frame[machine]) if machine else np.full(rows, ONE_MACHINE)
-    times = times_ns(frame, time, path, machines=machines, times=reader)
-    return LabelledRows(times, machines, numeric_columns(frame, sensors, path), anomaly, kinds)
-
-
-def _text(column: pd.Series[Any]) -> NDArray[np.str_]:
-    text: NDArray[np.str_] = (
-        column.astype("object").where(column.notna(), "").astype(str).to_numpy(dtype=np.str_)
-    )
-    return text

@@ -16,6 +16,8 @@ from trainer.labels import (
     ThresholdLabels,
     parse_limit,
 )
+from trainer.prepare.excluded import Excluded
+from trainer.prepare.files import FileOrigin
 from trainer.prepare.influx import InfluxOrigin
 
 if TYPE_CHECKING:
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from trainer.prepare.splits import Stretch
 
 __all__ = ["Labelling"]
+
+NOTHING = Excluded()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,7 @@ class Labelling:
         measurement: Where in the database they are.
         limits: Changes to the default limits, as "NAME=LOW:HIGH".
         sigma: How many standard deviations are far.
+        excluded: What "statistical" learns nothing from.
     """
 
     method: str | None
@@ -45,6 +50,7 @@ class Labelling:
     measurement: str
     limits: tuple[str, ...]
     sigma: float
+    excluded: Excluded = NOTHING
 
     def __post_init__(self) -> None:
         if not self.sigma > 0:
@@ -83,19 +89,19 @@ class Labelling:
         if method == "statistical":
             moments = Moments(len(origin.sensors))
             for page in origin.pages(train.start_ns, train.stop_ns):
-                moments.add(page.values)
+                moments.add(page.values[~self.excluded.rows(page.times)])
             return StatisticalLabels(moments, self.sigma, origin.sensors)
         if method == "none":
             return NoLabels()
         if self.events_file is not None:
             return EventLabels(events_from_file(self.events_file), {"from": str(self.events_file)})
-        if origin.labelled:
-            return CarriedLabels()
+        if isinstance(origin, FileOrigin) and origin.meaning is not None:
+            return CarriedLabels(origin.meaning.column, origin.meaning.remark)
         if database is None:
             raise UsageError(
                 "no events to label with",
                 where="--labels events",
-                hint="give an --events-file, or files with a column 'anomaly'",
+                hint="give an --events-file, or name the column of the files with --label-column",
             )
         found = database.events(self.measurement, train.start_ns, last_ns + 1)
         return EventLabels(found, {"from": f"measurement {self.measurement}"})

@@ -107,12 +107,14 @@ def whole_times(pages: Iterable[LabelledRows]) -> Iterator[LabelledRows]:
 def _joined(pages: list[LabelledRows]) -> LabelledRows:
     if len(pages) == 1:
         return pages[0]
+    ignored = [np.zeros(len(p), np.bool_) if p.ignored is None else p.ignored for p in pages]
     return LabelledRows(
         times=np.concatenate([page.times for page in pages]),
         machines=np.concatenate([page.machines for page in pages]),
         values=np.concatenate([page.values for page in pages]),
         anomaly=np.concatenate([page.anomaly for page in pages]),
         kinds=np.concatenate([page.kinds for page in pages]),
+        ignored=np.concatenate(ignored) if any(part.any() for part in ignored) else None,
     )
 
 

@@ -29,11 +29,14 @@ class Tally:
 
     Args:
         sensors: The rows' columns.
+        labelled: Whether the rows are; where not, anomalies are not counted as none.
     """
 
-    def __init__(self, sensors: Sequence[str]) -> None:
+    def __init__(self, sensors: Sequence[str], *, labelled: bool = True) -> None:
         self._sensors = tuple(sensors)
+        self.labelled = labelled
         self.rows = 0
+        self.ignored = 0
         self.anomalies = 0
         self.rows_by_machine: Counter[str] = Counter()
         self.kinds: dict[str, Counter[str]] = {}
@@ -49,6 +52,7 @@ class Tally:
             return
         self.rows += len(rows)
         self.anomalies += int(rows.anomaly.sum())
+        self.ignored += 0 if rows.ignored is None else int(rows.ignored.sum())
         if self._first is None:
             self._first = int(rows.times[0])
         self._last = int(rows.times[-1])
@@ -72,11 +76,12 @@ class Tally:
             "start": first if self.rows else None,
             "stop": last if self.rows else None,
             "rows": self.rows,
-            "anomalies": self.anomalies,
+            "anomalies": self.anomalies if self.labelled else None,
+            "ignored": self.ignored,
             "machines": {
                 machine: {
                     "rows": rows,
-                    "anomalies": self._anomalies_by_machine[machine],
+                    "anomalies": self._anomalies_by_machine[machine] if self.labelled else None,
                     "kinds": dict(sorted(self.kinds.get(machine, {}).items())),
                 }
                 for machine, rows in sorted(self.rows_by_machine.items())

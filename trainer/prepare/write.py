@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.version import __version__
+from trainer.prepare.excluded import Excluded
 from trainer.prepare.origin import distinct
 from trainer.prepare.splits import SPLITS, Shares, Stretch, cut
 from trainer.prepare.tally import Cadence, Tally
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "check_folder", "prepare_folder"]
 
 METADATA_FILE = "metadata.json"
+NOTHING = Excluded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Prepared:
     metadata: dict[str, Any]
 
     def table(self) -> str:
-        """The anomalies of each split and machine, for people."""
+        """The rows of each split and machine, and their anomalies where they are labelled, for people."""
         lines = [("split", "machine", "rows", "anomalies", "share", "kinds")]
         for name, tally in self.tallies.items():
             for machine, rows in sorted(tally.rows_by_machine.items()):
@@ -54,6 +56,8 @@ class Prepared:
                 lines.append(
                     (name, machine, f"{rows:,}", f"{count:,}", f"{count / rows:.1%}", ", ".join(kinds))
                 )
+        if not all(tally.labelled for tally in self.tallies.values()):
+            lines = [(name, machine, rows, "", "", "") for name, machine, rows, *_ in lines]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
             "  ".join(
@@ -63,8 +67,27 @@ class Prepared:
             for line in lines
         )
 
+    def remarks(self) -> list[str]:
+        """What to know of the labels, in sentences for people."""
+        labelled = all(tally.labelled for tally in self.tallies.values())
+        said = [] if labelled else ["the tables are unlabelled: they have no column 'anomaly'"]
+        said += [self.metadata["labels"]["remark"]] if "remark" in self.metadata["labels"] else []
+        ignored = sum(tally.ignored for tally in self.tallies.values())
+        excluded = self.metadata["excluded"]
+        if ignored and not excluded["ranges"]:
+            said.append(f"{ignored:,} rows without a label are ignored: their cell of 'anomaly' is empty")
+        if excluded["ranges"]:
+            how = (
+                "ignored: their cell of 'anomaly' is empty"
+                if labelled
+                else "left out of the unlabelled tables"
+            )
+            rows = f"{excluded['rows']:,} rows lie in them and are {how}"
+            said.append(f"--exclude: {rows if excluded['rows'] else 'no row lies in the ranges'}")
+        return said
 
-def prepare_folder(
+
+def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
     origin: Origin,
     folder: Path,
     *,
@@ -74,6 +97,7 @@ def prepare_folder(
     gap_s: float,
     units: Mapping[str, str],
     progress: Callable[[int], None],
+    excluded: Excluded = NOTHING,
 ) -> Prepared:
     """Reads an origin from its first row to its last and writes the splits as it goes.
 
@@ -86,6 +110,7 @@ def prepare_folder(
         gap_s: Seconds left out between two splits.
         units: Sensor to its unit, where known.
         progress: Called with the nanoseconds of history just covered.
+        excluded: Rows to ignore, or, without labels, to leave out.
 
     Raises:
         InputError: A split has no row.
@@ -95,16 +120,20 @@ def prepare_folder(
     first, last = extent
     stretches = cut(first, last, shares, round(gap_s * 1e9))
     labeller = make_labeller(stretches[0])
-    tallies = {name: Tally(origin.sensors) for name in SPLITS}
+    tallies = {name: Tally(origin.sensors, labelled=labeller.labelled) for name in SPLITS}
     cadence, duplicates, between, covered = Cadence(), 0, 0, first
+    excluded_rows = 0
     with _made_whole(folder) as temporary:
         digests = {}
-        with _writers(temporary, origin.sensors) as writers:
+        with _writers(temporary, origin.sensors, labelled=labeller.labelled) as writers:
             for page in origin.pages(first, last + 1):
                 rows, dropped = distinct(page)
                 duplicates += dropped
                 cadence.add(rows)
                 labelled = labeller.label(rows)
+                inside = excluded.rows(rows.times)
+                excluded_rows += int(inside.sum())
+                labelled = excluded.marked(labelled) if labeller.labelled else labelled.take(~inside)
                 taken = 0
                 for stretch in stretches:
                     low, high = labelled.times.searchsorted((stretch.start_ns, stretch.stop_ns))
@@ -112,7 +141,7 @@ def prepare_folder(
                     writers[stretch.name].write(part)
                     tallies[stretch.name].add(part)
                     taken += len(part)
-                between += len(rows) - taken
+                between += len(labelled) - taken
                 progress(int(rows.times[-1]) - covered)
                 covered = int(rows.times[-1])
             digests = {name: f"sha256:{writer.digest.hexdigest()}" for name, writer in writers.items()}
@@ -126,6 +155,7 @@ def prepare_folder(
             "edge_detect": __version__,
             "query": origin.describe(),
             "labels": labeller.describe(),
+            "excluded": {"ranges": excluded.describe(), "rows": excluded_rows},
             "sensors": [{"name": name, "unit": units.get(name, "")} for name in origin.sensors],
             "cadence_seconds": cadence.step_ns / 1e9 or None,
             "split": {"train": shares.train, "val": shares.val, "test": shares.test, "gap_seconds": gap_s},
@@ -148,11 +178,11 @@ def prepare_folder(
 
 
 @contextmanager
-def _writers(folder: Path, sensors: tuple[str, ...]) -> Iterator[dict[str, RowWriter]]:
+def _writers(folder: Path, sensors: tuple[str, ...], *, labelled: bool) -> Iterator[dict[str, RowWriter]]:
     """One writer a split; their files are on disk for good when the block ends."""
     streams = {name: (folder / f"{name}.csv").open("wb") for name in SPLITS}
     try:
-        yield {name: RowWriter(stream, sensors) for name, stream in streams.items()}
+        yield {name: RowWriter(stream, sensors, labelled=labelled) for name, stream in streams.items()}
         for stream in streams.values():
             stream.flush()
             os.fsync(stream.fileno())

@@ -36,7 +36,7 @@ def stretch_to_show(scored: Scored) -> Stretch:
     """The longest event that was flagged somewhere, else the longest, else where the score is highest."""
     if scored.events:
         return max(scored.events, key=lambda e: (scored.flagged[scored.within(e)].any(), e.stop - e.start))
-    peak = int(np.argmax(scored.severity))
+    peak = int(np.argmax(np.where(scored.counted, scored.severity, -1.0)))
     return Stretch(str(scored.machines[peak]), int(scored.times[peak]), int(scored.times[peak]))
 
 

@@ -119,7 +119,7 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
     on_step("plots")
     _timeline(page, test)
     _stretch(page, test, sensors)
-    finite = np.isfinite(test.scores)
+    finite = np.isfinite(test.scores) & test.counted
     scores, labels = test.scores[finite], None if test.labels is None else test.labels[finite]
     figure = scores_figure(scores, labels, threshold.value)
     page.add("scores", "Scores", page.plot(figure, "Score distribution of the test rows", narrow=True))
@@ -183,7 +183,8 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
     if test.labels is None:
         page.add("findings", "Alarms to look at", shown("Alarms", alarms(test), "Nothing was flagged."))
         return
-    missed = shown("Missed events", missed_findings(test), "Every labelled event was found.")
+    none = "Every labelled event was found." if test.events else "No event is labelled."
+    missed = shown("Missed events", missed_findings(test), none)
     wrong = shown("False alarms", false_findings(test), "There were no false alarms.")
     page.add("findings", "Misses and false alarms to look at", missed, wrong)
 

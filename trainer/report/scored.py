@@ -36,9 +36,10 @@ class Scored:
         errors: [rows, sensors]; a row's sum to its score.
         expected: [rows, sensors] raw units.
         severity: [rows] score over its machine's threshold; 0 for a score that is no number.
-        flagged: [rows] the verdict, with its hold.
+        flagged: [rows] the verdict, with its hold; never of an ignored row.
         labels: [rows] whether the row is anomalous; None where nobody knows.
         events: The labelled ones, in order of machine and time; none where nobody knows.
+        counted: [rows] False where a row is ignored: it is shown, and counts in no figure.
     """
 
     times: NDArray[np.int64]
@@ -51,6 +52,7 @@ class Scored:
     flagged: NDArray[np.bool_]
     labels: NDArray[np.bool_] | None
     events: tuple[Stretch, ...]
+    counted: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -58,7 +60,7 @@ class Scored:
     @property
     def undisturbed(self) -> NDArray[np.bool_]:
         """[rows] whether the row is normal, and further from every event than an alarm about it may lie."""
-        clear = np.ones(len(self), np.bool_) if self.labels is None else ~self.labels
+        clear = self.counted.copy() if self.labels is None else self.counted & ~self.labels
         for event in self.events:
             near = self.within(Stretch(event.machine, event.start - SLACK_NS, event.stop + SLACK_NS))
             clear[near] = False
@@ -111,7 +113,8 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
         errors,
         expected,
         np.nan_to_num(scores / limits(threshold, machines), nan=0.0, posinf=MOST),
-        verdicts(scores, threshold, times, machines),
+        verdicts(scores, threshold, times, machines) & split.counted[order],
         labels,
         () if labels is None else tuple(stretches(times, machines, labels, kinds)),
+        split.counted[order],
     )

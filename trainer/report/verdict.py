@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["origin_html", "verdict_html"]
 
 NO_LABELS = (
-    '<p class="note">The test rows have no labels, so it is unknown which alarms were right. What needs '
+    '<p class="note">Unlabelled: only the rate of alarms is known, and not which were right. What needs '
     "labels is left out: F1 and AUC, the comparison with simple detectors, ROC and precision-recall, and "
     "missed events. Every alarm is listed instead.</p>"
+)
+NO_ANOMALY = (
+    '<p class="note">No test row is labelled anomalous: only the rate of false alarms is known. Precision, '
+    "recall, F1 and AUC are undefined.</p>"
 )
 OTHER_DATA = (
     '<p class="note">The files of this data folder are not those that the detector was trained with: the '
@@ -32,16 +36,18 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     threshold, evaluation = run.checkpoint.threshold, test.evaluation
     pairs: dict[str, tuple[str, str]] = {}
     if evaluation is not None:
-        pairs["F1"] = _figure(evaluation.f1), "of rows"
-        pairs["ROC AUC"] = _figure(evaluation.roc_auc), "of the scores, at every threshold"
-        pairs["precision"] = _figure(evaluation.precision), "flagged rows that are anomalous"
-        pairs["recall"] = _figure(evaluation.recall), "anomalous rows that are flagged"
+        if evaluation.has_anomalies:
+            pairs["F1"] = _figure(evaluation.f1), "of rows"
+            pairs["ROC AUC"] = _figure(evaluation.roc_auc), "of the scores, at every threshold"
+            pairs["precision"] = _figure(evaluation.precision), "flagged rows that are anomalous"
+            pairs["recall"] = _figure(evaluation.recall), "anomalous rows that are flagged"
         events = evaluation.events
-        if events is not None:
+        if events is not None and events.injected:
             pairs["events found"] = f"{events.found} of {events.injected}", "with a flagged row"
             if events.delays_s is not None:
                 note = f"median; 90 % within {events.delays_s.p90:.0f} s"
                 pairs["delay"] = f"{events.delays_s.median:.0f} s", note
+        if events is not None:
             note = f"of a machine; {events.false_alarms:,} in {events.machine_days:.3g} machine-days"
             pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
     pairs["threshold"] = f"{threshold.value:.4g}", how_chosen(threshold)
@@ -49,9 +55,9 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     notes = []
     if evaluation is None:
         notes.append(NO_LABELS)
-    if data_digest([split.path for split in (data.train, data.val, data.test)]) != (
-        run.checkpoint.provenance.data_digest
-    ):
+    elif not evaluation.has_anomalies:
+        notes.append(NO_ANOMALY)
+    if data_digest((data.train, data.val, data.test)) != (run.checkpoint.provenance.data_digest):
         notes.append(OTHER_DATA)
     if test.not_scored:
         notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")

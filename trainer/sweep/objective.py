@@ -63,7 +63,7 @@ class HeldOutF1:
 
     Attributes:
         split: Finite rows, by machine and time.
-        labels: [rows] whether the row is anomalous.
+        labels: [rows] whether the row is anomalous, and counts.
         odd: [rows] which half the row is in.
     """
 
@@ -81,14 +81,15 @@ class HeldOutF1:
             return None
         order = np.lexsort((val.times, val.machines))
         order = order[val.finite[order]]
-        split, labels = _part(val, order), val.labels[order]
+        split = val.take(order)
+        labels = val.labels[order] & split.counted
         blocks, seconds = time_blocks(split.times, split.machines)
         length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / MIN_BLOCKS))
         if 0 < length < HOUR_NS:
             blocks, _ = time_blocks(split.times, split.machines, length)
         odd: NDArray[np.bool_] = blocks % 2 == 1
         for half in (odd, ~odd):
-            if not labels[half].any() or labels[half].all():
+            if not labels[half].any() or not split.normal[half].any():
                 return None
         return HeldOutF1(split, labels, odd)
 
@@ -104,8 +105,10 @@ class HeldOutF1:
                 self.labels[~judged],
                 percentile=candidate.percentile,
                 hold=candidate.hold,
+                counted=split.counted[~judged],
             )
             flagged[judged] = verdicts(scores, threshold, split.times, split.machines)[judged]
+        flagged &= split.counted
         return float(2 * (flagged & self.labels).sum() / (flagged.sum() + self.labels.sum()))
 
 
@@ -114,7 +117,7 @@ class InjectedFaults:
     """Average precision of the scores on normal rows with faults of single sensors in them.
 
     Attributes:
-        split: Finite rows, by machine and time.
+        split: Finite rows, by machine and time, the ignored ones among them.
         labels: [rows] whether a fault was put into the row.
     """
 
@@ -135,7 +138,7 @@ class InjectedFaults:
         kept = broken.finite
         if data.val.labels is not None:  # what was anomalous before says nothing of the faults
             kept = kept & ~data.val.labels[np.lexsort((data.val.times, data.val.machines))]
-        split = _part(broken, kept)
+        split = broken.take(kept)
         labels = np.zeros(len(split), np.bool_) if split.labels is None else split.labels
         return InjectedFaults(split, labels)
 
@@ -143,7 +146,8 @@ class InjectedFaults:
         """Average precision."""
         split = self.split
         scores = detector.score_table(split.values, split.times, split.machines)
-        return ranking(scores, self.labels)[1] or 0.0
+        counted = split.counted
+        return ranking(scores[counted], self.labels[counted])[1] or 0.0
 
 
 def choose_objective(data: TrainingData, wanted: GoalName) -> Objective:
@@ -162,14 +166,3 @@ def choose_objective(data: TrainingData, wanted: GoalName) -> Objective:
             hint="label some, or use --goal faults",
         )
     return InjectedFaults.of(data)
-
-
-def _part(split: Split, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Split:
-    return type(split)(
-        split.path,
-        split.times[rows],
-        split.machines[rows],
-        split.values[rows],
-        None if split.labels is None else split.labels[rows],
-        None if split.kinds is None else split.kinds[rows],
-    )

@@ -227,7 +227,7 @@ def _terms(data: TrainingData, plan: SweepPlan, objective: Objective) -> dict[st
     """What figures depend on, apart from what is tried."""
     settings = plan.settings
     return {
-        "data": data_digest([data.train.path, data.val.path]),
+        "data": data_digest((data.train, data.val)),
         "sensors": ",".join(data.sensors),
         "objective": objective.name,
         "models": ",".join(plan.models),

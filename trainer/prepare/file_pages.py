@@ -1,0 +1,122 @@
+"""Pages of one file's rows, as arrays."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from edge_runtime.mapping.columns import Columns, machine_place
+from edge_runtime.mapping.times import DAY_NS, Times
+from edge_runtime.text.csvblocks import open_rows, read_blocks
+from trainer.label_column import KIND_COLUMN
+from trainer.label_words import ANOMALOUS, IGNORED
+from trainer.prepare.origin import ONE_MACHINE
+from trainer.rows import LabelledRows
+from trainer.tables import (
+    column_names,
+    is_parquet,
+    numeric_columns,
+    read_pages,
+    readable,
+    time_columns,
+    times_ns,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.mapping.form import Form
+    from edge_runtime.text.csvlayout import Layout
+    from trainer.label_words import Meaning
+
+__all__ = ["FilePages"]
+
+
+class FilePages:
+    """Reads files that are written alike.
+
+    Args:
+        sensors: The sensors' columns.
+        meaning: What their labels mean; None where they have none.
+        kind: The column that says what kind of anomaly it is; None for none.
+        form: How CSV files are written.
+    """
+
+    def __init__(self, sensors: Sequence[str], meaning: Meaning | None, kind: str | None, form: Form) -> None:
+        self._sensors = tuple(sensors)
+        self._meaning = meaning
+        label = None if meaning is None else meaning.column
+        self._texts = tuple(dict.fromkeys(name for name in (label, kind) if name))
+        self._form = form
+
+    def read(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
+        """The rows of a file in its order; without readings and labels where only times are of interest.
+
+        Raises:
+            InputError: The file cannot be read, or a cell of it; the line is named.
+        """
+        with readable(path):
+            yield from (self._parquet if is_parquet(path) else self._csv)(path, times_only=times_only)
+
+    def _csv(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
+        texts = () if times_only else self._texts
+
+        def places(layout: Layout) -> Sequence[int]:
+            return [layout.names.index(name) for name in texts if name in layout.names]
+
+        columns = Columns.of(() if times_only else self._sensors, self._form)
+        with open_rows(path) as stream:
+            for block in read_blocks(stream, columns, str(path), texts=places):
+                names = np.asarray(block.names, np.str_)
+                machines = np.repeat(names[:1], len(block)) if block.codes is None else names[block.codes]
+                values = np.stack(block.numbers, 1) if block.numbers else np.empty((len(block), 0))
+                cells = {
+                    name: pd.Series([cell.decode() for cell in found], dtype=object)
+                    for name, found in zip(texts, block.texts, strict=False)
+                }
+                yield self._rows(block.moments, machines, values, cells)
+
+    def _parquet(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
+        names = column_names(path)
+        time_names = time_columns(names, path, self._form)
+        place = machine_place(names, Columns.of((), self._form), str(path))
+        machine = [] if place is None else [names[place]]
+        texts = [] if times_only else [name for name in self._texts if name in names]
+        sensors = () if times_only else self._sensors
+        times = Times(self._form.time, time.time_ns() + DAY_NS)
+        wanted = list(dict.fromkeys([*time_names, *machine, *texts, *sensors]))
+        for frame in read_pages(path, columns=wanted):
+            machines = text_of(frame[machine[0]]) if machine else np.full(len(frame), ONE_MACHINE)
+            moments = times_ns(frame, time_names, path, self._form, machines, times)
+            values = numeric_columns(frame, sensors, path, self._form)
+            yield self._rows(moments, machines, values, {name: frame[name] for name in texts})
+
+    def _rows(
+        self,
+        times: NDArray[np.int64],
+        machines: NDArray[np.str_],
+        values: NDArray[np.float64],
+        texts: dict[str, pd.Series[Any]],
+    ) -> LabelledRows:
+        rows = len(times)
+        anomaly, kinds, ignored = np.zeros(rows, np.bool_), np.full(rows, ""), None
+        if self._meaning is not None and self._meaning.column in texts:
+            states = self._meaning.states(texts[self._meaning.column])
+            anomaly, ignored = states == ANOMALOUS, states == IGNORED
+            if KIND_COLUMN in texts and self._meaning.column != KIND_COLUMN:
+                kinds = np.where(anomaly, text_of(texts[KIND_COLUMN]), "")
+        return LabelledRows(times, machines, values, anomaly, kinds, ignored)
+
+
+def text_of(column: pd.Series[Any]) -> NDArray[np.str_]:
+    """A column's cells as text; empty where there is nothing."""
+    text: NDArray[np.str_] = (
+        column.astype("object").where(column.notna(), "").astype(str).to_numpy(dtype=np.str_)
+    )
+    return text
