@@ -39,6 +39,7 @@ __all__ = [
     "read_pages",
     "read_table",
     "readable",
+    "text_column",
     "time_columns",
     "times_ns",
 ]
@@ -84,7 +85,7 @@ def read_table(
     """
     if is_parquet(path):
         with readable(path):
-            frame: pd.DataFrame = _pyarrow("parquet").read_table(path).to_pandas()
+            frame: pd.DataFrame = _pyarrow("parquet").read_table(path).to_pandas(ignore_metadata=True)
     else:
         frame = next(_csv_pages(path, form, None, text, 0), pd.DataFrame())
     if not len(frame):
@@ -150,7 +151,7 @@ def _parquet_pages(path: Path, columns: Sequence[str] | None) -> Iterator[pd.Dat
     rows = 0
     with readable(path):
         for batch in _pyarrow("parquet").ParquetFile(path).iter_batches(PAGE_ROWS, columns=columns):
-            page: pd.DataFrame = batch.to_pandas()
+            page: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
             # Rows are counted through the file, so that an error names its line.
             page.index = pd.RangeIndex(rows, rows + len(page))
             rows += len(page)
@@ -190,7 +191,8 @@ def _page(blocks: list[CsvBlock], names: list[str], wanted: list[int], keep: set
     for at, place in enumerate(wanted):
         numbers = None if place in keep else _numbers(blocks, at, names[place])
         if numbers is None:
-            columns[names[place]] = _texts(blocks, at)
+            column = text_column([cell for block in blocks for cell in block.texts[at]])
+            columns[names[place]] = column.astype(object).to_numpy()
         else:
             columns[names[place]] = numbers
     lines = np.concatenate([block.place.lines(len(block.texts[0])) for block in blocks])
@@ -218,11 +220,12 @@ def _numbers(blocks: list[CsvBlock], at: int, name: str) -> NDArray[Any] | None:
     return joined.astype(np.int64) if whole else joined
 
 
-def _texts(blocks: list[CsvBlock], at: int) -> NDArray[Any]:
-    # A few distinct names in very many rows are the same objects.
-    known: dict[bytes, str] = {}
-    cells = [cell for block in blocks for cell in block.texts[at]]
-    return np.array([known.setdefault(cell, cell.decode()) for cell in cells], dtype=object)
+def text_column(cells: Sequence[bytes]) -> pd.Series[Any]:
+    """Cells as a column of categories: few distinct texts in very many rows."""
+    place = {cell: number for number, cell in enumerate(dict.fromkeys(cells))}
+    codes = np.fromiter(map(place.__getitem__, cells), np.intp, len(cells))
+    texts = pd.Index([cell.decode() for cell in place], dtype=object)
+    return pd.Series(pd.Categorical.from_codes(codes, texts))
 
 
 def _pyarrow(module: str | None) -> Any:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Facts"]
 
 MAX_WORDS, MAX_DISTINCT, SHOWN_ROWS = 64, 16, 3
+# After so many rows, and so many steps up and as many down, a column may be clear.
+SETTLED_ROWS, SETTLED_MOVES = 20_000, 1000
 # A name made of digits, such as 007, which is no number that was measured.
-PADDED = re.compile(rb"0\d+")
+PADDED = re.compile(rb"^ *0\d+ *$", re.MULTILINE)
 
 
 class Facts:
@@ -31,8 +33,10 @@ class Facts:
 
     Args:
         name: Its name.
+        quick: Whether to look no further at a column once it is clear that it is one of a sensor.
 
     Attributes:
+        skipped: How many cells were not looked at, because the column was clear.
         rows: How many cells there are.
         numbers: How many of them are finite numbers.
         empty: How many are empty, or say that there is no reading.
@@ -51,8 +55,10 @@ class Facts:
         last: The last number, and its row's time.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, quick: bool = False) -> None:
         self.name = name
+        self.quick = quick
+        self.skipped = 0
         self.rows = self.numbers = self.empty = self.padded = 0
         self.words: Counter[str] = Counter()
         self.first_word = ""
@@ -70,7 +76,7 @@ class Facts:
     @property
     def other(self) -> int:
         """How many cells hold neither a number nor nothing."""
-        return self.rows - self.numbers - self.empty
+        return self.rows - self.numbers - self.empty - self.skipped
 
     @property
     def digest(self) -> bytes:
@@ -95,6 +101,10 @@ class Facts:
             machines: Each machine and which rows are its.
         """
         self.samples += [shown(cell) for cell in cells[: SHOWN_ROWS - len(self.samples)]]
+        if self.quick and self.rows >= SETTLED_ROWS and self._is_settled():
+            self.rows += len(cells)
+            self.skipped += len(cells)
+            return
         # A column of text stays one; to look at each cell of it would take most of the time.
         if self.rows and not self.numbers and len(self.words) == MAX_WORDS:
             self.rows += len(cells)
@@ -111,8 +121,13 @@ class Facts:
             if text in self.words or len(self.words) < MAX_WORDS:
                 self.words[text] += 1
         if finite.any():
-            self.padded += sum(PADDED.fullmatch(cell.strip()) is not None for cell in cells)
+            self.padded += len(PADDED.findall(b"\n".join(cells)))
         self._take(values, moments, machines)
+
+    def _is_settled(self) -> bool:
+        """Whether no rule of `roles` can take the column out any more, whatever follows."""
+        moves = self.rises > SETTLED_MOVES and self.falls > SETTLED_MOVES
+        return moves and not self.other and self.distinct is None and self.padded < self.numbers
 
     def add_values(
         self,

@@ -57,11 +57,8 @@ class Numbers:
             InputError: A cell is something else; its line is named.
         """
         if self._decimal != b"," and not self._thousands:
-            try:
-                found = np.fromiter(map(float, cells), np.float64, len(cells))
-            except ValueError:
-                pass
-            else:
+            found = _floats(cells)
+            if found is not None:
                 if not self._decimal and b"." in b"".join(cells):
                     self._decimal = b"."
                 return found
@@ -142,6 +139,18 @@ class Numbers:
         if b"_" in text:  # which Python would leave out
             raise ValueError
         return float(text)
+
+
+def _floats(cells: Sequence[bytes]) -> NDArray[np.float64] | None:
+    """Plain numbers and empty cells; None where there is anything else."""
+    try:
+        return np.fromiter(map(float, cells), np.float64, len(cells))
+    except ValueError:
+        pass
+    try:
+        return np.fromiter(map(float, [cell or b"nan" for cell in cells]), np.float64, len(cells))
+    except ValueError:
+        return None
 
 
 def floats(cells: Sequence[bytes], name: str, place: Place) -> NDArray[np.float64]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge_runtime.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
 __all__ = ["Place", "shown"]
 
@@ -40,11 +44,10 @@ class Place:
         """Where a row is, counted from 0."""
         return f"{self.source}, {self._word} {self.line(number)}"
 
-    def lines(self, rows: int) -> Sequence[int]:
-        """The lines of so many rows."""
-        if self._lines is None:
-            return range(self._first_line, self._first_line + rows)
-        return [self._first_line + line for line in self._lines]
+    def lines(self, rows: int) -> NDArray[np.int64]:
+        """[rows] the lines of so many rows."""
+        places = np.arange(rows) if self._lines is None else np.asarray(self._lines, np.int64)
+        return self._first_line + places
 
 
 def shown(cell: bytes) -> str:

@@ -25,7 +25,8 @@ LABEL_NAMES = frozenset(
     )
 )
 QUALITY = re.compile(r"(^|[_ .])(quality|qual|q|status|state|flags?|code|mode|qc)($|[_ .])", re.IGNORECASE)
-NAMELESS = re.compile(r"|unnamed: \d+|__index_level_\d+__|index", re.IGNORECASE)
+# As pandas writes its index.
+NAMELESS = re.compile(r"|unnamed: \d+|__index_level_\d+__", re.IGNORECASE)
 TRUTH = frozenset(("true", "false", "yes", "no", "on", "off", "t", "f"))
 # Fewer rows rise by chance.
 MIN_RISES = 30
@@ -109,6 +110,8 @@ def _role(column: Facts, seen: dict[bytes, str]) -> RoleOf:
     if why_not is not None:
         return RoleOf(name, Role.LEFT_OUT, why_not, f'--sensor "{name}"')
     seen[column.digest] = name
+    if column.skipped:
+        return RoleOf(name, Role.SENSOR, "numbers that rise and fall")
     empty = f", {column.empty:,} of {column.rows:,} empty" if column.empty else ""
     return RoleOf(name, Role.SENSOR, f"numbers from {column.low:g} to {column.high:g}{empty}")
 
@@ -132,7 +135,8 @@ def _rules(column: Facts) -> Iterator[tuple[bool, str]]:
     yield column.low == column.high, f"it is always {column.low:g}"
     rises = column.rises >= MIN_RISES and not column.falls
     by_one = column.steps == {1.0}
-    yield bool(NAMELESS.fullmatch(column.name)) and (rises or by_one), "it numbers the rows"
+    nameless = NAMELESS.fullmatch(column.name) is not None
+    yield nameless and column.whole, "it has no name and whole numbers, as an index of pandas has"
     yield _is_clock(column), "it is a second clock"
     yield rises and by_one, "it numbers the rows"
     yield rises and column.whole, "it only rises, as a counter does"

@@ -105,16 +105,14 @@ class CsvRows:
             text = self._look(text, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         if b'"' not in text:
-            found = layout.pattern.findall(text)
-            if len(found) == lines and not (self._timeless and self._has_strange_lines(text)):
+            cells = self._cells(text, lines)
+            if cells is not None and not (self._timeless and self._has_strange_lines(text)):
                 try:
-                    # Of a pattern with one group, it is the group; of one with several, a tuple of them.
-                    cells = (tuple(found),) if len(layout.read) == 1 else tuple(zip(*found, strict=True))
                     return self._block(cells, Place(layout.where, first_line))
                 except InputError:
                     if not self._has_strange_lines(text):
                         raise
-            elif len(found) != lines:
+            elif cells is None:
                 self._refuse_ragged(text, first_line)
         import csv  # noqa: PLC0415 - not at every start
 
@@ -129,6 +127,31 @@ class CsvRows:
         if len(rows) != lines:  # with a quote that is not closed it would take along the lines that follow
             raise InputError("a cell in quotes goes over more than one line", where=where)
         return self.parse_cells([[cell.encode() for cell in row] for row in rows], first_line)
+
+    def _cells(self, text: bytes, lines: int) -> tuple[tuple[bytes, ...], ...] | None:
+        """The columns of `layout.read` of lines without quotes; None where they are not all alike."""
+        layout, delimiter, width = self.layout, self.layout.delimiter.encode(), self.layout.width
+        if b"\r" not in text:
+            cells = text.removesuffix(b"\n").replace(b"\n", delimiter + b"\n").split(delimiter)
+            first = b"".join(cells[::width])
+            # Each line end stands before the first cell of a row, and no other.
+            if len(cells) == lines * width and first.count(b"\n") == lines - 1:
+                firsts = tuple(first.split(b"\n")) if 0 in layout.read else ()
+                found = tuple(firsts if place == 0 else tuple(cells[place::width]) for place in layout.read)
+                if b"_" not in text or not self._has_underscore(found):
+                    return found
+        matched = layout.pattern.findall(text)
+        if len(matched) != lines:
+            return None
+        # Of a pattern with one group, it is the group; of one with several, a tuple of them.
+        return (tuple(matched),) if len(layout.read) == 1 else tuple(zip(*matched, strict=True))
+
+    def _has_underscore(self, cells: tuple[tuple[bytes, ...], ...]) -> bool:
+        """Whether there is one in a number, where Python would read over it."""
+        numbers = (
+            of for place, of in zip(self.layout.read, cells, strict=True) if place in self.layout.sensors
+        )
+        return any(b"_" in b"".join(of) for of in numbers)
 
     def parse_cells(self, rows: Sequence[Sequence[bytes]], first_line: int) -> CsvBlock | None:
         """Rows of cells, one by one: what the pattern does not fit, or what is in quotes."""
@@ -165,7 +188,8 @@ class CsvRows:
         where = f"{self.layout.where}, line {first_line}"
         at = self.layout.time[0] if self.layout.time else likely_time(self.layout.names, self.layout.columns)
         time = b"0" if at is None else cells[at]
-        sensors = [cells[at] for at in self.layout.sensors or self.layout.texts]
+        places = self.layout.sensors or self.layout.texts or range(self.layout.width)
+        sensors = [cells[place] for place in places if place != at]
         numbers = any(map(self.numbers.is_number, sensors)) or DIGIT.search(time) is not None
         if any(sensors) and not numbers:
             self.units = tuple(cell.decode("utf-8", "replace") for cell in sensors)

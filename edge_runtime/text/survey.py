@@ -98,6 +98,8 @@ def survey(
     where: str,
     report: Callable[[str], None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
+    *,
+    quick: bool = False,
 ) -> Survey:
     """Reads a whole CSV.
 
@@ -107,6 +109,7 @@ def survey(
         where: What it is, for errors.
         report: Called with a line for a person: what was left out, and what was understood how.
         progress: Called with the number of rows read so far.
+        quick: Whether to look no further at a column once it is clear that it is one of a sensor.
 
     Raises:
         InputError: It is empty, ragged, not text, or a time cannot be read; the line is named.
@@ -124,7 +127,7 @@ def survey(
     rows, decimal = 0, "."
     for block in read_blocks(stream, Columns.of((), form), where, report, texts):
         layout = seen[0]
-        facts = facts or [Facts(name) for name in layout.names]
+        facts = facts or [Facts(name, quick=quick) for name in layout.names]
         of_block = np.array([code_of.setdefault(name, len(code_of)) for name in block.names], np.intp)
         of_row = np.repeat(of_block, len(block)) if block.codes is None else of_block[block.codes]
         machines = [(name, np.flatnonzero(of_row == code_of[name])) for name in dict.fromkeys(block.names)]
@@ -139,6 +142,6 @@ def survey(
         moments.append(block.moments)
         rows += len(block)
         progress(rows)
-    columns = tuple(facts or [Facts(name) for name in seen[0].names])
+    columns = tuple(facts or [Facts(name, quick=quick) for name in seen[0].names])
     joined = np.concatenate(codes), np.concatenate(moments)
     return Survey(seen[0], columns, tuple(first_rows[:3]), tuple(code_of), *joined, decimal)

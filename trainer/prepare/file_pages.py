@@ -21,6 +21,7 @@ from trainer.tables import (
     numeric_columns,
     read_pages,
     readable,
+    text_column,
     time_columns,
     times_ns,
 )
@@ -65,10 +66,11 @@ class FilePages:
             yield from (self._parquet if is_parquet(path) else self._csv)(path, times_only=times_only)
 
     def _csv(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
-        texts = () if times_only else self._texts
+        names_there = column_names(path, self._form)
+        texts = [name for name in self._texts if name in names_there and not times_only]
 
         def places(layout: Layout) -> Sequence[int]:
-            return [layout.names.index(name) for name in texts if name in layout.names]
+            return [layout.names.index(name) for name in texts]
 
         columns = Columns.of(() if times_only else self._sensors, self._form)
         with open_rows(path) as stream:
@@ -76,10 +78,7 @@ class FilePages:
                 names = np.asarray(block.names, np.str_)
                 machines = np.repeat(names[:1], len(block)) if block.codes is None else names[block.codes]
                 values = np.stack(block.numbers, 1) if block.numbers else np.empty((len(block), 0))
-                cells = {
-                    name: pd.Series([cell.decode() for cell in found], dtype=object)
-                    for name, found in zip(texts, block.texts, strict=False)
-                }
+                cells = dict(zip(texts, map(text_column, block.texts), strict=True))
                 yield self._rows(block.moments, machines, values, cells)
 
     def _parquet(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
@@ -116,7 +115,7 @@ class FilePages:
 
 def text_of(column: pd.Series[Any]) -> NDArray[np.str_]:
     """A column's cells as text; empty where there is nothing."""
-    text: NDArray[np.str_] = (
-        column.astype("object").where(column.notna(), "").astype(str).to_numpy(dtype=np.str_)
-    )
-    return text
+    # By category: a few distinct texts in very many rows.
+    codes, cells = pd.factorize(column)
+    texts: NDArray[np.str_] = np.asarray([*map(str, cells), ""], np.str_)
+    return texts[codes]

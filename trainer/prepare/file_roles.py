@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from edge_runtime.mapping.form import Form
     from trainer.label_words import Meaning
 
@@ -31,8 +33,8 @@ def file_roles(
     named: Sequence[str],
     dropped: Collection[str | None],
     label: Meaning | None,
-) -> list[RoleOf]:
-    """The role of each column, by all of its rows.
+) -> tuple[list[RoleOf], NDArray[np.int64] | None]:
+    """The role of each column, by all of its rows; and the times of a CSV, which were read for that.
 
     Args:
         path: The file.
@@ -44,13 +46,15 @@ def file_roles(
     Raises:
         InputError: The file cannot be read, or a time in it.
     """
+    moments = None
     with readable(path):
         if is_parquet(path):
             facts, time, machine = _parquet_facts(path, form)
         else:
             with open_rows(path) as stream:
-                found = survey(stream, form, str(path))
+                found = survey(stream, form, str(path), quick=True)
             facts, time, machine = found.facts, found.time_names, found.machine_name
+            moments = found.moments
     chosen = []
     for column in roles(facts, time, machine, named=named):
         if label is not None and column.name == label.column:
@@ -59,7 +63,7 @@ def file_roles(
             chosen.append(RoleOf(column.name, Role.LEFT_OUT, "it is no sensor, by its name or --drop"))
         else:
             chosen.append(column)
-    return chosen
+    return chosen, moments
 
 
 def _parquet_facts(path: Path, form: Form) -> tuple[tuple[Facts, ...], tuple[str, ...], str | None]:

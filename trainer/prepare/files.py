@@ -85,7 +85,12 @@ class FileOrigin:
         self.meaning = find_labels(self._paths, labels, taken, form)
         self.labelled = self.meaning is not None
         left_out = {labels.column, LABEL_COLUMN, KIND_COLUMN, *labels.drop} - {None}
-        self.roles = file_roles(self._paths[0], form, named=sensors, dropped=left_out, label=self.meaning)
+        self.roles, moments = file_roles(
+            self._paths[0], form, named=sensors, dropped=left_out, label=self.meaning
+        )
+        # What was read for that need not be read again.
+        alone = len(self._paths) == 1 and not self._machines and self._bounds == (None, None)
+        self._moments = moments if alone else None
         self.sensors = tuple(sensors) or self._chosen()
         for path in self._paths:
             self._check(path)
@@ -112,24 +117,26 @@ class FileOrigin:
         """Looks through the times once; also finds out whether they rise."""
         first, last, rows, rising = np.iinfo(np.int64).max, np.iinfo(np.int64).min, 0, True
         samples = []
-        seen: tuple[int, int] | None = None
-        for page in self._rows(times_only=not self._machines):
-            if seen is not None:
-                rising = rising and int(page.times[0]) >= last
-            rising = rising and bool((np.diff(page.times) >= 0).all())
-            low, high = int(page.times.min()), int(page.times.max())
-            first, last, rows = min(first, low), max(last, high), rows + len(page)
-            seen = (first, last)
-            samples.append(
-                page.times[np.linspace(0, len(page) - 1, min(SAMPLES_A_PAGE, len(page))).astype(int)]
-            )
-        if seen is None:
+        for times in self._times():
+            rising = rising and int(times[0]) >= last and bool((np.diff(times) >= 0).all())
+            first, last, rows = min(first, int(times.min())), max(last, int(times.max())), rows + len(times)
+            samples.append(times[np.linspace(0, len(times) - 1, min(SAMPLES_A_PAGE, len(times))).astype(int)])
+        if not rows:
             raise self._nothing()
         if not rising:
             shares = np.linspace(0, 1, -(-rows // PAGE_ROWS) + 1)[1:-1]
             cuts = np.quantile(np.concatenate(samples).astype(np.float64) - first, shares)
             self._edges = np.unique(cuts.astype(np.int64) + first)
         return first, last
+
+    def _times(self) -> Iterator[NDArray[np.int64]]:
+        """The times of all rows, in the order of the files, in parts."""
+        if self._moments is None:
+            yield from (page.times for page in self._rows(times_only=not self._machines))
+            return
+        moments, self._moments = self._moments, None
+        for start in range(0, len(moments), PAGE_ROWS):
+            yield moments[start : start + PAGE_ROWS]
 
     def pages(self, start_ns: int, stop_ns: int) -> Iterator[LabelledRows]:
         """Streams the files, or deals them into buckets first."""
