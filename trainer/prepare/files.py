@@ -139,7 +139,8 @@ class FileOrigin:
             wanted = self.sensors if not times_only else ()
             time = _time_column(names, path)
             label = None if self.meaning is None else self.meaning.column
-            kind = KIND_COLUMN if label is not None and KIND_COLUMN not in self._labels.drop else None
+            others = (label, *self._labels.drop, *self.sensors)
+            kind = KIND_COLUMN if label is not None and KIND_COLUMN not in others else None
             keep = [name for name in (machine, label, kind) if name in names]
             for frame in read_pages(path, columns=[time, *keep, *wanted], text=keep):
                 page = _page(frame, path, time, machine, wanted, self.meaning)
@@ -210,7 +211,7 @@ def _page(
     if meaning is not None:
         states = meaning.states(frame[meaning.column])
         anomaly, ignored = states == ANOMALOUS, states == IGNORED
-        if KIND_COLUMN in frame and meaning.column != KIND_COLUMN:
+        if KIND_COLUMN in frame and KIND_COLUMN not in {meaning.column, *sensors}:
             kinds = np.where(anomaly, _text(frame[KIND_COLUMN]), "")
     machines = _text(frame[machine]) if machine else np.full(rows, ONE_MACHINE)
     return LabelledRows(
