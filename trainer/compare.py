@@ -11,7 +11,7 @@ from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess
 from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluation.evaluate import Evaluation, evaluate
-from trainer.evaluation.figures import NO_ANOMALIES, UNLABELLED
+from trainer.evaluation.figures import NO_ANOMALIES, NOTHING_COUNTS, UNLABELLED
 from trainer.provenance import data_digest
 from trainer.rows import replacing
 
@@ -50,9 +50,11 @@ def compare(
         on_method: Called with each method's name before it is evaluated.
 
     Raises:
-        TrainingError: A detector was trained for other sensors.
+        TrainingError: A detector was trained for other sensors, or no test row counts.
     """
     test = data.test
+    if not (test.finite & test.counted).any():
+        raise TrainingError(NOTHING_COUNTS, where=str(test.path), hint="take other test rows")
     found: dict[str, Evaluation] = {}
     for name, checkpoint in checkpoints.items():
         on_method(name)

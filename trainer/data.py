@@ -171,7 +171,8 @@ def _remarks(meaning: Meaning | None, splits: Sequence[Split]) -> Iterator[str]:
         if split.labels is None:
             yield f"{split.path.name} has no column '{meaning.column}' and is unlabelled"
     if ignored := sum(int((~split.counted).sum()) for split in splits):
-        yield f"{ignored:,} rows are ignored: column '{meaning.column}' is empty there, or says so"
+        how = "is empty" if meaning.ignored == {""} else "is empty or a value to ignore"
+        yield f"{ignored:,} rows are ignored: their cell of '{meaning.column}' {how}"
 
 
 def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.evaluation.figures import UNLABELLED
+from trainer.evaluation.figures import NOTHING_COUNTS, UNLABELLED
 from trainer.rows import replacing
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Results:
         if self.test.evaluation is not None:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
-            lines += ["Test", UNLABELLED, ""]
+            lines += ["Test", UNLABELLED if self.test.rows else NOTHING_COUNTS, ""]
         best = self.best
         facts = {
             "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",

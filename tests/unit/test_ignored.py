@@ -20,10 +20,15 @@ from trainer.data import Columns, TrainingData, read_training_data
 from trainer.dataset import create_dataloaders, fit_scaler
 from trainer.fit import Settings, fit, shown_rows
 from trainer.injected import inject
+from trainer.report import Run, build_page
 from trainer.report.scored import score_split
+from trainer.run import Plan, run_fit
 from trainer.sweep.objective import choose_objective
+from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trainer.calibration.calibrate import ThresholdMethod
     from trainer.split import Split
 
@@ -151,6 +156,19 @@ def test_the_report_shows_them_without_flagging_them(disturbed: TrainingData) ->
     assert scored.severity[~scored.counted].min() > 1
     assert not scored.flagged[~scored.counted].any()
     assert not scored.undisturbed[~scored.counted].any()
+
+
+def test_a_test_of_ignored_rows_alone_is_said(disturbed: TrainingData, tmp_path: Path) -> None:
+    ignored = np.ones(len(disturbed.test), np.bool_)
+    data = replace(disturbed, test=replace(disturbed.test, ignored=ignored))
+    results = run_fit(data, Plan(output=tmp_path, settings=PLAIN), NoTracker())
+    assert results.test.rows == 0
+    assert "no row counts: each is ignored, or lacks a reading" in results.table()
+    with pytest.raises(TrainingError, match="no row counts"):
+        compare(data, {}, 0.99)
+    page = build_page(Run.load(tmp_path), data)
+    assert "No test row counts: each is ignored, or lacks a reading." in page
+    assert "Unlabelled" not in page
 
 
 def test_nothing_but_ignored_rows_is_said(data: TrainingData) -> None:

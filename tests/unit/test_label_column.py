@@ -105,17 +105,28 @@ def splits(data: TrainingData) -> tuple[Any, ...]:
     return data.train, data.val, data.test
 
 
-def test_the_bundle_is_the_same_too(canonical: TrainingData, tmp_path: Path) -> None:
-    frame = FORMS["scikit-learn"][0]
-    data = read_training_data(write(tmp_path / "data", frame), chosen(frame, []))
+@pytest.fixture(scope="module")
+def bundle_digest(canonical: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fitted_digest(canonical, tmp_path_factory.mktemp("fit"))
 
-    def digest(data: TrainingData, folder: Path) -> str:
-        plan = Plan(output=folder, settings=Settings(epochs=1), plots=False)
-        return run_fit(data, plan, NoTracker()).digest
 
-    assert digest(data, tmp_path / "a") == digest(canonical, tmp_path / "b")
-    test = replace(canonical.test, labels=~BAD[-300:])
-    assert digest(replace(canonical, test=test), tmp_path / "c") != digest(canonical, tmp_path / "d")
+def fitted_digest(data: TrainingData, folder: Path) -> str:
+    plan = Plan(output=folder, settings=Settings(epochs=1), plots=False)
+    return run_fit(data, plan, NoTracker()).digest
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_bundle_is_the_same_too(form: str, bundle_digest: str, tmp_path: Path) -> None:
+    frame, suffix, normal, _ = FORMS[form]
+    data = read_training_data(write(tmp_path / "data", frame, suffix), chosen(frame, normal))
+    assert fitted_digest(data, tmp_path / "fit") == bundle_digest
+
+
+def test_other_labels_give_another_bundle(
+    canonical: TrainingData, bundle_digest: str, tmp_path: Path
+) -> None:
+    test = replace(canonical.test, labels=~BAD[-ROWS["test"] :])
+    assert fitted_digest(replace(canonical, test=test), tmp_path) != bundle_digest
 
 
 @pytest.mark.parametrize("change", ["times", "machines", "values", "labels", "ignored", "unlabelled", "rows"])
@@ -192,7 +203,9 @@ def test_every_other_value_is_anomalous_but_those_to_ignore(tmp_path: Path) -> N
     assert np.flatnonzero(train.ignored).tolist() == list(range(20, 45))
     assert not train.labels[20:45].any()
     assert not train.normal[10:45].any()
-    assert data.remarks[1] == "25 rows are ignored: column 'machine_status' is empty there, or says so"
+    assert (
+        data.remarks[1] == "25 rows are ignored: their cell of 'machine_status' is empty or a value to ignore"
+    )
     with pytest.raises(UsageError, match="no cell of column 'machine_status' is 'norml'; it holds NORMAL, "):
         read_training_data(folder, replace(columns, normal=("norml",)))
 
@@ -293,6 +306,16 @@ def test_every_command_takes_the_same_options(command: str, tmp_path: Path) -> N
     refused = CliRunner().invoke(app, [command, "--data", str(folder)])
     assert isinstance(refused.exception, UsageError)
     assert "--label-column label --normal-value fine" in str(refused.exception)
-    options = ["--label-column", "label", "--normal-value", "leaks", "--ignore-value", "x", "--drop", "power"]
-    refused = CliRunner().invoke(app, [command, "--data", str(folder), *options])
-    assert "no cell of column 'label' is 'leaks'; it holds fine, leak" in str(refused.exception)
+    for value in ("leaks", "-1"):
+        options = [
+            "--label-column",
+            "label",
+            "--normal-value",
+            value,
+            "--ignore-value",
+            "x",
+            "--drop",
+            "power",
+        ]
+        refused = CliRunner().invoke(app, [command, "--data", str(folder), *options])
+        assert f"no cell of column 'label' is '{value}'; it holds fine, leak" in str(refused.exception)

@@ -78,6 +78,7 @@ def expected(tmp_path: Path) -> list[bytes]:
         ("anomaly", words(1, -1), ()),
         ("machine_status", words("NORMAL", "BROKEN"), ()),
         ("label", words("fine", "leak"), ("--normal-value", "fine")),
+        ("label", words(3, -1), ("--normal-value", "3")),
     ],
 )
 def test_labels_in_any_form_give_the_same_tables(
@@ -90,6 +91,12 @@ def test_labels_in_any_form_give_the_same_tables(
     assert refused.value.exit_code == 2
     assert not (tmp_path / "out").exists()
     run("--csv", path, "-o", tmp_path / "out", "--label-column", column, *options)
+    assert tables(tmp_path / "out") == expected
+
+
+def test_the_column_of_kinds_may_hold_the_labels(expected: list[bytes], tmp_path: Path) -> None:
+    path = csv(tmp_path / "rows.csv", PLAIN.assign(kind=np.where(BAD, "leak", "")))
+    run("--csv", path, "-o", tmp_path / "out", "--label-column", "kind", "--normal-value", "")
     assert tables(tmp_path / "out") == expected
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trainer.evaluation.events import EventReport
 
-__all__ = ["NO_ANOMALIES", "UNLABELLED", "Evaluation"]
+__all__ = ["NOTHING_COUNTS", "NO_ANOMALIES", "UNLABELLED", "Evaluation"]
 
 UNLABELLED = "unlabelled: only the rate of alarms is known"
+NOTHING_COUNTS = "no row counts: each is ignored, or lacks a reading"
 NO_ANOMALIES = "no row is labelled anomalous: only the rate of false alarms is known"
 
 # As people read them, and as they are called.

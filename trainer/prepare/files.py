@@ -84,7 +84,7 @@ class FileOrigin:
         taken = (*times, form.machine or None, *MACHINE_NAMES, *sensors)
         self.meaning = find_labels(self._paths, labels, taken, form)
         self.labelled = self.meaning is not None
-        left_out = {labels.column, LABEL_COLUMN, KIND_COLUMN, *labels.drop} - {None}
+        left_out = {labels.column, LABEL_COLUMN, KIND_COLUMN, *labels.drop} - {None, *sensors}
         self.roles, moments = file_roles(
             self._paths[0], form, named=sensors, dropped=left_out, label=self.meaning
         )
@@ -95,7 +95,8 @@ class FileOrigin:
         for path in self._paths:
             self._check(path)
         label = None if self.meaning is None else self.meaning.column
-        kind = KIND_COLUMN if label is not None and KIND_COLUMN not in labels.drop else None
+        others = (label, *labels.drop, *self.sensors)
+        kind = KIND_COLUMN if label is not None and KIND_COLUMN not in others else None
         self._pages = FilePages(self.sensors, self.meaning, kind, form)
         self._edges: NDArray[np.int64] | None = None
 

@@ -21,6 +21,7 @@ NO_LABELS = (
     "labels is left out: F1 and AUC, the comparison with simple detectors, ROC and precision-recall, and "
     "missed events. Every alarm is listed instead.</p>"
 )
+NO_ROWS = '<p class="note">No test row counts: each is ignored, or lacks a reading.</p>'
 NO_ANOMALY = (
     '<p class="note">No test row is labelled anomalous: only the rate of false alarms is known. Precision, '
     "recall, F1 and AUC are undefined.</p>"
@@ -52,17 +53,22 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
             pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
     pairs["threshold"] = f"{threshold.value:.4g}", how_chosen(threshold)
     pairs["flagged"] = f"{test.alarm_rate:.2%}", f"of {test.rows:,} test rows"
-    notes = []
-    if evaluation is None:
-        notes.append(NO_LABELS)
-    elif not evaluation.has_anomalies:
-        notes.append(NO_ANOMALY)
+    notes = _unknown(test)
     if data_digest((data.train, data.val, data.test)) != (run.checkpoint.provenance.data_digest):
         notes.append(OTHER_DATA)
     if test.not_scored:
         notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
     kinds = "" if evaluation is None else kinds_table(evaluation)
     return "\n".join([*notes, tiles(pairs), kinds])
+
+
+def _unknown(test: Assessment) -> list[str]:
+    """What cannot be known of the test."""
+    if not test.rows:
+        return [NO_ROWS]
+    if test.evaluation is None:
+        return [NO_LABELS]
+    return [] if test.evaluation.has_anomalies else [NO_ANOMALY]
 
 
 def origin_html(run: Run, data: TrainingData) -> str:
