@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 # A frame's attribute: the decimal mark that its file was found to have.
 DECIMAL = "decimal"
 EMPTY_WORDS = tuple(sorted(word.decode() for word in NOTHING))
-__all__ = ["EMPTY_WORDS", "is_parquet", "line_name", "numeric_columns", "time_columns", "times_ns"]
+__all__ = [
+    "DECIMAL",
+    "EMPTY_WORDS",
+    "cells_of",
+    "is_parquet",
+    "line_name",
+    "numeric_columns",
+    "place_of",
+    "text_of",
+    "time_columns",
+    "times_ns",
+]
 
 
 def numeric_columns(
@@ -46,7 +57,7 @@ def numeric_columns(
             numbers[:, i] = column.to_numpy(np.float64, na_value=np.nan)
         else:
             marks = replace(form, decimal=form.decimal or frame.attrs.get(DECIMAL, ""))
-            numbers[:, i] = Numbers(marks, ",").read(_cells(column), name, _place(frame, path))
+            numbers[:, i] = Numbers(marks, ",").read(cells_of(column), name, place_of(frame, path))
     return numbers
 
 
@@ -83,7 +94,7 @@ def times_ns(
     """
     names = [name] if isinstance(name, str) else list(name)
     reader = times or Times(form.time, time.time_ns() + DAY_NS)
-    place = _place(frame, path)
+    place = place_of(frame, path)
     who: tuple[str, ...] = ("",)
     codes = None
     if machines is not None:
@@ -97,9 +108,9 @@ def times_ns(
         if reader.zone is not None and column.dt.tz is None:
             return reader.zone.to_utc(moments, who, codes, place)
         return moments
-    cells = _cells(column)
+    cells = cells_of(column)
     for other in names[1:]:
-        cells = [b" ".join(pair) for pair in zip(cells, _cells(frame[other]), strict=True)]
+        cells = [b" ".join(pair) for pair in zip(cells, cells_of(frame[other]), strict=True)]
     return reader.read(cells, place, who, codes)
 
 
@@ -114,7 +125,7 @@ def is_parquet(path: Path) -> bool:
     return path.suffix.lower() in {".parquet", ".pq"}
 
 
-def _cells(column: pd.Series[Any]) -> list[bytes]:
+def cells_of(column: pd.Series[Any]) -> list[bytes]:
     """A column as it would be written."""
     empty = column.isna().to_numpy()
     if pd.api.types.is_float_dtype(column):
@@ -126,7 +137,7 @@ def _cells(column: pd.Series[Any]) -> list[bytes]:
     return [b"" if nothing else text.encode() for nothing, text in zip(empty, written, strict=True)]
 
 
-def _place(frame: pd.DataFrame, path: Path) -> Place:
+def place_of(frame: pd.DataFrame, path: Path) -> Place:
     """Where the rows of a frame are in its file."""
     rows = frame.index.tolist()
     return Place(str(path), 1, rows, "row") if is_parquet(path) else Place(str(path), 2, rows)
@@ -134,3 +145,11 @@ def _place(frame: pd.DataFrame, path: Path) -> Place:
 
 def _listed(frame: pd.DataFrame) -> str:
     return listed(map(str, frame.columns))
+
+
+def text_of(column: pd.Series[Any]) -> NDArray[np.str_]:
+    """A column's cells as text; empty where there is nothing."""
+    # By category: a few distinct texts in very many rows.
+    codes, cells = pd.factorize(column)
+    texts: NDArray[np.str_] = np.asarray([*map(str, cells), ""], np.str_)
+    return texts[codes]

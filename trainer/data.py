@@ -7,27 +7,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from trainer.columns import EMPTY_WORDS
+from edge_runtime.mapping.columns import PLAIN, machine_place
+from edge_runtime.mapping.columns import Columns as MappedColumns
+from edge_runtime.mapping.facts import Facts
+from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.label_words import ANOMALOUS, IGNORED, Cells
 from trainer.names import refuse_machines, refuse_sensors
 from trainer.split import Split
-from trainer.tables import find_table, numeric_columns, read_table, time_columns, times_ns
+from trainer.tables import find_table, numeric_columns, read_table, text_of, time_columns, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    import pandas as pd
 
+    from edge_runtime.mapping.form import Form
+    from edge_runtime.mapping.roles import RoleOf
     from trainer.label_words import Meaning
 
 __all__ = ["Columns", "Split", "TrainingData", "read_training_data"]
 
-MACHINE_COLUMN = "machine_id"
 # Of a table's names; `prepare` writes them in this order.
 SPLITS = ("train", "val", "test")
 ONE_MACHINE = "machine"
@@ -40,30 +43,32 @@ class Columns:
 
     Attributes:
         sensors: The sensors, in this order; empty for every column of numbers that is nothing else.
-        time: None for "time", "timestamp" and the like.
-        machine: None for "machine_id", and for one machine where there is no such column.
         label: The labels; None for "anomaly" with 0 and 1, and for no labels where there is no such column.
         normal: Values of the label in normal rows; empty where they say it themselves.
         ignore: Values of the label in rows to ignore, besides empty cells.
         drop: Columns to leave out.
+        form: How the tables are written, and what their columns of times and machine ids are called.
 
     Raises:
         UsageError: A column is chosen twice.
     """
 
     sensors: tuple[str, ...] = ()
-    time: str | None = None
-    machine: str | None = None
     label: str | None = None
     normal: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    form: Form = PLAIN
 
     def __post_init__(self) -> None:
         if len(set(self.sensors)) < len(self.sensors):
             raise UsageError("a sensor is named twice", where="--sensor")
         self.labels.refuse_twice(
-            {"--sensor": self.sensors, "--time-column": (self.time,), "--machine-column": (self.machine,)}
+            {
+                "--sensor": self.sensors,
+                "--time-column": self.form.time.from_,
+                "--machine-column": (self.form.machine or None,),
+            }
         )
 
     @property
@@ -85,6 +90,7 @@ class TrainingData:
         physical_ranges: Sensor to its physical range, where the folder's metadata.json says so.
         cadence_seconds: Time between two rows of one machine, by metadata.json or else the median in train.
         remarks: What to know of how the tables were read, in sentences for people.
+        roles: What each column of the training table is for.
     """
 
     sensors: tuple[str, ...]
@@ -95,6 +101,7 @@ class TrainingData:
     physical_ranges: dict[str, tuple[float, float]]
     cadence_seconds: float
     remarks: tuple[str, ...] = ()
+    roles: tuple[RoleOf, ...] = ()
 
 
 def read_training_data(folder: Path, columns: Columns) -> TrainingData:
@@ -105,24 +112,28 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
         UsageError: A column looks like labels and nobody says what it is, or its labels are not clear.
     """
     paths = {name: find_table(folder, name) for name in SPLITS}
-    frames = {name: read_table(path) for name, path in paths.items()}
+    text = [*columns.form.time.from_, columns.form.machine]
+    frames = {name: read_table(path, form=columns.form, text=text) for name, path in paths.items()}
+    metadata = _metadata(folder)
+    listed = [entry for entry in metadata.get("sensors", []) if isinstance(entry, dict)]
     frame = frames["train"]
     meaning = _meaning(frames, paths, columns)
-    sensors = columns.sensors or _sensors(frame, columns, paths["train"])
+    label = None if meaning is None else meaning.column
+    names = [str(entry.get("name")) for entry in listed]
+    roles = _roles(frame, columns, paths["train"], label, names)
+    sensors = columns.sensors or sensors_of(roles, str(paths["train"]))
     refuse_sensors(sensors, str(paths["train"]))
     train, val, test = (
         _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()
     )
     refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
-        if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
+        if not np.isfinite(train.values[:, i]).any():
             raise InputError(
                 f"column '{name}' has no reading",
                 where=str(paths["train"]),
                 hint="choose others with --sensor",
             )
-    metadata = _metadata(folder)
-    listed = [entry for entry in metadata.get("sensors", []) if isinstance(entry, dict)]
     return TrainingData(
         sensors,
         train,
@@ -136,6 +147,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
         },
         float(metadata.get("cadence_seconds") or _cadence(train)),
         tuple(_remarks(meaning, (train, val, test))),
+        tuple(roles),
     )
 
 
@@ -157,8 +169,8 @@ def _meaning(
                 found[name].add(frame[name])
         return found
 
-    time = _time(frames["train"], columns, paths["train"])
-    taken = (time, columns.machine or MACHINE_COLUMN, *columns.sensors)
+    train, path = frames["train"], paths["train"]
+    taken = (*_time(train, columns, path), _machine(train, columns, path), *columns.sensors)
     return choose_labels(names, columns.labels, taken, look, str(paths["train"].parent))
 
 
@@ -175,64 +187,55 @@ def _remarks(meaning: Meaning | None, splits: Sequence[Split]) -> Iterator[str]:
         yield f"{ignored:,} rows are ignored: their cell of '{meaning.column}' {how}"
 
 
-def _sensors(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ...]:
-    """Every column of numbers; one with numbers and text in it is a mistake rather than no sensor."""
-    others = {
-        _time(frame, columns, path),
-        columns.machine or MACHINE_COLUMN,
-        columns.label,
-        LABEL_COLUMN,
-        KIND_COLUMN,
-        *columns.drop,
-    }
-    chosen = []
-    for name in map(str, frame.columns):
-        if name in others or pd.api.types.is_datetime64_any_dtype(frame[name]):
-            continue
-        if pd.api.types.is_numeric_dtype(frame[name]) or _holds_numbers(frame[name]):
-            numeric_columns(frame, [name], path)
-            chosen.append(name)
-    if not chosen:
-        raise InputError(
-            "no column of numbers", where=str(path), hint="name the sensors' columns with --sensor"
-        )
-    return tuple(chosen)
-
-
-def _holds_numbers(column: pd.Series[Any]) -> bool:
-    """Whether a text column looks like a sensor's all the same: empty, or a number in most of its cells."""
-    text = column.astype("object").where(column.notna(), "").astype(str).str.strip()
-    cells = text[~text.str.lower().isin(EMPTY_WORDS)]
-    # Leading zeros are names.
-    numbers = pd.to_numeric(cells, errors="coerce").notna() & ~cells.str.match(r"[+-]?0\d")
-    return len(cells) == 0 or float(numbers.mean()) > 0.5  # noqa: PLR2004
+def _roles(
+    frame: pd.DataFrame, columns: Columns, path: Path, label: str | None, listed: Sequence[str]
+) -> list[RoleOf]:
+    """What each column is for; sensors are those that are named, else those that `prepare` listed."""
+    time, machine = _time(frame, columns, path), _machine(frame, columns, path)
+    facts = {name: Facts(name, quick=True) for name in map(str, frame.columns)}
+    looked_at = {name: fact for name, fact in facts.items() if name not in (*time, machine)}
+    machines = None if machine is None else text_of(frame[machine])
+    moments = times_ns(frame, time, path, columns.form, machines)
+    add_frame(looked_at, frame, path, moments, machines, columns.form)
+    prepared = listed if listed and set(listed) <= set(facts) else ()
+    named, why = (
+        (columns.sensors, "named by --sensor") if columns.sensors else (prepared, "as it was prepared")
+    )
+    found = roles_of(list(facts.values()), time, machine, named, why)
+    others = {LABEL_COLUMN, KIND_COLUMN, columns.label, *columns.drop} - set(columns.sensors)
+    return with_others(found, label, others)
 
 
 def _split(
     frame: pd.DataFrame, path: Path, columns: Columns, sensors: tuple[str, ...], meaning: Meaning | None
 ) -> Split:
-    values = numeric_columns(frame, sensors, path)
+    values = numeric_columns(frame, sensors, path, columns.form)
     with np.errstate(over="ignore"):  # beyond float32 is infinite, so not finite
         rows = values.astype(np.float32)
-    machine = _named(frame, columns.machine, MACHINE_COLUMN, path)
+    machine = _machine(frame, columns, path)
+    machines = None if machine is None else text_of(frame[machine])
     other = (*sensors, *columns.drop, columns.label)
     labelled = meaning is not None and meaning.column in frame.columns
     states = meaning.states(frame[meaning.column]) if meaning is not None and labelled else None
     return Split(
         path,
-        times_ns(frame, _time(frame, columns, path), path),
-        np.full(len(frame), ONE_MACHINE) if machine is None else _text(frame[machine]),
+        times_ns(frame, _time(frame, columns, path), path, columns.form, machines),
+        np.full(len(frame), ONE_MACHINE) if machines is None else machines,
         rows,
         None if states is None else states == ANOMALOUS,
-        _text(frame[KIND_COLUMN]) if KIND_COLUMN in frame and KIND_COLUMN not in other else None,
+        text_of(frame[KIND_COLUMN]) if KIND_COLUMN in frame and KIND_COLUMN not in other else None,
         states == IGNORED if states is not None and (states == IGNORED).any() else None,
     )
 
 
-def _time(frame: pd.DataFrame, columns: Columns, path: Path) -> str:
-    if columns.time is None:
-        return time_columns(list(map(str, frame.columns)), path)[0]
-    return str(_named(frame, columns.time, "", path))
+def _time(frame: pd.DataFrame, columns: Columns, path: Path) -> tuple[str, ...]:
+    return time_columns(list(map(str, frame.columns)), path, columns.form)
+
+
+def _machine(frame: pd.DataFrame, columns: Columns, path: Path) -> str | None:
+    names = list(map(str, frame.columns))
+    place = machine_place(names, MappedColumns.of((), columns.form), str(path))
+    return None if place is None else names[place]
 
 
 def _named(frame: pd.DataFrame, chosen: str | None, usual: str, path: Path) -> str | None:
@@ -244,13 +247,6 @@ def _named(frame: pd.DataFrame, chosen: str | None, usual: str, path: Path) -> s
             f"no column '{chosen}'", where=str(path), hint=f"it has {', '.join(map(str, frame.columns))}"
         )
     return chosen
-
-
-def _text(column: pd.Series[Any]) -> NDArray[np.str_]:
-    # By category: a few distinct names in very many rows.
-    codes, names = pd.factorize(column.astype("object").where(column.notna(), ""))
-    text: NDArray[np.str_] = np.asarray([str(name) for name in names], np.str_)[codes]
-    return text
 
 
 def _cadence(split: Split) -> float:

@@ -64,7 +64,9 @@ def read(
             raise InputError(f"no column '{name}'", where=str(source), hint=f"its columns are: {known}")
     chosen = roles(found.facts, found.time_names, found.machine_name, named=named)
     document = _document(found, chosen, remarks)
-    for line in [json.dumps(document, indent=2, ensure_ascii=False)] if as_json else _lines(document, found):
+    for line in (
+        [json.dumps(document, indent=2, ensure_ascii=False)] if as_json else _lines(document, chosen, found)
+    ):
         typer.echo(line)
     unclear = next((column for column in chosen if column.role is Role.UNCLEAR), None)
     if unclear is not None:
@@ -144,11 +146,14 @@ def _map(found: Survey) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value}
 
 
-def _lines(document: dict[str, Any], found: Survey) -> Iterator[str]:
+def _lines(document: dict[str, Any], chosen: Sequence[RoleOf], found: Survey) -> Iterator[str]:
     import json
 
-    machines = document["machines"]
-    yield f"{document['file']}: {document['rows']:,} rows of {len(machines)} machine(s)"
+    from edge_runtime.errors import printable
+    from edge_runtime.mapping.roles import aligned
+
+    machines = len(document["machines"])
+    yield f"{document['file']}: {_many(document['rows'], 'row')} of {_many(machines, 'machine')}"
     if document["rows"]:
         step = f", one every {document['step_seconds']:g} s" if document["step_seconds"] else ""
         yield f"from {document['first']} to {document['last']}{step}"
@@ -156,28 +161,25 @@ def _lines(document: dict[str, Any], found: Survey) -> Iterator[str]:
         yield f"  nothing of {gap['machine_id']} for {gap['seconds']:,.0f} s after {gap['after']}"
     more = document["gaps"] - len(document["longest_gaps"])
     if more > 0:
-        yield f"  and {more:,} shorter gaps"
+        yield f"  and {_many(more, 'shorter gap')}"
     for what, name in (
-        ("go back", "times_that_go_back"),
-        ("are those of the row before", "times_that_are_repeated"),
+        ("before that of the row before it", "times_that_go_back"),
+        ("the same as that of the row before it", "times_that_are_repeated"),
     ):
         if document[name]:
-            yield f"  {document[name]:,} times {what}, within a machine"
+            yield f"  the time of {_many(document[name], 'row')} is {what}, of the same machine"
     yield from (f"  {remark}" for remark in document["remarks"])
     yield ""
     rows = [("column", "role", "why", "first cells")]
-    for place, column in enumerate(document["columns"]):
-        cells = ", ".join(row[place] for row in found.first_rows)
-        rows.append((column["name"] or "''", column["role"], column["why"], cells[:MAX_CELL]))
-    yield from _table(rows)
+    for place, column in enumerate(chosen):
+        cells = printable(", ".join(row[place] for row in found.first_rows), MAX_CELL)
+        rows.append((column.shown, column.role.value, column.why, cells))
+    yield from aligned(rows)
     yield ""
     yield "[map]"
-    yield from (
-        f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in document["map"].items()
-    )
+    for name, value in document["map"].items():
+        yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -13,7 +13,15 @@ from typer.core import TyperCommand, TyperOption
 from edge_runtime.config import Setting, fill, settings_of
 from edge_runtime.mapping.form import Form
 
-__all__ = ["FormCommand", "Group", "form_of", "given_options", "listed_kinds", "options_of"]
+__all__ = [
+    "FormCommand",
+    "Group",
+    "form_of",
+    "form_words",
+    "given_options",
+    "listed_kinds",
+    "options_of",
+]
 
 KEY = "edge_detect.options"
 
@@ -47,6 +55,18 @@ def form_of(ctx: Any) -> Form:
         UsageError: An option's value is none.
     """
     return fill(Form, given_options(ctx).get("map", {}), "map", "options")
+
+
+def form_words(form: Form) -> list[str]:
+    """The options of a `FormCommand` that give this form."""
+    words: list[str] = []
+    for one in settings_of(Form):
+        value: Any = form
+        for name in one.name.split("."):
+            value = getattr(value, f"{name}_" if name == "from" else name)
+        if value != one.default:
+            words += [word for each in (value if one.many else [value]) for word in (one.flag, str(each))]
+    return words
 
 
 def given_options(ctx: Any) -> dict[str, dict[str, Any]]:

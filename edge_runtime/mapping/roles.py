@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import printable
 from edge_runtime.mapping.form import UNITS
 from edge_runtime.timeparse import written_time
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.facts import Facts
 
-__all__ = ["LABEL_NAMES", "Role", "RoleOf", "roles"]
+__all__ = ["LABEL_NAMES", "Role", "RoleOf", "aligned", "roles", "table"]
+
+MAX_NAME = 60
 
 # Names of columns that label rows, in any case.
 LABEL_NAMES = frozenset(
@@ -62,6 +65,25 @@ class RoleOf:
     role: Role
     why: str
     hint: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name, for people."""
+        return printable(self.name, MAX_NAME) or "''"
+
+
+def table(columns: Sequence[RoleOf]) -> Iterator[str]:
+    """The roles as lines for people."""
+    rows = [("column", "role", "why")]
+    rows += [(one.shown, one.role.value, one.why) for one in columns]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of cells that stand one below the other."""
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def roles(

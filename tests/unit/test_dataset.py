@@ -13,6 +13,7 @@ import torch
 from support.history import write_history
 
 from edge_runtime.errors import InputError, TrainingError
+from edge_runtime.mapping.form import Form, TimeForm
 from trainer.data import Columns, read_training_data
 from trainer.dataset import SensorDataset, create_dataloaders, fit_scaler, fitting_batch_size
 from trainer.golden import golden_rows
@@ -73,8 +74,8 @@ def test_reads_anybodys_tables(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         (Columns(sensors=("heat",)), "no column 'heat'"),
-        (Columns(time="when"), "no column 'when'"),
-        (Columns(machine="press"), "no column 'press'"),
+        (Columns(form=Form(TimeForm(from_=("when",)))), "no column 'when'"),
+        (Columns(form=Form(machine="press")), "no column 'press'"),
         (Columns(label="bad"), "no column 'bad'"),
         (Columns(sensors=("kind",)), "in column 'kind' is not a number"),
     ],

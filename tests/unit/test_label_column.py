@@ -13,6 +13,7 @@ from support.history import machine_rows
 from typer.testing import CliRunner
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.form import Form, TimeForm
 from trainer.cli import app
 from trainer.data import Columns, TrainingData, read_training_data
 from trainer.fit import Settings
@@ -285,6 +286,9 @@ def test_a_table_without_the_column_is_unlabelled(tmp_path: Path) -> None:
         read_training_data(tmp_path, Columns(label="labels"))
 
 
+TIME_T = Form(TimeForm(from_=("t",)))
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -292,7 +296,10 @@ def test_a_table_without_the_column_is_unlabelled(tmp_path: Path) -> None:
         (lambda: Columns(label="a", normal=("x",), ignore=("X",)), "'X' is named as normal as well"),
         (lambda: Columns(label="a", drop=("a",)), "--drop: 'a' is named as the label as well"),
         (lambda: Columns(label="a", sensors=("a",)), "--label-column: 'a' is named with --sensor as well"),
-        (lambda: Columns(drop=("t",), time="t"), "--drop: 't' is named with --time-column as well"),
+        (
+            lambda: Columns(drop=("t",), form=Form(TimeForm(from_=("t",)))),
+            "--drop: 't' is named with --time-column as well",
+        ),
     ],
 )
 def test_choices_that_contradict_one_another_are_refused(make: Callable[[], Columns], message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from edge_runtime.cli.guard import run_app
+from edge_runtime.cli.table_options import FormCommand
 from edge_runtime.version import __version__
 from trainer.cli.compare import compare
 from trainer.cli.fit import fit
@@ -43,7 +44,7 @@ def _root(
 
 
 for command in (simulate, prepare, fit, fleet, sweep, compare, report, promote):
-    app.command()(command)
+    app.command(cls=None if command in (simulate, promote) else FormCommand)(command)
 
 
 def main() -> None:

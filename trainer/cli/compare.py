@@ -12,10 +12,10 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
-    MachineColumn,
     NormalValue,
-    TimeColumn,
+    columns_of,
     say,
+    show_roles,
 )
 from trainer.cli.tracking_options import (
     Experiment,
@@ -27,6 +27,7 @@ __all__ = ["compare"]
 
 
 def compare(
+    ctx: typer.Context,
     *,
     data: Data,
     fit: Annotated[
@@ -48,8 +49,6 @@ def compare(
             show_default=False,
         ),
     ] = None,
-    time_column: TimeColumn = None,
-    machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
@@ -73,7 +72,7 @@ def compare(
     from trainer.checkpoint import Checkpoint
     from trainer.compare import compare as compare_all
     from trainer.compare import comparison_table, record, write_figures
-    from trainer.data import Columns, read_training_data
+    from trainer.data import read_training_data
     from trainer.tracking import NoTracker, Tracker
 
     if not 0 < percentile < 100:  # noqa: PLR2004
@@ -85,16 +84,9 @@ def compare(
     sensors = tuple(sensor or ())
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
-    columns = Columns(
-        sensors,
-        time_column,
-        machine_column,
-        label_column,
-        tuple(normal_value or ()),
-        tuple(ignore_value or ()),
-        tuple(drop or ()),
-    )
+    columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop)
     table = read_training_data(data, columns)
+    show_roles(table.roles)
     say(table.remarks)
     if output is not None:
         read = (table.train.path, table.val.path, table.test.path)

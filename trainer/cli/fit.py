@@ -13,12 +13,12 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
-    MachineColumn,
     NormalValue,
     SensorColumns,
-    TimeColumn,
     column_words,
+    columns_of,
     say,
+    show_roles,
 )
 from trainer.cli.tracking_options import (
     Experiment,
@@ -78,14 +78,13 @@ class ThresholdChoice(StrEnum):
 
 
 def fit(
+    ctx: typer.Context,
     *,
     data: Data,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the bundle, checkpoint, metrics and plots.")
     ] = Path("build/fit"),
     sensor: SensorColumns = None,
-    time_column: TimeColumn = None,
-    machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
@@ -389,7 +388,7 @@ def fit(
     need_torch()
 
     from trainer.calibration.budget import AlarmBudget
-    from trainer.data import Columns, read_training_data
+    from trainer.data import read_training_data
     from trainer.fit import Settings
     from trainer.provenance import git_revision
     from trainer.recipes import RECIPES, own_recipe
@@ -425,17 +424,10 @@ def fit(
         register=register,
         champion=champion,
     )
-    columns = Columns(
-        tuple(sensor or ()),
-        time_column,
-        machine_column,
-        label_column,
-        tuple(normal_value or ()),
-        tuple(ignore_value or ()),
-        tuple(drop or ()),
-    )
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
     training_data = read_training_data(data, columns)
     if not quiet:
+        show_roles(training_data.roles)
         say(training_data.remarks)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
     with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:

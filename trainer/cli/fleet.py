@@ -17,10 +17,9 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
-    MachineColumn,
     NormalValue,
     SensorColumns,
-    TimeColumn,
+    columns_of,
     say,
 )
 
@@ -28,6 +27,7 @@ __all__ = ["fleet"]
 
 
 def fleet(
+    ctx: typer.Context,
     *,
     data: Data,
     output: Annotated[
@@ -35,8 +35,6 @@ def fleet(
         typer.Option("--output", "-o", help="Folder for fleet.json and for a subfolder for each machine."),
     ] = Path("build/fleet"),
     sensor: SensorColumns = None,
-    time_column: TimeColumn = None,
-    machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
@@ -124,7 +122,7 @@ def fleet(
     from contextlib import nullcontext
 
     from trainer.calibration.budget import AlarmBudget
-    from trainer.data import Columns, read_training_data
+    from trainer.data import read_training_data
     from trainer.fit import Settings
     from trainer.fleet.run import run_fleet
     from trainer.provenance import git_revision
@@ -153,15 +151,7 @@ def fleet(
         revision=git_revision(),
         plots=False,
     )
-    columns = Columns(
-        tuple(sensor or ()),
-        time_column,
-        machine_column,
-        label_column,
-        tuple(normal_value or ()),
-        tuple(ignore_value or ()),
-        tuple(drop or ()),
-    )
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
     tables = read_training_data(data, columns)
     if not quiet:
         say(tables.remarks)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.cli.table_options import form_of
 from edge_runtime.errors import UsageError
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
@@ -23,7 +24,7 @@ from trainer.cli.influx_options import (
     connect,
 )
 from trainer.cli.pairs import parse_units
-from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say
+from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say, show_roles
 
 if TYPE_CHECKING:
     from trainer.prepare import Origin
@@ -41,6 +42,7 @@ class Labels(StrEnum):
 
 
 def prepare(
+    ctx: typer.Context,
     *,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder to create, with three CSV files and metadata.json.")
@@ -182,6 +184,7 @@ def prepare(
             )
         origin = FileOrigin(
             files,
+            form=form_of(ctx),
             sensors=sensor or (),
             machines=machine or (),
             machine_column=machine_tag,
@@ -189,6 +192,7 @@ def prepare(
             stop_ns=parse_time(stop, now_ns) if stop else None,
             labels=choice,
         )
+        show_roles(origin.roles)
     else:
         from trainer.prepare.influx import InfluxOrigin
 

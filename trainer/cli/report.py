@@ -12,9 +12,8 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
-    MachineColumn,
     NormalValue,
-    TimeColumn,
+    columns_of,
     say,
 )
 
@@ -22,6 +21,7 @@ __all__ = ["report"]
 
 
 def report(
+    ctx: typer.Context,
     *,
     data: Data,
     fit: Annotated[Path, typer.Option(help="Folder of a fit, or of its checkpoint.")],
@@ -34,8 +34,6 @@ def report(
             show_default=False,
         ),
     ] = None,
-    time_column: TimeColumn = None,
-    machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
@@ -55,7 +53,7 @@ def report(
     except ImportError:
         raise MissingExtraError("the report", "workstation") from None
 
-    from trainer.data import Columns, read_training_data
+    from trainer.data import read_training_data
     from trainer.report import Run, build_page
     from trainer.rows import replacing
 
@@ -66,14 +64,13 @@ def report(
     path = output or fit / "report.html"
     refuse_same(path, {f"the data's {each.name}": each for each in data.iterdir()}, "--output")
     run = Run.load(fit)
-    columns = Columns(
+    columns = columns_of(
+        ctx,
         tuple(sensor.name for sensor in run.checkpoint.sensors),
-        time_column,
-        machine_column,
         label_column,
-        tuple(normal_value or ()),
-        tuple(ignore_value or ()),
-        tuple(drop or ()),
+        normal_value,
+        ignore_value,
+        drop,
     )
     table = read_training_data(data, columns)
     say(table.remarks)

@@ -14,11 +14,10 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
-    MachineColumn,
     NormalValue,
     SensorColumns,
-    TimeColumn,
     column_words,
+    columns_of,
     say,
 )
 from trainer.cli.tracking_options import (
@@ -50,6 +49,7 @@ class GoalChoice(StrEnum):
 
 
 def sweep(
+    ctx: typer.Context,
     *,
     data: Data,
     output: Annotated[
@@ -106,8 +106,6 @@ def sweep(
         int, typer.Option(help="Seed of the search and of the random choices of every training.")
     ] = 0,
     sensor: SensorColumns = None,
-    time_column: TimeColumn = None,
-    machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
@@ -144,7 +142,7 @@ def sweep(
     except ImportError:
         raise MissingExtraError("a sweep", "workstation") from None
 
-    from trainer.data import Columns, read_training_data
+    from trainer.data import read_training_data
     from trainer.provenance import git_revision
     from trainer.settings import Settings
     from trainer.sweep import SweepPlan, run_sweep
@@ -170,15 +168,7 @@ def sweep(
         revision=git_revision(),
         register=register,
     )
-    columns = Columns(
-        tuple(sensor or ()),
-        time_column,
-        machine_column,
-        label_column,
-        tuple(normal_value or ()),
-        tuple(ignore_value or ()),
-        tuple(drop or ()),
-    )
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
     table = read_training_data(data, columns)
     say(table.remarks)
 

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from edge_runtime.cli.table_options import form_of, form_words
+from edge_runtime.mapping.roles import table
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from edge_runtime.mapping.roles import RoleOf
     from trainer.data import Columns
 
 __all__ = [
@@ -18,12 +22,12 @@ __all__ = [
     "Drop",
     "IgnoreValue",
     "LabelColumn",
-    "MachineColumn",
     "NormalValue",
     "SensorColumns",
-    "TimeColumn",
     "column_words",
+    "columns_of",
     "say",
+    "show_roles",
 ]
 
 Data = Annotated[
@@ -37,15 +41,6 @@ SensorColumns = Annotated[
     list[str] | None,
     typer.Option(
         help="Column of a sensor. May be repeated. [default: every numeric column]", show_default=False
-    ),
-]
-TimeColumn = Annotated[
-    str | None, typer.Option(help="Column that holds the times. [default: time]", show_default=False)
-]
-MachineColumn = Annotated[
-    str | None,
-    typer.Option(
-        help="Column that holds the machine ids. [default: machine_id, if it exists]", show_default=False
     ),
 ]
 LabelColumn = Annotated[
@@ -81,6 +76,25 @@ Drop = Annotated[
 ]
 
 
+def columns_of(
+    ctx: typer.Context,
+    sensors: Iterable[str] | None,
+    label: str | None,
+    normal: Iterable[str] | None,
+    ignore: Iterable[str] | None,
+    drop: Iterable[str] | None,
+) -> Columns:
+    """The columns that the options of a command name, and how its tables are written.
+
+    Raises:
+        UsageError: An option has a value that it cannot have, or a column is chosen twice.
+    """
+    from trainer.data import Columns
+
+    choice = (tuple(sensors or ()), label, tuple(normal or ()), tuple(ignore or ()))
+    return Columns(*choice, tuple(drop or ()), form_of(ctx))
+
+
 def column_words(columns: Columns, *, sensors: bool) -> list[str]:
     """The options with which another command reads the same columns.
 
@@ -89,9 +103,8 @@ def column_words(columns: Columns, *, sensors: bool) -> list[str]:
         sensors: Whether the sensors are among them.
     """
     words = [word for name in columns.sensors if sensors for word in ("--sensor", name)]
+    words += form_words(columns.form)
     for option, values in (
-        ("--time-column", [columns.time]),
-        ("--machine-column", [columns.machine]),
         ("--label-column", [columns.label]),
         ("--normal-value", columns.normal),
         ("--ignore-value", columns.ignore),
@@ -99,6 +112,12 @@ def column_words(columns: Columns, *, sensors: bool) -> list[str]:
     ):
         words += [word for value in values if value is not None for word in (option, value)]
     return words
+
+
+def show_roles(roles: Sequence[RoleOf]) -> None:
+    """What each column is for, on standard error."""
+    for line in table(roles):
+        sys.stderr.write(f"{line}\n")
 
 
 def say(remarks: Iterable[str]) -> None:

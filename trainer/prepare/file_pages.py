@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from edge_runtime.mapping.columns import Columns, machine_place
 from edge_runtime.mapping.times import DAY_NS, Times
@@ -22,6 +21,7 @@ from trainer.tables import (
     read_pages,
     readable,
     text_column,
+    text_of,
     time_columns,
     times_ns,
 )
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from edge_runtime.mapping.form import Form
@@ -111,11 +112,3 @@ class FilePages:
             if KIND_COLUMN in texts and self._meaning.column != KIND_COLUMN:
                 kinds = np.where(anomaly, text_of(texts[KIND_COLUMN]), "")
         return LabelledRows(times, machines, values, anomaly, kinds, ignored)
-
-
-def text_of(column: pd.Series[Any]) -> NDArray[np.str_]:
-    """A column's cells as text; empty where there is nothing."""
-    # By category: a few distinct texts in very many rows.
-    codes, cells = pd.factorize(column)
-    texts: NDArray[np.str_] = np.asarray([*map(str, cells), ""], np.str_)
-    return texts[codes]

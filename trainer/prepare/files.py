@@ -12,8 +12,8 @@ import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.columns import MACHINE_NAMES, PLAIN
-from edge_runtime.mapping.roles import Role
 from edge_runtime.timeparse import format_time
+from trainer.column_roles import sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
 from trainer.prepare.buckets import sorted_by_time
 from trainer.prepare.file_labels import find_labels
@@ -85,16 +85,15 @@ class FileOrigin:
         self.meaning = find_labels(self._paths, labels, taken, form)
         self.labelled = self.meaning is not None
         left_out = {labels.column, LABEL_COLUMN, KIND_COLUMN, *labels.drop} - {None, *sensors}
-        self.roles, moments = file_roles(
-            self._paths[0], form, named=sensors, dropped=left_out, label=self.meaning
-        )
+        found, moments = file_roles(self._paths[0], form, sensors)
+        label = None if self.meaning is None else self.meaning.column
+        self.roles = with_others(found, label, left_out)
         # What was read for that need not be read again.
         alone = len(self._paths) == 1 and not self._machines and self._bounds == (None, None)
         self._moments = moments if alone else None
-        self.sensors = tuple(sensors) or self._chosen()
+        self.sensors = tuple(sensors) or sensors_of(self.roles, str(self._paths[0]))
         for path in self._paths:
             self._check(path)
-        label = None if self.meaning is None else self.meaning.column
         others = (label, *labels.drop, *self.sensors)
         kind = KIND_COLUMN if label is not None and KIND_COLUMN not in others else None
         self._pages = FilePages(self.sensors, self.meaning, kind, form)
@@ -171,24 +170,6 @@ class FileOrigin:
         for name in (*self.sensors, *filter(None, [self._form.machine])):
             if name not in names:
                 raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {', '.join(names)}")
-
-    def _chosen(self) -> tuple[str, ...]:
-        """The columns that are sensors, by the rules of `edge_runtime.mapping.roles`."""
-        for column in self.roles:
-            if column.role is Role.UNCLEAR:
-                raise InputError(
-                    f"column '{column.name}' {column.why}",
-                    where=str(self._paths[0]),
-                    hint=f'{column.hint}, or leave it out with --drop "{column.name}"',
-                )
-        names = tuple(column.name for column in self.roles if column.role is Role.SENSOR)
-        if not names:
-            raise InputError(
-                "no numeric column that may be a sensor",
-                where=str(self._paths[0]),
-                hint="name the sensors' columns with --sensor",
-            )
-        return names
 
     def _nothing(self) -> InputError:
         if self._machines or self._bounds != (None, None):

@@ -1,0 +1,112 @@
+"""What the columns of a table are for: its sensors, and what is left out by which rule."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from edge_runtime.errors import InputError
+from edge_runtime.mapping.columns import PLAIN
+from edge_runtime.mapping.numbers import Numbers
+from edge_runtime.mapping.roles import Role, RoleOf, roles
+from trainer.columns import DECIMAL, cells_of, place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.mapping.facts import Facts
+    from edge_runtime.mapping.form import Form
+
+__all__ = ["add_frame", "roles_of", "sensors_of", "with_others"]
+
+
+def add_frame(
+    facts: Mapping[str, Facts],
+    frame: pd.DataFrame,
+    path: Path,
+    moments: NDArray[np.int64],
+    machines: NDArray[np.str_] | None,
+    form: Form = PLAIN,
+) -> None:
+    """Adds a table, or a page of it, to the facts about its columns.
+
+    Args:
+        facts: Column to its facts; other columns are passed over.
+        frame: The table.
+        path: Its file.
+        moments: [rows] nanoseconds since 1970.
+        machines: [rows] machine ids; None where all rows are of one machine.
+        form: How a CSV is written.
+    """
+    codes, names = (np.zeros(len(frame), np.intp), [""]) if machines is None else pd.factorize(machines)
+    of_machine = [(str(name), np.flatnonzero(codes == code)) for code, name in enumerate(names)]
+    marks = replace(form, decimal=form.decimal or frame.attrs.get(DECIMAL, ""))
+    numbers, place = Numbers(marks, ","), place_of(frame, path)
+    for name, fact in facts.items():
+        column = frame[name]
+        if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
+            fact.add_words([str(cell) for cell in column.dropna().tolist()], len(column))
+        elif pd.api.types.is_numeric_dtype(column):
+            fact.add_values(column.to_numpy(np.float64, na_value=np.nan), moments, of_machine)
+        else:
+            fact.add(cells_of(column), numbers, place, moments, of_machine)
+
+
+def roles_of(
+    facts: Sequence[Facts], time: Sequence[str], machine: str | None, named: Sequence[str], why: str
+) -> list[RoleOf]:
+    """The role of each column.
+
+    Args:
+        facts: Of each column.
+        time: Columns of the times.
+        machine: That of the machine ids; None for none.
+        named: Columns that are sensors because somebody said so; empty to go by the rules.
+        why: Who said so.
+    """
+    return [
+        replace(column, why=why) if column.name in named else column
+        for column in roles(facts, time, machine, named=named)
+    ]
+
+
+def with_others(found: Sequence[RoleOf], label: str | None, left_out: Collection[str | None]) -> list[RoleOf]:
+    """The same with the column of the labels, and those that a person left out."""
+    changed = []
+    for column in found:
+        if column.name == label:
+            changed.append(RoleOf(column.name, Role.LABEL, "its values tell normal rows from others"))
+        elif column.name in left_out:
+            changed.append(RoleOf(column.name, Role.LEFT_OUT, "by its name, or by --drop"))
+        else:
+            changed.append(column)
+    return changed
+
+
+def sensors_of(found: Sequence[RoleOf], where: str) -> tuple[str, ...]:
+    """The columns that are sensors.
+
+    Raises:
+        InputError: A column may be one or not, or none is.
+    """
+    for column in found:
+        if column.role is Role.UNCLEAR:
+            raise InputError(
+                f"column '{column.name}' {column.why}",
+                where=where,
+                hint=f'add {column.hint}; or leave the column out: --drop "{column.name}"',
+            )
+    names = tuple(column.name for column in found if column.role is Role.SENSOR)
+    if not names:
+        raise InputError(
+            "no column of numbers that may be a sensor",
+            where=where,
+            hint="name the sensors' columns with --sensor",
+        )
+    return names
