@@ -128,7 +128,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     )
     refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
-        if not np.isfinite(train.values[:, i]).any():
+        if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
             raise InputError(
                 f"column '{name}' has no reading",
                 where=str(paths["train"]),

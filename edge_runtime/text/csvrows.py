@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import likely_time
 from edge_runtime.mapping.machines import codes
 from edge_runtime.mapping.numbers import Numbers, as_float32
 from edge_runtime.mapping.place import Place, shown
@@ -25,10 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["CsvBlock", "CsvLines", "CsvRows", "Layout", "read_layout"]
-
-DAY = re.compile(rb"\d{4}[-/.]\d\d[-/.]\d\d|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}")
-DIGIT = re.compile(rb"[0-9]")
-CLOCK = re.compile(rb"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( *[AaPp][Mm])?")
 
 
 @dataclass(frozen=True)
@@ -83,7 +77,6 @@ class CsvRows:
         self.layout = layout
         self.numbers = Numbers(form, layout.delimiter)
         self.times = Times(form.time, latest_ns)
-        self.units: tuple[str, ...] = ()
         self._report = report
         self._first = True
         self._told = False
@@ -102,7 +95,7 @@ class CsvRows:
         """
         layout = self.layout
         if self._first:
-            text = self._look(text, first_line)
+            text, self._first = self._look(text, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         if b'"' not in text:
             cells = self._cells(text, lines)
@@ -177,35 +170,15 @@ class CsvRows:
                 raise InputError(what, where=place.row(bad))
         return self._block(tuple(columns[at] for at in layout.read), place)
 
-    def _look(self, text: bytes, first_line: int) -> bytes:
-        """Looks at the first row; a row of units in its place is left out."""
+    def _look(self, text: bytes, first_line: int) -> tuple[bytes, bool]:
+        """Looks at the first row; the text without one of units, and whether a first row is still to come."""
+        from edge_runtime.text.firstrow import look_at  # noqa: PLC0415 - once a stream
+
         line, end, rest = text.partition(b"\n")
-        cells = [cell.strip() for cell in line.split(self.layout.delimiter.encode())]
-        if not any(cells) or b'"' in line or len(cells) < self.layout.width:
-            self._first = not any(cells)
-            return text
-        self._first = False
-        where = f"{self.layout.where}, line {first_line}"
-        at = self.layout.time[0] if self.layout.time else likely_time(self.layout.names, self.layout.columns)
-        time = b"0" if at is None else cells[at]
-        places = self.layout.sensors or self.layout.texts or range(self.layout.width)
-        sensors = [cells[place] for place in places if place != at]
-        numbers = any(map(self.numbers.is_number, sensors)) or DIGIT.search(time) is not None
-        if any(sensors) and not numbers:
-            self.units = tuple(cell.decode("utf-8", "replace") for cell in sensors)
-            self._report(f"{where}: taken for a row of units, not of readings: {shown(line)}")
-            self._first = True
-            return end + rest
-        if len(self.layout.time) == 1 and DAY.fullmatch(time):
-            others = [i for i, cell in enumerate(cells[: self.layout.width]) if CLOCK.fullmatch(cell)]
-            if others:
-                date, clock = self.layout.names[self.layout.time[0]], self.layout.names[others[0]]
-                raise InputError(
-                    f"column '{date}' holds days, and column '{clock}' times of the day",
-                    where=where,
-                    hint=f"name both: --time-column {date} --time-column {clock}",
-                )
-        return text
+        found = look_at(line, self.layout, self.numbers, first_line)
+        if found.remark:
+            self._report(found.remark)
+        return (end + rest if found.is_units else text), found.is_units or found.is_empty
 
     def _has_strange_lines(self, text: bytes) -> bool:
         """Whether a line is empty but for delimiters, or the header once more."""

@@ -71,7 +71,7 @@ def loaded_by(folder: Path, *words: str) -> set[str]:
 
 def test_a_row_from_standard_input_keeps_to_the_budget(tmp_path: Path) -> None:
     """In numbers: a module costs 0.1 to 1 ms and up to 1 MB, on every start of every gateway."""
-    line = "sensors,machine_id=press temperature=50,vibration=1.2,pressure=47,power=270 1\n"
+    line = "sensors,machine_id=press temperature=50,vibration=1.2,pressure=47,power=270 1767225600000000000\n"
     # What the interpreter loads by itself, a distribution's `sitecustomize` too, is not ours to count.
     modules = (
         modules_of(tmp_path, "run", "--bundle", "default", "--source", "stdin", stdin=line)
