@@ -11,7 +11,8 @@ from edge_runtime.influxdb.annotated import WHERE
 from edge_runtime.influxdb.fluxrun import run_flux
 from edge_runtime.influxdb.query import LISTED_BYTES, malformed
 from edge_runtime.influxdb.reader import Reader
-from edge_runtime.influxdb.rows import Rows, SeriesTags, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, sensor_values, whole_rows
+from edge_runtime.influxdb.series import SeriesTags
 from edge_runtime.records import Readings
 from edge_runtime.timeparse import format_time
 

@@ -18,7 +18,8 @@ from edge_runtime.influxdb.query import (
 )
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.influxdb.readings import NUMBER_TYPES
-from edge_runtime.influxdb.rows import Rows, SeriesTags, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.series import SeriesTags
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ class InfluxSourceSettings(InfluxServer):
     """Which server, which readings, and how they are followed."""
 
     retention_policy: str | None = setting(
-        None, "Retention policy of InfluxDB 1.x that is not the default one."
+        None, "Retention policy of InfluxDB 1.x that is not the default one.", flag="--retention-policy"
     )
     measurement: str = setting("sensors", "Measurement to read.", flag="--measurement")
     machine_tag: str = setting(

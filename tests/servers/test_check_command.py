@@ -22,7 +22,8 @@ LAST_30_S = [-i - 0.5 for i in reversed(range(30))]
 UNPACKED = Path(__file__).parents[2] / "build" / "influxdb-package"
 PASSWORD = "a s3cret"
 LACKING = "none in the retention policy that is read, "
-POLICY = 'the default one; there are rows in raw: set retention_policy = "raw" in [influx]'
+ELSEWHERE = 'there are rows in raw: set retention_policy = "raw" in [influx], or give --retention-policy'
+POLICY = f"the default one; {ELSEWHERE}"
 
 
 def three(client: InfluxClient) -> None:

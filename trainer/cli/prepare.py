@@ -17,6 +17,7 @@ from trainer.cli.influx_options import (
     Database,
     Org,
     PasswordFile,
+    RetentionPolicy,
     TokenFile,
     Url,
     Username,
@@ -26,6 +27,7 @@ from trainer.cli.pairs import parse_units
 
 if TYPE_CHECKING:
     from trainer.prepare import Origin
+    from trainer.prepare.influx import InfluxOrigin
 
 __all__ = ["prepare"]
 
@@ -52,6 +54,7 @@ def prepare(
     ] = None,
     url: Url = DEFAULT_URL,
     database: Database = None,
+    retention_policy: RetentionPolicy = None,
     measurement: Annotated[
         str, typer.Option(help="InfluxDB measurement that holds the readings.")
     ] = "sensors",
@@ -145,6 +148,7 @@ def prepare(
         sigma=sigma,
     )
     origin: Origin
+    history: InfluxOrigin | None = None
     if files:
         from trainer.prepare.files import FileOrigin
 
@@ -171,11 +175,12 @@ def prepare(
             username=username,
             password_file=password_file,
             token_file=token_file,
+            retention_policy=retention_policy,
         )
         start_ns, stop_ns = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
         if start_ns >= stop_ns:
             raise UsageError("the start is not before the stop", where="--start, --stop")
-        origin = InfluxOrigin(
+        origin = history = InfluxOrigin(
             client,
             measurement=measurement,
             machine_tag=machine_tag or "machine_id",
@@ -202,6 +207,8 @@ def prepare(
     typer.echo(prepared.table())
     for warning in origin.warnings():
         typer.echo(f"edge-train: {warning}", err=True)
+    if history is not None:
+        typer.echo(history.summary())
     typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
 
 
