@@ -21,7 +21,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Epoch, Settings, fit
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.provenance import data_digest, git_revision
+from trainer.provenance import data_digest, git_revision, provenance
 from trainer.run import Plan, find_exporter, run_fit
 from trainer.tracking import NoTracker
 
@@ -47,6 +47,19 @@ def run(data: TrainingData, output: Path, *, seed: int = 0, epochs: int = 3) -> 
     return run_fit(
         data, Plan(output=output, settings=Settings(seed=seed, epochs=epochs), plots=False), NoTracker()
     )
+
+
+def test_a_machine_without_a_complete_normal_row_is_not_named_as_trained(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "val", "test"):
+        frame = pd.read_csv(folder / f"{name}.csv")
+        lacking = frame[frame["machine_id"] == "press-1"].assign(machine_id="lacking", vibration=np.nan)
+        faulty = frame[frame["machine_id"] == "press-1"].assign(machine_id="faulty", anomaly=1)
+        pd.concat([frame, lacking, faulty]).to_csv(tmp_path / f"{name}.csv", index=False)
+    data = read_training_data(tmp_path, Columns())
+    assert set(data.train.machines) == {"press-1", "press-2", "lacking", "faulty"}
+    assert provenance(data, seed=0, revision=None).machines == ("press-1", "press-2")
 
 
 def test_the_network_has_5064_parameters(data: TrainingData) -> None:
@@ -179,12 +192,12 @@ def test_what_is_written_agrees(data: TrainingData, tmp_path: Path) -> None:
     assert metadata.cadence_seconds == 1.0
     assert metadata.limits.p99_latency_us is None
     assert len(metadata.golden.scores) == 32
-    provenance = metadata.provenance
-    assert (provenance.created, provenance.mlflow_run_id, provenance.git_revision) == (None, None, None)
-    assert provenance.machines == ("press-1", "press-2")
-    assert provenance.data_digest == data_digest([data.train.path, data.val.path, data.test.path])
-    assert provenance.time_start == "2024-10-04T00:00:00Z"
-    assert provenance.versions["torch"] == torch.__version__
+    origin = metadata.provenance
+    assert (origin.created, origin.mlflow_run_id, origin.git_revision) == (None, None, None)
+    assert origin.machines == ("press-1", "press-2")
+    assert origin.data_digest == data_digest([data.train.path, data.val.path, data.test.path])
+    assert origin.time_start == "2024-10-04T00:00:00Z"
+    assert origin.versions["torch"] == torch.__version__
     normal = data.train.normal_values
     assert [s.training_range for s in metadata.sensors] == [
         (float(low), float(high)) for low, high in zip(normal.min(0), normal.max(0), strict=True)
