@@ -221,6 +221,12 @@ class TestWhatIsLacking:
         _, complained = plant.prepare("--machine", "m1", "--machine", "m2")
         assert complained == "edge-train: there is no row in the range of m2: not trained\n"
 
+    def test_a_sensor_that_is_text_in_the_whole_range_is_refused(self, plant: Plant) -> None:
+        put(plant.client, *rows("machine_id=m", "a={i},b=1", 5, first=T0 - 40 * DAY))
+        put(plant.client, *rows("machine_id=m", 'a={i},b="off"'))
+        plant.refused("no row has a number for b; choose the sensors with --sensor")
+        plant.prepare("--sensor", "a")
+
     def test_text_costs_its_readings_alone(self, plant: Plant) -> None:
         put(plant.client, *rows("machine_id=m1", "a={i},b=1"))
         put(plant.client, *rows("machine_id=m2", 'a="n/a",b=1', 20, first=T0 + 8 * DAY))

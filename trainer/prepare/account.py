@@ -136,6 +136,15 @@ class ReadAccount:
             f"{self.total('repeated'):,} repeated, {self.total('conflicting'):,} conflicting"
         )
 
+    def never_read(self) -> list[str]:
+        """The sensors of which no row of any machine has a reading, if there are rows."""
+        readings = sum(
+            (one.readings for one in self.machines.values()), np.zeros(len(self.sensors), np.int64)
+        )
+        return [
+            name for name, n in zip(self.sensors, readings.tolist(), strict=True) if self.machines and not n
+        ]
+
     def lacking(self) -> Iterator[str]:
         """A sentence for each sensor that some machines lack, and one for those without a complete row."""
         told: set[str] = set()

@@ -165,7 +165,8 @@ class InfluxOrigin:
         """Reads the range page by page.
 
         Raises:
-            InputError: At the end: too many rows of a machine contradicted each other.
+            InputError: At the end: too many rows of a machine contradicted each other, or a sensor never had
+                a number.
         """
         self._account = ReadAccount(self.sensors)
         rows = self.reader.rows(self._wanted, start_ns, stop_ns)
@@ -232,6 +233,12 @@ class InfluxOrigin:
         for rows in blocks:
             self._account.add(rows)
             yield rows
+        if never := self._account.never_read():
+            raise InputError(
+                f"no row has a number for {listed(never)}",
+                where=self._where,
+                hint="choose the sensors with --sensor",
+            )
         for name, machine in sorted(self._account.machines.items()):
             if machine.conflict_ns is None:
                 continue
