@@ -12,7 +12,8 @@ from edge_runtime.influxdb.contradictions import apart
 from edge_runtime.timeparse import format_time
 from trainer.prepare.account import ReadAccount
 from trainer.prepare.influx_events import DAY_NS, EventSource, find_events, read_events
-from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, labelled_rows, whole_times
+from trainer.prepare.influx_fields import fields_of_numbers, without_readings
+from trainer.prepare.origin import ONE_MACHINE, labelled_rows, whole_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -70,7 +71,8 @@ class InfluxOrigin:
         self._measurement, self._bounds = measurement, (start_ns, stop_ns)
         self._remarks: list[str] = []
         if not sensors:
-            wanted = replace(wanted, sensors=self._fields_of_numbers(measurement) or wanted.sensors)
+            found, self._remarks = fields_of_numbers(self.reader, measurement, start_ns, stop_ns)
+            wanted = replace(wanted, sensors=found or wanted.sensors)
         # A machine without rows in the range may have some near it, which is then the better thing to say.
         wanted = check_readings(
             self.reader,
@@ -80,52 +82,23 @@ class InfluxOrigin:
             around_ns=LOOK_AROUND_NS,
             report=self._remarks.append,
         )
-        self._wanted = self._with_readings(wanted, chosen=bool(sensors))
-        self.sensors = self._wanted.sensors
+        if absent := without_readings(self.reader, wanted, start_ns, stop_ns):
+            self._leave_out(absent, chosen=bool(sensors))
+            wanted = replace(wanted, sensors=tuple(name for name in wanted.sensors if name not in absent))
+        self._wanted, self.sensors = wanted, wanted.sensors
         self._account = ReadAccount(self.sensors)
         self._contradictions: list[str] = []
         self._events: dict[str, EventSource | None] = {}
 
-    def _fields_of_numbers(self, measurement: str) -> tuple[str, ...]:
-        """The fields that hold numbers and are no labels; the others are remarked."""
-        numbers = self.reader.number_fields(measurement, *self._bounds)
-        found = tuple(name for name in numbers if name not in LABEL_NAMES)
-        if labels := [name for name in numbers if name in LABEL_NAMES]:
-            self._remarks.append(
-                f"left out, as their names are those of labels: {listed(labels)}; they label no row, which "
-                "a measurement of events does (--labels-measurement)"
-            )
-        others = [
-            f"{name} ({' and '.join(sorted(kinds))})" if kinds else name
-            for name, kinds in sorted(self.reader.fields(measurement).items())
-            if name not in numbers
-        ]
-        if others and found:
-            self._remarks.append(f"fields that hold no numbers were left out: {listed(others)}")
-        return found
-
-    def _with_readings(self, wanted: ReadingsQuery, *, chosen: bool) -> ReadingsQuery:
-        """The same without the sensors that have no reading in the range.
-
-        Raises:
-            InputError: Such a sensor was chosen.
-        """
-        absent = [
-            sensor
-            for sensor in wanted.sensors
-            if self.reader.first(replace(wanted, sensors=(sensor,)), *self._bounds) is None
-        ]
-        if not absent or len(absent) == len(wanted.sensors):  # all: `extent` says where there are rows
-            return wanted
-        start, stop = map(format_time, self._bounds)
+    def _leave_out(self, absent: list[str], *, chosen: bool) -> None:
         if chosen:
+            start, stop = map(format_time, self._bounds)
             raise InputError(
                 f"no row has a reading of {listed(absent)} from {start} to {stop}",
                 where=self._where,
                 hint="leave it out of --sensor, or choose another range",
             )
         self._remarks.append(f"fields without a reading in the range were left out: {listed(absent)}")
-        return replace(wanted, sensors=tuple(name for name in wanted.sensors if name not in absent))
 
     @property
     def _where(self) -> str:
