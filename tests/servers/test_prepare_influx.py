@@ -182,6 +182,7 @@ class TestSeries:
         _, complained = plant.prepare()
         assert complained == ""
         assert plant.account["taken"] == 100
+        assert plant.metadata["query"].get("bucket") == ("line 1" if "--bucket" in plant.where else None)
 
 
 class TestWhatIsLacking:
@@ -261,6 +262,23 @@ class TestEvents:
         put(plant.client, f'events,asset=m kind="SPIKE",stop={T0 + SECOND}i {T0}')
         plant.refused("the events have no tag 'machine_id' with the machine's id; there are: asset")
         plant.prepare("--labels", "none")
+
+    def test_those_of_machines_without_rows_are_said(self, plant: Plant) -> None:
+        put(plant.client, *rows("machine_id=m1", "a={i}"), *rows("machine_id=m2", "a={i}"))
+        put(
+            plant.client,
+            *(
+                f'events,machine_id={m} kind="SPIKE",stop={T0 + 2 * SECOND}i {T0}'
+                for m in ("m1", "m2", "M1", "M3")
+            ),
+        )
+        _, complained = plant.prepare()
+        assert complained == (
+            "edge-train: 2 events label nothing, as their machines have no rows in the range: M1, M3\n"
+        )
+        _, complained = plant.prepare("--machine", "m1")
+        assert complained == ""
+        assert plant.metadata["splits"]["train"]["anomalies"] == 2
 
     def test_rows_and_events_without_any_tag_are_of_the_one_machine(self, plant: Plant) -> None:
         put(plant.client, *rows("", "a={i}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,7 @@ class InfluxOrigin:
         self._account = ReadAccount(self.sensors)
         self._contradictions: list[str] = []
         self._events: dict[str, EventSource | None] = {}
+        self._event_machines: Counter[str] = Counter()
 
     def _leave_out(self, absent: list[str], *, chosen: bool) -> None:
         if chosen:
@@ -168,6 +170,15 @@ class InfluxOrigin:
         said += self._account.lacking()
         if silent := [name for name in self._wanted.machines if name not in self._account.machines]:
             said.append(f"there is no row in the range of {listed(silent)}: not trained")
+        wanted = self._wanted.machines or tuple(self._event_machines)
+        strangers = {
+            m: n for m in wanted if (n := self._event_machines[m]) and m not in self._account.machines
+        }
+        if strangers:
+            said.append(
+                f"{sum(strangers.values()):,} events label nothing, as their machines have no rows in the "
+                f"range: {listed(sorted(strangers))}"
+            )
         return said
 
     def summary(self) -> str:
@@ -194,7 +205,9 @@ class InfluxOrigin:
             )
         if found.remark:
             self._remarks.append(found.remark)
-        return read_events(found, self._wanted, start_ns, stop_ns)
+        events = read_events(found, self._wanted, start_ns, stop_ns)
+        self._event_machines = Counter(event.machine for event in events)
+        return events
 
     def _find_events(self, measurement: str) -> EventSource | None:
         if measurement not in self._events:
