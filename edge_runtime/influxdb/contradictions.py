@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -84,10 +84,15 @@ def apart(reader: Reader, wanted: ReadingsQuery, machine: str, time_ns: int) -> 
     held = {tag: list(dict.fromkeys(str(of[tag] or "") for of in points)) for tag in wanted.other_tags}
     hint = _advice(wanted, held)
     for sensor in wanted.sensors:
-        values = list(dict.fromkeys(of[sensor] for of in points if of[sensor] is not None))
+        values = list(dict.fromkeys(_shown(of[sensor]) for of in points if of[sensor] is not None))
         if len(values) > 1:
-            return f" ({sensor} {' and '.join(map(str, values[:MAX_VALUES]))})", hint
+            return f" ({sensor} {' and '.join(values[:MAX_VALUES])})", hint
     return "", hint
+
+
+def _shown(value: Any) -> str:
+    """A value as a person writes it: by Flux 250 comes as 250.0."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else printable(str(value))
 
 
 def _in_turn(rows: Rows, wanted: ReadingsQuery) -> str | None:

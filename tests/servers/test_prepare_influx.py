@@ -1,6 +1,7 @@
 """`edge-train prepare` out of an InfluxDB: all that is read is counted, and nothing is lost without a word.
 
-Each test reads a real 1.x as a database, and once more as the bucket of 2.x that is mapped to it.
+Each test reads a real 1.x as a database, once more as the bucket of 2.x that is mapped to it, and by Flux a
+bucket that has no mapping.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.flux2 import Flux2, serving_flux
 from support.mapped import TOKEN, mapped_bucket
 from typer.testing import CliRunner
 
@@ -29,10 +31,6 @@ DAY = 86_400 * SECOND
 RANGE = ("--start", "2026-01-01", "--stop", "2026-02-01", "--gap", "0")
 
 
-def put(client: InfluxClient, *lines: str) -> None:
-    write(client, "".join(f"{line}\n" for line in lines).encode())
-
-
 def rows(tags: str, fields: str, number: int = 100, *, first: int = T0, step: int = SECOND) -> list[str]:
     """Rows of one series; `{i}` in the fields is the row's number."""
     series = ",".join(["sensors", *tags.split()])
@@ -40,12 +38,26 @@ def rows(tags: str, fields: str, number: int = 100, *, first: int = T0, step: in
 
 
 class Plant:
-    """A database, and the options that name it or the bucket that is mapped to it."""
+    """What holds the points, and the options that name it."""
 
-    def __init__(self, client: InfluxClient, where: tuple[str, ...], folder: Path) -> None:
-        self.client = client
+    def __init__(self, held: InfluxClient | Flux2, where: tuple[str, ...], folder: Path) -> None:
+        self.held = held
         self.where = where
         self.folder = folder
+
+    def put(self, *lines: str, policy: str | None = None) -> None:
+        """Writes points, to a retention policy of 1.x or the default one."""
+        if isinstance(self.held, Flux2):
+            self.held.put(*lines)
+            return
+        client = InfluxClient(replace(self.held.settings, retention_policy=policy))
+        write(client, "".join(f"{line}\n" for line in lines).encode())
+
+    def make_policy(self, name: str) -> None:
+        """A retention policy of 1.x that keeps all."""
+        assert isinstance(self.held, InfluxClient)
+        place = f'"{name}" ON "{self.held.settings.database}"'
+        assert not list(query(self.held, f"CREATE RETENTION POLICY {place} DURATION 0s REPLICATION 1"))
 
     def prepare(self, *more: str) -> tuple[str, str]:
         """What the command says on standard output and on standard error; its error is raised."""
@@ -80,13 +92,14 @@ class Plant:
         return found
 
 
-@pytest.fixture(params=["database", "mapped bucket"])
-def plant(
-    request: pytest.FixtureRequest,
-    database: InfluxClient,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Plant]:
+@pytest.fixture(params=["database", "mapped bucket", "bucket by Flux"])
+def plant(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
+    if request.param == "bucket by Flux":
+        held = Flux2()
+        with serving_flux(held) as where:
+            yield Plant(held, where, tmp_path)
+        return
+    database = request.getfixturevalue("database")
     if request.param == "database":
         yield Plant(
             database, ("--url", database.settings.url, "--database", database.settings.database), tmp_path
@@ -107,8 +120,7 @@ def real(database: InfluxClient, tmp_path: Path) -> Plant:
 
 class TestSeries:
     def test_every_row_that_was_read_is_counted(self, plant: Plant) -> None:
-        put(
-            plant.client,
+        plant.put(
             *rows("machine_id=m1 host=a", "a={i},b=1", 1000),
             *rows("machine_id=m1 host=b", "a={i}", 300),
             *rows("machine_id=m1 host=c", "c=5", 200),
@@ -138,8 +150,7 @@ class TestSeries:
         assert "2026-01-01T00:08:20Z (a 500 and -1); they differ in the tag 'host' (a, d)" in complained
 
     def test_one_machine_that_contradicts_itself_is_not_hidden_by_the_others(self, plant: Plant) -> None:
-        put(
-            plant.client,
+        plant.put(
             *rows("machine_id=good host=a", "a=1", 5000),
             *rows("machine_id=torn host=a", "a=1", 40),
             *rows("machine_id=torn host=b", "a=2", 40),
@@ -148,7 +159,7 @@ class TestSeries:
 
     def test_a_row_a_sensor_is_refused_and_the_tag_named(self, plant: Plant) -> None:
         for sensor, value in (("flow", 12.5), ("power", 250), ("temperature", 50)):
-            put(plant.client, *rows(f"machine_id=m sensor={sensor}", f"value={value}"))
+            plant.put(*rows(f"machine_id=m sensor={sensor}", f"value={value}"))
         plant.refused(
             r"two series of machine 'm' have different values at .* \(value 12.5 and 250 and 50\); they "
             r"differ in the tag 'sensor' \(flow, power, temperature\).* write each of them as a field"
@@ -156,9 +167,8 @@ class TestSeries:
 
     def test_so_it_is_where_the_machine_stood_still_at_the_end(self, plant: Plant) -> None:
         for sensor, value in (("flow", 12.5), ("power", 250)):
-            put(plant.client, *rows(f"machine_id=m sensor={sensor}", f"value={value}", 300))
-            put(
-                plant.client,
+            plant.put(*rows(f"machine_id=m sensor={sensor}", f"value={value}", 300))
+            plant.put(
                 *rows(f"machine_id=m sensor={sensor}", "value=0", 300, first=T0 + 300 * SECOND),
             )
         plant.refused(
@@ -168,8 +178,7 @@ class TestSeries:
 
     def test_a_row_a_sensor_each_at_its_own_time_is_said(self, plant: Plant) -> None:
         for place, (sensor, value) in enumerate((("flow", 12.5), ("power", 250))):
-            put(
-                plant.client,
+            plant.put(
                 *rows(f"machine_id=m sensor={sensor}", f"value={value}", first=T0 + place * SECOND // 2),
             )
         _, complained = plant.prepare()
@@ -177,8 +186,8 @@ class TestSeries:
         assert "they differ in the tag 'sensor' (flow, power)" in complained
 
     def test_a_host_that_takes_over_from_another_is_no_matter(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m host=a", "a={i}", 50))
-        put(plant.client, *rows("machine_id=m host=b", "a={i}", 50, first=T0 + 50 * SECOND))
+        plant.put(*rows("machine_id=m host=a", "a={i}", 50))
+        plant.put(*rows("machine_id=m host=b", "a={i}", 50, first=T0 + 50 * SECOND))
         _, complained = plant.prepare()
         assert complained == ""
         assert plant.account["taken"] == 100
@@ -187,8 +196,7 @@ class TestSeries:
 
 class TestWhatIsLacking:
     def test_a_machine_without_a_sensor_is_named_with_it_and_its_rows(self, plant: Plant) -> None:
-        put(
-            plant.client,
+        plant.put(
             *rows("machine_id=m1", "a={i},b=1"),
             *rows("machine_id=m2", "a={i}", 60),
             *rows("machine_id=m3", "a={i}", 40, step=2 * SECOND),
@@ -202,36 +210,56 @@ class TestWhatIsLacking:
         assert plant.account["machines"]["m2"]["missing"] == {"b": 60}
 
     def test_fields_that_are_left_out_are_named(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m", 'a={i},b=1,note="x",on=true,anomaly=0i'))
-        put(plant.client, *rows("machine_id=m", "old=1", 5, first=T0 - 40 * DAY))
+        plant.put(*rows("machine_id=m", 'a={i},b=1,note="x",on=true,anomaly=0i'))
+        plant.put(*rows("machine_id=m", "old=1", 5, first=T0 - 40 * DAY))
         _, complained = plant.prepare()
-        assert "fields that hold no numbers were left out: note (string), on (boolean)\n" in complained
-        assert "fields without a reading in the range were left out: old\n" in complained
+        if isinstance(plant.held, Flux2):  # which tells no types of fields
+            assert "fields that hold no numbers in the range were left out: note, old, on\n" in complained
+        else:
+            of_types = "note (string), on (boolean)"
+            assert f"fields that hold no numbers in the range were left out: {of_types}\n" in complained
+            assert "fields without a reading in the range were left out: old\n" in complained
         assert "left out, as their names are those of labels: anomaly; they label no row" in complained
         assert [sensor["name"] for sensor in plant.metadata["sensors"]] == ["a", "b"]
         plant.prepare("--sensor", "a")
 
     def test_a_chosen_sensor_without_a_reading_in_the_range_is_refused(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m", "a={i}"))
-        put(plant.client, *rows("machine_id=m", "old=1", 5, first=T0 - 40 * DAY))
+        plant.put(*rows("machine_id=m", "a={i}"))
+        plant.put(*rows("machine_id=m", "old=1", 5, first=T0 - 40 * DAY))
         plant.refused("no row has a reading of old from 2026-01-01", "--sensor", "a", "--sensor", "old")
 
     def test_a_chosen_machine_without_a_row_in_the_range_is_said(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m1", "a={i}"))
-        put(plant.client, *rows("machine_id=m2", "a={i}", 5, first=T0 - 40 * DAY))
+        plant.put(*rows("machine_id=m1", "a={i}"))
+        plant.put(*rows("machine_id=m2", "a={i}", 5, first=T0 - 40 * DAY))
         _, complained = plant.prepare("--machine", "m1", "--machine", "m2")
         assert complained == "edge-train: there is no row in the range of m2: not trained\n"
 
+    def test_whole_numbers_and_floats_of_one_field_are_all_read(self, plant: Plant) -> None:
+        edge = T0 + 4 * DAY  # a Monday, where one shard ends: in the next a field may have another type
+        plant.put(*rows("machine_id=m1", "a={i}.5,b=1", 40, first=edge - 40 * SECOND))
+        plant.put(*rows("machine_id=m1", "a={i}i,b=1", 40, first=edge))
+        plant.put(*rows("machine_id=m2", "a={i}i,b=1", 40, first=edge))
+        plant.put(f'events,machine_id=m2 kind="SPIKE",stop={edge + 3 * SECOND}i {edge}')
+        _, complained = plant.prepare("--start", "2026-01-04T23:30:00Z", "--split", "50/25/25")
+        assert complained == ""
+        account = plant.account["machines"]
+        assert [(account[m]["read"], account[m]["complete"]) for m in ("m1", "m2")] == [(80, 80), (40, 40)]
+        assert read_table(plant.folder / "out" / "train.csv")["a"].tolist() == [i + 0.5 for i in range(40)]
+        frame = read_table(plant.folder / "out" / "val.csv")
+        assert frame["a"].tolist() == [i for i in range(20) for _ in range(2)]
+        assert frame["anomaly"].tolist() == [0, 1] * 3 + [0, 0] * 17
+
     def test_a_sensor_that_is_text_in_the_whole_range_is_refused(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m", "a={i},b=1", 5, first=T0 - 40 * DAY))
-        put(plant.client, *rows("machine_id=m", 'a={i},b="off"'))
-        plant.refused("no row has a number for b; choose the sensors with --sensor")
-        plant.prepare("--sensor", "a")
+        plant.put(*rows("machine_id=m", "a={i},b=1", 5, first=T0 - 40 * DAY))
+        plant.put(*rows("machine_id=m", 'a={i},b="off"'))
+        chosen = ("--sensor", "a", "--sensor", "b")
+        plant.refused("no row has a number for b; choose the sensors with --sensor", *chosen)
+        plant.prepare(*chosen[:2])
 
     def test_text_costs_its_readings_alone(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m1", "a={i},b=1"))
-        put(plant.client, *rows("machine_id=m2", 'a="n/a",b=1', 20, first=T0 + 8 * DAY))
-        put(plant.client, *rows("machine_id=m1", "a={i}i,b=1", 50, first=T0 + 16 * DAY))
+        plant.put(*rows("machine_id=m1", "a={i},b=1"))
+        plant.put(*rows("machine_id=m2", 'a="n/a",b=1', 20, first=T0 + 8 * DAY))
+        plant.put(*rows("machine_id=m1", "a={i}i,b=1", 50, first=T0 + 16 * DAY))
         _, complained = plant.prepare("--split", "30/40/30")
         assert "20 values of 'a' are not numbers and were treated as missing" in complained
         assert "there is no reading of 'a' from m2 (20 rows)" in complained
@@ -241,9 +269,8 @@ class TestWhatIsLacking:
 
 class TestEvents:
     def test_one_that_began_long_before_still_labels(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m", "a={i}"))
-        put(
-            plant.client,
+        plant.put(*rows("machine_id=m", "a={i}"))
+        plant.put(
             f'events,machine_id=m kind="WEAR",stop={T0 + 20 * SECOND}i {T0 - 30 * DAY}',
             f'events,machine_id=m kind="SPIKE",stop={T0 + 32 * SECOND}i {T0 + 30 * SECOND}',
             f'events,machine_id=m kind="OVER",stop={T0 - 29 * DAY}i {T0 - 30 * DAY + 1}',
@@ -258,15 +285,14 @@ class TestEvents:
     def test_those_without_the_machines_tag_are_refused_rather_than_given_to_nobody(
         self, plant: Plant
     ) -> None:
-        put(plant.client, *rows("machine_id=m", "a={i}"))
-        put(plant.client, f'events,asset=m kind="SPIKE",stop={T0 + SECOND}i {T0}')
+        plant.put(*rows("machine_id=m", "a={i}"))
+        plant.put(f'events,asset=m kind="SPIKE",stop={T0 + SECOND}i {T0}')
         plant.refused("the events have no tag 'machine_id' with the machine's id; there are: asset")
         plant.prepare("--labels", "none")
 
     def test_those_of_machines_without_rows_are_said(self, plant: Plant) -> None:
-        put(plant.client, *rows("machine_id=m1", "a={i}"), *rows("machine_id=m2", "a={i}"))
-        put(
-            plant.client,
+        plant.put(*rows("machine_id=m1", "a={i}"), *rows("machine_id=m2", "a={i}"))
+        plant.put(
             *(
                 f'events,machine_id={m} kind="SPIKE",stop={T0 + 2 * SECOND}i {T0}'
                 for m in ("m1", "m2", "M1", "M3")
@@ -281,8 +307,8 @@ class TestEvents:
         assert plant.metadata["splits"]["train"]["anomalies"] == 2
 
     def test_rows_and_events_without_any_tag_are_of_the_one_machine(self, plant: Plant) -> None:
-        put(plant.client, *rows("", "a={i}"))
-        put(plant.client, f'events kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
+        plant.put(*rows("", "a={i}"))
+        plant.put(f'events kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
         plant.prepare()
         assert plant.metadata["splits"]["train"]["anomalies"] == 3
 
@@ -291,13 +317,9 @@ class TestRetentionPolicies:
     def test_rows_of_another_policy_are_read_by_its_name_with_the_events_of_the_default_one(
         self, real: Plant
     ) -> None:
-        name = real.client.settings.database
-        list(query(real.client, f'CREATE RETENTION POLICY "two years" ON "{name}" DURATION 0s REPLICATION 1'))
-        put(
-            InfluxClient(replace(real.client.settings, retention_policy="two years")),
-            *rows("machine_id=m", "a={i}"),
-        )
-        put(real.client, f'events,machine_id=m kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
+        real.make_policy("two years")
+        real.put(*rows("machine_id=m", "a={i}"), policy="two years")
+        real.put(f'events,machine_id=m kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
         real.refused("there are rows in two years: .*or give --retention-policy")
         real.refused("retention policy not found: nosuch", "--retention-policy", "nosuch")
         _, complained = real.prepare("--retention-policy", "two years")
@@ -308,12 +330,10 @@ class TestRetentionPolicies:
         )
 
     def test_events_in_several_others_are_not_chosen_from(self, real: Plant) -> None:
-        name = real.client.settings.database
-        put(real.client, *rows("machine_id=m", "a={i}"))
+        real.put(*rows("machine_id=m", "a={i}"))
         for policy in ("x", "y"):
-            list(query(real.client, f"CREATE RETENTION POLICY {policy} ON {name} DURATION 0s REPLICATION 1"))
-            other = InfluxClient(replace(real.client.settings, retention_policy=policy))
-            put(other, f'events,machine_id=m kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
+            real.make_policy(policy)
+            real.put(f'events,machine_id=m kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}', policy=policy)
         real.refused(r"the events may be those of several retention policies \(x, y\)")
 
     def test_a_bucket_has_none(self, real: Plant) -> None:

@@ -66,7 +66,7 @@ def test_the_default_week_is_read_with_its_events_in_short_questions(tmp_path: P
     held = Influx3({"sensors": week_of_three(), "events": events}, NOW)
     said, complained = prepare(held, tmp_path / "out")
     assert "read 30,240 rows of the database: 30,240 taken, 0 merged" in said
-    assert complained == "edge-train: fields that hold no numbers were left out: note (string)\n"
+    assert complained == "edge-train: fields that hold no numbers in the range were left out: note (string)\n"
     assert held.longest_ns == HOUR_NS
     train = read_table(tmp_path / "out" / "train.csv")
     faulty = train[train["anomaly"] == 1]
@@ -114,7 +114,7 @@ def test_a_row_a_sensor_is_refused(tmp_path: Path) -> None:
         ],
     )
     with pytest.raises(
-        EdgeDetectError, match=r"\(value 12.5 and 250.0\); they differ in the tag 'sensor' \(flow, power\)"
+        EdgeDetectError, match=r"\(value 12.5 and 250\); they differ in the tag 'sensor' \(flow, power\)"
     ):
         prepare(Influx3({"sensors": long}, NOW), tmp_path / "out")
 

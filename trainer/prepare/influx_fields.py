@@ -32,7 +32,7 @@ def fields_of_numbers(
         if name not in numbers
     ]
     if others and found:
-        remarks.append(f"fields that hold no numbers were left out: {listed(others)}")
+        remarks.append(f"fields that hold no numbers in the range were left out: {listed(others)}")
     return found, remarks
 
 
