@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["apart", "check_series"]
 
-# How much of the newest rows is looked through.
-LOOK_NS = 60 * 10**9
+# How much of the newest rows is looked through: longer where a machine has few rows, to see an order in them.
+LOOKS_NS = (60 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
+MIN_ROWS = 10
 # One series may take over from another, and be taken over from; those that go on are there at the same time.
 MIN_ALTERNATIONS = 3
 MAX_VALUES = 4
@@ -48,22 +49,19 @@ def check_series(
     last = reader.last(wanted, start_ns, stop_ns)
     if last is None:
         return
-    in_turn: str | None = None
-    for rows in reader.rows(wanted, max(start_ns, last - LOOK_NS), last + 1):
-        in_turn = in_turn or _in_turn(rows, wanted)
-        if rows.conflicts is None:  # never without one that counts
-            continue
-        row = int(np.flatnonzero(rows.conflicts)[0])
-        machine, time = str(rows.readings.machines[row]), int(rows.readings.times[row])
-        what, hint = apart(reader, wanted, machine, time)
-        raise SourceError(
-            f"two series of machine '{printable(machine)}' have different values at {format_time(time)}"
-            f"{what}",
-            where=f"{reader.client.settings.place}, measurement {wanted.measurement}",
-            hint=hint,
-        )
-    if in_turn is not None:
-        report(in_turn)
+    for look_ns in LOOKS_NS:
+        number, machines = 0, set[str]()
+        for rows in reader.rows(wanted, max(start_ns, last - look_ns), last + 1):
+            # What once was, and is no longer, need not be an error.
+            if rows.conflicts is not None and look_ns == LOOKS_NS[0]:
+                raise _contradiction(reader, wanted, rows, int(np.flatnonzero(rows.conflicts)[0]))
+            if (in_turn := _in_turn(rows, wanted)) is not None:
+                report(in_turn)
+                return
+            number += len(rows)
+            machines.update(np.unique(rows.readings.machines).tolist())
+        if number >= MIN_ROWS * len(machines):
+            return
 
 
 def apart(reader: Reader, wanted: ReadingsQuery, machine: str, time_ns: int) -> tuple[str, str]:
@@ -93,6 +91,17 @@ def apart(reader: Reader, wanted: ReadingsQuery, machine: str, time_ns: int) -> 
 def _shown(value: Any) -> str:
     """A value as a person writes it: by Flux 250 comes as 250.0."""
     return repr(value).removesuffix(".0") if isinstance(value, float) else printable(str(value))
+
+
+def _contradiction(reader: Reader, wanted: ReadingsQuery, rows: Rows, row: int) -> SourceError:
+    """The error for a row that contradicts another one."""
+    machine, time = str(rows.readings.machines[row]), int(rows.readings.times[row])
+    what, hint = apart(reader, wanted, machine, time)
+    return SourceError(
+        f"two series of machine '{printable(machine)}' have different values at {format_time(time)}{what}",
+        where=f"{reader.client.settings.place}, measurement {wanted.measurement}",
+        hint=hint,
+    )
 
 
 def _in_turn(rows: Rows, wanted: ReadingsQuery) -> str | None:

@@ -176,11 +176,11 @@ class TestSeries:
             r"power\)"
         )
 
-    def test_a_row_a_sensor_each_at_its_own_time_is_said(self, plant: Plant) -> None:
+    @pytest.mark.parametrize("step", [SECOND, 600 * SECOND])
+    def test_a_row_a_sensor_each_at_its_own_time_is_said(self, plant: Plant, step: int) -> None:
         for place, (sensor, value) in enumerate((("flow", 12.5), ("power", 250))):
-            plant.put(
-                *rows(f"machine_id=m sensor={sensor}", f"value={value}", first=T0 + place * SECOND // 2),
-            )
+            tags, first = f"machine_id=m sensor={sensor}", T0 + place * step // 2
+            plant.put(*rows(tags, f"value={value}", first=first, step=step))
         _, complained = plant.prepare()
         assert "several series of machine 'm' bring 'value' in turn" in complained
         assert "they differ in the tag 'sensor' (flow, power)" in complained
