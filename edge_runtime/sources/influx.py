@@ -11,7 +11,7 @@ from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.influxdb.readings import ReadingsQuery
 from edge_runtime.influxdb.settings import InfluxServer, influx_settings
-from edge_runtime.reading import read_bounded
+from edge_runtime.influxdb.template import read_template
 from edge_runtime.sources.base import Feed, Probe, SourceKind
 from edge_runtime.sources.influx_feed import InfluxSource
 from edge_runtime.sources.layout import DefaultMachine
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["INFLUX", "InfluxSourceSettings", "flux_template", "readings_query", "readings_server"]
 
-MAX_QUERY_BYTES = 1 << 20
 LONGEST_S = 366 * 86_400.0
 
 
@@ -102,10 +101,7 @@ def flux_template(given: Given) -> str | None:
         UsageError: Its file cannot be read.
     """
     path = given[InfluxSourceSettings].flux_file
-    try:
-        return read_bounded(path, MAX_QUERY_BYTES)[0].decode() if path else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the query ({error})", where=str(path)) from None
+    return read_template(path) if path else None
 
 
 def _make(given: Given, feed: Feed) -> InfluxSource:

@@ -339,3 +339,65 @@ class TestRetentionPolicies:
     def test_a_bucket_has_none(self, real: Plant) -> None:
         real.where = ("--org", "plant", "--bucket", "b")
         real.refused("a bucket has no retention policies", "--retention-policy", "x")
+
+
+OWN = """from(bucket: "line 1")
+  |> range(start: {start}, stop: {stop})
+  |> filter(fn: (r) => r._measurement == "sensors")
+  |> filter(fn: (r) => (r._field == "a" or r._field == "b"))
+  |> toFloat()
+  |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
+  |> keep(columns: ["_time", "asset", "a", "b"])
+  |> group()
+  |> sort(columns: ["_time"])
+"""
+
+
+class TestQueryOfOnesOwn:
+    @pytest.fixture
+    def by_flux(self, tmp_path: Path) -> Iterator[Plant]:
+        held = Flux2()
+        (tmp_path / "own.flux").write_text(OWN)
+        with serving_flux(held) as where:
+            yield Plant(held, (*where, "--flux-file", str(tmp_path / "own.flux")), tmp_path)
+
+    def test_its_rows_are_history_with_the_events_of_the_bucket(self, by_flux: Plant) -> None:
+        by_flux.put(*rows("asset=m1", "a={i}i,b=1,c=3"), *rows("asset=m2", "a={i}i", 50, first=T0 + 1))
+        by_flux.put(f'events,asset=m1 kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}')
+        options = ("--machine-tag", "asset", "--sensor", "a", "--sensor", "b")
+        said, complained = by_flux.prepare(*options)
+        assert "read 150 rows of the database: 150 taken" in said
+        assert "there is no reading of 'b' from m2 (50 rows)" in complained
+        assert by_flux.account["machines"]["m1"]["complete"] == 100
+        assert by_flux.metadata["query"]["flux"] == OWN
+        assert by_flux.metadata["splits"]["train"]["start"] == "2026-01-01T00:00:00Z"
+        frame = read_table(by_flux.folder / "out" / "train.csv")
+        assert frame[frame["anomaly"] == 1]["machine_id"].tolist() == ["m1"] * 3
+        assert isinstance(by_flux.held, Flux2)
+        # Once for the first and the last row, and once more up to that one.
+        assert [query for query in by_flux.held.asked if "toFloat" in query] == [
+            OWN.replace("{start}", "2026-01-01T00:00:00Z").replace("{stop}", stop)
+            for stop in ("2026-02-01T00:00:00Z", "2026-01-01T00:01:39.000000001Z")
+        ]
+
+    def test_what_it_contradicts_or_lacks_is_said(self, by_flux: Plant) -> None:
+        by_flux.put(*rows("asset=m1 host=a", "a={i},b=1"), *rows("asset=m1 host=b", "a=-1"))
+        options = ("--machine-tag", "asset", "--sensor", "a")
+        by_flux.refused("100 of 200 rows of machine 'm1' contradict .*: group or filter them in it", *options)
+        by_flux.refused(
+            "the query gives no rows from 2020-01-01",
+            *options,
+            "--start",
+            "2020-01-01",
+            "--stop",
+            "2021-01-01",
+        )
+        by_flux.refused("name them with --sensor")
+        by_flux.refused("choose them in the query", *options, "--machine", "m1")
+        by_flux.refused("cannot read the query", *options, "--flux-file", str(by_flux.folder / "none"))
+
+    def test_it_needs_a_bucket(self, by_flux: Plant) -> None:
+        by_flux.where = ("--database", "plant", *by_flux.where[-2:])
+        by_flux.refused("give --bucket with --org", "--sensor", "a")
+        by_flux.where = ("--csv", str(by_flux.folder / "x.csv"), *by_flux.where[-2:])
+        by_flux.refused("files and InfluxDB cannot be combined", "--sensor", "a")

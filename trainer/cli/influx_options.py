@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Bucket",
     "Database",
+    "FluxFile",
     "Org",
     "PasswordFile",
     "RetentionPolicy",
@@ -26,6 +27,13 @@ __all__ = [
 
 Url = Annotated[str, typer.Option(help="URL of the InfluxDB server.")]
 Database = Annotated[str | None, typer.Option(help="Database of InfluxDB 1 or 3.", show_default=False)]
+FluxFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with a Flux query of your own, with {start} and {stop} in it, for a bucket.",
+        show_default=False,
+    ),
+]
 RetentionPolicy = Annotated[
     str | None,
     typer.Option(

@@ -19,7 +19,7 @@ from trainer.prepare.origin import ONE_MACHINE, labelled_rows, whole_times
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from edge_runtime.influxdb import InfluxClient
+    from edge_runtime.influxdb import InfluxClient, Reader
     from edge_runtime.influxdb.rows import Rows
     from trainer.event_labels import LabelledEvent
     from trainer.rows import LabelledRows
@@ -68,24 +68,24 @@ class InfluxOrigin:
         wanted = ReadingsQuery(
             tuple(sensors) or (ANY,), measurement, machine_tag, tuple(machines), default_machine=ONE_MACHINE
         )
-        self.reader = open_reader(client)
-        self._measurement, self._bounds = measurement, (start_ns, stop_ns)
-        self._remarks: list[str] = []
+        reader = open_reader(client)
+        remarks: list[str] = []
         if not sensors:
-            found, self._remarks = fields_of_numbers(self.reader, measurement, start_ns, stop_ns)
+            found, remarks = fields_of_numbers(reader, measurement, start_ns, stop_ns)
             wanted = replace(wanted, sensors=found or wanted.sensors)
         # A machine without rows in the range may have some near it, which is then the better thing to say.
         wanted = check_readings(
-            self.reader,
-            wanted,
-            start_ns,
-            stop_ns,
-            around_ns=LOOK_AROUND_NS,
-            report=self._remarks.append,
+            reader, wanted, start_ns, stop_ns, around_ns=LOOK_AROUND_NS, report=remarks.append
         )
-        if absent := without_readings(self.reader, wanted, start_ns, stop_ns):
+        self._begin(reader, wanted, (start_ns, stop_ns), remarks)
+        if absent := without_readings(reader, wanted, start_ns, stop_ns):
             self._leave_out(absent, chosen=bool(sensors))
-            wanted = replace(wanted, sensors=tuple(name for name in wanted.sensors if name not in absent))
+
+    def _begin(
+        self, reader: Reader, wanted: ReadingsQuery, bounds: tuple[int, int], remarks: list[str]
+    ) -> None:
+        """Takes what is to be read, over which range, and what is already to be said of it."""
+        self.reader, self._bounds, self._remarks = reader, bounds, remarks
         self._wanted, self.sensors = wanted, wanted.sensors
         self._account = ReadAccount(self.sensors)
         self._contradictions: list[str] = []
@@ -101,10 +101,12 @@ class InfluxOrigin:
                 hint="leave it out of --sensor, or choose another range",
             )
         self._remarks.append(f"fields without a reading in the range were left out: {listed(absent)}")
+        self.sensors = tuple(name for name in self.sensors if name not in absent)
+        self._wanted = replace(self._wanted, sensors=self.sensors)
 
     @property
     def _where(self) -> str:
-        return f"{self.reader.client.settings.place}, measurement {self._measurement}"
+        return f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}"
 
     def extent(self) -> tuple[int, int]:
         """Asks for the first and the last row."""
@@ -214,6 +216,10 @@ class InfluxOrigin:
             self._events[measurement] = find_events(self.reader, measurement)
         return self._events[measurement]
 
+    def _apart(self, machine: str, time_ns: int) -> tuple[str, str]:
+        """What a machine's series say of one time, after a space, and a hint that tells them apart."""
+        return apart(self.reader, self._wanted, machine, time_ns)
+
     def _counted(self, blocks: Iterator[Rows]) -> Iterator[Rows]:
         self._contradictions = []
         for rows in blocks:
@@ -228,7 +234,7 @@ class InfluxOrigin:
         for name, machine in sorted(self._account.machines.items()):
             if machine.conflict_ns is None:
                 continue
-            what, hint = apart(self.reader, self._wanted, name, machine.conflict_ns)
+            what, hint = self._apart(name, machine.conflict_ns)
             rows_said = (
                 f"{machine.conflicting:,} of {machine.read:,} rows of machine '{printable(name)}' contradict"
             )
