@@ -146,6 +146,7 @@ class TestSeries:
             "missing": {},
             "unreadable": {},
         }
+        assert "most rows lack 'c' and are not trained: m1 (800 of 1,000 rows)\n" in complained
         assert "7 of 1,507 rows of machine 'm1' contradict another one of their time" in complained
         assert "2026-01-01T00:08:20Z (a 500 and -1); they differ in the tag 'host' (a, d)" in complained
 

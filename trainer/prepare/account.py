@@ -21,6 +21,8 @@ __all__ = ["MachineAccount", "ReadAccount"]
 
 # Machines that are named in one sentence.
 MAX_MACHINES = 12
+# A sensor that more rows of a machine lack than this share is worth a sentence.
+RARE = 0.5
 
 
 @dataclass(slots=True)
@@ -146,30 +148,42 @@ class ReadAccount:
         ]
 
     def lacking(self) -> Iterator[str]:
-        """A sentence for each sensor that some machines lack, and one for those without a complete row."""
+        """Sentences for people: which machines lack which sensors, and in how many rows."""
+        missing = {
+            sensor: {name: one.taken - int(one.readings[place]) for name, one in self.machines.items()}
+            for place, sensor in enumerate(self.sensors)
+        }
+        taken = {name: one.taken for name, one in self.machines.items()}
         told: set[str] = set()
-        for place, sensor in enumerate(self.sensors):
-            lacks = {name: one.taken for name, one in self.machines.items() if not one.readings[place]}
-            if lacks:
+        for sensor, of in missing.items():
+            if lacks := {name: f"{n:,} rows" for name, n in of.items() if n == taken[name]}:
                 told |= lacks.keys()
                 yield (
                     f"there is no reading of '{sensor}' from {_counted(lacks)}: no row of theirs is "
                     "complete, so they are not trained; choose other sensors with --sensor, or machines with "
                     "--machine"
                 )
-        never = {n: one.taken for n, one in self.machines.items() if not one.complete and n not in told}
-        if never:
+        complete = {name for name, one in self.machines.items() if one.complete}
+        if never := {name: f"{n:,} rows" for name, n in taken.items() if name not in complete | told}:
             yield (
                 f"no row has a reading of every sensor from {_counted(never)}: they are not trained; choose "
                 "other sensors with --sensor, or write the sensors of one time together"
             )
+        for sensor, of in missing.items():
+            if mostly := {
+                name: f"{n:,} of {taken[name]:,} rows"
+                for name, n in of.items()
+                if name in complete and n > RARE * taken[name]
+            }:
+                yield f"most rows lack '{sensor}' and are not trained: {_counted(mostly)}"
 
 
 def _where(sensors: Sequence[str], counts: NDArray[np.int64]) -> dict[str, int]:
     return {name: n for name, n in zip(sensors, counts.tolist(), strict=True) if n}
 
 
-def _counted(rows: dict[str, int]) -> str:
-    shown = [f"{printable(name)} ({count:,} rows)" for name, count in sorted(rows.items())]
+def _counted(rows: dict[str, str]) -> str:
+    """Machines with their rows, sorted by name."""
+    shown = [f"{printable(name)} ({count})" for name, count in sorted(rows.items())]
     more = len(shown) - MAX_MACHINES
     return ", ".join(shown[:MAX_MACHINES]) + (f" and {more:,} more machines" if more > 0 else "")
