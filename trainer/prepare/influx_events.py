@@ -60,7 +60,8 @@ def find_events(reader: Reader, measurement: str) -> EventSource | None:
         raise InputError(
             f"the events may be those of several retention policies ({listed(names)})",
             where=f"{client.settings.place}, measurement {measurement}",
-            hint="keep the events of these readings in the same retention policy, or give an --events-file",
+            hint="keep the events of these readings in the same retention policy, give an --events-file, or "
+            "choose --labels none",
         )
     if not names:
         return None
@@ -98,7 +99,7 @@ def read_events(
                 f"the events have no tag '{tag}' with the machine's id",
                 where=found.where,
                 hint=f"there are: {listed(tags) or 'none'}; write the events with the tag of the readings, "
-                "or give an --events-file",
+                "give an --events-file, or choose --labels none",
             )
     columns = ("kind", "stop") if tag is None else ("kind", "stop", tag)
     low = 0 if reader.looks_up_any_range else start_ns - LOOK_BACK_NS
