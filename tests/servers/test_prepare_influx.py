@@ -206,8 +206,14 @@ class TestWhatIsLacking:
         )
         _, complained = plant.prepare()
         assert "there is no reading of 'b' from m2 (60 rows), m3 (40 rows): " in complained
-        assert "no row has a reading of every sensor from m4 (60 rows): they are not trained" in complained
+        assert "no row has a reading of every sensor from m4 (60 rows): " in complained
+        untrained = "m2 (60 rows), m3 (40 rows), m4 (60 rows)\n"
+        assert (
+            f"not trained, as they have no complete and normal row in the training split: {untrained}"
+            in complained
+        )
         assert "m1" not in complained
+        assert plant.metadata["rows_of_machines_not_trained"] == {"m2": 60, "m3": 40, "m4": 60}
         assert plant.account["machines"]["m2"]["missing"] == {"b": 60}
 
     def test_fields_that_are_left_out_are_named(self, plant: Plant) -> None:
@@ -242,7 +248,10 @@ class TestWhatIsLacking:
         plant.put(*rows("machine_id=m2", "a={i}i,b=1", 40, first=edge))
         plant.put(f'events,machine_id=m2 kind="SPIKE",stop={edge + 3 * SECOND}i {edge}')
         _, complained = plant.prepare("--start", "2026-01-04T23:30:00Z", "--split", "50/25/25")
-        assert complained == ""
+        assert complained == (
+            "edge-train: not trained, as they have no complete and normal row in the training split: m2 (40 "
+            "rows)\n"
+        )
         account = plant.account["machines"]
         assert [(account[m]["read"], account[m]["complete"]) for m in ("m1", "m2")] == [(80, 80), (40, 40)]
         assert read_table(plant.folder / "out" / "train.csv")["a"].tolist() == [i + 0.5 for i in range(40)]

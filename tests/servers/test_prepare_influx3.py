@@ -138,3 +138,10 @@ def test_a_sensor_that_is_gone_is_left_out_or_refused(tmp_path: Path) -> None:
     assert "fields without a reading in the range were left out: b" in complained
     with pytest.raises(EdgeDetectError, match="no row has a reading of b from 2026-01-01T00:00:00Z to"):
         prepare(held, tmp_path / "other", "--sensor", "a", "--sensor", "b")
+
+
+def test_a_bucket_is_answered_by_what_there_is_instead(tmp_path: Path) -> None:
+    with pytest.raises(
+        EdgeDetectError, match="this is InfluxDB 3, which has no buckets .*--database instead"
+    ):
+        prepare(Influx3({}, NOW), tmp_path / "out", "--database", "", "--org", "o", "--bucket", "plant")

@@ -92,6 +92,6 @@ def test_no_more_machines_are_named_than_can_be_read() -> None:
     account.add(block([(1, f"m{i:02}", (1.0, NAN)) for i in range(20)]))
     (said,) = account.lacking()
     assert "from m00 (1 rows), m01 (1 rows), " in said
-    assert "m11 (1 rows) and 8 more machines: no row of theirs" in said
+    assert "m11 (1 rows) and 8 more machines: choose other sensors" in said
     assert account.never_read() == ["b"]
     assert ReadAccount(SENSORS).never_read() == []

@@ -214,7 +214,7 @@ def prepare(
             progress=progress,
         )
     typer.echo(prepared.table())
-    for warning in origin.warnings():
+    for warning in (*origin.warnings(), *filter(None, [prepared.untrained()])):
         typer.echo(f"edge-train: {warning}", err=True)
     if history is not None:
         typer.echo(history.summary())

@@ -159,15 +159,14 @@ class ReadAccount:
             if lacks := {name: f"{n:,} rows" for name, n in of.items() if n == taken[name]}:
                 told |= lacks.keys()
                 yield (
-                    f"there is no reading of '{sensor}' from {_counted(lacks)}: no row of theirs is "
-                    "complete, so they are not trained; choose other sensors with --sensor, or machines with "
-                    "--machine"
+                    f"there is no reading of '{sensor}' from {_counted(lacks)}: choose other sensors with "
+                    "--sensor, or machines with --machine"
                 )
         complete = {name for name, one in self.machines.items() if one.complete}
         if never := {name: f"{n:,} rows" for name, n in taken.items() if name not in complete | told}:
             yield (
-                f"no row has a reading of every sensor from {_counted(never)}: they are not trained; choose "
-                "other sensors with --sensor, or write the sensors of one time together"
+                f"no row has a reading of every sensor from {_counted(never)}: choose other sensors with "
+                "--sensor, or write the sensors of one time together"
             )
         for sensor, of in missing.items():
             if mostly := {

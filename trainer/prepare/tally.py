@@ -36,6 +36,7 @@ class Tally:
         self.rows = 0
         self.anomalies = 0
         self.rows_by_machine: Counter[str] = Counter()
+        self.usable_by_machine: Counter[str] = Counter()
         self.kinds: dict[str, Counter[str]] = {}
         self._anomalies_by_machine: Counter[str] = Counter()
         self._empty = np.zeros(len(self._sensors), np.int64)
@@ -56,6 +57,8 @@ class Tally:
         self._empty += empty.sum(0)
         self._rows_with_empty += int(empty.any(1).sum())
         _count(self.rows_by_machine, rows.machines)
+        # What a network is trained on: with every reading, and normal.
+        _count(self.usable_by_machine, rows.machines[~empty.any(1) & ~rows.anomaly])
         _count(self._anomalies_by_machine, rows.machines[rows.anomaly])
         for machine in np.unique(rows.machines[rows.anomaly]):
             chosen = rows.anomaly & (rows.machines == machine)

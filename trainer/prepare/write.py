@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import InputError, UsageError
+from edge_runtime.errors import InputError, UsageError, listed, printable
 from edge_runtime.version import __version__
 from trainer.prepare.origin import distinct
 from trainer.prepare.splits import SPLITS, Shares, Stretch, cut
@@ -42,6 +43,14 @@ class Prepared:
     tallies: dict[str, Tally]
     metadata: dict[str, Any]
 
+    def untrained(self) -> str | None:
+        """A sentence about the machines on whose rows nothing can be trained; None without any."""
+        rows = self.metadata["rows_of_machines_not_trained"]
+        if not rows:
+            return None
+        named = listed(f"{printable(name)} ({count:,} rows)" for name, count in rows.items())
+        return f"not trained, as they have no complete and normal row in the training split: {named}"
+
     def table(self) -> str:
         """The anomalies of each split and machine, for people."""
         lines = [("split", "machine", "rows", "anomalies", "share", "kinds")]
@@ -62,6 +71,14 @@ class Prepared:
             ).rstrip()
             for line in lines
         )
+
+
+def _untrained(tallies: Mapping[str, Tally]) -> dict[str, int]:
+    """Machines without a complete, normal row in the training split, with their rows in all splits."""
+    rows: Counter[str] = Counter()
+    for tally in tallies.values():
+        rows.update(tally.rows_by_machine)
+    return {name: n for name, n in sorted(rows.items()) if not tallies["train"].usable_by_machine[name]}
 
 
 def prepare_folder(
@@ -135,6 +152,7 @@ def prepare_folder(
             },
             "rows": sum(tally.rows for tally in tallies.values()),
             "rows_left_out_between_splits": between,
+            "rows_of_machines_not_trained": _untrained(tallies),
             "duplicates_dropped": duplicates,
             "gaps": {
                 "count": cadence.holes,
