@@ -229,7 +229,8 @@ class InfluxOrigin:
             raise InputError(
                 f"no row has a number for {listed(never)}",
                 where=self._where,
-                hint="choose the sensors with --sensor",
+                hint="choose the sensors with --sensor; there are numbers for "
+                f"{listed(name for name in self.sensors if name not in never) or 'none'}",
             )
         for name, machine in sorted(self._account.machines.items()):
             if machine.conflict_ns is None:
