@@ -174,8 +174,9 @@ class TestWhatIsWrong:
         text = check(command, *words).only_wrong("source")
         assert text == f"{database.settings.place}: there is no row: {LACKING}{POLICY}"
         assert_one_clear_line(command("edge-detect", "run", *words), 1, f"there is no row: {LACKING}{POLICY}")
-        found = check(command, *words, "--set", "influx.retention_policy=raw")
-        assert (found.wrong, found.rows["read"]) == ([], 90)
+        for option in (("--set", "influx.retention_policy=raw"), ("--retention-policy", "raw")):
+            found = check(command, *words, *option)
+            assert (found.wrong, found.rows["read"]) == ([], 90)
         # The default one has rows too, but of another machine, and long ago.
         put(database, "old", [-40 * 86_400])
         text = check(command, *words).only_wrong("source")
