@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -119,8 +118,7 @@ def policies_with(client: InfluxClient, measurement: str) -> list[str]:
     found: list[str] = []
     if settings.bucket or settings.mapped_bucket:  # which has one alone
         return found
-    # Other versions do not know the question: then there is nothing to say.
-    with suppress(SourceError):
+    try:
         policies = [
             (str(name), bool(default))
             for series in query(client, f"SHOW RETENTION POLICIES ON {identifier(settings.database)}")
@@ -132,6 +130,10 @@ def policies_with(client: InfluxClient, measurement: str) -> list[str]:
             other = InfluxClient(replace(settings, retention_policy=name))
             if any(s.values for s in query(other, f"SELECT * FROM {identifier(measurement)} LIMIT 1")):  # noqa: S608
                 found.append(name)
+    except SourceUnavailableError:
+        raise
+    except SourceError:
+        pass  # other versions do not know the question: then there is nothing to say
     return found
 
 

@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.answering import answering
 from support.flux2 import Flux2, serving_flux
 from support.mapped import TOKEN, mapped_bucket
 from typer.testing import CliRunner
 
-from edge_runtime.errors import EdgeDetectError
-from edge_runtime.influxdb import InfluxClient, query, write
+from edge_runtime.errors import EdgeDetectError, SourceUnavailableError
+from edge_runtime.influxdb import InfluxClient, InfluxSettings, open_reader, query, write
 from edge_runtime.influxdb.settings import TOKEN_VARIABLE
 from trainer.cli import app
+from trainer.prepare.influx_events import find_events
 from trainer.tables import read_table
 
 if TYPE_CHECKING:
@@ -315,6 +317,20 @@ class TestEvents:
         _, complained = plant.prepare("--machine", "m1")
         assert complained == ""
         assert plant.metadata["splits"]["train"]["anomalies"] == 2
+
+    def test_a_server_that_goes_away_is_not_one_without_events(self) -> None:
+        with answering() as server:
+            reader = open_reader(InfluxClient(InfluxSettings(url=server.url, database="plant")))
+            policies = b'{"results":['  # and no more comes
+
+            def says(target: str) -> list[bytes]:
+                return [b'{"results":[{"statement_id":0}]}' if "FIELD+KEYS" in target else policies]
+
+            server.answer = says
+            with pytest.raises(SourceUnavailableError):
+                find_events(reader, "events")
+            policies = b'{"results":[{"error":"not implemented"}]}'
+            assert find_events(reader, "events") is None
 
     def test_rows_and_events_without_any_tag_are_of_the_one_machine(self, plant: Plant) -> None:
         plant.put(*rows("", "a={i}"))
