@@ -4,9 +4,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from edge_runtime.config import settings_of
 from edge_runtime.errors import EdgeDetectError
+from edge_runtime.sources.influx import InfluxSourceSettings
 from trainer.cli import app
 from trainer.tables import read_table
 
@@ -43,6 +46,15 @@ def test_the_distribution_is_printed_by_split_and_machine(history: Path, tmp_pat
     assert lines[1].split()[2:4] == [f"{len(first):,}", f"{int(first['anomaly'].sum()):,}"]
     assert "SPIKE" in lines[1]
     assert lines[-1] == f"{43200 - 2 * 120:,} rows in {tmp_path / 'out'}"
+
+
+def test_an_influxdb_is_named_by_the_options_of_run() -> None:
+    of_run = {one.flag for one in settings_of(InfluxSourceSettings) if one.flag}
+    of_following = {"--until", "--poll", "--lateness"}
+    command = typer.main.get_command(app).commands["prepare"]  # type: ignore[attr-defined]
+    of_prepare = {name for option in command.params for name in option.opts}
+    assert of_run - of_following <= of_prepare
+    assert {"--retention-policy", "--flux-file", "--measurement", "--machine-tag"} <= of_run
 
 
 def test_machines_that_cannot_be_trained_are_named(tmp_path: Path) -> None:
