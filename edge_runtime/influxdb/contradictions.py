@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["apart", "check_series"]
 
 # How much of the newest rows is looked through: longer where a machine has few rows, to see an order in them.
-LOOKS_NS = (60 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
+LOOKS_NS = (60 * 10**9, 600 * 10**9, 3_600 * 10**9, 86_400 * 10**9)
 MIN_ROWS = 10
 # One series may take over from another, and be taken over from; those that go on are there at the same time.
 MIN_ALTERNATIONS = 3
@@ -50,17 +50,17 @@ def check_series(
     if last is None:
         return
     for look_ns in LOOKS_NS:
-        number, machines = 0, set[str]()
+        number, machines, in_turn = 0, set[str](), None
         for rows in reader.rows(wanted, max(start_ns, last - look_ns), last + 1):
             # What once was, and is no longer, need not be an error.
             if rows.conflicts is not None and look_ns == LOOKS_NS[0]:
                 raise _contradiction(reader, wanted, rows, int(np.flatnonzero(rows.conflicts)[0]))
-            if (in_turn := _in_turn(rows, wanted)) is not None:
-                report(in_turn)
-                return
+            in_turn = in_turn or _in_turn(rows, wanted)
             number += len(rows)
             machines.update(np.unique(rows.readings.machines).tolist())
-        if number >= MIN_ROWS * len(machines):
+        if in_turn is not None:
+            report(in_turn)
+        if in_turn is not None or number >= MIN_ROWS * len(machines):
             return
 
 

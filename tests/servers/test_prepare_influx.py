@@ -188,6 +188,12 @@ class TestSeries:
         assert "several series of machine 'm' bring 'value' in turn" in complained
         assert "they differ in the tag 'sensor' (flow, power)" in complained
 
+    def test_a_contradiction_after_series_that_alternate_is_still_refused(self, plant: Plant) -> None:
+        for host, first in (("a", T0), ("b", T0 + 5_000_000)):
+            plant.put(*rows(f"machine_id=m host={host}", "a={i}", 6000, first=first, step=10_000_000))
+        plant.put(*rows("machine_id=m host=b", "a=-1", 1, first=T0 + 59_990_000_000))
+        plant.refused("two series of machine 'm' have different values at 2026-01-01T00:00:59.99")
+
     def test_a_host_that_takes_over_from_another_is_no_matter(self, plant: Plant) -> None:
         plant.put(*rows("machine_id=m host=a", "a={i}", 50))
         plant.put(*rows("machine_id=m host=b", "a={i}", 50, first=T0 + 50 * SECOND))
