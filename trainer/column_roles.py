@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import PLAIN
+from edge_runtime.mapping.form import PLAIN
 from edge_runtime.mapping.numbers import Numbers
 from edge_runtime.mapping.roles import Role, RoleOf, roles
 from trainer.columns import DECIMAL, cells_of, place_of

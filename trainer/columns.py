@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError, listed
-from edge_runtime.mapping.columns import PLAIN, Columns, time_places
+from edge_runtime.mapping.cells import Place
+from edge_runtime.mapping.form import PLAIN, Columns
+from edge_runtime.mapping.header import time_places
 from edge_runtime.mapping.numbers import NOTHING, Numbers
-from edge_runtime.mapping.place import Place
 from edge_runtime.mapping.times import DAY_NS, Times
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, TrainingError, UsageError
-from edge_runtime.mapping.columns import PLAIN, machine_place
-from edge_runtime.mapping.columns import Columns as MappedColumns
 from edge_runtime.mapping.facts import Facts
+from edge_runtime.mapping.form import PLAIN
+from edge_runtime.mapping.form import Columns as MappedColumns
+from edge_runtime.mapping.header import machine_place
 from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.label_words import ANOMALOUS, IGNORED, Cells

@@ -46,7 +46,8 @@ def provenance(
         data_digest=digest or data_digest((data.train, data.val, data.test)),
         time_start=str(start),
         time_stop=str(stop),
-        machines=tuple(str(machine) for machine in np.unique(train.machines)),
+        # A machine without one complete, normal row has taught nothing.
+        machines=tuple(str(machine) for machine in np.unique(train.machines[train.normal])),
         seed=seed,
         versions={"python": platform.python_version(), **_versions()},
         git_revision=revision,

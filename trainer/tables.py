@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import InputError, MissingExtraError
-from edge_runtime.mapping.columns import MACHINE_NAMES, PLAIN, TIME_NAMES, Columns
+from edge_runtime.mapping.form import MACHINE_NAMES, PLAIN, TIME_NAMES, Columns
 from edge_runtime.text.csvblocks import open_rows, read_blocks, read_header
 from edge_runtime.text.csvlayout import header_names
 from edge_runtime.text.recoder import refused_encoding

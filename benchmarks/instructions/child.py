@@ -15,7 +15,7 @@ from benchmarks.instructions.client import Requests
 from benchmarks.workloads import SECOND, line_protocol, load, plant
 from edge_runtime import Engine, Readings
 from edge_runtime.engine.accounts import Accounts
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.sinks.rows import json_lines
 from edge_runtime.sources.stdin import StdinSource
 

@@ -22,7 +22,7 @@ from benchmarks.workloads import BUILD, MESSAGES, QUICK_ROUNDS, ROOT, ROUNDS, ST
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.engine.engine import Engine
 from edge_runtime.gateway.pipeline import Pipeline
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.simulation import SENSORS
 from edge_runtime.sources.mqtt_feed import MqttSource

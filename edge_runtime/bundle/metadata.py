@@ -184,7 +184,7 @@ class Provenance:
         data_digest: "sha256:" and 64 hex digits over the training, validation and test files.
         time_start: First training row, ISO 8601 UTC.
         time_stop: Last training row, ISO 8601 UTC.
-        machines: Ids of the machines in the training data.
+        machines: Ids of the machines with normal, complete rows in the training data.
         seed: Seed of every random choice.
         versions: Package name to the version that trained and exported.
         git_revision: Revision of the training code; None outside a checkout.

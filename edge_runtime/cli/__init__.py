@@ -45,7 +45,7 @@ def _class_of(cmd_name: str) -> type[TyperCommand]:
 
         return SettingsCommand
     if cmd_name in ("score", "read"):
-        from edge_runtime.cli.table_options import FormCommand
+        from edge_runtime.cli.form_options import FormCommand
 
         return FormCommand
     return TyperCommand

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_runtime.cli.settings_options import Assignments, Config
-from edge_runtime.cli.table_options import given_options
+from edge_runtime.cli.settings_options import Assignments, Config, given_options
 
 if TYPE_CHECKING:
     from edge_runtime.connector import Fact

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_runtime.cli.table_options import form_of
+from edge_runtime.cli.form_options import form_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edge_runtime.cli.form_options import form_of
 from edge_runtime.cli.guard import imported
-from edge_runtime.cli.table_options import form_of
 from edge_runtime.cli.trust_options import Target, TrustedKeys, trust_of
 
 __all__ = ["score"]
@@ -81,7 +81,7 @@ def score(
     from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_same
     from edge_runtime.loading.load import load_bundle
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
     from edge_runtime.scorefile.csvfile import STANDARD
     from edge_runtime.scorefile.run import FORMATS, Task, score_file
 

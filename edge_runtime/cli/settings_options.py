@@ -6,25 +6,22 @@ The chosen source and sinks are found before the options are parsed, so that onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from edge_runtime.cli.table_options import Group, listed_kinds, options_of
 from edge_runtime.config import Setting, assignment, nearest, settings_of
 from edge_runtime.errors import UsageError
-from edge_runtime.gateway.settings import OWN_TABLES, choose
-from edge_runtime.sinks.base import SinkKind
-from edge_runtime.sinks.registry import SINKS
-from edge_runtime.sources.registry import SOURCES
 
 if TYPE_CHECKING:
     from edge_runtime.connector import Connector
 
-__all__ = ["Assignments", "Config", "SettingsCommand"]
+__all__ = ["Assignments", "Config", "Group", "SettingsCommand", "given_options", "options_of"]
 
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with the settings; the options below override it.")
@@ -38,6 +35,23 @@ Assignments = Annotated[
         "them.",
     ),
 ]
+
+
+KEY = "edge_detect.options"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The settings of one table, and who takes them."""
+
+    table: str
+    takers: tuple[str, ...]
+    settings: tuple[Setting, ...]
+
+    @property
+    def title(self) -> str:
+        """What stands above them in `--help`."""
+        return f"[{self.table}]{f' of the {listed_kinds(self.takers)}' if self.takers else ''}"
 
 
 class SettingsCommand(TyperCommand):
@@ -68,6 +82,8 @@ class SettingsCommand(TyperCommand):
 
     def flags(self) -> set[str]:
         """Every option there is, whatever is chosen."""
+        from edge_runtime.gateway.settings import OWN_TABLES
+
         own = {flag for option in self.params for flag in (*option.opts, *option.secondary_opts)}
         return own.union(*map(_table_flags, OWN_TABLES.values()), *map(_flags, _all()))
 
@@ -96,6 +112,8 @@ def _words(args: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _chosen(words: list[tuple[str, str | None]]) -> list[Connector]:
     """The source and the sinks that options, assignments and the configuration name."""
+    from edge_runtime.gateway.settings import choose
+
     run: dict[str, Any] = {
         "sinks": [value for flag, value in words if flag == "--sink" and value is not None]
     }
@@ -112,10 +130,15 @@ def _chosen(words: list[tuple[str, str | None]]) -> list[Connector]:
 
 
 def _all() -> list[Connector]:
+    from edge_runtime.sinks.registry import SINKS
+    from edge_runtime.sources.registry import SOURCES
+
     return [*SOURCES.usable(), *SINKS.usable()]
 
 
 def _name(kind: Connector) -> str:
+    from edge_runtime.sinks.base import SinkKind
+
     return f"{'sink' if isinstance(kind, SinkKind) else 'source'} {kind.name}"
 
 
@@ -146,6 +169,8 @@ def _unique(groups: Sequence[Group]) -> list[TyperOption]:
 
 def _groups(connectors: Sequence[Connector]) -> list[Group]:
     """The tables of these connectors, those of `run` first; settings of a shared table once."""
+    from edge_runtime.gateway.settings import OWN_TABLES
+
     takers: dict[str, list[str]] = {name: [] for name in OWN_TABLES}
     settings: dict[str, dict[str, Setting]] = {
         name: {one.name: one for one in settings_of(table)} for name, table in OWN_TABLES.items()
@@ -155,3 +180,62 @@ def _groups(connectors: Sequence[Connector]) -> list[Group]:
             takers.setdefault(name, []).append(_name(kind))
             settings.setdefault(name, {}).update({one.name: one for one in settings_of(table)})
     return [Group(name, tuple(takers[name]), tuple(settings[name].values())) for name in settings]
+
+
+def given_options(ctx: Any) -> dict[str, dict[str, Any]]:
+    """Table to key to value of the options that were given."""
+    found: dict[str, dict[str, Any]] = ctx.meta.get(KEY, {})
+    return found
+
+
+def options_of(group: Group) -> Iterator[TyperOption]:
+    """An option for each setting that has a flag; `given_options` has what was given."""
+    for one in group.settings:
+        if one.flag:
+            switch = one.kind is bool and not one.many
+            yield TyperOption(
+                param_decls=[
+                    f"{one.flag}/--no-{one.flag.removeprefix('--')}" if switch else one.flag,
+                    re.sub(r"\W", "_", f"_{group.table}__{one.name}"),
+                ],
+                type=one.kind if one.kind in (int, float, bool) else str,
+                multiple=one.many,
+                required=False,
+                default=None,
+                expose_value=False,
+                callback=_keep(group.table, one.name),
+                help=_help(one),
+                metavar=None if switch else _metavar(one),
+            )
+
+
+def _keep(table: str, key: str) -> Any:
+    def keep(ctx: Any, _param: Any, value: Any) -> None:
+        if value is not None and value != ():
+            ctx.meta.setdefault(KEY, {}).setdefault(table, {})[key] = value
+
+    return keep
+
+
+def _metavar(one: Setting) -> str:
+    names: Mapping[type, str] = {int: "INTEGER", float: "NUMBER", Path: "PATH"}
+    return names.get(one.kind, "TEXT")
+
+
+def _help(one: Setting) -> str:
+    default = f"default: {one.default}{f' {one.unit}' if one.unit else ''}"
+    if one.default is None or one.default == ():
+        default = f"in {one.unit}" if one.unit else ""
+    elif one.many:
+        default = f"default: {', '.join(map(str, one.default))}"
+    more = [part for part in ("repeat it for several" if one.many else "", default) if part]
+    return f"{one.help} [{'; '.join(more)}]" if more else one.help
+
+
+def listed_kinds(names: Sequence[str]) -> str:
+    """Such as: sources csv, stdin; or: source influx and sink influx."""
+    by_kind: dict[str, list[str]] = {}
+    for name in names:
+        what, _, rest = name.partition(" ")
+        by_kind.setdefault(what, []).append(rest)
+    return " and ".join(f"{what}{'s' * (len(some) > 1)} {', '.join(some)}" for what, some in by_kind.items())

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from edge_runtime.errors import SourceError, SourceUnavailableError
+from edge_runtime.influxdb.contradictions import check_series
 from edge_runtime.influxdb.readings import NUMBER_TYPES
 from edge_runtime.influxdb.survey import elsewhere
 from edge_runtime.timeparse import format_time
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ANY", "check_readings"]
 
-SECOND_NS = 1_000_000_000
-# How much of the newest rows is looked through for series that contradict each other.
-LOOK_NS = 60 * SECOND_NS
 MAX_NAMES = 20
 # Stands for the sensors of a measurement in which none was found.
 ANY = "*"
@@ -77,7 +73,7 @@ def check_readings(
         bounds = ((start_ns, stop_ns), (start_ns - around_ns, start_ns), (stop_ns, stop_ns + around_ns))
         _check_machines(reader, wanted, bounds if around_ns else bounds[:1], where, report)
     if wanted.other_tags:
-        _check_series(reader, wanted, start_ns, stop_ns, where)
+        check_series(reader, wanted, start_ns, stop_ns, report=report)
     return wanted
 
 
@@ -148,45 +144,6 @@ def _check_machines(
     if len(missing) == len(wanted.machines) or reader.looks_up_any_range:
         raise error
     report(str(error))
-
-
-def _check_series(reader: Reader, wanted: ReadingsQuery, start_ns: int, stop_ns: int, where: str) -> None:
-    """Looks through the newest rows for two series of one machine with different values at one time."""
-    last = reader.last(wanted, start_ns, stop_ns)
-    if last is None:
-        return
-    for rows in reader.rows(wanted, max(start_ns, last - LOOK_NS), last + 1):
-        if rows.conflicts is None:  # never without one that counts
-            continue
-        row = int(np.flatnonzero(rows.conflicts)[0])
-        machine, time = str(rows.readings.machines[row]), int(rows.readings.times[row])
-        what, apart = _contradiction(reader, wanted, machine, time)
-        raise SourceError(
-            f"two series of machine '{machine}' have different values at {format_time(time)}{what}",
-            where=where,
-            hint=f"they differ in the tag {apart}: use it as the machine tag, or write the series separately",
-        )
-
-
-def _contradiction(reader: Reader, wanted: ReadingsQuery, machine: str, time_ns: int) -> tuple[str, str]:
-    """Which values the series of a machine have at one time, and in which tags they differ."""
-    tags = wanted.other_tags if wanted.tag is None else (*wanted.other_tags, wanted.tag)
-    columns = (*wanted.sensors, *tags)
-    points = [
-        of
-        for point in reader.points(wanted.measurement, columns, time_ns, time_ns + 1)
-        if (of := dict(zip(columns, point[1:], strict=True)))
-        and (wanted.tag is None or (of[wanted.tag] or wanted.nameless) == machine)
-    ]
-    points.sort(key=lambda of: [of[tag] or "" for tag in wanted.other_tags])
-    apart = [tag for tag in wanted.other_tags if len({of[tag] for of in points}) > 1] or list(
-        wanted.other_tags
-    )
-    for sensor in wanted.sensors:
-        values = list(dict.fromkeys(of[sensor] for of in points if of[sensor] is not None))
-        if len(values) > 1:
-            return f" ({sensor} {' and '.join(map(str, values))})", _listed(apart, quoted=True)
-    return "", _listed(apart, quoted=True)
 
 
 def _listed(names: list[str] | tuple[str, ...], *, quoted: bool = False) -> str:

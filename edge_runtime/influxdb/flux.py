@@ -11,7 +11,8 @@ from edge_runtime.influxdb.annotated import WHERE
 from edge_runtime.influxdb.fluxrun import run_flux
 from edge_runtime.influxdb.query import LISTED_BYTES, malformed
 from edge_runtime.influxdb.reader import Reader
-from edge_runtime.influxdb.rows import Rows, SeriesTags, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, sensor_values, whole_rows
+from edge_runtime.influxdb.series import SeriesTags
 from edge_runtime.records import Readings
 from edge_runtime.timeparse import format_time
 
@@ -91,14 +92,14 @@ class FluxReader(Reader):
         return {name: set() for name in self._schema("measurementFieldKeys", measurement=measurement)}
 
     def number_fields(self, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:
-        """The fields whose last value in the range is a number, in the order of their names."""
+        """The fields whose first or last value of a series is a number, in the order of their names."""
+        numbers = (
+            f'  |> filter(fn: (r) => {_of_type("float", "int", "uint")})\n  |> keep(columns: ["_field"])\n'
+        )
         text = (
-            'import "types"\n'
-            f"{self._range(measurement)}"
-            "  |> last()\n"
-            f"  |> filter(fn: (r) => {_of_type('float', 'int', 'uint')})\n"
-            '  |> keep(columns: ["_field"])\n'
-            '  |> group()\n  |> distinct(column: "_field")\n'
+            f'import "types"\nvalues = {self._range(measurement)}'
+            f"firsts = values\n  |> first()\n{numbers}lasts = values\n  |> last()\n{numbers}"
+            'union(tables: [firsts, lasts])\n  |> group()\n  |> distinct(column: "_field")\n'
         )
         return self._texts(_within(text, start_ns, stop_ns))
 

@@ -18,7 +18,8 @@ from edge_runtime.influxdb.query import (
 )
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.influxdb.readings import NUMBER_TYPES
-from edge_runtime.influxdb.rows import Rows, SeriesTags, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.series import SeriesTags
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
@@ -66,9 +67,11 @@ class InfluxqlReader(Reader):
         return tuple(sorted(set(self._names(f"SHOW TAG KEYS FROM {identifier(measurement)}", "tagKey"))))
 
     def describe(self, wanted: ReadingsQuery) -> dict[str, Any]:
-        """Database, and retention policy where one is named."""
+        """Database, and retention policy where one is named; the bucket that they are mapped to."""
         settings = self.client.settings
         place = {"url": settings.url, "database": settings.database}
+        if settings.mapped_bucket:
+            place["bucket"] = settings.mapped_bucket
         if settings.retention_policy:
             place["retention_policy"] = settings.retention_policy
         return {**place, "measurement": wanted.measurement, "machine_tag": wanted.machine_tag}

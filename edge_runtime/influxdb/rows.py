@@ -10,67 +10,21 @@ import numpy as np
 
 from edge_runtime.errors import SourceError
 from edge_runtime.influxdb.query import UnfinishedAnswerError
+from edge_runtime.influxdb.series import SeriesOf
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["Rows", "SeriesOf", "SeriesTags", "in_time_order", "sensor_values", "whole_rows"]
+__all__ = ["Rows", "in_time_order", "sensor_values", "whole_rows"]
 
 Marks = TypeVar("Marks", np.bool_, np.int64)
 _NUMBERS = {float, int, type(None)}
 _LARGEST = 2**1023
 # Of one time, to which more may come: a hundred times what a plant has.
 MAX_ROWS_AT_ONCE = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesOf:
-    """Which series each row came from, where a machine may have several.
-
-    Attributes:
-        tags: The series' other tags' values, a tuple a series; a list that grows while an answer is read,
-            shared by its blocks.
-        codes: [rows] places in it.
-    """
-
-    tags: list[tuple[str, ...]]
-    codes: NDArray[np.intp]
-
-    @property
-    def ranks(self) -> NDArray[np.intp]:
-        """[rows] the series' places in the order of their tags."""
-        used, places = np.unique(self.codes, return_inverse=True)
-        order = sorted(range(len(used)), key=lambda place: self.tags[used[place]])
-        ranks = np.empty(len(order), np.intp)
-        ranks[order] = np.arange(len(order))
-        return ranks[places]
-
-
-class SeriesTags:
-    """The series that an answer's rows came from, collected block by block.
-
-    Args:
-        names: The tags that tell them apart; none where it does not matter.
-    """
-
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = names
-        self._tags: list[tuple[str, ...]] = []
-        self._places: dict[tuple[Any, ...], int] = {}
-
-    def of(self, column: Callable[[str], Sequence[Any]]) -> SeriesOf | None:
-        """The series of a block's rows, given a tag's values in them; None where it does not matter."""
-        if not self._names:
-            return None
-        keys = list(zip(*map(column, self._names), strict=True))
-        for key in dict.fromkeys(keys):
-            if key not in self._places:
-                self._places[key] = len(self._tags)
-                self._tags.append(tuple(str(value or "") for value in key))
-        return SeriesOf(self._tags, np.fromiter(map(self._places.__getitem__, keys), np.intp, len(keys)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +38,17 @@ class Rows:
         conflicts: [rows] how many other rows of the same machine and time had another value for the same
             sensor, and were left out; None for none.
         series: Which series each row came from; None where it is not known, or after rows were put together.
+        merged: [rows] how many other rows of the same machine and time brought only what this one lacked;
+            None for none.
+        repeated: [rows] how many such rows brought nothing new; None for none.
     """
 
     readings: Readings
     unreadable: NDArray[np.bool_] | None = None
     conflicts: NDArray[np.int64] | None = None
     series: SeriesOf | None = None
+    merged: NDArray[np.int64] | None = None
+    repeated: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.readings)
@@ -101,6 +60,8 @@ class Rows:
             _or_none(None if self.unreadable is None else self.unreadable[index]),
             _or_none(None if self.conflicts is None else self.conflicts[index]),
             None if self.series is None else SeriesOf(self.series.tags, self.series.codes[index]),
+            _or_none(None if self.merged is None else self.merged[index]),
+            _or_none(None if self.repeated is None else self.repeated[index]),
         )
 
     @staticmethod
@@ -108,7 +69,7 @@ class Rows:
         """Blocks, at least one, one after the other; all of one answer, where they say their series."""
         if len(blocks) == 1:
             return blocks[0]
-        unreadable = conflicts = series = None
+        unreadable = series = None
         if any(block.unreadable is not None for block in blocks):
             unreadable = np.concatenate(
                 [
@@ -116,14 +77,16 @@ class Rows:
                     for b in blocks
                 ]
             )
-        if any(block.conflicts is not None for block in blocks):
-            conflicts = np.concatenate(
-                [np.zeros(len(b), np.int64) if b.conflicts is None else b.conflicts for b in blocks]
-            )
         known = [block.series for block in blocks if block.series is not None]
         if len(known) == len(blocks):
             series = SeriesOf(known[0].tags, np.concatenate([one.codes for one in known]))
-        return Rows(Readings.joined([block.readings for block in blocks]), unreadable, conflicts, series)
+        lengths = list(map(len, blocks))
+        conflicts, merged, repeated = (
+            _counts_joined([getattr(block, name) for block in blocks], lengths)
+            for name in ("conflicts", "merged", "repeated")
+        )
+        readings = Readings.joined([block.readings for block in blocks])
+        return Rows(readings, unreadable, conflicts, series, merged, repeated)
 
 
 def sensor_values(columns: Sequence[Sequence[Any]]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
@@ -237,25 +200,50 @@ def _merged(block: Rows) -> Rows:
     place = np.cumsum(np.concatenate([[0], ~repeats]))  # each row's place among those
     nth = np.arange(len(rows)) - first[place]
     kept = rows.take(first)
-    values, conflicts = kept.readings.values.copy(), np.zeros(len(first), np.int64)
+    values = kept.readings.values.copy()
+    conflicts, completed, repeated = np.zeros((3, len(first)), np.int64)
     for n in range(1, int(nth.max()) + 1):
         others = np.flatnonzero(nth == n)
         into, other = place[others], rows.readings.values[others]
         known = values[into]
-        gaps = np.isnan(known)
-        conflicts[into] += ((known != other) & ~gaps & ~np.isnan(other)).any(axis=1)
+        gaps, came = np.isnan(known), ~np.isnan(other)
+        contradicts = ((known != other) & ~gaps & came).any(axis=1)
+        completes = (gaps & came).any(axis=1) & ~contradicts
+        conflicts[into] += contradicts
+        completed[into] += completes
+        repeated[into] += ~contradicts & ~completes
         values[into] = np.where(gaps, other, known)
     unreadable = None
     if rows.unreadable is not None:
         unreadable = np.logical_or.reduceat(rows.unreadable, first) & np.isnan(values)
     merged = Readings.coded(*kept.readings.dictionary, kept.readings.times, values)
-    return Rows(merged, _or_none(unreadable), _or_none(conflicts))
+    return Rows(
+        merged,
+        _or_none(unreadable),
+        _or_none(conflicts),
+        merged=_or_none(completed),
+        repeated=_or_none(repeated),
+    )
 
 
 def _repeats(times: NDArray[np.int64], codes: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     """[rows - 1] which rows, but for the first, are of the same time and machine as the one before."""
     repeats: NDArray[np.bool_] = (np.diff(times) == 0) & (np.diff(codes) == 0)
     return repeats
+
+
+def _counts_joined(
+    blocks: Sequence[NDArray[np.int64] | None], lengths: Sequence[int]
+) -> NDArray[np.int64] | None:
+    """Counts of blocks of these lengths, one after the other; None where no block counts any."""
+    if all(block is None for block in blocks):
+        return None
+    return np.concatenate(
+        [
+            np.zeros(rows, np.int64) if block is None else block
+            for block, rows in zip(blocks, lengths, strict=True)
+        ]
+    )
 
 
 def _or_none(marks: NDArray[Marks] | None) -> NDArray[Marks] | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from edge_runtime.addresses import HTTP, PORTS, TLS, who_answers
 from edge_runtime.connector import Fact
-from edge_runtime.errors import EdgeDetectError, SourceError, SourceUnavailableError
+from edge_runtime.errors import SourceError, SourceUnavailableError
 from edge_runtime.influxdb.client import InfluxClient
 from edge_runtime.influxdb.query import identifier, query
 from edge_runtime.influxdb.reader import HOUR_NS
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from edge_runtime.influxdb.reader import Reader
     from edge_runtime.influxdb.readings import ReadingsQuery
 
-__all__ = ["elsewhere", "reachable", "survey"]
+__all__ = ["elsewhere", "policies_with", "reachable", "survey"]
 
 DAY_NS = 24 * HOUR_NS
 NEWEST_WITHIN_NS = 31 * DAY_NS
@@ -95,12 +94,31 @@ def _apart(
 
 def elsewhere(client: InfluxClient, measurement: str) -> str | None:
     """Where rows of a measurement are, if its database has them in another retention policy of 1.x."""
-    settings = client.settings
-    if settings.bucket:
+    try:
+        found = policies_with(client, measurement)
+    except SourceUnavailableError:
         return None
-    found = []
-    # Other versions do not know the question: then there is nothing to say.
-    with suppress(EdgeDetectError):
+    if not found:
+        return None
+    policy = client.settings.retention_policy
+    here = f"'{policy}'" if policy else "the default one"
+    return (
+        f"none in the retention policy that is read, {here}; there are rows in {_listed(found)}: set "
+        f'retention_policy = "{found[0]}" in [influx], or give --retention-policy'
+    )
+
+
+def policies_with(client: InfluxClient, measurement: str) -> list[str]:
+    """The retention policies of 1.x, beside the one that is read, with rows of a measurement.
+
+    Raises:
+        SourceUnavailableError: The server cannot be reached.
+    """
+    settings = client.settings
+    found: list[str] = []
+    if settings.bucket or settings.mapped_bucket:  # which has one alone
+        return found
+    try:
         policies = [
             (str(name), bool(default))
             for series in query(client, f"SHOW RETENTION POLICIES ON {identifier(settings.database)}")
@@ -112,13 +130,11 @@ def elsewhere(client: InfluxClient, measurement: str) -> str | None:
             other = InfluxClient(replace(settings, retention_policy=name))
             if any(s.values for s in query(other, f"SELECT * FROM {identifier(measurement)} LIMIT 1")):  # noqa: S608
                 found.append(name)
-    if not found:
-        return None
-    here = f"'{settings.retention_policy}'" if settings.retention_policy else "the default one"
-    return (
-        f"none in the retention policy that is read, {here}; there are rows in {_listed(found)}: set "
-        f'retention_policy = "{found[0]}" in [influx]'
-    )
+    except SourceUnavailableError:
+        raise
+    except SourceError:
+        pass  # other versions do not know the question: then there is nothing to say
+    return found
 
 
 def _listed(names: list[str]) -> str:

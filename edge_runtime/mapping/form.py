@@ -1,15 +1,34 @@
-"""The table `[map]`: where the times and machine ids of a text are, and how its cells are written."""
+"""The tables `[map]` and `[data]`: where times and machine ids are, and how cells are written."""
 
 from __future__ import annotations
 
 import codecs
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 
-__all__ = ["UNITS", "Form", "RecordForm", "TimeForm"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
+__all__ = [
+    "MACHINE_NAMES",
+    "ONE_MACHINE",
+    "PLAIN",
+    "TIME_NAMES",
+    "UNITS",
+    "Columns",
+    "DefaultMachine",
+    "Form",
+    "RecordForm",
+    "TimeForm",
+]
+
+# Names that are looked for, in this order and in any case, where a person named no column.
+TIME_NAMES = ("time", "timestamp", "datetime", "_time", "date", "ts")
+MACHINE_NAMES = ("machine_id", "machine")
+ONE_MACHINE = "machine"
 # Units of a number that is a time: nanoseconds a step, and the number that 1970 has.
 UNITS = {
     "s": (1_000_000_000, 0),
@@ -20,7 +39,7 @@ UNITS = {
     "filetime": (100, 116_444_736_000_000_000),
     "ticks": (100, 621_355_968_000_000_000),
 }
-SEPARATORS = (".", ",", "'", " ", "\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}")
+SEPARATORS = (".", ",", "'", " ", "\u00a0", "\u202f")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +129,42 @@ class Form(RecordForm):
             raise UsageError(
                 f"'{self.encoding}' is no encoding of text", where="--encoding", hint="such as cp1252"
             )
+
+
+PLAIN = Form()
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns to read.
+
+    Attributes:
+        sensors: In the order of the bundle.
+        time: The column of times, or "time" for that or one with a name like it; "" to read none.
+        machine: The column of machine ids, or "machine_id" for that or "machine"; may be missing in the data.
+        default_machine: The id of every row where it is.
+        form: How cells are written.
+    """
+
+    sensors: tuple[str, ...]
+    time: str = TIME_NAMES[0]
+    machine: str = MACHINE_NAMES[0]
+    default_machine: str = ONE_MACHINE
+    form: Form = PLAIN
+
+    @classmethod
+    def of(cls, sensors: Sequence[str], form: RecordForm, default_machine: str = ONE_MACHINE) -> Columns:
+        """The columns that a form names, or the usual ones."""
+        form = form if isinstance(form, Form) else Form(form.time, form.machine)
+        time = form.time.from_[0] if form.time.from_ else TIME_NAMES[0]
+        return cls(tuple(sensors), time, form.machine or MACHINE_NAMES[0], default_machine, form)
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultMachine:
+    """What a machine is called whose rows do not say so."""
+
+    machine: str = setting("machine", "Id of a machine whose rows do not name one.")
 
 
 def _is_encoding(name: str) -> bool:

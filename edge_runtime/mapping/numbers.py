@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.place import shown
+from edge_runtime.mapping.cells import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from edge_runtime.mapping.cells import Place
     from edge_runtime.mapping.form import Form
-    from edge_runtime.mapping.place import Place
 
 __all__ = ["NOTHING", "Numbers", "as_float32", "floats"]
 

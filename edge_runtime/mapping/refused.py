@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.cells import shown
 from edge_runtime.mapping.form import UNITS
 from edge_runtime.mapping.formats import pattern_of
-from edge_runtime.mapping.place import shown
 from edge_runtime.mapping.times import EPOCHS, FIRST_NS, LAST_NS, NUMBER
 from edge_runtime.timeparse import moment_of
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.mapping.place import Place
+    from edge_runtime.mapping.cells import Place
     from edge_runtime.mapping.zones import Zone
 
 __all__ = ["DAY_NS", "EPOCHS", "FIRST_NS", "LAST_NS", "Times", "times"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.mapping.place import Place
+    from edge_runtime.mapping.cells import Place
 
 __all__ = ["Zone"]
 

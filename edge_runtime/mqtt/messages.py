@@ -8,8 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, printable
-from edge_runtime.mapping.machines import check_machine
-from edge_runtime.mapping.place import Place
+from edge_runtime.mapping.cells import Place, check_machine
 from edge_runtime.mqtt.oversize import OVERSIZE
 from edge_runtime.records import Readings
 from edge_runtime.text.complaints import Complaints
@@ -21,7 +20,7 @@ from edge_runtime.text.unmapped import Unmapped
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
     from edge_runtime.mqtt.broker import Topic
 
 __all__ = ["MessageRows"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from edge_runtime.errors import InputError, MissingExtraError, SensorMismatchError, UsageError
 from edge_runtime.files import write_all
-from edge_runtime.mapping.columns import machine_place, time_places
-from edge_runtime.mapping.place import Place
+from edge_runtime.mapping.cells import Place
+from edge_runtime.mapping.header import machine_place, time_places
 from edge_runtime.mapping.times import Times
 from edge_runtime.records import Readings, Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
 
 __all__ = ["ArrowReader", "ArrowWriter"]
 

@@ -18,7 +18,7 @@ from edge_runtime.text.csvblocks import open_rows, read_blocks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
 
 __all__ = ["STANDARD", "CsvReader", "CsvWriter"]
 

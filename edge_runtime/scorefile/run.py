@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.loading.load import Bundle
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
     from edge_runtime.scorefile.blocks import Block, Reader, Writer
 
 __all__ = ["FORMATS", "Task", "score_file"]

@@ -16,10 +16,8 @@ from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.config import setting
 from edge_runtime.errors import SourceError, UsageError
 from edge_runtime.files import is_in_place
-from edge_runtime.mapping.columns import Columns
-from edge_runtime.mapping.form import Form
+from edge_runtime.mapping.form import Columns, DefaultMachine, Form
 from edge_runtime.sources.base import Batch, Feed, SourceKind
-from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.text.csvblocks import open_rows, read_blocks
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.influxdb.readings import ReadingsQuery
 from edge_runtime.influxdb.settings import InfluxServer, influx_settings
-from edge_runtime.reading import read_bounded
+from edge_runtime.influxdb.template import read_template
+from edge_runtime.mapping.form import DefaultMachine
 from edge_runtime.sources.base import Feed, Probe, SourceKind
 from edge_runtime.sources.influx_feed import InfluxSource
-from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["INFLUX", "InfluxSourceSettings", "flux_template", "readings_query", "readings_server"]
 
-MAX_QUERY_BYTES = 1 << 20
 LONGEST_S = 366 * 86_400.0
 
 
@@ -32,7 +31,7 @@ class InfluxSourceSettings(InfluxServer):
     """Which server, which readings, and how they are followed."""
 
     retention_policy: str | None = setting(
-        None, "Retention policy of InfluxDB 1.x that is not the default one."
+        None, "Retention policy of InfluxDB 1.x that is not the default one.", flag="--retention-policy"
     )
     measurement: str = setting("sensors", "Measurement to read.", flag="--measurement")
     machine_tag: str = setting(
@@ -102,10 +101,7 @@ def flux_template(given: Given) -> str | None:
         UsageError: Its file cannot be read.
     """
     path = given[InfluxSourceSettings].flux_file
-    try:
-        return read_bounded(path, MAX_QUERY_BYTES)[0].decode() if path else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read the query ({error})", where=str(path)) from None
+    return read_template(path) if path else None
 
 
 def _make(given: Given, feed: Feed) -> InfluxSource:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.addresses import identity, same_server
 from edge_runtime.config import setting
-from edge_runtime.mapping.columns import Columns
-from edge_runtime.mapping.form import RecordForm
+from edge_runtime.mapping.form import Columns, DefaultMachine, RecordForm
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE, Broker, Topic
 from edge_runtime.sources.base import Feed, Probe, SourceKind
-from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.sources.mqtt_feed import MqttSource
 
 if TYPE_CHECKING:

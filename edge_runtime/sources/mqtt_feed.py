@@ -33,7 +33,7 @@ from edge_runtime.text.cutter import MAX_LINE_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
     from edge_runtime.mqtt.broker import Broker, Topic
 
 __all__ = ["MqttSource"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
 
 __all__ = ["MqttProbe"]
 

@@ -7,23 +7,18 @@ whole JSON object. What is there is handed on at once: a row alone, or a backlog
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import sys
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.mapping.columns import Columns
-from edge_runtime.mapping.form import Form
+from edge_runtime.mapping.form import Columns, DefaultMachine, Form
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
-from edge_runtime.sources.layout import DefaultMachine
-from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.cutter import TOO_LONG, LineCutter
-from edge_runtime.text.head import Head
-from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
-from edge_runtime.text.recoder import Recoder
 from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
@@ -32,6 +27,10 @@ if TYPE_CHECKING:
     from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.connector import Given
     from edge_runtime.text.complaints import Complaints
+    from edge_runtime.text.csvrows import CsvLines
+    from edge_runtime.text.head import Head
+    from edge_runtime.text.jsonrows import JsonRows
+    from edge_runtime.text.recoder import Recoder
 
 __all__ = ["STDIN", "StdinSource"]
 
@@ -39,6 +38,7 @@ READ_BYTES = 1 << 18
 IDLE_S = 0.5
 WHERE = "standard input"
 UNREADABLE = "unreadable line"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 UNFINISHED = "unfinished last line"
 
 
@@ -62,9 +62,10 @@ class StdinSource:
         self._report = report or (lambda _: None)
         self._complaints: Complaints | None = None  # none so far
         self._cutter = LineCutter()
-        self._recoder = Recoder(columns.form.encoding, WHERE, errors="replace")
-        self._head = Head(columns.form, WHERE)
+        self._recoder: Recoder | None = None  # UTF-8 needs none
+        self._head: Head | None = None  # no header has begun
         self._parser: CsvLines | JsonRows | LineProtocol | None = None
+        self._is_json = self._is_decoded = False
         self._line = 0
         self._unmapped = Unmapped((columns.time, columns.machine))
         self._wake_read, self._wake_write = os.pipe()
@@ -114,7 +115,7 @@ class StdinSource:
                 if self._complaints is not None:
                     self._complaints.tell_all()
                 return
-            text = self._cutter.feed(self._recoder.feed(data))
+            text = self._cutter.feed(self._decoded(data))
             if text or self._cutter.left_out:
                 yield self._batch(text)
 
@@ -138,7 +139,7 @@ class StdinSource:
     def _last(self, rest: bytes) -> Batch:
         """The last line, which has no line end."""
         # Of these alone the end can be seen.
-        may_be_object = isinstance(self._parser, JsonRows) or self._parser is None
+        may_be_object = self._is_json or self._parser is None
         if not rest.strip() or (may_be_object and rest.lstrip()[:1] == b"{" and rest.rstrip()[-1:] == b"}"):
             return self._batch(rest)
         if self._parser is None:
@@ -149,25 +150,48 @@ class StdinSource:
         )
         return Batch(Readings.empty(len(self._columns.sensors)), None, {UNFINISHED: 1})
 
+    def _decoded(self, data: bytes) -> bytes:
+        """The same in UTF-8, with line feeds."""
+        if not self._is_decoded:
+            self._is_decoded = True
+            data = data.removeprefix(codecs.BOM_UTF8)
+            encoding = self._columns.form.encoding
+            odd = data[:2] in UTF_16 or (b"\r" in data and b"\n" not in data)
+            if encoding or odd:
+                from edge_runtime.text.recoder import Recoder  # noqa: PLC0415 - for few streams
+
+                self._recoder = Recoder(encoding, WHERE, errors="replace")
+        return data if self._recoder is None else self._recoder.feed(data)
+
     def _begin(self, text: bytes) -> bytes:
         """Finds out what the stream is, and reads a header; returns what is left to read."""
         while self._parser is None and text:
             line, _, rest = text.partition(b"\n")
-            if not self._head.lines and not line.strip():
-                self._line += 1
-            elif not self._head.lines and line.lstrip().startswith(b"{"):
-                self._parser = JsonRows(self._columns, WHERE, self._unmapped, self._report)
+            if self._head is None and line.lstrip()[:1] == b"{":
+                from edge_runtime.text.jsonrows import JsonRows  # noqa: PLC0415 - not of another format
+
+                self._parser, self._is_json = (
+                    JsonRows(self._columns, WHERE, self._unmapped, self._report),
+                    True,
+                )
                 return text
-            elif not self._head.lines and not line.startswith(b"#") and is_line_protocol(line):
+            if self._head is None and not line.startswith(b"#") and is_line_protocol(line):
                 self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
                 return text
-            else:
-                self._line += 1
-                if self._head.take(line.removesuffix(b"\r").decode("utf-8", "replace")):
-                    layout = read_layout(self._head.header, self._columns, WHERE, self._head.delimiter)
-                    self._parser = CsvLines(CsvRows(layout, self._report))
+            self._line += 1
+            if self._head is not None or line.strip():
+                self._take_header(line)
             text = rest
         return text
+
+    def _take_header(self, line: bytes) -> None:
+        from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout  # noqa: PLC0415 - as above
+        from edge_runtime.text.head import Head  # noqa: PLC0415 - as above
+
+        self._head = self._head or Head(self._columns.form, WHERE)
+        if self._head.take(line.removesuffix(b"\r").decode("utf-8", "replace")):
+            layout = read_layout(self._head.header, self._columns, WHERE, self._head.delimiter)
+            self._parser = CsvLines(CsvRows(layout, self._report))
 
     def _complain(self, what: str, where: str) -> None:
         if self._complaints is None:

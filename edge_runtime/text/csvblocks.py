@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from edge_runtime.mapping.columns import Columns
-    from edge_runtime.mapping.form import Form
+    from edge_runtime.mapping.form import Columns, Form
     from edge_runtime.text.csvlayout import Layout
     from edge_runtime.text.csvrows import CsvBlock
 

@@ -9,11 +9,11 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, SensorMismatchError, listed
-from edge_runtime.mapping.columns import machine_place, time_places
+from edge_runtime.mapping.header import machine_place, time_places
 from edge_runtime.text.head import Head
 
 if TYPE_CHECKING:
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
 
 __all__ = ["Layout", "header_names", "read_layout"]
 

@@ -7,9 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.machines import codes
+from edge_runtime.mapping.cells import Place, codes, shown
 from edge_runtime.mapping.numbers import Numbers, as_float32
-from edge_runtime.mapping.place import Place, shown
 from edge_runtime.mapping.times import Times
 from edge_runtime.records import Readings
 from edge_runtime.text.csvlayout import Layout, read_layout

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import likely_time
-from edge_runtime.mapping.place import shown
+from edge_runtime.mapping.cells import shown
+from edge_runtime.mapping.header import likely_time
 
 if TYPE_CHECKING:
     from edge_runtime.mapping.numbers import Numbers

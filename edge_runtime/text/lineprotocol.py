@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.cells import MAX_MACHINE_LETTERS, Place, check_machine, codes, shown
 from edge_runtime.mapping.form import UNITS
-from edge_runtime.mapping.machines import MAX_MACHINE_LETTERS, check_machine, codes
 from edge_runtime.mapping.numbers import as_float32, floats
-from edge_runtime.mapping.place import Place, shown
 from edge_runtime.mapping.times import EPOCHS, FIRST_NS
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.unmapped import NOT_MAPPED
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
     from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["LineProtocol", "is_line_protocol"]

@@ -7,8 +7,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.mapping.columns import Columns
 from edge_runtime.mapping.facts import Facts
+from edge_runtime.mapping.form import Columns
 from edge_runtime.text.csvblocks import read_blocks
 
 if TYPE_CHECKING:

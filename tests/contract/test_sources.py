@@ -10,7 +10,7 @@ import pytest
 
 from edge_runtime.connector import Given
 from edge_runtime.errors import InputError, SensorMismatchError, SourceError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.sources.base import Feed
 from edge_runtime.sources.csv import CsvSource
 from edge_runtime.sources.simulate import SIMULATE, SimulateSource

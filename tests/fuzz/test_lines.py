@@ -14,7 +14,7 @@ from fuzz.lines import FORMATS, MESSAGES, Mutator
 from support.piped import feed
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Topic
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.records import Readings

@@ -117,7 +117,8 @@ def bucket() -> Iterator[ThreadingHTTPServer]:
         thread.join()
 
 
-def prepare(server: ThreadingHTTPServer, folder: Path, token: Path, *more: str) -> str:
+def prepare(server: ThreadingHTTPServer, folder: Path, token: Path, *more: str) -> tuple[str, str]:
+    """What the command says on standard output and on standard error; its error is raised."""
     result = CliRunner().invoke(
         app,
         [
@@ -137,7 +138,7 @@ def prepare(server: ThreadingHTTPServer, folder: Path, token: Path, *more: str) 
     if isinstance(result.exception, EdgeDetectError):
         raise result.exception
     assert result.exit_code == 0, result.output
-    return result.stdout
+    return result.stdout, result.stderr
 
 
 @pytest.fixture
@@ -151,16 +152,22 @@ def token(tmp_path: Path) -> Path:
 def test_a_bucket_gives_its_rows_in_pages_of_an_hour(
     bucket: ThreadingHTTPServer, tmp_path: Path, token: Path
 ) -> None:
-    text = prepare(bucket, tmp_path / "out", token, "--gap", "0")
+    text, said = prepare(bucket, tmp_path / "out", token, "--gap", "0")
     seconds: list[float] = []
     for name in ("train", "val", "test"):
         frame = read_table(tmp_path / "out" / f"{name}.csv")
         assert set(frame["machine_id"]) == {"m1"}
         seconds += frame["a"].tolist()
     assert seconds == [second + 0.5 for second in range(ROWS)]
-    assert f"{ROWS:,} rows" in text
-    pages = [query for _, _, query in Bucket.asked if "union(" in query]
+    assert f"{ROWS:,} rows in " in text
+    assert f"read {ROWS:,} rows of the database: {ROWS:,} taken" in text
+    assert said == "edge-train: fields that hold no numbers in the range were left out: note\n"
+    pages = [query for _, _, query in Bucket.asked if "union(tables: [numbers" in query]
     assert len(pages) == 3
+    # A field is a sensor if a series begins or ends with a number in it, whatever its type is in between.
+    (types,) = (query for _, _, query in Bucket.asked if "distinct(" in query)
+    assert "|> first()" in types
+    assert "|> last()" in types
     for path, authorization, query in Bucket.asked:
         assert path == "/api/v2/query?org=plant"
         assert authorization == "Token s3cret"

@@ -22,7 +22,8 @@ LAST_30_S = [-i - 0.5 for i in reversed(range(30))]
 UNPACKED = Path(__file__).parents[2] / "build" / "influxdb-package"
 PASSWORD = "a s3cret"
 LACKING = "none in the retention policy that is read, "
-POLICY = 'the default one; there are rows in raw: set retention_policy = "raw" in [influx]'
+ELSEWHERE = 'there are rows in raw: set retention_policy = "raw" in [influx], or give --retention-policy'
+POLICY = f"the default one; {ELSEWHERE}"
 
 
 def three(client: InfluxClient) -> None:
@@ -173,8 +174,9 @@ class TestWhatIsWrong:
         text = check(command, *words).only_wrong("source")
         assert text == f"{database.settings.place}: there is no row: {LACKING}{POLICY}"
         assert_one_clear_line(command("edge-detect", "run", *words), 1, f"there is no row: {LACKING}{POLICY}")
-        found = check(command, *words, "--set", "influx.retention_policy=raw")
-        assert (found.wrong, found.rows["read"]) == ([], 90)
+        for option in (("--set", "influx.retention_policy=raw"), ("--retention-policy", "raw")):
+            found = check(command, *words, *option)
+            assert (found.wrong, found.rows["read"]) == ([], 90)
         # The default one has rows too, but of another machine, and long ago.
         put(database, "old", [-40 * 86_400])
         text = check(command, *words).only_wrong("source")

@@ -17,8 +17,9 @@ import pytest
 from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
 from support.reading import check_flux, read_flux
+from typer.testing import CliRunner
 
-from edge_runtime.errors import SinkError, SinkUnavailableError, SourceError
+from edge_runtime.errors import EdgeDetectError, SinkError, SinkUnavailableError, SourceError
 from edge_runtime.influxdb import (
     InfluxClient,
     InfluxSettings,
@@ -32,6 +33,7 @@ from edge_runtime.influxdb.dbrp import mapped_client
 from edge_runtime.influxdb.flux import FluxReader, literal
 from edge_runtime.influxdb.influxql import InfluxqlReader
 from edge_runtime.records import Readings
+from trainer.cli import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,7 +68,7 @@ def measurement() -> Iterator[str]:
     """A name that nobody uses; its points are deleted afterwards."""
     name = f"edge_detect_test_{uuid.uuid4().hex}"
     yield name
-    for used in (name, f"{name}_verdicts"):
+    for used in (name, f"{name}_verdicts", f"{name}_events"):
         body = {
             "start": "1970-01-01T00:00:00Z",
             "stop": "2100-01-01T00:00:00Z",
@@ -79,6 +81,23 @@ def measurement() -> Iterator[str]:
 
 def put(measurement: str, *lines: str) -> None:
     write(client(), "".join(f"{measurement},{line}\n" for line in lines).encode())
+
+
+def prepare(measurement: str, folder: Path, *more: str) -> tuple[str, dict[str, Any]]:
+    """What `edge-train prepare` complains of, and its metadata; its error is raised."""
+    result = CliRunner().invoke(
+        app,
+        [
+            *("prepare", "--url", URL, "--org", ORG, "--bucket", BUCKET, "--measurement", measurement),
+            *("--labels-measurement", f"{measurement}_events", "--start", "2026-01-01", "--gap", "0"),
+            *("-o", str(folder), *more),
+        ],
+        env={"EDGE_DETECT_INFLUX_TOKEN": TOKEN},
+    )
+    if isinstance(result.exception, EdgeDetectError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stderr, json.loads((folder / "metadata.json").read_text())
 
 
 def joined(blocks: Iterable[Readings]) -> Readings:
@@ -204,6 +223,39 @@ def test_two_series_that_contradict_each_other_are_found(
     found = [*reader(client()).rows(dataclasses.replace(wanted, other_tags=("host",)), T0, T0 + 10)]
     assert joined(rows.readings for rows in found).values.tolist() == [[4.0]] * 10
     assert sum(int(rows.conflicts.sum()) for rows in found if rows.conflicts is not None) == 10
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
+def test_history_is_prepared_with_its_sensors_events_and_accounts(
+    measurement: str,
+    reader: Callable[[InfluxClient], Reader],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainer.prepare.influx.open_reader", reader)
+    edge = T0 + 4 * DAY  # a Monday, where one shard ends: in the next a field may have another type
+    put(measurement, *(f'machine_id=m1 a={i}.5,b=1,note="x" {edge + (i - 40) * SECOND}' for i in range(40)))
+    put(measurement, *(f"machine_id=m1,host=x a={i}i,b=1 {edge + i * SECOND}" for i in range(40)))
+    put(measurement, *(f"machine_id=m1,host=y b=1 {edge + i * SECOND}" for i in range(5)))
+    put(measurement, *(f"machine_id=m2 a={i}i {edge + i * SECOND}" for i in range(30)))
+    events = f"{measurement}_events"
+    put(events, f'machine_id=m1 kind="WEAR",stop={edge - 38 * SECOND}i {T0 - 30 * DAY}')
+    put(events, f'machine_id=m1 kind="SPIKE",stop={edge + 3 * SECOND}i {edge}')
+    bounds = ("--stop", "2026-01-08")
+    complained, metadata = prepare(measurement, tmp_path / "out", *bounds, "--split", "50/25/25")
+    assert "fields that hold no numbers in the range were left out: note" in complained
+    assert "there is no reading of 'b' from m2 (30 rows)" in complained
+    account = metadata["query"]["account"]
+    assert {name: account[name] for name in ("read", "taken", "repeated", "conflicting")} == {
+        "read": 115,
+        "taken": 110,
+        "repeated": 5,
+        "conflicting": 0,
+    }
+    assert account["machines"]["m1"]["complete"] == 80
+    assert [metadata["splits"][name]["anomalies"] for name in ("train", "val")] == [2, 3]
+    with pytest.raises(EdgeDetectError, match="there is no such measurement"):
+        prepare(f"{measurement}_none", tmp_path / "none", *bounds)
 
 
 def test_a_wrong_token_neither_reads_nor_writes(measurement: str) -> None:

@@ -220,14 +220,18 @@ class TestHistory:
     def test_a_few_contradictions_are_left_out_and_said(self, database: InfluxClient, tmp_path: Path) -> None:
         self.fill(database, contradictions=5)
         said = self.prepare(database, tmp_path / "out", "--gap", "0")
-        assert "5 rows contradict another row of the same machine and time: left out" in said
+        assert "5 of 1,005 rows of machine 'm' contradict another one of their time and were left out" in said
         metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
         assert metadata["rows"] == 1000
         assert metadata["query"]["conflicting_rows"] == 5
 
     def test_many_are_no_history(self, database: InfluxClient, tmp_path: Path) -> None:
         self.fill(database, contradictions=100)
-        with pytest.raises(EdgeDetectError, match="100 of 1,100 rows contradict another one"):
+        with pytest.raises(
+            EdgeDetectError,
+            match=r"100 of 1,100 rows of machine 'm' contradict another one of their time, first at "
+            r"2026-01-01T00:00:00Z \(temperature 50 and 60\); they differ in the tag 'host' \(a, b\)",
+        ):
             self.prepare(database, tmp_path / "out", "--gap", "0")
         assert not (tmp_path / "out").exists()
 

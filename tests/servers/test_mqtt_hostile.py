@@ -24,7 +24,7 @@ from support.measured import MOST_MB, Peak
 from support.speaker import Speaker, sent
 
 from edge_runtime.errors import SourceUnavailableError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.sources.mqtt_feed import MqttSource

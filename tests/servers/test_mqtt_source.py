@@ -21,7 +21,7 @@ from support.bundles import SENSORS, normal_rows
 from support.commands import assert_one_clear_line
 
 from edge_runtime.errors import MissingExtraError, SourceError, SourceUnavailableError, UsageError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Broker, Topic
 from edge_runtime.records import NO_TIME
 from edge_runtime.sources.mqtt_feed import MqttSource

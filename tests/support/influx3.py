@@ -106,10 +106,14 @@ class Influx3:
         machines = [
             _plain(text or pattern) for text, pattern in _MACHINE.findall(statement.partition(" AND (")[2])
         ]
+        # A point without any of the fields is not in an answer.
+        fields = [column for column in columns if column in self.tables[name].fields]
         chosen = [
             row
             for row in self.tables[name].rows
-            if start <= row["time"] < stop and (not machines or row.get("machine_id") in machines)
+            if start <= row["time"] < stop
+            and (not machines or row.get("machine_id") in machines)
+            and any(row.get(name) is not None for name in fields)
         ]
         if " DESC" in statement:
             chosen.reverse()

@@ -15,7 +15,7 @@ from edge_runtime.sources.stdin import StdinSource
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_runtime.mapping.columns import Columns
+    from edge_runtime.mapping.form import Columns
 
 __all__ = ["Fed", "feed"]
 

@@ -20,7 +20,7 @@ from benchmarks.targets import __main__ as targets
 from benchmarks.targets.processes import bare, environment
 from benchmarks.workloads import csv_text, line_protocol, plant
 from edge_runtime import Engine, load_bundle
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.simulation import SENSORS
 from edge_runtime.text.csvblocks import read_blocks
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.mapping.machines import check_machine, codes
+from edge_runtime.mapping.cells import Place, check_machine, codes, shown
 from edge_runtime.mapping.numbers import floats
-from edge_runtime.mapping.place import Place, shown
 from edge_runtime.mapping.times import times
 from edge_runtime.timeparse import EARLIEST, LATEST, parse_duration, parse_time
 

@@ -10,10 +10,10 @@ import pytest
 from edge_runtime.config import nearest, settings_of
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.settings import RunPart, load_settings
+from edge_runtime.mapping.form import DefaultMachine
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sinks.jsonl import JsonlSettings
 from edge_runtime.sources.influx import InfluxSourceSettings
-from edge_runtime.sources.layout import DefaultMachine
 from edge_runtime.sources.mqtt import MqttSettings
 from edge_runtime.sources.simulate import SimulateSettings
 

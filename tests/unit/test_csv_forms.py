@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import Columns
-from edge_runtime.mapping.form import Form, TimeForm
+from edge_runtime.mapping.form import Columns, Form, TimeForm
 from edge_runtime.records import Readings
 from edge_runtime.scorefile.csvfile import CsvReader
 from edge_runtime.sources.csv import CsvSource

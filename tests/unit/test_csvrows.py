@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError, SensorMismatchError, UsageError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.records import Readings
 from edge_runtime.text.csvblocks import READ_BYTES, open_rows, read_blocks
 

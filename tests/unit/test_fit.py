@@ -21,7 +21,7 @@ from trainer.checkpoint import Checkpoint
 from trainer.data import Columns, Split, TrainingData, read_training_data
 from trainer.fit import Epoch, Settings, fit
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.provenance import data_digest, git_revision
+from trainer.provenance import data_digest, git_revision, provenance
 from trainer.run import Plan, find_exporter, run_fit
 from trainer.tracking import NoTracker
 
@@ -47,6 +47,19 @@ def run(data: TrainingData, output: Path, *, seed: int = 0, epochs: int = 3) -> 
     return run_fit(
         data, Plan(output=output, settings=Settings(seed=seed, epochs=epochs), plots=False), NoTracker()
     )
+
+
+def test_a_machine_without_a_complete_normal_row_is_not_named_as_trained(
+    folder: Path, tmp_path: Path
+) -> None:
+    for name in ("train", "val", "test"):
+        frame = pd.read_csv(folder / f"{name}.csv")
+        lacking = frame[frame["machine_id"] == "press-1"].assign(machine_id="lacking", vibration=np.nan)
+        faulty = frame[frame["machine_id"] == "press-1"].assign(machine_id="faulty", anomaly=1)
+        pd.concat([frame, lacking, faulty]).to_csv(tmp_path / f"{name}.csv", index=False)
+    data = read_training_data(tmp_path, Columns())
+    assert set(data.train.machines) == {"press-1", "press-2", "lacking", "faulty"}
+    assert provenance(data, seed=0, revision=None).machines == ("press-1", "press-2")
 
 
 def test_the_network_has_5064_parameters(data: TrainingData) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.piped import feed
 
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 
 COLUMNS = Columns(("a", "b"))
 LETTERS = b"0123456789.,;= \\\"'{}[]:\t\r\x00\xff\xc3\xa9aeEinfNaTZ+-#_m"

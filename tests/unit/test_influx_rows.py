@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.influxdb.query import UnfinishedAnswerError
-from edge_runtime.influxdb.rows import Rows, SeriesOf, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.rows import Rows, in_time_order, sensor_values, whole_rows
+from edge_runtime.influxdb.series import SeriesOf
 from edge_runtime.records import Readings
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # Time, machine, tags, values: None for none, a text for what is no number.
 Point = tuple[int, str, tuple[str, ...], tuple[float | str | None, ...]]
+# Values, and how many other rows contradicted them, brought what they lacked, and brought nothing new.
+Row = tuple[list[float | str | None], int, int, int]
 SENSORS = 3
 
 
@@ -51,27 +54,32 @@ def blocks_of(points: list[Point], size: int) -> Iterator[Rows]:
         yield Rows(readings, unreadable, None, SeriesOf(known, codes))
 
 
-def merged(points: list[Point]) -> dict[tuple[int, str], tuple[list[float | str | None], int]]:
+def merged(points: list[Point]) -> dict[tuple[int, str], Row]:
     """What is right, by definition: the first number by the order of tags stays."""
-    rows: dict[tuple[int, str], tuple[list[float | str | None], int]] = {}
+    rows: dict[tuple[int, str], Row] = {}
     for time, machine, _, values in sorted(points, key=lambda point: point[2]):
         key = (time, machine)
         if key not in rows:
-            rows[key] = (list(values), 0)
+            rows[key] = (list(values), 0, 0, 0)
             continue
-        kept, conflicts = rows[key]
-        contradicts = False
+        kept, conflicts, completed, repeated = rows[key]
+        contradicts = completes = False
         for i, value in enumerate(values):
-            if isinstance(kept[i], float) and isinstance(value, float) and kept[i] != value:
-                contradicts = True
+            if isinstance(value, float):
+                if not isinstance(kept[i], float):
+                    completes = True
+                elif kept[i] != value:
+                    contradicts = True
             if (isinstance(value, float) and not isinstance(kept[i], float)) or kept[i] is None:
                 kept[i] = value
-        rows[key] = (kept, conflicts + contradicts)
+        completes = completes and not contradicts
+        same = not contradicts and not completes
+        rows[key] = (kept, conflicts + contradicts, completed + completes, repeated + same)
     return rows
 
 
-def read(blocks: Iterator[Rows]) -> dict[tuple[int, str], tuple[list[float | str | None], int]]:
-    rows: dict[tuple[int, str], tuple[list[float | str | None], int]] = {}
+def read(blocks: Iterator[Rows]) -> dict[tuple[int, str], Row]:
+    rows: dict[tuple[int, str], Row] = {}
     last = -1
     for block in blocks:
         times = block.readings.times
@@ -88,7 +96,11 @@ def read(blocks: Iterator[Rows]) -> dict[tuple[int, str], tuple[list[float | str
                     values[place] = "n/a"
             key = int(times[i]), str(block.readings.machines[i])
             assert key not in rows
-            rows[key] = values, 0 if block.conflicts is None else int(block.conflicts[i])
+            conflicts, completed, repeated = (
+                0 if counts is None else int(counts[i])
+                for counts in (block.conflicts, block.merged, block.repeated)
+            )
+            rows[key] = values, conflicts, completed, repeated
     return rows
 
 
@@ -96,7 +108,9 @@ def read(blocks: Iterator[Rows]) -> dict[tuple[int, str], tuple[list[float | str
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_rows_of_one_machine_and_time_become_one(seed: int, size: int) -> None:
     points = points_of(seeded(seed), 60)
-    assert read(whole_rows(blocks_of(points, size))) == merged(points)
+    found = read(whole_rows(blocks_of(points, size)))
+    assert found == merged(points)
+    assert sum(1 + sum(others) for _, *others in found.values()) == len(points)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Topic
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.records import NO_TIME, Readings

@@ -9,8 +9,7 @@ import pytest
 
 from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
-from edge_runtime.mapping.columns import Columns
-from edge_runtime.mapping.form import Form, TimeForm
+from edge_runtime.mapping.form import Columns, Form, TimeForm
 from edge_runtime.records import NO_TIME
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
 from edge_runtime.text.unmapped import Unmapped

@@ -7,9 +7,9 @@ import math
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.cells import Place
 from edge_runtime.mapping.form import Form
 from edge_runtime.mapping.numbers import Numbers
-from edge_runtime.mapping.place import Place
 
 PLACE = Place("in.csv", 2)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.cells import Place
 from edge_runtime.mapping.form import TimeForm
-from edge_runtime.mapping.place import Place
 from edge_runtime.mapping.times import Times
 from edge_runtime.timeparse import format_time, parse_time
 

@@ -16,7 +16,7 @@ from edge_runtime.bundle.caps import OF_A_SENSOR, RESERVED
 from edge_runtime.bundle.names import wrong_sensors, wrong_text
 from edge_runtime.errors import BundleFormatError, ExportError, InputError
 from edge_runtime.loading.load import load_bytes
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.scorefile.csvfile import CsvWriter
 from edge_runtime.sinks.influx import BUNDLE_TAG, InfluxSinkSettings
 from export.write import export_checkpoint

@@ -4,9 +4,12 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
+from edge_runtime.config import settings_of
 from edge_runtime.errors import EdgeDetectError
+from edge_runtime.sources.influx import InfluxSourceSettings
 from trainer.cli import app
 from trainer.tables import read_table
 
@@ -43,6 +46,34 @@ def test_the_distribution_is_printed_by_split_and_machine(history: Path, tmp_pat
     assert lines[1].split()[2:4] == [f"{len(first):,}", f"{int(first['anomaly'].sum()):,}"]
     assert "SPIKE" in lines[1]
     assert lines[-1] == f"{43200 - 2 * 120:,} rows in {tmp_path / 'out'}"
+
+
+def test_an_influxdb_is_named_by_the_options_of_run() -> None:
+    of_run = {one.flag for one in settings_of(InfluxSourceSettings) if one.flag}
+    of_following = {"--until", "--poll", "--lateness"}
+    command = typer.main.get_command(app).commands["prepare"]  # type: ignore[attr-defined]
+    of_prepare = {name for option in command.params for name in option.opts}
+    assert of_run - of_following <= of_prepare
+    assert {"--retention-policy", "--flux-file", "--measurement", "--machine-tag"} <= of_run
+
+
+def test_machines_that_cannot_be_trained_are_named(tmp_path: Path) -> None:
+    lines = ["time,machine_id,a,b,anomaly"]
+    for second in range(100):
+        time = f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z"
+        lines += [f"{time},good,1,2,0", f"{time},lacking,1,,0", f"{time},faulty,1,2,1"]
+        lines += [f"{time},late,1,2,0"] if second >= 80 else []
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    result = CliRunner().invoke(
+        app, ["prepare", "--csv", str(tmp_path / "rows.csv"), "--gap", "0", "-o", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stderr == (
+        "edge-train: not trained, as they have no complete and normal row in the training split: faulty (100 "
+        "rows), lacking (100 rows), late (20 rows)\n"
+    )
+    metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
+    assert metadata["rows_of_machines_not_trained"] == {"faulty": 100, "lacking": 100, "late": 20}
 
 
 def test_labels_from_events_are_those_that_the_rows_carry(history: Path, tmp_path: Path) -> None:

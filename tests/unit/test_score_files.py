@@ -20,7 +20,7 @@ from support.commands import assert_one_clear_line, unmeasured
 
 from edge_runtime.errors import InterruptedRunError, UsageError
 from edge_runtime.loading.load import load_bundle
-from edge_runtime.mapping.columns import Columns
+from edge_runtime.mapping.form import Columns
 from edge_runtime.scorefile.progress import Progress
 from edge_runtime.scorefile.run import Task, score_file
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from edge_runtime.cli.form_options import FormCommand
 from edge_runtime.cli.guard import run_app
-from edge_runtime.cli.table_options import FormCommand
 from edge_runtime.version import __version__
 from trainer.cli.compare import compare
 from trainer.cli.fit import fit

@@ -12,10 +12,34 @@ from edge_runtime.errors import UsageError
 if TYPE_CHECKING:
     from edge_runtime.influxdb import InfluxClient
 
-__all__ = ["Bucket", "Database", "Org", "PasswordFile", "TokenFile", "Url", "Username", "connect"]
+__all__ = [
+    "Bucket",
+    "Database",
+    "FluxFile",
+    "Org",
+    "PasswordFile",
+    "RetentionPolicy",
+    "TokenFile",
+    "Url",
+    "Username",
+    "connect",
+]
 
 Url = Annotated[str, typer.Option(help="URL of the InfluxDB server.")]
 Database = Annotated[str | None, typer.Option(help="Database of InfluxDB 1 or 3.", show_default=False)]
+FluxFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File with a Flux query of your own, with {start} and {stop} in it, for a bucket.",
+        show_default=False,
+    ),
+]
+RetentionPolicy = Annotated[
+    str | None,
+    typer.Option(
+        help="Retention policy of InfluxDB 1. [default: the database's default one]", show_default=False
+    ),
+]
 Org = Annotated[str | None, typer.Option(help="Organisation of InfluxDB 2.", show_default=False)]
 Bucket = Annotated[
     str | None, typer.Option(help="Bucket of InfluxDB 2, instead of a database.", show_default=False)
@@ -50,6 +74,7 @@ def connect(
     username: str | None,
     password_file: Path | None,
     token_file: Path | None,
+    retention_policy: str | None = None,
 ) -> InfluxClient:
     """A client for these options.
 
@@ -60,10 +85,17 @@ def connect(
 
     if not database and not bucket:
         raise UsageError("no database was named", hint="give --database, or --bucket with --org")
+    if retention_policy and not database:
+        raise UsageError(
+            "a bucket has no retention policies to choose from",
+            where="--retention-policy",
+            hint="leave it out, or give --database",
+        )
     return InfluxClient(
         influx_settings(
             url=url,
             database=database,
+            retention_policy=retention_policy,
             org=org,
             bucket=bucket,
             username=username,

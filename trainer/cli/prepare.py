@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_runtime.cli.table_options import form_of
+from edge_runtime.cli.form_options import form_of
 from edge_runtime.errors import UsageError
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
     DEFAULT_URL,
     Bucket,
     Database,
+    FluxFile,
     Org,
     PasswordFile,
+    RetentionPolicy,
     TokenFile,
     Url,
     Username,
@@ -27,7 +29,9 @@ from trainer.cli.pairs import parse_units
 from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say, show_roles
 
 if TYPE_CHECKING:
+    from edge_runtime.influxdb import InfluxClient
     from trainer.prepare import Origin
+    from trainer.prepare.influx import InfluxOrigin
 
 __all__ = ["prepare"]
 
@@ -55,6 +59,7 @@ def prepare(
     ] = None,
     url: Url = DEFAULT_URL,
     database: Database = None,
+    retention_policy: RetentionPolicy = None,
     measurement: Annotated[
         str, typer.Option(help="InfluxDB measurement that holds the readings.")
     ] = "sensors",
@@ -141,6 +146,7 @@ def prepare(
     ] = 3.0,
     org: Org = None,
     bucket: Bucket = None,
+    flux_file: FluxFile = None,
     username: Username = None,
     password_file: PasswordFile = None,
     token_file: TokenFile = None,
@@ -175,12 +181,14 @@ def prepare(
         excluded=excluded,
     )
     origin: Origin
+    history: InfluxOrigin | None = None
     if files:
         from trainer.prepare.files import FileOrigin
 
-        if database or bucket:
+        if database or bucket or retention_policy or flux_file:
             raise UsageError(
-                "files and InfluxDB cannot be combined", where="--csv, --parquet, --database, --bucket"
+                "files and InfluxDB cannot be combined",
+                where="--csv, --parquet, --database, --bucket, --retention-policy, --flux-file",
             )
         origin = FileOrigin(
             files,
@@ -206,19 +214,25 @@ def prepare(
             username=username,
             password_file=password_file,
             token_file=token_file,
+            retention_policy=retention_policy,
         )
         start_ns, stop_ns = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
         if start_ns >= stop_ns:
             raise UsageError("the start is not before the stop", where="--start, --stop")
-        origin = InfluxOrigin(
-            client,
-            measurement=measurement,
-            machine_tag=machine_tag or "machine_id",
-            sensors=sensor or (),
-            machines=machine or (),
-            start_ns=start_ns,
-            stop_ns=stop_ns,
-        )
+        if flux_file is not None:
+            origin = history = _own_query(
+                client, flux_file, machine_tag, sensor or [], machine or [], (start_ns, stop_ns)
+            )
+        else:
+            origin = history = InfluxOrigin(
+                client,
+                measurement=measurement,
+                machine_tag=machine_tag or "machine_id",
+                sensors=sensor or (),
+                machines=machine or (),
+                start_ns=start_ns,
+                stop_ns=stop_ns,
+            )
     refuse_sensors(origin.sensors, "the history")
     for name in units.keys() - set(origin.sensors):
         raise UsageError(f"no sensor '{name}'", where="--unit", hint=f"there are {', '.join(origin.sensors)}")
@@ -236,8 +250,38 @@ def prepare(
             excluded=excluded,
         )
     typer.echo(prepared.table())
-    say([*origin.warnings(), *prepared.remarks()])
+    say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
+    if history is not None:
+        typer.echo(history.summary())
     typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
+
+
+def _own_query(
+    client: InfluxClient,
+    path: Path,
+    machine_tag: str | None,
+    sensors: list[str],
+    machines: list[str],
+    bounds: tuple[int, int],
+) -> InfluxOrigin:
+    """History by the Flux query in a file."""
+    from edge_runtime.influxdb.template import read_template
+    from trainer.prepare.influx_query import QueryOrigin
+
+    if machines:
+        raise UsageError(
+            "machines cannot be chosen from a query of one's own",
+            where="--machine, --flux-file",
+            hint="choose them in the query",
+        )
+    return QueryOrigin(
+        client,
+        read_template(path),
+        machine_tag=machine_tag or "machine_id",
+        sensors=sensors,
+        start_ns=bounds[0],
+        stop_ns=bounds[1],
+    )
 
 
 def _seconds(text: str) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_runtime.cli.table_options import form_of, form_words
+from edge_runtime.cli.form_options import form_of, form_words
 from edge_runtime.mapping.roles import table
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.columns import PLAIN
+from edge_runtime.mapping.form import PLAIN
 from trainer.label_column import choose_labels
 from trainer.label_words import Cells
 from trainer.tables import column_names, read_pages

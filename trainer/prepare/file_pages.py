@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.mapping.columns import Columns, machine_place
+from edge_runtime.mapping.form import Columns
+from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.times import DAY_NS, Times
 from edge_runtime.text.csvblocks import open_rows, read_blocks
 from trainer.label_column import KIND_COLUMN

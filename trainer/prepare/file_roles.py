@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.mapping.columns import Columns, machine_place
 from edge_runtime.mapping.facts import Facts
+from edge_runtime.mapping.form import Columns
+from edge_runtime.mapping.header import machine_place
 from edge_runtime.text.csvblocks import open_rows
 from edge_runtime.text.survey import survey
 from trainer.column_roles import add_frame, roles_of

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.mapping.columns import MACHINE_NAMES, PLAIN
+from edge_runtime.mapping.form import MACHINE_NAMES, PLAIN
 from edge_runtime.timeparse import format_time
 from trainer.column_roles import sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice

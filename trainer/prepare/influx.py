@@ -6,30 +6,30 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, listed, printable
 from edge_runtime.influxdb import ReadingsQuery, check_readings, open_reader
 from edge_runtime.influxdb.check import ANY
+from edge_runtime.influxdb.contradictions import apart
 from edge_runtime.timeparse import format_time
-from trainer.event_labels import LabelledEvent
-from trainer.prepare.origin import LABEL_NAMES, ONE_MACHINE, labelled_rows, whole_times
+from trainer.prepare.account import ReadAccount
+from trainer.prepare.influx_events import DAY_NS, EventSource, find_events, read_events
+from trainer.prepare.influx_fields import fields_of_numbers, without_readings
+from trainer.prepare.origin import ONE_MACHINE, labelled_rows, whole_times
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from edge_runtime.influxdb import InfluxClient, Reader
     from edge_runtime.influxdb.rows import Rows
+    from trainer.event_labels import LabelledEvent
     from trainer.rows import LabelledRows
 
 __all__ = ["InfluxOrigin"]
 
-DAY_NS = 86_400_000_000_000
-# How long before the range an event may have begun that still reaches into it.
-LOOK_BACK_NS = 7 * DAY_NS
 # How far around a range without rows others are looked for, to say where they are.
 LOOK_AROUND_NS = 31 * DAY_NS
-# Of more rows that contradict others than this share no history is made; fewer are left out, and said.
+# Of a machine with more rows that contradict others than this share no history is made; fewer are left out,
+# and said.
 MAX_CONFLICTS = 0.01
 LAST_NS = 2**63 - 2 * DAY_NS  # InfluxQL knows no later time
 
@@ -68,24 +68,45 @@ class InfluxOrigin:
         wanted = ReadingsQuery(
             tuple(sensors) or (ANY,), measurement, machine_tag, tuple(machines), default_machine=ONE_MACHINE
         )
-        self.reader = open_reader(client)
-        self._bounds = (start_ns, stop_ns)
+        reader = open_reader(client)
+        remarks: list[str] = []
         if not sensors:
-            found = _numeric(self.reader, measurement, start_ns, stop_ns)
+            found, remarks = fields_of_numbers(reader, measurement, start_ns, stop_ns)
             wanted = replace(wanted, sensors=found or wanted.sensors)
-        self._remarks: list[str] = []
         # A machine without rows in the range may have some near it, which is then the better thing to say.
-        self._wanted = check_readings(
-            self.reader,
-            wanted,
-            start_ns,
-            stop_ns,
-            around_ns=LOOK_AROUND_NS,
-            report=self._remarks.append,
+        wanted = check_readings(
+            reader, wanted, start_ns, stop_ns, around_ns=LOOK_AROUND_NS, report=remarks.append
         )
-        self.sensors = self._wanted.sensors
-        self._conflicts = 0
-        self._unreadable: Counter[str] = Counter()
+        self._begin(reader, wanted, (start_ns, stop_ns), remarks)
+        if absent := without_readings(reader, wanted, start_ns, stop_ns):
+            self._leave_out(absent, chosen=bool(sensors))
+
+    def _begin(
+        self, reader: Reader, wanted: ReadingsQuery, bounds: tuple[int, int], remarks: list[str]
+    ) -> None:
+        """Takes what is to be read, over which range, and what is already to be said of it."""
+        self.reader, self._bounds, self._remarks = reader, bounds, remarks
+        self._wanted, self.sensors = wanted, wanted.sensors
+        self._account = ReadAccount(self.sensors)
+        self._contradictions: list[str] = []
+        self._events: dict[str, EventSource | None] = {}
+        self._event_machines: Counter[str] = Counter()
+
+    def _leave_out(self, absent: list[str], *, chosen: bool) -> None:
+        if chosen:
+            start, stop = map(format_time, self._bounds)
+            raise InputError(
+                f"no row has a reading of {listed(absent)} from {start} to {stop}",
+                where=self._where,
+                hint="leave it out of --sensor, or choose another range",
+            )
+        self._remarks.append(f"fields without a reading in the range were left out: {listed(absent)}")
+        self.sensors = tuple(name for name in self.sensors if name not in absent)
+        self._wanted = replace(self._wanted, sensors=self.sensors)
+
+    @property
+    def _where(self) -> str:
+        return f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}"
 
     def extent(self) -> tuple[int, int]:
         """Asks for the first and the last row."""
@@ -98,7 +119,7 @@ class InfluxOrigin:
         of = f" of machine {', '.join(self._wanted.machines)}" if self._wanted.machines else ""
         raise InputError(
             f"no rows{of} from {format_time(start)} to {format_time(stop)}",
-            where=f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}",
+            where=self._where,
             hint=f"there are some from {format_time(around[0])} to {format_time(around[1])}"
             if around
             else f"there are none {self._far} either: choose another range, or --machine",
@@ -121,9 +142,10 @@ class InfluxOrigin:
         """Reads the range page by page.
 
         Raises:
-            InputError: At the end: too many rows contradicted each other.
+            InputError: At the end: too many rows of a machine contradicted each other, or a sensor never had
+                a number.
         """
-        self._conflicts, self._unreadable = 0, Counter()
+        self._account = ReadAccount(self.sensors)
         rows = self.reader.rows(self._wanted, start_ns, stop_ns)
         return whole_times(labelled_rows(block.readings) for block in self._counted(rows))
 
@@ -135,80 +157,93 @@ class InfluxOrigin:
             "fields": list(self.sensors),
             "start": format_time(self._bounds[0]),
             "stop": format_time(self._bounds[1]),
-            "conflicting_rows": self._conflicts,
-            "unreadable_readings": dict(sorted(self._unreadable.items())),
+            "conflicting_rows": self._account.total("conflicting"),
+            "unreadable_readings": self._account.unreadable(),
+            "account": self._account.to_dict(),
         }
 
     def warnings(self) -> list[str]:
         """What could not be used of the rows that were read, in sentences for people."""
         said = self._remarks + [
             f"{number:,} values of '{sensor}' are not numbers and were treated as missing"
-            for sensor, number in sorted(self._unreadable.items())
+            for sensor, number in self._account.unreadable().items()
         ]
-        if self._conflicts:
+        said += self._contradictions
+        said += self._account.lacking()
+        if silent := [name for name in self._wanted.machines if name not in self._account.machines]:
+            said.append(f"there is no row in the range of {listed(silent)}: not trained")
+        wanted = self._wanted.machines or tuple(self._event_machines)
+        strangers = {
+            m: n for m in wanted if (n := self._event_machines[m]) and m not in self._account.machines
+        }
+        if strangers:
             said.append(
-                f"{self._conflicts:,} rows contradict another row of the same machine and time: left out"
+                f"{sum(strangers.values()):,} events label nothing, as their machines have no rows in the "
+                f"range: {listed(sorted(strangers))}"
             )
         return said
 
+    def summary(self) -> str:
+        """What became of the rows that were read, in one line for people."""
+        return self._account.summary()
+
     def has_events(self, measurement: str) -> bool:
         """Whether there is such a measurement."""
-        return bool(self.reader.fields(measurement))
+        return self._find_events(measurement) is not None
 
     def events(self, measurement: str, start_ns: int, stop_ns: int) -> list[LabelledEvent]:
-        """Events that reach into a range: of each point its time, machine, `kind` and `stop` (ns).
+        """Events that reach into a range, as `read_events`.
 
         Raises:
-            InputError: There is no such measurement, or an event without a stop.
+            InputError: There is no such measurement; or as `read_events`.
             SourceError: The server cannot be reached or refuses.
         """
-        where = f"{self.reader.client.settings.place}, measurement {measurement}"
-        types = self.reader.fields(measurement)
-        if not types:
+        found = self._find_events(measurement)
+        if found is None:
             raise InputError(
                 "there is no such measurement from which labels could be taken",
-                where=where,
+                where=f"{self.reader.client.settings.place}, measurement {measurement}",
                 hint="name it with --labels-measurement, give an --events-file, or choose --labels threshold",
             )
-        if types.get("stop") not in ({"integer"}, set()):  # a bucket without a mapping does not tell types
-            raise _no_stop(where)
-        tag = self._wanted.tag
-        columns = ("kind", "stop") if tag is None else ("kind", "stop", tag)
-        events = []
-        for start, kind, stop, *machine in self.reader.points(
-            measurement, columns, start_ns - LOOK_BACK_NS, stop_ns
-        ):
-            if type(stop) is not int or stop < start:
-                raise InputError(f"the event at {format_time(start)} has no stop after it", where=where)
-            if stop > start_ns:
-                name = machine[0] if machine else None
-                events.append(LabelledEvent(name or self._wanted.nameless, kind or "", int(start), int(stop)))
+        if found.remark:
+            self._remarks.append(found.remark)
+        events = read_events(found, self._wanted, start_ns, stop_ns)
+        self._event_machines = Counter(event.machine for event in events)
         return events
 
+    def _find_events(self, measurement: str) -> EventSource | None:
+        if measurement not in self._events:
+            self._events[measurement] = find_events(self.reader, measurement)
+        return self._events[measurement]
+
+    def _apart(self, machine: str, time_ns: int) -> tuple[str, str]:
+        """What a machine's series say of one time, after a space, and a hint that tells them apart."""
+        return apart(self.reader, self._wanted, machine, time_ns)
+
     def _counted(self, blocks: Iterator[Rows]) -> Iterator[Rows]:
-        total = 0
+        self._contradictions = []
         for rows in blocks:
-            total += len(rows)
-            if rows.conflicts is not None:
-                self._conflicts += int(rows.conflicts.sum())
-            if rows.unreadable is not None:
-                numbers = np.count_nonzero(rows.unreadable, axis=0).tolist()
-                self._unreadable.update({s: n for s, n in zip(self.sensors, numbers, strict=True) if n})
+            self._account.add(rows)
             yield rows
-        all_rows = total + self._conflicts
-        if self._conflicts > MAX_CONFLICTS * all_rows:
+        if never := self._account.never_read():
             raise InputError(
-                f"{self._conflicts:,} of {all_rows:,} rows contradict another one of their machine and time",
-                where=f"{self.reader.client.settings.place}, measurement {self._wanted.measurement}",
-                hint="several series that differ in a tag write the same field: separate them at the source",
+                f"no row has a number for {listed(never)}",
+                where=self._where,
+                hint="choose the sensors with --sensor; there are numbers for "
+                f"{listed(name for name in self.sensors if name not in never) or 'none'}",
             )
-
-
-def _no_stop(where: str) -> InputError:
-    return InputError("an event needs its end as a field 'stop'", where=where, hint="write whole nanoseconds")
-
-
-def _numeric(reader: Reader, measurement: str, start_ns: int, stop_ns: int) -> tuple[str, ...]:
-    """The fields that hold numbers and are no labels."""
-    names = reader.number_fields(measurement, start_ns, stop_ns)
-    return tuple(name for name in names if name not in LABEL_NAMES)
+        for name, machine in sorted(self._account.machines.items()):
+            if machine.conflict_ns is None:
+                continue
+            what, hint = self._apart(name, machine.conflict_ns)
+            rows_said = (
+                f"{machine.conflicting:,} of {machine.read:,} rows of machine '{printable(name)}' contradict"
+            )
+            first = f"first at {format_time(machine.conflict_ns)}{what}"
+            if machine.conflicting > MAX_CONFLICTS * machine.read:
+                raise InputError(
+                    f"{rows_said} another one of their time, {first}", where=self._where, hint=hint
+                )
+            self._contradictions.append(
+                f"{rows_said} another one of their time and were left out, {first}; {hint}"
+            )

@@ -39,6 +39,7 @@ class Tally:
         self.ignored = 0
         self.anomalies = 0
         self.rows_by_machine: Counter[str] = Counter()
+        self.usable_by_machine: Counter[str] = Counter()
         self.kinds: dict[str, Counter[str]] = {}
         self._anomalies_by_machine: Counter[str] = Counter()
         self._empty = np.zeros(len(self._sensors), np.int64)
@@ -59,8 +60,18 @@ class Tally:
         empty = ~np.isfinite(rows.values)
         self._empty += empty.sum(0)
         self._rows_with_empty += int(empty.any(1).sum())
-        _count(self.rows_by_machine, rows.machines)
-        _count(self._anomalies_by_machine, rows.machines[rows.anomaly])
+        # A network is trained on rows with every reading that are normal.
+        usable = ~empty.any(1) & ~rows.anomaly
+        if rows.ignored is not None:
+            usable &= ~rows.ignored
+        names, codes = np.unique(rows.machines, return_inverse=True)
+        for counter, chosen in (
+            (self.rows_by_machine, codes),
+            (self.usable_by_machine, codes[usable]),
+            (self._anomalies_by_machine, codes[rows.anomaly]),
+        ):
+            counts = np.bincount(chosen, minlength=len(names))
+            counter.update({name: n for name, n in zip(names.tolist(), counts.tolist(), strict=True) if n})
         for machine in np.unique(rows.machines[rows.anomaly]):
             chosen = rows.anomaly & (rows.machines == machine)
             _count(self.kinds.setdefault(str(machine), Counter()), rows.kinds[chosen])

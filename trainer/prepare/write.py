@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import InputError, UsageError
+from edge_runtime.errors import InputError, UsageError, listed, printable
 from edge_runtime.version import __version__
 from trainer.prepare.excluded import Excluded
 from trainer.prepare.origin import distinct
@@ -43,6 +44,14 @@ class Prepared:
     folder: Path
     tallies: dict[str, Tally]
     metadata: dict[str, Any]
+
+    def untrained(self) -> str | None:
+        """A sentence about the machines on whose rows nothing can be trained; None without any."""
+        rows = self.metadata["rows_of_machines_not_trained"]
+        if not rows:
+            return None
+        named = listed(f"{printable(name)} ({count:,} rows)" for name, count in rows.items())
+        return f"not trained, as they have no complete and normal row in the training split: {named}"
 
     def table(self) -> str:
         """The rows of each split and machine, and their anomalies where they are labelled, for people."""
@@ -85,6 +94,14 @@ class Prepared:
             rows = f"{excluded['rows']:,} rows lie in them and are {how}"
             said.append(f"--exclude: {rows if excluded['rows'] else 'no row lies in the ranges'}")
         return said
+
+
+def _untrained(tallies: Mapping[str, Tally]) -> dict[str, int]:
+    """Machines without a complete, normal row in the training split, with their rows in all splits."""
+    rows: Counter[str] = Counter()
+    for tally in tallies.values():
+        rows.update(tally.rows_by_machine)
+    return {name: n for name, n in sorted(rows.items()) if not tallies["train"].usable_by_machine[name]}
 
 
 def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
@@ -165,6 +182,7 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
             },
             "rows": sum(tally.rows for tally in tallies.values()),
             "rows_left_out_between_splits": between,
+            "rows_of_machines_not_trained": _untrained(tallies),
             "duplicates_dropped": duplicates,
             "gaps": {
                 "count": cadence.holes,

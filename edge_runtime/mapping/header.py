@@ -1,58 +1,18 @@
-"""Which columns of a text to read, and where a header has them."""
+"""Where a header has the times and the machine ids."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, listed
-from edge_runtime.mapping.form import Form, RecordForm
+from edge_runtime.mapping.form import MACHINE_NAMES, TIME_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = [
-    "MACHINE_NAMES",
-    "ONE_MACHINE",
-    "PLAIN",
-    "TIME_NAMES",
-    "Columns",
-    "likely_time",
-    "machine_place",
-    "time_places",
-]
+    from edge_runtime.mapping.form import Columns
 
-# Names that are looked for, in this order and in any case, where a person named no column.
-TIME_NAMES = ("time", "timestamp", "datetime", "_time", "date", "ts")
-MACHINE_NAMES = ("machine_id", "machine")
-ONE_MACHINE = "machine"
-PLAIN = Form()
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns to read.
-
-    Attributes:
-        sensors: In the order of the bundle.
-        time: The column of times, or "time" for that or one with a name like it; "" to read none.
-        machine: The column of machine ids, or "machine_id" for that or "machine"; may be missing in the data.
-        default_machine: The id of every row where it is.
-        form: How cells are written.
-    """
-
-    sensors: tuple[str, ...]
-    time: str = TIME_NAMES[0]
-    machine: str = MACHINE_NAMES[0]
-    default_machine: str = ONE_MACHINE
-    form: Form = PLAIN
-
-    @classmethod
-    def of(cls, sensors: Sequence[str], form: RecordForm, default_machine: str = ONE_MACHINE) -> Columns:
-        """The columns that a form names, or the usual ones."""
-        form = form if isinstance(form, Form) else Form(form.time, form.machine)
-        time = form.time.from_[0] if form.time.from_ else TIME_NAMES[0]
-        return cls(tuple(sensors), time, form.machine or MACHINE_NAMES[0], default_machine, form)
+__all__ = ["likely_time", "machine_place", "time_places"]
 
 
 def time_places(names: Sequence[str], columns: Columns, where: str) -> tuple[int, ...]:
