@@ -93,6 +93,7 @@ def run_fit(
     plan: Plan,
     tracker: Tracker | NoTracker,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
+    on_bundle: Callable[[Results], None] = lambda _results: None,
 ) -> Results:
     """Trains, evaluates and exports.
 
@@ -104,10 +105,11 @@ def run_fit(
         plan: What to make of it.
         tracker: Where to record the run.
         on_epoch: Called after each epoch.
+        on_bundle: Called once the bundle is written, before it is drawn and recorded.
 
     Raises:
         UsageError: A unit or range is of no sensor, or the folder cannot be written.
-        TrainingError: The data does not allow it.
+        TrainingError: The data does not allow it, or the tracker's store fails.
         ExportError: The network cannot be exported.
     """
     refuse_unknown(plan.units, data, "--unit")
@@ -116,6 +118,8 @@ def run_fit(
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
+    if plan.register is not None:
+        tracker.expect(plan.register)
 
     def epoch_done(epoch: Epoch) -> None:
         losses = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss}
@@ -125,6 +129,7 @@ def run_fit(
     fitted = fit(data, plan.settings, epoch_done)
     origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
     results = replace(conclude(data, plan, fitted, export, origin), run_id=tracker.run_id)
+    on_bundle(results)
     results.write(plan.output / "metrics.json")
     if plan.plots:
         results.draw(plan.output / "plots", data, fitted.detector)

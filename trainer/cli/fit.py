@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.ending import ended_by_signals, naming_bundle
 from trainer.cli.table_options import (
     Data,
     LabelColumn,
@@ -421,8 +422,9 @@ def fit(
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
-    with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:
-        results = run_fit(training_data, plan, tracker, on_epoch)
+    losses = show_losses(epochs * plan.settings.members, patience, quiet=quiet)
+    with ended_by_signals(), naming_bundle() as on_bundle, tracker, losses as on_epoch:
+        results = run_fit(training_data, plan, tracker, on_epoch, on_bundle)
     if not quiet:
         typer.echo(results.table())
         named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.ending import ended_by_signals
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.table_options import (
     Data,
@@ -167,7 +168,8 @@ def sweep(
     def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker | NoTracker:
         return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
 
-    results = run_sweep(table, plan, track, _watcher(trials))
+    with ended_by_signals():
+        results = run_sweep(table, plan, track, _watcher(trials))
     defaults = asdict(Settings())
     same: dict[str, object] = {
         **{name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]},
