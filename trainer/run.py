@@ -15,6 +15,7 @@ from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
+from trainer.outcome import doubts_about_fit
 from trainer.provenance import provenance
 from trainer.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
 from trainer.results import Results
@@ -94,6 +95,8 @@ def run_fit(
     tracker: Tracker | NoTracker,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_bundle: Callable[[Results], None] = lambda _results: None,
+    *,
+    doubts: tuple[str, ...] = (),
 ) -> Results:
     """Trains, evaluates and exports.
 
@@ -106,6 +109,7 @@ def run_fit(
         tracker: Where to record the run.
         on_epoch: Called after each epoch.
         on_bundle: Called once the bundle is written, before it is drawn and recorded.
+        doubts: What speaks against the data, for the record.
 
     Raises:
         UsageError: A unit or range is of no sensor, or the folder cannot be written.
@@ -128,7 +132,8 @@ def run_fit(
 
     fitted = fit(data, plan.settings, epoch_done)
     origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
-    results = replace(conclude(data, plan, fitted, export, origin), run_id=tracker.run_id)
+    results = conclude(data, plan, fitted, export, origin)
+    results = replace(results, run_id=tracker.run_id, doubts=(*doubts, *results.doubts))
     on_bundle(results)
     results.write(plan.output / "metrics.json")
     if plan.plots:
@@ -195,6 +200,7 @@ def conclude(
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
+    most_epochs = plan.settings.epochs * plan.settings.members
 
     return Results(
         output=plan.output,
@@ -210,6 +216,7 @@ def conclude(
         run_id=None,
         budget=kept,
         latent_deviation=fitted.latent_deviation,
+        doubts=tuple(doubts_about_fit(fitted.history, most_epochs, validation, test)),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.doubts import Strict, look_at_splits, warn
 from trainer.cli.ending import ended_by_signals, naming_bundle
 from trainer.cli.table_options import (
     Data,
@@ -335,7 +336,8 @@ def fit(
         bool,
         typer.Option("--champion", help="Make the registered version the champion; for use with --register."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    strict: Strict = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     import shlex
@@ -421,10 +423,13 @@ def fit(
     )
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
+    by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
+    doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
     losses = show_losses(epochs * plan.settings.members, patience, quiet=quiet)
     with ended_by_signals(), naming_bundle() as on_bundle, tracker, losses as on_epoch:
-        results = run_fit(training_data, plan, tracker, on_epoch, on_bundle)
+        results = run_fit(training_data, plan, tracker, on_epoch, on_bundle, doubts=doubts)
+    warn(results.doubts[len(doubts) :])
     if not quiet:
         typer.echo(results.table())
         named = dict(zip(COLUMN_OPTIONS, (time_column, machine_column, label_column), strict=True))

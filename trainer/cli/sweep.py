@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.doubts import Strict, look_at_splits
 from trainer.cli.ending import ended_by_signals
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.table_options import (
@@ -105,6 +106,7 @@ def sweep(
     time_column: TimeColumn = None,
     machine_column: MachineColumn = None,
     label_column: LabelColumn = None,
+    strict: Strict = False,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
@@ -168,6 +170,7 @@ def sweep(
     def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker | NoTracker:
         return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
 
+    look_at_splits(table, data, strict=strict, percentile=None)
     with ended_by_signals():
         results = run_sweep(table, plan, track, _watcher(trials))
     defaults = asdict(Settings())
