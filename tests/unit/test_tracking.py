@@ -36,7 +36,7 @@ NO = '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_history(tmp_path_factory.mktemp("history") / "data", train=400, val=200, test=200)
+    return write_history(tmp_path_factory.mktemp("history") / "data", train=2000, val=1000, test=1000)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_nohup_keeps_a_fit_from_ending_with_its_terminal(data: Path, tmp_path: P
     ("error", "what"),
     [
         ("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: ...]", "cannot be written"),
-        ("[Errno 30] Read-only file system: '/x'", "cannot be written (Read-only file system)"),
+        ("[Errno 30] Read-only file system: '/x'", "cannot be written (Read-only file system: '/x')"),
         ("(sqlite3.OperationalError) database is locked", "another program keeps the database locked"),
         ("HTTPSConnectionPool(host='h'): Read timed out. (read timeout=15)", "does not answer in time"),
         ("No module named 'psycopg2'", "a package for this kind of store is missing"),

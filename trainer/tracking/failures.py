@@ -47,6 +47,11 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
         "cannot be written",
         f"see who may write there, or {OTHER}",
     ),
+    (
+        r"\[Errno (2|20|22)\]",
+        "its place for files cannot be written",
+        "see that it is there, and of a server, that it was started with --serve-artifacts",
+    ),
     (r"database or disk is full|No space left|quota", "the disk is full", "free some disk space"),
     (r"disk I/O error", "the disk does not take it", "see whether it is full or failing"),
     (
@@ -82,12 +87,16 @@ def failed(store: Store, error: BaseException) -> TrainingError:
         error: What it raised, or what SQLite or the system did below it.
     """
     text = str(error).replace(store.uri, store.shown)
-    first = re.sub(r"^\(\S+\) ", "", text.strip().splitlines()[0]) if text.strip() else type(error).__name__
+    first = (
+        re.sub(r"^\(\S+\) |^\[Errno \d+\] ", "", text.strip().splitlines()[0])
+        if text.strip()
+        else type(error).__name__
+    )
     inner = re.search(r"\[Errno -?\d+\] ([^':\"]+)|Caused by (\w+)|status code (\d+)", text)
     cause = next(filter(None, inner.groups())) if inner else ""
     for pattern, what, hint in KNOWN:
         if re.search(pattern, text, re.IGNORECASE):
-            reason = cause or (first if len(first) < MAX_CAUSE else "")
+            reason = first if len(first) < MAX_CAUSE else cause
             shown = f" ({printable(reason, MAX_CAUSE)})" if reason else ""
             return TrainingError(what + shown, where=store.shown, hint=hint)
     hint = "see what the store's own log says, or name another store with --tracking-uri"
