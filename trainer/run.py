@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_ranges", "refuse_unknown", "run_fit"]
+__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_options", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -116,9 +116,7 @@ def run_fit(
         TrainingError: The data does not allow it, or the tracker's store fails.
         ExportError: The network cannot be exported.
     """
-    refuse_unknown(plan.units, data, "--unit")
-    refuse_unknown(plan.physical_ranges, data, "--physical-range")
-    refuse_ranges(data, plan)
+    refuse_options(data, plan)
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
@@ -276,7 +274,18 @@ def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
     )
 
 
-def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+def refuse_options(data: TrainingData, plan: Plan) -> None:
+    """Refuses what a plan says of sensors that are not there, and ranges in which no row would be judged.
+
+    Raises:
+        UsageError: It says such.
+    """
+    _refuse_unknown(plan.units, data, "--unit")
+    _refuse_unknown(plan.physical_ranges, data, "--physical-range")
+    _refuse_ranges(data, plan)
+
+
+def _refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
     """Refuses an option for what is no sensor.
 
     Raises:
@@ -289,7 +298,7 @@ def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str)
             )
 
 
-def refuse_ranges(data: TrainingData, plan: Plan) -> None:
+def _refuse_ranges(data: TrainingData, plan: Plan) -> None:
     """Refuses ranges in which no row would be judged; the export would say so only when all is trained.
 
     Raises:

@@ -389,7 +389,7 @@ def fit(
     from trainer.fit import Settings
     from trainer.provenance import git_revision
     from trainer.recipes import RECIPES, own_recipe
-    from trainer.run import Plan, run_fit
+    from trainer.run import Plan, refuse_options, run_fit
     from trainer.tracking import NoTracker, Tracker
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
@@ -423,6 +423,7 @@ def fit(
     )
     columns = Columns(tuple(sensor or ()), time_column, machine_column, label_column)
     training_data = read_training_data(data, columns)
+    refuse_options(training_data, plan)
     by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
     doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
