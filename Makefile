@@ -24,7 +24,7 @@ test: $(READY) ## The tests, with branch coverage.
 	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
-SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds)
+SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
 SOAK += tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.

@@ -34,6 +34,7 @@ __all__ = [
     "read_toml",
     "setting",
     "settings_of",
+    "value_of",
 ]
 
 T = TypeVar("T")
@@ -110,6 +111,13 @@ def flat(values: Mapping[str, Any]) -> dict[str, Any]:
         )
         found.update({key: value} if inner is None else inner)
     return found
+
+
+def value_of(table: Any, name: str) -> Any:
+    """The value of a setting, by a name such as "time.zone"."""
+    for part in name.split("."):
+        table = getattr(table, part if hasattr(table, part) else f"{part}_")
+    return table
 
 
 def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:

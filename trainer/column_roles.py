@@ -59,7 +59,11 @@ def add_frame(
 
 
 def roles_of(
-    facts: Sequence[Facts], time: Sequence[str], machine: str | None, named: Sequence[str], why: str
+    facts: Sequence[Facts],
+    time: Sequence[str],
+    machine: str | None,
+    named: Sequence[str],
+    prepared: Collection[str] = (),
 ) -> list[RoleOf]:
     """The role of each column.
 
@@ -67,12 +71,17 @@ def roles_of(
         facts: Of each column.
         time: Columns of the times.
         machine: That of the machine ids; None for none.
-        named: Columns that are sensors because somebody said so; empty to go by the rules.
-        why: Who said so.
+        named: Columns that are the sensors because a person said so; empty to go by the rules.
+        prepared: Columns that were taken for sensors when the table was prepared; they are.
     """
+    found = roles(facts, time, machine, named=named, labels=())
+    if named:
+        return found
     return [
-        replace(column, why=why) if column.name in named else column
-        for column in roles(facts, time, machine, named=named)
+        replace(column, role=Role.SENSOR, why="a sensor when it was prepared", hint="")
+        if column.name in prepared and column.role is Role.LEFT_OUT
+        else column
+        for column in found
     ]
 
 
@@ -104,9 +113,10 @@ def sensors_of(found: Sequence[RoleOf], where: str) -> tuple[str, ...]:
             )
     names = tuple(column.name for column in found if column.role is Role.SENSOR)
     if not names:
+        numbers = [column.hint for column in found if column.role is Role.LEFT_OUT and column.hint]
         raise InputError(
-            "no column of numbers that may be a sensor",
+            "no column that is one of a sensor by its numbers",
             where=where,
-            hint="name the sensors' columns with --sensor",
+            hint=f"name the sensors, such as {numbers[0]}" if numbers else "see `edge-detect read FILE`",
         )
     return names

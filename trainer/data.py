@@ -13,6 +13,7 @@ from edge_runtime.mapping.facts import Facts
 from edge_runtime.mapping.form import PLAIN
 from edge_runtime.mapping.form import Columns as MappedColumns
 from edge_runtime.mapping.header import machine_place
+from edge_runtime.mapping.roles import EMPTY
 from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.label_words import ANOMALOUS, IGNORED, Cells
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from edge_runtime.mapping.form import Form
     from edge_runtime.mapping.roles import RoleOf
@@ -122,6 +124,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     label = None if meaning is None else meaning.column
     names = [str(entry.get("name")) for entry in listed]
     roles = _roles(frame, columns, paths["train"], label, names)
+    _refuse_late(roles, frames, paths)
     sensors = columns.sensors or sensors_of(roles, str(paths["train"]))
     refuse_sensors(sensors, str(paths["train"]))
     train, val, test = (
@@ -198,13 +201,28 @@ def _roles(
     machines = None if machine is None else text_of(frame[machine])
     moments = times_ns(frame, time, path, columns.form, machines)
     add_frame(looked_at, frame, path, moments, machines, columns.form)
-    prepared = listed if listed and set(listed) <= set(facts) else ()
-    named, why = (
-        (columns.sensors, "named by --sensor") if columns.sensors else (prepared, "as it was prepared")
-    )
-    found = roles_of(list(facts.values()), time, machine, named, why)
+    found = roles_of(list(facts.values()), time, machine, columns.sensors, listed)
     others = {LABEL_COLUMN, KIND_COLUMN, columns.label, *columns.drop} - set(columns.sensors)
     return with_others(found, label, others)
+
+
+def _refuse_late(
+    roles: Sequence[RoleOf], frames: Mapping[str, pd.DataFrame], paths: Mapping[str, Path]
+) -> None:
+    """A column that is empty in training and has numbers later is a sensor that nothing can be learnt of."""
+    for column in roles:
+        later = [name for name, frame in frames.items() if column.name in frame and column.why == EMPTY]
+        if any(np.isfinite(_numbers(frames[name][column.name])).any() for name in later):
+            raise InputError(
+                f"column '{column.name}' has no reading",
+                where=str(paths["train"]),
+                hint=f'take a history in which it has some, or leave it out: --drop "{column.name}"',
+            )
+
+
+def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:
+    kind = column.dtype.kind
+    return column.to_numpy(np.float64, na_value=np.nan) if kind in "iuf" else np.empty(0)
 
 
 def _split(

@@ -54,6 +54,7 @@ class Results:
         run_id: The MLflow run; None where nothing was tracked.
         budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
         latent_deviation: How uncertain a variational bottleneck is, [bottleneck]; None of another.
+        doubts: Sentences on what speaks against the data and the detector.
     """
 
     output: Path
@@ -69,6 +70,7 @@ class Results:
     run_id: str | None
     budget: BudgetThreshold | None = None
     latent_deviation: tuple[float, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
     @property
     def best(self) -> Epoch | None:
@@ -92,6 +94,7 @@ class Results:
             "budget": None if self.budget is None else asdict(self.budget),
             "validation": self.validation.to_dict(),
             "test": self.test.to_dict(),
+            "warnings": list(self.doubts),
             "mlflow_run_id": self.run_id,
         }
 

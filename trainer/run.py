@@ -15,6 +15,7 @@ from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.checkpoint import Checkpoint
 from trainer.fit import Epoch, Settings, fit
 from trainer.golden import golden_rows
+from trainer.outcome import doubts_about_fit
 from trainer.provenance import provenance
 from trainer.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
 from trainer.results import Results
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from trainer.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_ranges", "refuse_unknown", "run_fit"]
+__all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_options", "run_fit"]
 
 EXPORTERS = "edge_detect.export"
 
@@ -93,6 +94,9 @@ def run_fit(
     plan: Plan,
     tracker: Tracker | NoTracker,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
+    on_bundle: Callable[[Results], None] = lambda _results: None,
+    *,
+    doubts: tuple[str, ...] = (),
 ) -> Results:
     """Trains, evaluates and exports.
 
@@ -104,18 +108,20 @@ def run_fit(
         plan: What to make of it.
         tracker: Where to record the run.
         on_epoch: Called after each epoch.
+        on_bundle: Called once the bundle is written, before it is drawn and recorded.
+        doubts: What speaks against the data, for the record.
 
     Raises:
         UsageError: A unit or range is of no sensor, or the folder cannot be written.
-        TrainingError: The data does not allow it.
+        TrainingError: The data does not allow it, or the tracker's store fails.
         ExportError: The network cannot be exported.
     """
-    refuse_unknown(plan.units, data, "--unit")
-    refuse_unknown(plan.physical_ranges, data, "--physical-range")
-    refuse_ranges(data, plan)
+    refuse_options(data, plan)
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(_params(data, plan))
+    if plan.register is not None:
+        tracker.expect(plan.register)
 
     def epoch_done(epoch: Epoch) -> None:
         losses = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss}
@@ -124,7 +130,9 @@ def run_fit(
 
     fitted = fit(data, plan.settings, epoch_done)
     origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
-    results = replace(conclude(data, plan, fitted, export, origin), run_id=tracker.run_id)
+    results = conclude(data, plan, fitted, export, origin)
+    results = replace(results, run_id=tracker.run_id, doubts=(*doubts, *results.doubts))
+    on_bundle(results)
     results.write(plan.output / "metrics.json")
     if plan.plots:
         results.draw(plan.output / "plots", data, fitted.detector)
@@ -190,6 +198,7 @@ def conclude(
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
+    most_epochs = plan.settings.epochs * plan.settings.members
 
     return Results(
         output=plan.output,
@@ -205,6 +214,7 @@ def conclude(
         run_id=None,
         budget=kept,
         latent_deviation=fitted.latent_deviation,
+        doubts=tuple(doubts_about_fit(fitted.history, most_epochs, validation, test)),
     )
 
 
@@ -264,7 +274,18 @@ def _sensors(data: TrainingData, plan: Plan) -> tuple[Sensor, ...]:
     )
 
 
-def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
+def refuse_options(data: TrainingData, plan: Plan) -> None:
+    """Refuses what a plan says of sensors that are not there, and ranges in which no row would be judged.
+
+    Raises:
+        UsageError: It says such.
+    """
+    _refuse_unknown(plan.units, data, "--unit")
+    _refuse_unknown(plan.physical_ranges, data, "--physical-range")
+    _refuse_ranges(data, plan)
+
+
+def _refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:
     """Refuses an option for what is no sensor.
 
     Raises:
@@ -277,7 +298,7 @@ def refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str)
             )
 
 
-def refuse_ranges(data: TrainingData, plan: Plan) -> None:
+def _refuse_ranges(data: TrainingData, plan: Plan) -> None:
     """Refuses ranges in which no row would be judged; the export would say so only when all is trained.
 
     Raises:

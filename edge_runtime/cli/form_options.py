@@ -7,7 +7,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from edge_runtime.cli.settings_options import Group, given_options, options_of
-from edge_runtime.config import fill, settings_of
+from edge_runtime.config import fill, settings_of, value_of
 from edge_runtime.mapping.form import Form
 
 __all__ = ["FormCommand", "form_of", "form_words"]
@@ -34,9 +34,7 @@ def form_words(form: Form) -> list[str]:
     """The options of a `FormCommand` that give this form."""
     words: list[str] = []
     for one in settings_of(Form):
-        value: Any = form
-        for name in one.name.split("."):
-            value = getattr(value, f"{name}_" if name == "from" else name)
+        value = value_of(form, one.name)
         if value != one.default:
             words += [word for each in (value if one.many else [value]) for word in (one.flag, str(each))]
     return words

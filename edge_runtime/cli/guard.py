@@ -53,7 +53,7 @@ def _outcome(app: typer.Typer, name: str) -> Any:
     except SystemExit as end:
         sys.stdout, sys.stderr = streams
         cause = end.__context__  # typer makes an exit code of these, and says nothing
-        if isinstance(cause, OSError):
+        if isinstance(cause, OSError) and end.code in (None, 0, 1):
             return _failed(name, cause)
         if end.code == INTERRUPTED and isinstance(cause, BaseException):
             say(f"{name}: interrupted")

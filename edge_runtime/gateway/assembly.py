@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.config import settings_of
+from edge_runtime.config import settings_of, value_of
 from edge_runtime.errors import UsageError
 from edge_runtime.files import refuse_same, state_folder
 from edge_runtime.sinks.base import Sink, Verdicts
@@ -53,7 +53,7 @@ def _files(chosen: Chosen[Any]) -> Iterator[tuple[str, Path]]:
     """The files that a connector's settings name, each with its key."""
     for table in chosen.kind.tables.values():
         for one in settings_of(table):
-            value = getattr(chosen.given[table], one.name)
+            value = value_of(chosen.given[table], one.name)
             if one.kind is not Path or value is None:
                 continue
             yield from ((one.name, path) for path in (value if one.many else (value,)))

@@ -40,6 +40,12 @@ class Place:
         self._first_line = first_line
         self._lines = lines
 
+    @classmethod
+    def of(cls, place: Place, rows: Sequence[int]) -> Place:
+        """The place of some of the rows."""
+        lines = [place.line(row) - place.line(0) for row in rows]
+        return cls(place.source, place.line(0), lines, place._word)
+
     def line(self, number: int) -> int:
         """A row's line, the row being counted from 0."""
         return self._first_line + (number if self._lines is None else self._lines[number])

@@ -104,6 +104,7 @@ class Facts:
         if self.quick and self.rows >= SETTLED_ROWS and self._is_settled():
             self.rows += len(cells)
             self.skipped += len(cells)
+            self._digest.update(b"\0".join(cells))  # a copy is one to its end
             return
         # A column of text stays one; to look at each cell of it would take most of the time.
         if self.rows and not self.numbers and len(self.words) == MAX_WORDS:

@@ -12,13 +12,14 @@ from edge_runtime.mapping.form import UNITS
 from edge_runtime.timeparse import written_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from edge_runtime.mapping.facts import Facts
 
-__all__ = ["LABEL_NAMES", "Role", "RoleOf", "aligned", "roles", "table"]
+__all__ = ["EMPTY", "LABEL_NAMES", "Role", "RoleOf", "aligned", "roles", "table"]
 
 MAX_NAME = 60
+EMPTY = "it is empty"
 
 # Names of columns that label rows, in any case.
 LABEL_NAMES = frozenset(
@@ -87,7 +88,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def roles(
-    facts: Sequence[Facts], time: Sequence[str], machine: str | None, *, named: Sequence[str] = ()
+    facts: Sequence[Facts],
+    time: Sequence[str],
+    machine: str | None,
+    *,
+    named: Sequence[str] = (),
+    labels: Collection[str] = LABEL_NAMES,
 ) -> list[RoleOf]:
     """The role of each column.
 
@@ -96,6 +102,7 @@ def roles(
         time: The columns of the times.
         machine: The column of the machine ids; None for none.
         named: Columns that a person called sensors: they are, whatever the rules say.
+        labels: Names, in lower case, of columns that label rows.
     """
     found = []
     seen: dict[bytes, str] = {}
@@ -111,13 +118,13 @@ def roles(
                 RoleOf(column.name, role, "named by --sensor" if is_named else "not named by --sensor")
             )
         else:
-            found.append(_role(column, seen))
+            found.append(_role(column, seen, labels))
     return found
 
 
-def _role(column: Facts, seen: dict[bytes, str]) -> RoleOf:
+def _role(column: Facts, seen: dict[bytes, str], labels: Collection[str]) -> RoleOf:
     name = column.name
-    if name.lower() in LABEL_NAMES:
+    if name.lower() in labels:
         return RoleOf(name, Role.LABEL, "by its name", f'--label-column "{name}"')
     if not column.numbers or column.numbers <= column.other:
         return RoleOf(name, Role.LEFT_OUT, _why_no_numbers(column))
@@ -144,7 +151,7 @@ def _words(column: Facts) -> str:
 
 def _why_no_numbers(column: Facts) -> str:
     if column.rows == column.empty:
-        return "it is empty"
+        return EMPTY
     if {word.lower() for word in column.words} <= TRUTH:
         return f"it is true or false ({_words(column)})"
     if any(written_time(sample) for sample in column.samples):

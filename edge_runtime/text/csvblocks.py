@@ -72,6 +72,12 @@ def read_blocks(
     """
     try:
         head, parts = read_header(stream, columns.form, where)
+        if head.lines and not head.header:
+            raise InputError(
+                f"no header among its {head.lines} lines, which are empty or begin with #",
+                where=where,
+                hint="give a CSV with a header line",
+            )
         layout = read_layout(head.header, columns, where, head.delimiter)
         layout = replace(layout, texts=tuple(texts(layout)))
         rows = CsvRows(layout, report, time.time_ns() + DAY_NS)

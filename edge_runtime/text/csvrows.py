@@ -123,6 +123,8 @@ class CsvRows:
     def _cells(self, text: bytes, lines: int) -> tuple[tuple[bytes, ...], ...] | None:
         """The columns of `layout.read` of lines without quotes; None where they are not all alike."""
         layout, delimiter, width = self.layout, self.layout.delimiter.encode(), self.layout.width
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n").removesuffix(b"\r")
         if b"\r" not in text:
             cells = text.removesuffix(b"\n").replace(b"\n", delimiter + b"\n").split(delimiter)
             first = b"".join(cells[::width])

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JsonRows"]
 
-# Stands for the time of an object that has none, until it is `NO_TIME`.
-NOW = "2000-01-01T00:00:00Z"
 NUMBERS = {float, int, type(None)}
 PLAIN = {str, *NUMBERS}
 
@@ -101,16 +99,20 @@ class JsonRows:
             place,
         )
         written = self._plain([one.get(columns.time) for one in documents], columns.time, place)
-        lacking = None in written
-        there = [NOW if one is None else str(one) for one in written] if lacking else map(str, written)
-        moments = self._times.read([one.encode("utf-8", "replace") for one in there], place, names, of_row)
-        if self._report is not None and written[0] is not None:
-            if self._times.zone is None and (remark := zone_remark(str(written[0]))):
-                self._report(f"{self._where}: {remark}")
-            self._report = None
-        if lacking:
-            moments[[one is None for one in written]] = NO_TIME
+        there = [row for row, one in enumerate(written) if one is not None]
+        moments = np.full(len(written), NO_TIME, np.int64)
+        if there:
+            cells = [str(written[row]).encode("utf-8", "replace") for row in there]
+            codes_there = None if of_row is None else of_row[there]
+            moments[there] = self._times.read(cells, Place.of(place, there), names, codes_there)
+            self._tell(cells[0].decode())
         return Readings.coded(names, of_row, moments, as_float32(numbers)), skipped
+
+    def _tell(self, first: str) -> None:
+        """Says once that times name no zone."""
+        report, self._report = self._report, None
+        if report is not None and self._times.zone is None and (remark := zone_remark(first)):
+            report(f"{self._where}: {remark}")
 
     @staticmethod
     def _plain(column: list[Any], name: str, place: Place) -> list[Any]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 BUILT_IN: list[Connector] = [*SOURCES.usable(), *SINKS.usable()]
 NAMES = [*(("source", name) for name in SOURCES.names()), *(("sink", name) for name in SINKS.names())]
 SENTENCE = re.compile(r"[A-Z].*[^.\s]\.", re.DOTALL)
-KEY = re.compile(r"[a-z][a-z0-9_]*")
+KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 FLAG = re.compile(r"--[a-z][a-z0-9-]*")
 # What an option needs beside itself, so that nothing else is missing.
 COMPLETE = {"influx": {"database": "d"}, "csv": {"input": "in.csv"}, "jsonl": {"output": "out.jsonl"}}
@@ -72,9 +72,9 @@ def test_each_setting_has_a_sentence_and_a_name_that_toml_and_a_shell_take(kind:
 
 def test_each_default_is_of_the_declared_type(kind: Connector) -> None:
     for name, table, one in settings(kind):
-        hint = typing.get_type_hints(table)[one.name]
         where = f"{name}.{one.name}"
         if one.default is None:
+            hint = typing.get_type_hints(table)[one.name]
             assert isinstance(hint, types.UnionType), where
             assert types.NoneType in typing.get_args(hint), where
         elif one.many:

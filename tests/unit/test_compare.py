@@ -112,6 +112,6 @@ def test_a_comparison_is_a_run_of_its_own_with_its_table(folder: Path, tmp_path:
     assert run.data.metrics["PCA T².vus_pr"] == pytest.approx(found["PCA T²"].vus_pr)
     assert run.data.metrics["always anomaly.recall"] == 1
     names = {artifact.path for artifact in client.list_artifacts(tracker.run_id)}
-    assert names == {"comparison.txt", "comparison.json"}
+    assert names == {"comparison.txt", "comparison.json", "params.json"}
     table = client.download_artifacts(tracker.run_id, "comparison.txt", str(tmp_path))
     assert Path(table).read_text(encoding="utf-8") == comparison_table(found) + "\n"

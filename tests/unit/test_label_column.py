@@ -260,8 +260,6 @@ def test_a_column_is_known_by_its_name_however_it_is_written(column: str, tmp_pa
     [
         ("target", np.linspace(0, 1, len(BAD))),
         ("class", np.arange(len(BAD)) % 40),
-        ("machine_status", np.arange(len(BAD)) % 4),
-        ("mode", BAD.astype(int)),
     ],
 )
 def test_a_column_of_numbers_is_a_sensor_where_it_does_not_look_like_labels(
@@ -270,6 +268,21 @@ def test_a_column_of_numbers_is_a_sensor_where_it_does_not_look_like_labels(
     data = read_training_data(write(tmp_path, labelled(column, values)), Columns())
     assert data.sensors == (*SENSORS, column)
     assert data.test.labels is None
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "why"),
+    [("machine_status", np.arange(len(BAD)) % 4, "a code of quality"), ("mode", BAD.astype(int), "0 or 1")],
+)
+def test_a_code_is_neither_labels_nor_a_sensor_unless_it_is_named(
+    column: str, values: np.ndarray[Any, Any], why: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path, labelled(column, values))
+    data = read_training_data(folder, Columns())
+    assert data.sensors == SENSORS
+    assert data.test.labels is None
+    assert why in next(one.why for one in data.roles if one.name == column)
+    assert read_training_data(folder, Columns((*SENSORS, column))).sensors == (*SENSORS, column)
 
 
 def test_a_table_without_the_column_is_unlabelled(tmp_path: Path) -> None:

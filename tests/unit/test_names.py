@@ -253,6 +253,8 @@ def test_a_range_in_which_no_row_is_judged_is_refused_before_training(
 
 
 def test_prepare_says_so_too(tmp_path: Path, command: Command) -> None:
-    (tmp_path / "history.csv").write_text("time,machine_id,severity\n2026-01-01T00:00:00Z,m,1\n")
+    (tmp_path / "history.csv").write_text(
+        "time,machine_id,severity\n2026-01-01T00:00:00Z,m,1\n2026-01-01T00:00:01Z,m,2.5\n"
+    )
     done = command("edge-train", "prepare", "--csv", "history.csv", "-o", tmp_path / "out")
     assert_one_clear_line(done, 1, "the sensor 'severity' is the name of a column")

@@ -28,6 +28,11 @@ def csv(path: Path, rows: Sequence[tuple[int, str, float]], header: str = "time,
     return path
 
 
+def history_of(paths: Sequence[Path], **options: Any) -> FileOrigin:
+    """History with one sensor, which may be a counter here."""
+    return FileOrigin(paths, **{"sensors": ("a",), **options})
+
+
 def prepared(origin: Any, folder: Path, labeller: Labeller | None = None, gap_s: float = 0.0) -> Prepared:
     return prepare_folder(
         origin,
@@ -46,7 +51,7 @@ def read(folder: Path, name: str) -> pd.DataFrame:
 
 
 def test_splits_are_stretches_of_time_with_gaps_between_them(tmp_path: Path) -> None:
-    origin = FileOrigin([csv(tmp_path / "in.csv", [(t, m, t) for t in range(1000) for m in "xy"])])
+    origin = history_of([csv(tmp_path / "in.csv", [(t, m, t) for t in range(1000) for m in "xy"])])
     result = prepared(origin, tmp_path / "out", gap_s=60.0)
     seconds = {
         name: sorted(set(read(tmp_path / "out", name)["a"].astype(float).astype(int)))
@@ -63,7 +68,7 @@ def test_splits_are_stretches_of_time_with_gaps_between_them(tmp_path: Path) -> 
 def test_the_metadata_tells_what_lies_beside_it(tmp_path: Path) -> None:
     source = csv(tmp_path / "in.csv", [(t, "x", t) for t in range(0, 1000, 10)])
     events = [LabelledEvent("x", "SPIKE", (NEW_YEAR + 100) * NS, (NEW_YEAR + 120) * NS)]
-    prepared(FileOrigin([source]), tmp_path / "out", EventLabels(events, {"from": "a test"}))
+    prepared(history_of([source]), tmp_path / "out", EventLabels(events, {"from": "a test"}))
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "train.csv",
@@ -93,7 +98,7 @@ def test_duplicates_are_dropped_holes_listed_and_missing_readings_kept(tmp_path:
     ]
     text = csv(tmp_path / "in.csv", [*rows, (10, "x", 999.0), (10, "x", 998.0)]).read_text()
     (tmp_path / "in.csv").write_text(text.replace(f"{NEW_YEAR + 20},y,20\n", f"{NEW_YEAR + 20},y,\n"))
-    prepared(FileOrigin([tmp_path / "in.csv"]), tmp_path / "out")
+    prepared(history_of([tmp_path / "in.csv"]), tmp_path / "out")
     metadata = json.loads((tmp_path / "out" / "metadata.json").read_text())
     assert metadata["duplicates_dropped"] == 2
     assert metadata["gaps"]["count"] == 1
@@ -119,7 +124,7 @@ def test_duplicates_are_dropped_holes_listed_and_missing_readings_kept(tmp_path:
 def test_rows_in_any_order_come_out_as_if_they_had_been_sorted(tmp_path: Path, order: str) -> None:
     count = 150_000
     rows = [(t, f"m{m}", float(t)) for t in range(count // 2) for m in range(2)]
-    prepared(FileOrigin([csv(tmp_path / "sorted.csv", rows)]), tmp_path / "expected")
+    prepared(history_of([csv(tmp_path / "sorted.csv", rows)]), tmp_path / "expected")
     by_machine = sorted(rows, key=lambda row: (row[1], row[0]))
     if order == "two files":
         half = len(rows) // 2
@@ -128,7 +133,7 @@ def test_rows_in_any_order_come_out_as_if_they_had_been_sorted(tmp_path: Path, o
         if order == "shuffled":
             by_machine = [rows[i] for i in np.random.default_rng(0).permutation(count)]
         paths = [csv(tmp_path / "1.csv", by_machine)]
-    prepared(FileOrigin(paths), tmp_path / "out")
+    prepared(history_of(paths), tmp_path / "out")
     for name in ("train", "val", "test"):
         assert (tmp_path / "out" / f"{name}.csv").read_bytes() == (
             tmp_path / "expected" / f"{name}.csv"
@@ -141,7 +146,7 @@ def test_machines_sensors_and_times_are_chosen(tmp_path: Path) -> None:
         "when,unit,a,b\n".replace("when", "time")
         + "".join(f"{NEW_YEAR + t},{m},{t},{-t}\n" for t in range(300) for m in "xyz")
     )
-    origin = FileOrigin(
+    origin = history_of(
         [path],
         sensors=["b"],
         machines=["x", "z"],
@@ -161,7 +166,7 @@ def test_labels_in_the_file_are_kept_and_are_no_sensors(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text(
         "time;a;anomaly;kind\n"
-        + "".join(f"{NEW_YEAR + t};{t};{int(t == 5)};{'X' if t == 5 else ''}\n" for t in range(100))
+        + "".join(f"{NEW_YEAR + t};{t % 7};{int(t == 5)};{'X' if t == 5 else ''}\n" for t in range(100))
     )
     origin = FileOrigin([path])
     assert origin.sensors == ("a",)
@@ -174,7 +179,7 @@ def test_labels_in_the_file_are_kept_and_are_no_sensors(tmp_path: Path) -> None:
 
 
 def test_a_page_keeps_all_rows_of_one_time_together(tmp_path: Path) -> None:
-    origin = FileOrigin(
+    origin = history_of(
         [csv(tmp_path / "in.csv", [(t, f"m{m}", t) for t in range(40_000) for m in range(7)])]
     )
     first, last = origin.extent()
@@ -186,23 +191,23 @@ def test_a_page_keeps_all_rows_of_one_time_together(tmp_path: Path) -> None:
 
 def test_a_failure_leaves_no_folder_and_an_old_one_as_it_was(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    prepared(FileOrigin([csv(tmp_path / "good.csv", [(t, "x", t) for t in range(100)])]), out)
+    prepared(history_of([csv(tmp_path / "good.csv", [(t, "x", t) for t in range(100)])]), out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     bad = tmp_path / "bad.csv"
     bad.write_text(
         "time,a\n" + "".join(f"{NEW_YEAR + t},{t}\n" for t in range(100)) + f"{NEW_YEAR + 200},oops\n"
     )
-    with pytest.raises(InputError, match="line 102: column 'a'"):
-        prepared(FileOrigin([bad], sensors=["a"]), out)
+    with pytest.raises(InputError, match="line 102: 'oops' in column 'a'"):
+        prepared(history_of([bad], sensors=["a"]), out)
     with pytest.raises(InputError, match="line 102"):
-        prepared(FileOrigin([bad], sensors=["a"]), tmp_path / "new")
+        prepared(history_of([bad], sensors=["a"]), tmp_path / "new")
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "good.csv", "out"]
 
 
 def test_an_old_result_is_replaced_and_a_strangers_folder_is_not(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    origin = FileOrigin([csv(tmp_path / "in.csv", [(t, "x", t) for t in range(100)])])
+    origin = history_of([csv(tmp_path / "in.csv", [(t, "x", t) for t in range(100)])])
     prepared(origin, out)
     prepared(origin, out, gap_s=1.0)
     assert json.loads((out / "metadata.json").read_text())["split"]["gap_seconds"] == 1.0
@@ -216,13 +221,13 @@ def test_an_old_result_is_replaced_and_a_strangers_folder_is_not(tmp_path: Path)
 def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
     rows = [(t, "x", float(t)) for t in range(60)] + [(1000, "x", 1.0)]
     with pytest.raises(InputError, match="the val split has no rows"):
-        prepared(FileOrigin([csv(tmp_path / "in.csv", rows)]), tmp_path / "out")
+        prepared(history_of([csv(tmp_path / "in.csv", rows)]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_nothing_in_range_is_an_error_that_says_what_to_widen(tmp_path: Path) -> None:
     path = csv(tmp_path / "in.csv", [(t, "x", t) for t in range(60)])
     with pytest.raises(InputError, match="no rows in this range of machine nobody"):
-        FileOrigin([path], machines=["nobody"]).extent()
+        history_of([path], machines=["nobody"]).extent()
     with pytest.raises(InputError, match=r"no column 'c'.*it has time, machine_id, a"):
-        FileOrigin([path], sensors=["c"])
+        history_of([path], sensors=["c"])

@@ -61,8 +61,9 @@ def test_machines_that_cannot_be_trained_are_named(tmp_path: Path) -> None:
     lines = ["time,machine_id,a,b,anomaly"]
     for second in range(100):
         time = f"2026-01-01T00:{second // 60:02}:{second % 60:02}Z"
-        lines += [f"{time},good,1,2,0", f"{time},lacking,1,,0", f"{time},faulty,1,2,1"]
-        lines += [f"{time},late,1,2,0"] if second >= 80 else []
+        a, b = 1 + second % 7 / 4, 2 + second % 5 / 4
+        lines += [f"{time},good,{a},{b},0", f"{time},lacking,{a},,0", f"{time},faulty,{a},{b},1"]
+        lines += [f"{time},late,{a},{b},0"] if second >= 80 else []
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     result = CliRunner().invoke(
         app, ["prepare", "--csv", str(tmp_path / "rows.csv"), "--gap", "0", "-o", str(tmp_path / "out")]

@@ -60,7 +60,9 @@ def test_each_column_has_a_role_and_the_rule_for_it(command: Command, tmp_path: 
     document = json.loads(done.stdout)
     found = {column["name"]: (column["role"], column["why"]) for column in document["columns"]}
     assert found.pop("time") == ("time", "by its name")
-    assert {name: role for name, (role, _) in found.items()} == {name: rule[1] for name, rule in RULES.items()}
+    assert {name: role for name, (role, _) in found.items()} == {
+        name: rule[1] for name, rule in RULES.items()
+    }
     for name, (_, why) in found.items():
         assert RULES[name][2] in why, name
     assert (document["rows"], document["step_seconds"], document["gaps"]) == (ROWS, 1.0, 0)
@@ -94,10 +96,11 @@ def test_numbers_but_for_a_few_words_are_refused_with_the_words_to_type(
 
 
 def test_gaps_and_times_that_go_back_are_shown_to_people(command: Command, tmp_path: Path) -> None:
-    lines = ["time;machine;a"]
-    for row in [*range(50), *range(600, 650), 620]:
-        lines.append(f"2026-01-31 08:{row // 60:02}:{row % 60:02};press;{str(wave(row)).replace('.', ',')}")
-    (tmp_path / "plant.csv").write_text("\n".join(["# a historian", *lines, ""]))
+    lines = [
+        f"2026-01-31 08:{row // 60:02}:{row % 60:02};press;{str(wave(row)).replace('.', ',')}"
+        for row in [*range(50), *range(600, 650), 620]
+    ]
+    (tmp_path / "plant.csv").write_text("\n".join(["# a historian", "time;machine;a", *lines, ""]))
     done = command("edge-detect", "read", "plant.csv")
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines() == [
@@ -128,8 +131,8 @@ def test_what_is_printed_is_a_configuration_that_reads_it_so(command: Command, t
         numbers = ";".join(str(cell).replace(".", ",") for cell in cells)
         lines.append(f"01/31/2026;09:00:{row:02};press-{row % 2};{numbers}")
     (tmp_path / "plant.csv").write_text("\n".join([*lines, ""]))
-    how = ("--time-column", "Datum", "--time-column", "Uhrzeit", "--time-format", "%m/%d/%Y %H:%M:%S")
-    how += ("--time-zone", "Europe/Berlin", "--machine-column", "device")
+    how = ["--time-column", "Datum", "--time-column", "Uhrzeit", "--time-format", "%m/%d/%Y %H:%M:%S"]
+    how += ["--time-zone", "Europe/Berlin", "--machine-column", "device"]
     done = command("edge-detect", "read", "plant.csv", *how)
     assert done.returncode == 0, done.stderr
     table_of_map = done.stdout.decode().partition("[map]")[2]
@@ -152,7 +155,11 @@ def test_what_is_printed_is_a_configuration_that_reads_it_so(command: Command, t
         (b"", "the file is empty", 1),
         (b'{"time":1}\n', "JSON, not a CSV", 2),
         (b"PAR1....", "not a CSV", 2),
-        (b"a,b\n1,2\n", "no column 'time' for the time; its columns are: a, b; name one with --time-column", 1),
+        (
+            b"a,b\n1,2\n",
+            "no column 'time' for the time; its columns are: a, b; name one with --time-column",
+            1,
+        ),
         (b"time,a\n20260131080000,2\n", '--time-format "%Y%m%d%H%M%S"', 1),
         (b"time,a\n2026-01-31,x\n", None, 0),
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,9 @@ def test_distinct_sorts_by_time_and_machine_and_keeps_the_first_of_each() -> Non
         np.zeros(5, np.bool_),
         np.full(5, ""),
     )
-    kept, dropped = distinct(rows)
-    assert dropped == 1
+    kept, repeated, conflicting = distinct(rows)
+    assert (repeated, conflicting) == (0, 1)
     assert kept.machines.tolist() == ["a", "b", "a", "b"]
     assert kept.values[:, 0].tolist() == [2.0, 1.0, 4.0, 0.0]
+    alike = replace(rows, values=np.array([1, np.nan, 3, np.nan, 4])[:, None])
+    assert distinct(alike)[1:] == (1, 0)

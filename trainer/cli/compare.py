@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.ending import ended_by_signals
 from trainer.cli.table_options import (
     Data,
     Drop,
@@ -96,7 +97,8 @@ def compare(
         if sys.stderr.isatty():
             sys.stderr.write(f"\r\033[K{name} …")
 
-    with Tracker(tracking_uri, experiment, "compare") if mlflow else NoTracker() as tracker:
+    tracked = Tracker(tracking_uri, experiment, "compare") if mlflow else NoTracker()
+    with ended_by_signals(), tracked as tracker:
         found = compare_all(table, checkpoints, percentile / 100, show)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")

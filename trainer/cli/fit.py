@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from trainer.cli.doubts import Strict, look_at_splits, warn
+from trainer.cli.ending import ended_by_signals, naming_bundle
 from trainer.cli.table_options import (
     Data,
     Drop,
@@ -340,7 +342,8 @@ def fit(
         bool,
         typer.Option("--champion", help="Make the registered version the champion; for use with --register."),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    strict: Strict = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     import shlex
@@ -392,7 +395,7 @@ def fit(
     from trainer.fit import Settings
     from trainer.provenance import git_revision
     from trainer.recipes import RECIPES, own_recipe
-    from trainer.run import Plan, run_fit
+    from trainer.run import Plan, refuse_options, run_fit
     from trainer.tracking import NoTracker, Tracker
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)
@@ -426,12 +429,17 @@ def fit(
     )
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
     training_data = read_training_data(data, columns)
+    refuse_options(training_data, plan)
     if not quiet:
         show_roles(training_data.roles)
         say(training_data.remarks)
+    by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
+    doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
-    with tracker, show_losses(epochs * plan.settings.members, patience, quiet=quiet) as on_epoch:
-        results = run_fit(training_data, plan, tracker, on_epoch)
+    losses = show_losses(epochs * plan.settings.members, patience, quiet=quiet)
+    with ended_by_signals(), naming_bundle() as on_bundle, tracker, losses as on_epoch:
+        results = run_fit(training_data, plan, tracker, on_epoch, on_bundle, doubts=doubts)
+    warn(results.doubts[len(doubts) :])
     if not quiet:
         typer.echo(results.table())
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.doubts import Strict, look_at_splits
 from trainer.cli.fit import DeviceChoice, RecipeChoice, ThresholdChoice, need_torch
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def fleet(
             show_default=False,
         ),
     ] = None,
+    strict: Strict = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
 ) -> None:
     """Train a separate detector for each machine, hundreds at once, and export one bundle per machine."""
@@ -155,6 +157,9 @@ def fleet(
     tables = read_training_data(data, columns)
     if not quiet:
         say(tables.remarks)
+
+    by_percentile = plan.percentile if plan.method == "percentile" and plan.budget is None else None
+    look_at_splits(tables, data, strict=strict, percentile=by_percentile)
 
     def left_out(left: LeftOut) -> None:
         sys.stderr.write(f"left out: {left.machine}: {left.why}\n")

@@ -11,6 +11,7 @@ import typer
 
 from edge_runtime.cli.form_options import form_of
 from edge_runtime.errors import UsageError
+from edge_runtime.mapping.roles import table
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
     DEFAULT_URL,
@@ -26,10 +27,13 @@ from trainer.cli.influx_options import (
     connect,
 )
 from trainer.cli.pairs import parse_units
-from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say, show_roles
+from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.influxdb import InfluxClient
+    from edge_runtime.mapping.roles import RoleOf
     from trainer.prepare import Origin
     from trainer.prepare.influx import InfluxOrigin
 
@@ -181,6 +185,7 @@ def prepare(
         excluded=excluded,
     )
     origin: Origin
+    roles: Sequence[RoleOf] = ()
     history: InfluxOrigin | None = None
     if files:
         from trainer.prepare.files import FileOrigin
@@ -200,7 +205,7 @@ def prepare(
             stop_ns=parse_time(stop, now_ns) if stop else None,
             labels=choice,
         )
-        show_roles(origin.roles)
+        roles = origin.roles
     else:
         from trainer.prepare.influx import InfluxOrigin
 
@@ -250,6 +255,8 @@ def prepare(
             excluded=excluded,
         )
     typer.echo(prepared.table())
+    for line in ("", *table(roles), "") if roles else ():
+        typer.echo(line)
     say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
     if history is not None:
         typer.echo(history.summary())

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.doubts import Strict, look_at_splits
+from trainer.cli.ending import ended_by_signals
 from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.table_options import (
     Data,
@@ -110,6 +112,7 @@ def sweep(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    strict: Strict = False,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
@@ -175,7 +178,9 @@ def sweep(
     def track(name: str, *, parent: str | None = None, again: str | None = None) -> Tracker | NoTracker:
         return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
 
-    results = run_sweep(table, plan, track, _watcher(trials))
+    look_at_splits(table, data, strict=strict, percentile=None)
+    with ended_by_signals():
+        results = run_sweep(table, plan, track, _watcher(trials))
     defaults = asdict(Settings())
     same: dict[str, object] = {
         name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]

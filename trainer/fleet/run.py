@@ -14,7 +14,7 @@ from trainer.fleet.results import Fleet, LeftOut
 from trainer.models.ensemble import Ensemble
 from trainer.provenance import data_digest, provenance
 from trainer.results import Results
-from trainer.run import conclude, find_exporter, make_folder, refuse_ranges, refuse_unknown
+from trainer.run import conclude, find_exporter, make_folder, refuse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,9 +54,7 @@ def run_fleet(
     """
     started = time.monotonic()
     refuse_other_models(plan.settings)
-    refuse_unknown(plan.units, data, "--unit")
-    refuse_unknown(plan.physical_ranges, data, "--physical-range")
-    refuse_ranges(data, plan)
+    refuse_options(data, plan)
     export, left_out = find_exporter(), list[LeftOut]()
     make_folder(plan.output)
 

@@ -36,13 +36,12 @@ def file_roles(path: Path, form: Form, named: Sequence[str]) -> tuple[list[RoleO
     Raises:
         InputError: The file cannot be read, or a time in it.
     """
-    why = "named by --sensor"
     with readable(path):
         if is_parquet(path):
-            return roles_of(*_parquet_facts(path, form), named, why), None
+            return roles_of(*_parquet_facts(path, form), named), None
         with open_rows(path) as stream:
             found = survey(stream, form, str(path), quick=True)
-    return roles_of(found.facts, found.time_names, found.machine_name, named, why), found.moments
+    return roles_of(found.facts, found.time_names, found.machine_name, named), found.moments
 
 
 def _parquet_facts(path: Path, form: Form) -> tuple[list[Facts], tuple[str, ...], str | None]:

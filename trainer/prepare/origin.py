@@ -60,8 +60,11 @@ class Origin(Protocol):
         ...
 
 
-def distinct(rows: LabelledRows) -> tuple[LabelledRows, int]:
-    """The rows by time and machine, the first of each pair alone; and how many were dropped."""
+def distinct(rows: LabelledRows) -> tuple[LabelledRows, int, int]:
+    """The rows by time and machine, the first of each pair alone; and how many were dropped.
+
+    Those are counted apart that have other readings than the first of their time and machine.
+    """
     names, codes = np.unique(rows.machines, return_inverse=True)
     if len(rows) and not _rising(rows.times, codes):
         rows = rows.take(np.lexsort((codes, rows.times)))
@@ -69,7 +72,14 @@ def distinct(rows: LabelledRows) -> tuple[LabelledRows, int]:
     repeats = np.zeros(len(rows), np.bool_)
     repeats[1:] = (rows.times[1:] == rows.times[:-1]) & (codes[1:] == codes[:-1])
     dropped = int(repeats.sum())
-    return (rows.take(~repeats) if dropped else rows), dropped
+    if not dropped:
+        return rows, 0, 0
+    # Each row's first one of its time and machine is the last that is no repeat.
+    first = np.maximum.accumulate(np.where(repeats, 0, np.arange(len(rows))))
+    these, others = rows.values[repeats], rows.values[first[repeats]]
+    alike = ((these == others) | (np.isnan(these) & np.isnan(others))).all(1)
+    conflicting = int((~alike).sum())
+    return rows.take(~repeats), dropped - conflicting, conflicting
 
 
 def labelled_rows(block: Readings) -> LabelledRows:

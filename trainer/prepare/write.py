@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Prepared", "check_folder", "prepare_folder"]
 
 METADATA_FILE = "metadata.json"
+# More conflicting rows than this share are refused.
+MOST_CONFLICTING = 0.01
 NOTHING = Excluded()
 
 
@@ -80,6 +82,11 @@ class Prepared:
         """What to know of the labels, in sentences for people."""
         labelled = all(tally.labelled for tally in self.tallies.values())
         said = [] if labelled else ["the tables are unlabelled: they have no column 'anomaly'"]
+        for count, what in (
+            (self.metadata["rows_repeated"], "repeat another row and are left out"),
+            (self.metadata["rows_conflicting"], "contradict another row of their time and are left out"),
+        ):
+            said += [f"{count:,} rows {what}"] if count else []
         said += [self.metadata["labels"]["remark"]] if "remark" in self.metadata["labels"] else []
         ignored = sum(tally.ignored for tally in self.tallies.values())
         excluded = self.metadata["excluded"]
@@ -102,6 +109,17 @@ def _untrained(tallies: Mapping[str, Tally]) -> dict[str, int]:
     for tally in tallies.values():
         rows.update(tally.rows_by_machine)
     return {name: n for name, n in sorted(rows.items()) if not tallies["train"].usable_by_machine[name]}
+
+
+def _refuse_conflicts(conflicting: int, rows: int) -> None:
+    """Refuses history in which many a row contradicts another one: the first of each pair would be chance."""
+    if conflicting > MOST_CONFLICTING * (rows + conflicting):
+        raise InputError(
+            f"{conflicting:,} of {rows + conflicting:,} rows have the time and machine of another row, and "
+            "other readings",
+            hint="name the machines' column with --machine-column; a table with a row for each sensor cannot "
+            "be read",
+        )
 
 
 def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
@@ -138,14 +156,14 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
     stretches = cut(first, last, shares, round(gap_s * 1e9))
     labeller = make_labeller(stretches[0])
     tallies = {name: Tally(origin.sensors, labelled=labeller.labelled) for name in SPLITS}
-    cadence, duplicates, between, covered = Cadence(), 0, 0, first
+    cadence, repeated, conflicting, between, covered = Cadence(), 0, 0, 0, first
     excluded_rows = 0
     with _made_whole(folder) as temporary:
         digests = {}
         with _writers(temporary, origin.sensors, labelled=labeller.labelled) as writers:
             for page in origin.pages(first, last + 1):
-                rows, dropped = distinct(page)
-                duplicates += dropped
+                rows, same, other = distinct(page)
+                repeated, conflicting = repeated + same, conflicting + other
                 cadence.add(rows)
                 labelled = labeller.label(rows)
                 inside = excluded.rows(rows.times)
@@ -162,6 +180,7 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
                 progress(int(rows.times[-1]) - covered)
                 covered = int(rows.times[-1])
             digests = {name: f"sha256:{writer.digest.hexdigest()}" for name, writer in writers.items()}
+        _refuse_conflicts(conflicting, sum(tally.rows for tally in tallies.values()) + between)
         for stretch in stretches:
             if not tallies[stretch.name].rows:
                 raise InputError(
@@ -183,7 +202,9 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
             "rows": sum(tally.rows for tally in tallies.values()),
             "rows_left_out_between_splits": between,
             "rows_of_machines_not_trained": _untrained(tallies),
-            "duplicates_dropped": duplicates,
+            "duplicates_dropped": repeated + conflicting,
+            "rows_repeated": repeated,
+            "rows_conflicting": conflicting,
             "gaps": {
                 "count": cadence.holes,
                 "missing_seconds": cadence.missing_ns / 1e9,

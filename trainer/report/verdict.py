@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from html import escape
 from typing import TYPE_CHECKING
 
 from trainer.provenance import data_digest
@@ -56,6 +57,9 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     notes = _unknown(test)
     if data_digest((data.train, data.val, data.test)) != (run.checkpoint.provenance.data_digest):
         notes.append(OTHER_DATA)
+    doubts = run.metrics.get("warnings")
+    if isinstance(doubts, list):
+        notes += [f'<p class="note">{escape(str(doubt))}</p>' for doubt in doubts]
     if test.not_scored:
         notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
     kinds = "" if evaluation is None else kinds_table(evaluation)

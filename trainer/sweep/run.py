@@ -173,7 +173,7 @@ class _Sweep:
             trial, chosen = self.trials.begin()
             try:
                 found = self._try_one(number, chosen)
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, SystemExit):  # the latter by another signal
                 self.trials.break_off(trial)
                 raise
             self.trials.end(trial, found, watcher.clock() - start)

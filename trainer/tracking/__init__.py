@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainer.tracking.models import FetchedRun, Promoted, fetch_checkpoint, promote
-from trainer.tracking.run import NoTracker, Tracker
+from trainer.tracking.run import Tracker
+from trainer.tracking.untracked import NoTracker
 
 __all__ = ["FetchedRun", "NoTracker", "Promoted", "Tracker", "fetch_checkpoint", "promote"]

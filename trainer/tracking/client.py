@@ -7,7 +7,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import EdgeDetectError, MissingExtraError, TrainingError
+from edge_runtime.errors import EdgeDetectError, MissingExtraError
+from trainer.tracking.failures import failed
+from trainer.tracking.making import make_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +24,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # what it logs, it raises as well
     # A server that does not answer is told of within a minute, not within MLflow's quarter of an hour.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
@@ -30,32 +33,32 @@ QUIET = {
 
 
 def make_client(store: Store) -> Any:
-    """MLflow's client, which says nothing of itself to anybody."""
+    """MLflow's client, which says nothing of itself to anybody.
+
+    A SQLite store that is not there, or only half, is made.
+
+    Raises:
+        TrainingError: The store cannot be used.
+    """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    for name in ("alembic", "sqlalchemy", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         from mlflow import MlflowClient  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("recording runs with MLflow", "workstation") from None
+    make_whole(store)
     with answering(store):
         return MlflowClient(store.uri, store.uri)
 
 
 @contextmanager
 def answering(store: Store) -> Iterator[None]:
-    """Turns what MLflow raises into this project's errors."""
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
+    """Turns whatever MLflow raises into this project's errors."""
     try:
         yield
     except EdgeDetectError:
         raise
-    except MlflowException as error:
-        reason = str(error).splitlines()[0].replace(store.uri, store.shown)
-        raise TrainingError(
-            f"MLflow failed ({reason[:300]})",
-            where=store.shown,
-            hint="see that it is running and let you in, or train with --no-mlflow",
-        ) from None
+    except Exception as error:  # noqa: BLE001 - a driver's, a file system's, a server's: all of them end in a line
+        raise failed(store, error) from None

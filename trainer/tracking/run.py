@@ -1,9 +1,10 @@
-"""One training run in MLflow, and the run that is recorded nowhere."""
+"""One training run in MLflow."""
 
 from __future__ import annotations
 
 import re
 import time
+import uuid
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-__all__ = ["CHAMPION", "CHECKPOINT", "NoTracker", "Tracker"]
+__all__ = ["CHAMPION", "CHECKPOINT", "Tracker"]
 
 CHECKPOINT = "checkpoint"
 CHAMPION = "champion"
 PARENT = "mlflow.parentRunId"
+# By which a run is found whose start was broken off before its id was known.
+START = "edge-train.start"
 FLUSH_SECONDS = 5.0
 # Of one request to the store.
 MAX_BATCH = 1000
@@ -28,47 +31,8 @@ MAX_PARAMS = 100
 MAX_TEXT = 5000
 
 
-class NoTracker:
-    """A tracker that records nothing: for a run without MLflow."""
-
-    run_id: str | None = None
-
-    def __enter__(self) -> NoTracker:  # noqa: PYI034 - as the tracker
-        """Starts nothing."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Ends nothing."""
-
-    def log_params(self, params: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def set_tag(self, key: str, value: str) -> None:
-        """Nothing."""
-
-    def log_folder(self, path: Path, artifact_path: str) -> None:
-        """Nothing."""
-
-    def log_file(self, path: Path, artifact_path: str | None = None) -> None:
-        """Nothing."""
-
-    def register(self, name: str, *, champion: bool = False) -> str:  # noqa: ARG002 - as the tracker
-        """Nothing can be registered.
-
-        Raises:
-            UsageError: Always.
-        """
-        raise UsageError("registering a model requires MLflow, which is off", where=name)
-
-
 class Tracker:
-    """One MLflow run, started on entering and ended on leaving: FAILED when by an exception.
+    """One MLflow run, started on entering and ended on leaving: FAILED by an error, KILLED by a signal.
 
     Args:
         tracking_uri: A server or store; None for MLFLOW_TRACKING_URI, else mlflow.db in the current folder.
@@ -103,37 +67,80 @@ class Tracker:
         self._pending: list[Any] = []
         self._flushed = clock()
         self._lost = False
+        self._start = uuid.uuid4().hex
         self.run_id: str | None = None
 
     def __enter__(self) -> Tracker:  # noqa: PYI034 - final in effect
         self._client = make_client(self._store)
-        with answering(self._store):
-            self.run_id = self._reopened() or self._created()
+        try:
+            with answering(self._store):
+                self.run_id = self._reopened() or self._created()
+        except Exception:
+            raise
+        except BaseException:  # a signal, between two steps of these
+            self._end_begun()
+            raise
         self._flushed = self._clock()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        if kind is not None:
+            self._break_off("FAILED" if issubclass(kind, Exception) else "KILLED")
+            return
+        try:
             self._flush()
             with answering(self._store):
                 self._client.set_terminated(self.run_id, "FINISHED")
-            return
-        # What ended the run is what the user must hear of, not that its end could not be told.
+        except Exception:
+            raise
+        except BaseException:  # a signal, before the end was told
+            self._break_off("KILLED")
+            raise
+
+    def _break_off(self, status: str) -> None:
+        """What ended the run is what the user must hear of, not that its end could not be told."""
         with suppress(Exception):
             self._flush()
         with suppress(Exception):
-            self._client.set_terminated(self.run_id, "FAILED" if issubclass(kind, Exception) else "KILLED")
+            self._client.set_terminated(self.run_id, status)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Records what the run was started with."""
+        """Records what the run was started with, and keeps all of it in params.json.
+
+        That file comes first of all artifacts, so a place that takes none is known of before the training.
+        """
         from mlflow.entities import Param  # noqa: PLC0415
 
-        listed = [Param(key, str(value)[:MAX_TEXT]) for key, value in params.items()]
+        whole = {key: str(value) for key, value in params.items()}
+        listed = [Param(key, value[:MAX_TEXT]) for key, value in whole.items()]
         with answering(self._store):
             for start in range(0, len(listed), MAX_PARAMS):
                 self._client.log_batch(self.run_id, params=listed[start : start + MAX_PARAMS])
+            self._client.log_dict(self.run_id, whole, "params.json")
+
+    def expect(self, name: str) -> None:
+        """Asks whether a model can be registered by this name, before it is trained.
+
+        Raises:
+            UsageError: No model can be called so.
+            TrainingError: The store keeps no models, or does not answer.
+        """
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        with answering(self._store):
+            try:
+                self._client.get_registered_model(name)
+            except MlflowException as error:
+                if error.error_code == "INVALID_PARAMETER_VALUE":
+                    raise UsageError(
+                        "no registered model can be called so",
+                        where=f"--register {name!r}",
+                        hint="choose a name without '/' and ':'",
+                    ) from None
+                if error.error_code not in UNKNOWN:
+                    raise
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Records an epoch's figures, some seconds late.
@@ -205,9 +212,18 @@ class Tracker:
         return self._again
 
     def _created(self) -> str:
-        tags = {} if self._parent is None else {PARENT: self._parent}
+        tags = {START: self._start, **({} if self._parent is None else {PARENT: self._parent})}
         run = self._client.create_run(self._experiment_id(), run_name=self._run_name, tags=tags)
         return str(run.info.run_id)
+
+    def _end_begun(self) -> None:
+        """Ends the run that may have been started before a signal came."""
+        with suppress(Exception):
+            found = self._client.get_experiment_by_name(self._experiment)
+            mine = f"tags.`{START}` = '{self._start}'"
+            runs = [run.info.run_id for run in self._client.search_runs([found.experiment_id], mine)]
+            for run_id in runs or [self._again] * (self._again is not None):
+                self._client.set_terminated(run_id, "KILLED")
 
     def _experiment_id(self) -> str:
         from mlflow.exceptions import MlflowException  # noqa: PLC0415
