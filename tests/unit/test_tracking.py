@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from support.commands import Command
+    from support.running import Running
 
 FIT = ("edge-train", "fit", "-q", "--model", "pca")
 NO = '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'
@@ -187,6 +188,11 @@ def test_a_finished_bundle_is_named_though_the_record_failed_afterwards(
     assert last.startswith(f"edge-train: {server.url}: the server refuses this login")
 
 
+def begins(fit: Running) -> None:
+    """Waits until the first epoch is over: the table of the columns comes before."""
+    assert any(fit.says().startswith("epoch   1") for _ in range(20))
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_fit_and_its_run_is_killed(
     data: Path, tmp_path: Path, number: signal.Signals, code: int
@@ -195,7 +201,7 @@ def test_a_signal_ends_a_fit_and_its_run_is_killed(
     with running(
         tmp_path, *words, "--patience", 10**6, "--tracking-uri", f"sqlite:///{tmp_path}/m.db"
     ) as fit:
-        assert fit.says().startswith("epoch   1")
+        begins(fit)
         fit.process.send_signal(number)
         assert fit.process.stderr is not None
         *_, last = fit.process.stderr.read().decode().splitlines()
@@ -210,7 +216,7 @@ def test_nohup_keeps_a_fit_from_ending_with_its_terminal(data: Path, tmp_path: P
     words = ("edge-train", "fit", "--data", data, "-o", tmp_path / "out", "--no-mlflow", "--epochs", 10**6)
     try:
         with running(tmp_path, *words, "--patience", 10**6) as fit:
-            assert fit.says().startswith("epoch   1")
+            begins(fit)
             fit.process.send_signal(signal.SIGHUP)
             for _ in range(50):
                 assert fit.says().startswith("epoch")
