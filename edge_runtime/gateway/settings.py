@@ -147,6 +147,7 @@ def choose(
     for text in assignments:
         table, key, value = assignment(text)
         document[table] = {**document.get(table, {}), key: value}
+    _take_over(document)
     run = fill(RunPart, document.get("run", {}), "run", _where(path))
     source = _named(SOURCES, DEFAULT_SOURCE if run.source is None else run.source, path)
     return document, source, tuple(_named(SINKS, name, path) for name in run.sinks)
@@ -180,8 +181,11 @@ def _take_over(document: dict[str, dict[str, Any]]) -> None:
     """Settings under the names that they had before."""
     for (table, key), (new_table, new_key) in MOVED.items():
         if key in document.get(table, {}):
-            value = document[table].pop(key)
-            document.setdefault(new_table, {}).setdefault(new_key, value)
+            if new_key in document.get(new_table, {}):
+                raise UsageError(
+                    f"'{key}' in [{table}] is now '{new_key}' in [{new_table}], and both are set"
+                )
+            document.setdefault(new_table, {})[new_key] = document[table].pop(key)
 
 
 def _where(path: Path | None) -> str:

@@ -37,6 +37,8 @@ class Numbers:
 
     def __init__(self, form: Form, delimiter: str = "") -> None:
         self._missing = NOTHING | {word.strip().lower().encode() for word in form.missing}
+        # Such as -999, which is a number as well.
+        self._stand_ins = [found for found in map(_float_of, form.missing) if found is not None]
         self._thousands = form.thousands.encode()
         self._decimal = form.decimal.encode() or (b"" if delimiter != "," and not form.thousands else b".")
 
@@ -61,6 +63,8 @@ class Numbers:
             if found is not None:
                 if not self._decimal and b"." in b"".join(cells):
                     self._decimal = b"."
+                for number in self._stand_ins:
+                    found[found == number] = np.nan
                 return found
         if not self._decimal:
             self._decide(cells, name, place)
@@ -139,6 +143,13 @@ class Numbers:
         if b"_" in text:  # which Python would leave out
             raise ValueError
         return float(text)
+
+
+def _float_of(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 def _floats(cells: Sequence[bytes]) -> NDArray[np.float64] | None:

@@ -179,7 +179,9 @@ class StdinSource:
                 self._parser = LineProtocol(self._columns, WHERE, self._unmapped)
                 return text
             self._line += 1
-            if self._head is not None or line.strip():
+            # What stands before the first line that counts does not tell what it is.
+            nothing = not line.strip() or line.startswith(b"#")
+            if self._head is not None or not nothing or self._columns.form.skip_rows:
                 self._take_header(line)
             text = rest
         return text

@@ -10,7 +10,7 @@ import pytest
 from edge_runtime.config import nearest, settings_of
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.settings import RunPart, load_settings
-from edge_runtime.mapping.form import DefaultMachine
+from edge_runtime.mapping.form import DefaultMachine, Form, TimeForm
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sinks.jsonl import JsonlSettings
 from edge_runtime.sources.influx import InfluxSourceSettings
@@ -167,3 +167,32 @@ def test_a_hint_names_what_is_near_or_all_there_is() -> None:
     assert nearest("sped", ["speed", "seed", "x"]) == "did you mean speed or seed?"
     assert nearest("zzz", ["a", "b"]) == "there are: a, b"
     assert nearest("zzz", []) == "there is none"
+
+
+def test_the_names_that_columns_had_before_are_taken(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text('[run]\nsource = "stdin"\n[data]\ntime_column = "t"\nmachine_column = "m"\n')
+    form = load_settings(file, {}).source.given[Form]
+    assert (form.time.from_, form.machine) == (("t",), "m")
+    form = load_settings(None, {"run": {"source": "stdin"}}, ["data.time_column=when"]).source.given[Form]
+    assert form.time.from_ == ("when",)
+    file.write_text(file.read_text() + '[map]\ntime.from = ["when"]\n')
+    with pytest.raises(UsageError, match=r"'time_column' in \[data\] is now .*, and both are set"):
+        load_settings(file, {})
+
+
+def test_a_table_in_a_table_is_filled_and_checked(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text(
+        '[run]\nsource = "stdin"\n[map]\ntime = { from = "t", zone = "Europe/Berlin" }\nmissing = ["Bad"]\n'
+    )
+    form = load_settings(file, {}).source.given[Form]
+    assert form == Form(TimeForm(from_=("t",), zone="Europe/Berlin"), missing=("Bad",))
+    form = load_settings(file, {"map": {"time.zone": "UTC"}}, ["map.decimal=,"]).source.given[Form]
+    assert (form.time.zone, form.time.from_, form.decimal) == ("UTC", ("t",), ",")
+    file.write_text(file.read_text().replace("zone", "zome"))
+    with pytest.raises(UsageError, match=r"no 'time.zome' in \[map\]; did you mean time.zone"):
+        load_settings(file, {})
+    file.write_text('[run]\nsource = "stdin"\n[map]\ntime = { unit = "h" }\n')
+    with pytest.raises(UsageError, match="'h' is no unit of times"):
+        load_settings(file, {})

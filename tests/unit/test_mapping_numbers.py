@@ -42,6 +42,10 @@ def test_numbers_are_read_as_they_are_written(cells: list[str], expected: list[f
         ("1,234", Form(decimal=","), 1.234),
         ("1,234", Form(decimal=".", thousands=","), 1234.0),
         ("I/O Timeout", Form(missing=("I/O Timeout",)), math.inf),
+        ("-999", Form(missing=("-999",)), math.inf),
+        ("-999.0", Form(missing=("Bad", "-999")), math.inf),
+        ("-999,0", Form(missing=("-999,0",), decimal=","), math.inf),
+        ("999", Form(missing=("-999",)), 999.0),
         ("i/o timeout ", Form(missing=("I/O Timeout",)), math.inf),
     ],
 )
