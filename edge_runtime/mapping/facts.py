@@ -24,6 +24,8 @@ __all__ = ["Facts"]
 MAX_WORDS, MAX_DISTINCT, SHOWN_ROWS = 64, 16, 3
 # After so many rows, and so many steps up and as many down, a column may be clear.
 SETTLED_ROWS, SETTLED_MOVES = 20_000, 1000
+# So many steps of a float32 are what the range of a sensor has at least.
+MIN_STEPS, FLOAT32_STEP = 16, 2.0**-23
 # A name made of digits, such as 007, which is no number that was measured.
 PADDED = re.compile(rb"^ *0\d+ *$", re.MULTILINE)
 
@@ -79,6 +81,11 @@ class Facts:
         return self.rows - self.numbers - self.empty - self.skipped
 
     @property
+    def is_narrow(self) -> bool:
+        """Whether the numbers are too close together for float32 to tell them apart."""
+        return self.high - self.low < MIN_STEPS * FLOAT32_STEP * max(abs(self.low), abs(self.high))
+
+    @property
     def digest(self) -> bytes:
         """The same for columns with the same numbers in the same rows."""
         return self._digest.digest()
@@ -115,12 +122,12 @@ class Facts:
         self.rows += len(cells)
         self.numbers += int(finite.sum())
         self.empty += len(cells) - int(finite.sum()) - len(words)
-        for row, word in words:
+        if words and not self.first_word:
+            self.first_word = place.row(words[0][0]).removeprefix(f"{place.source}, ")
+        for word, rows in Counter(word for _, word in words).items():
             text = shown(word)
-            if not self.first_word:
-                self.first_word = place.row(row).removeprefix(f"{place.source}, ")
             if text in self.words or len(self.words) < MAX_WORDS:
-                self.words[text] += 1
+                self.words[text] += rows
         if finite.any():
             self.padded += len(PADDED.findall(b"\n".join(cells)))
         self._take(values, moments, machines)
@@ -128,7 +135,8 @@ class Facts:
     def _is_settled(self) -> bool:
         """Whether no rule of `roles` can take the column out any more, whatever follows."""
         moves = self.rises > SETTLED_MOVES and self.falls > SETTLED_MOVES
-        return moves and not self.other and self.distinct is None and self.padded < self.numbers
+        numbers = self.distinct is None and self.padded < self.numbers and not self.is_narrow
+        return moves and not self.other and numbers
 
     def add_values(
         self,

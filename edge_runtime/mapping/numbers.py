@@ -82,15 +82,23 @@ class Numbers:
             if error.hint == COMMA_HINT and not self._decimal:
                 raise
         numbers, words = np.full(len(cells), np.nan), list[tuple[int, bytes]]()
+        # Of most columns of words, few are different.
+        meant = {cell: self._meaning(cell.strip()) for cell in dict.fromkeys(cells)}
         for row, cell in enumerate(cells):
-            text = cell.strip()
-            try:
-                found = self._float(text)
-            except ValueError:
-                words.append((row, text))
+            found = meant[cell]
+            if found is None:
+                words.append((row, cell.strip()))
             else:
-                numbers[row] = np.nan if found is None else found
+                numbers[row] = found
         return numbers, words
+
+    def _meaning(self, text: bytes) -> float | None:
+        """A cell's number, NaN where it says that there is none; None for a word."""
+        try:
+            found = self._float(text)
+        except ValueError:
+            return None
+        return float("nan") if found is None else found
 
     def is_number(self, cell: bytes) -> bool:
         """Whether a cell can be read as a number; one that is empty or says that there is none is not."""

@@ -36,8 +36,6 @@ TRUTH = frozenset(("true", "false", "yes", "no", "on", "off", "t", "f"))
 MIN_RISES = 30
 # A second clock may be in another zone.
 CLOCK_NS = 15 * 3_600_000_000_000
-# So many steps of a float32 are what its range has at least.
-MIN_STEPS, FLOAT32_STEP = 16, 2.0**-23
 
 
 class Role(StrEnum):
@@ -174,8 +172,7 @@ def _rules(column: Facts) -> Iterator[tuple[bool, str]]:
     yield few and (column.distinct or set()) <= {0.0, 1.0}, "it is 0 or 1"
     code = few and QUALITY.search(column.name) is not None
     yield code, "it is a code of quality or state, by its name and few whole numbers"
-    near = MIN_STEPS * FLOAT32_STEP * max(abs(column.low), abs(column.high))
-    yield column.high - column.low < near, "its numbers are too close together for float32"
+    yield column.is_narrow, "its numbers are too close together for float32"
 
 
 def _is_clock(column: Facts) -> bool:
