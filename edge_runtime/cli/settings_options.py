@@ -224,7 +224,7 @@ def _metavar(one: Setting) -> str:
 
 def _help(one: Setting) -> str:
     default = f"default: {one.default}{f' {one.unit}' if one.unit else ''}"
-    if one.default is None or one.default == ():
+    if one.default in (None, (), ""):
         default = f"in {one.unit}" if one.unit else ""
     elif one.many:
         default = f"default: {', '.join(map(str, one.default))}"

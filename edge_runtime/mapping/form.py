@@ -48,18 +48,25 @@ class TimeForm:
 
     from_: tuple[str, ...] = setting(
         (),
-        "Column, or JSON key, of the times; repeat it where the date and the time of day are in two columns. "
-        '"time" or a name like it unless given.',
+        "Column, or JSON key, of the times. Give two if the date and the time of day are in two columns. "
+        'Without it, "time" or a similar name is looked for.',
         flag="--time-column",
     )
     format: str = setting(
-        "", 'Format of the times, such as "%m/%d/%Y %H:%M:%S", as strptime has it.', flag="--time-format"
+        "",
+        'Format of the times, such as "%m/%d/%Y %H:%M:%S", with the directives of strptime.',
+        flag="--time-format",
     )
     unit: str = setting(
-        "", f"Unit of times that are numbers: {', '.join(UNITS)}; found unless given.", flag="--time-unit"
+        "",
+        f"Unit of times that are numbers: {', '.join(UNITS)}. Without it, the unit is found where it can be "
+        "one alone.",
+        flag="--time-unit",
     )
     zone: str = setting(
-        "", "Zone of times that name none, such as Europe/Berlin; UTC unless given.", flag="--time-zone"
+        "",
+        "Time zone of times that do not name one, such as Europe/Berlin. Without it, they are UTC.",
+        flag="--time-zone",
     )
 
     def __post_init__(self) -> None:
@@ -82,7 +89,7 @@ class RecordForm:
     time: TimeForm = setting(TimeForm(), "How times are written.")
     machine: str = setting(
         "",
-        'Column, or JSON key, of the machine ids; "machine_id" or "machine" unless given.',
+        'Column, or JSON key, of the machine ids. Without it, "machine_id" or "machine" is looked for.',
         flag="--machine-column",
     )
 
@@ -92,16 +99,20 @@ class Form(RecordForm):
     """The same of a text of cells, and how its numbers are written."""
 
     decimal: str = setting(
-        "", 'Decimal mark of the numbers, "." or ","; found unless given.', flag="--decimal"
+        "", 'Decimal mark of the numbers, "." or ",". Without it, the mark is found.', flag="--decimal"
     )
     thousands: str = setting("", 'Mark between groups of three digits, such as ".".', flag="--thousands")
     missing: tuple[str, ...] = setting(
-        (), 'Word that stands for a reading that is missing, such as "Bad".', flag="--missing"
+        (), 'Word or number that stands for a missing reading, such as "Bad" or -999.', flag="--missing"
     )
-    delimiter: str = setting("", "Character between two cells; found unless given.", flag="--delimiter")
-    skip_rows: int = setting(0, "Number of lines before the header that are left out.", flag="--skip-rows")
+    delimiter: str = setting(
+        "", "Character between two cells. Without it, the delimiter is found.", flag="--delimiter"
+    )
+    skip_rows: int = setting(0, "Number of lines before the header to leave out.", flag="--skip-rows")
     encoding: str = setting(
-        "", "Encoding of the text, such as cp1252; UTF-8 or UTF-16 are found.", flag="--encoding"
+        "",
+        "Encoding of the text, such as cp1252. Without it, UTF-8 and UTF-16 are recognised.",
+        flag="--encoding",
     )
 
     def __post_init__(self) -> None:
