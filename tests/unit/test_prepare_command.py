@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from edge_runtime.config import settings_of
-from edge_runtime.errors import EdgeDetectError
+from edge_runtime.errors import EdgeDetectError, UsageError
 from edge_runtime.sources.influx import InfluxSourceSettings
 from trainer.cli import app
 from trainer.tables import read_table
@@ -199,3 +199,31 @@ def test_labels_by_events_need_events(history: Path, tmp_path: Path) -> None:
         run("prepare", "--csv", tmp_path / "plain.csv", "-o", tmp_path / "out", "--labels", "events")
     run("prepare", "--csv", tmp_path / "plain.csv", "-o", tmp_path / "out")
     assert json.loads((tmp_path / "out" / "metadata.json").read_text())["labels"] == {"method": "none"}
+
+
+def test_each_file_may_be_a_machine_that_is_called_as_it_is(tmp_path: Path) -> None:
+    paths = []
+    for number, name in enumerate(("north/1", "north/2", "south/1")):
+        path = tmp_path / f"{name}.csv"
+        path.parent.mkdir(exist_ok=True)
+        # The machines' times are the same ones.
+        rows = [f"2026-01-01 00:00:{second:02};{number + second * 7 % 5}" for second in range(60)]
+        path.write_text("\n".join(["datetime;flow", *rows, ""]))
+        paths.append(path)
+    words = [word for path in paths for word in ("--csv", path)]
+    run("prepare", *words, "--machine-per-file", "--gap", "0", "-o", tmp_path / "out")
+    frame = read_table(tmp_path / "out" / "train.csv")
+    assert sorted(set(frame["machine_id"])) == ["north-1", "north-2", "south-1"]
+    for number, machine in enumerate(("north-1", "north-2", "south-1")):
+        flow = frame["flow"][frame["machine_id"] == machine].tolist()
+        assert flow == [number + second * 7 % 5 for second in range(len(flow))]
+    run("prepare", *words[:4], "--machine-per-file", "--gap", "0", "-o", tmp_path / "one")
+    assert set(read_table(tmp_path / "one" / "train.csv")["machine_id"]) == {"1", "2"}
+    for more, said in (
+        (("--csv", paths[0]), "two files would be the machine 'north-1'"),
+        (("--machine-column", "m"), "cannot be combined with --machine-column"),
+    ):
+        words_of_more = [*map(str, words), *map(str, more), "--machine-per-file", "-o", str(tmp_path / "no")]
+        result = CliRunner().invoke(app, ["prepare", *words_of_more])
+        assert result.exit_code == 1 or isinstance(result.exception, UsageError)
+        assert said in str(result.exception)

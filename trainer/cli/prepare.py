@@ -74,6 +74,12 @@ def prepare(
             "machine of that name. [default: machine_id]"
         ),
     ] = None,
+    machine_per_file: Annotated[
+        bool,
+        typer.Option(
+            "--machine-per-file", help="Take each file for one machine, which is called as the file is."
+        ),
+    ] = False,
     sensor: Annotated[
         list[str] | None,
         typer.Option(
@@ -201,6 +207,7 @@ def prepare(
             sensors=sensor or (),
             machines=machine or (),
             machine_column=machine_tag,
+            machine_per_file=machine_per_file,
             start_ns=parse_time(start, now_ns) if start else None,
             stop_ns=parse_time(stop, now_ns) if stop else None,
             labels=choice,
@@ -209,8 +216,10 @@ def prepare(
     else:
         from trainer.prepare.influx import InfluxOrigin
 
-        if choice != LabelChoice():
-            raise UsageError("only files have such columns", where="--label-column, --drop")
+        if choice != LabelChoice() or machine_per_file:
+            raise UsageError(
+                "only files have such columns", where="--label-column, --drop, --machine-per-file"
+            )
         client = connect(
             url=url,
             database=database,
@@ -254,9 +263,7 @@ def prepare(
             progress=progress,
             excluded=excluded,
         )
-    typer.echo(prepared.table())
-    for line in ("", *table(roles), "") if roles else ():
-        typer.echo(line)
+    typer.echo("\n".join([prepared.table(), *(["", *table(roles), ""] if roles else [])]))
     say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
     if history is not None:
         typer.echo(history.summary())

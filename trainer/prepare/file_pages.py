@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.errors import UsageError
 from edge_runtime.mapping.form import Columns
 from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.times import DAY_NS, Times
@@ -38,7 +41,22 @@ if TYPE_CHECKING:
     from edge_runtime.text.csvlayout import Layout
     from trainer.label_words import Meaning
 
-__all__ = ["FilePages"]
+__all__ = ["FilePages", "names_of_files"]
+
+
+def names_of_files(paths: Sequence[Path]) -> dict[Path, str]:
+    """A machine's name for each file: its name without suffix, after its folder's if any two are alike.
+
+    Raises:
+        UsageError: Two would have the same name.
+    """
+    stems = {path: path.name.partition(".")[0] for path in paths}
+    alike = len(set(stems.values())) < len(stems)
+    names = {path: f"{path.resolve().parent.name}-{stem}" if alike else stem for path, stem in stems.items()}
+    for name, number in Counter(names.values()).items():
+        if number > 1 or len(stems) < len(paths):
+            raise UsageError(f"two files would be the machine '{name}'", where="--machine-per-file")
+    return names
 
 
 class FilePages:
@@ -58,14 +76,21 @@ class FilePages:
         self._texts = tuple(dict.fromkeys(name for name in (label, kind) if name))
         self._form = form
 
-    def read(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
-        """The rows of a file in its order; without readings and labels where only times are of interest.
+    def read(self, path: Path, *, times_only: bool, machine: str | None = None) -> Iterator[LabelledRows]:
+        """The rows of a file in its order.
+
+        Args:
+            path: The file.
+            times_only: Whether readings and labels are of no interest.
+            machine: Of which all rows are; None to go by their column.
 
         Raises:
             InputError: The file cannot be read, or a cell of it; the line is named.
         """
+        read = self._parquet if is_parquet(path) else self._csv
         with readable(path):
-            yield from (self._parquet if is_parquet(path) else self._csv)(path, times_only=times_only)
+            for page in read(path, times_only=times_only):
+                yield page if machine is None else replace(page, machines=np.full(len(page), machine))
 
     def _csv(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
         names_there = column_names(path, self._form)

@@ -17,7 +17,7 @@ from trainer.column_roles import sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
 from trainer.prepare.buckets import sorted_by_time
 from trainer.prepare.file_labels import find_labels
-from trainer.prepare.file_pages import FilePages
+from trainer.prepare.file_pages import FilePages, names_of_files
 from trainer.prepare.file_roles import file_roles
 from trainer.prepare.origin import PAGE_ROWS, whole_times
 from trainer.tables import column_names, time_columns
@@ -49,6 +49,7 @@ class FileOrigin:
         stop_ns: Leave out rows from this time on; None for no bound.
         labels: What was said about labels.
         form: How CSV files are written.
+        machine_per_file: Whether each file is of one machine, which is called as the file is.
 
     Attributes:
         meaning: What the labels mean that the files carry; None for files without labels.
@@ -59,7 +60,7 @@ class FileOrigin:
         UsageError: No file; or a column looks like labels and nobody says what it is.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - as much as may be said of files
         self,
         paths: Sequence[Path],
         *,
@@ -70,13 +71,17 @@ class FileOrigin:
         stop_ns: int | None = None,
         labels: LabelChoice = USUAL_LABELS,
         form: Form = PLAIN,
+        machine_per_file: bool = False,
     ) -> None:
         if not paths:
             raise UsageError("no file to read", hint="--csv FILE or --parquet FILE")
         self._paths = tuple(paths)
         if machine_column is not None:
             form = replace(form, machine=machine_column)
+        if machine_per_file and form.machine:
+            raise UsageError("cannot be combined with --machine-column", where="--machine-per-file")
         self._form = form
+        self._machine_of = names_of_files(self._paths) if machine_per_file else {}
         self._machines = tuple(machines)
         self._bounds = (start_ns, stop_ns)
         labels.refuse_twice({"--sensor": sensors, "--machine-column": (form.machine or None,)})
@@ -153,7 +158,8 @@ class FileOrigin:
         """Every file's pages as arrays, within the bounds."""
         start, stop = self._bounds
         for path in self._paths:
-            for page in self._pages.read(path, times_only=times_only):
+            machine = self._machine_of.get(path)
+            for page in self._pages.read(path, times_only=times_only, machine=machine):
                 mask = np.ones(len(page), np.bool_)
                 if start is not None:
                     mask &= page.times >= start
