@@ -74,7 +74,9 @@ def read_blocks(
         head, parts = read_header(stream, columns.form, where)
         if head.lines and not head.header:
             raise InputError(
-                f"no header among its {head.lines} lines, which are empty or begin with #",
+                "its header has a quote that is not closed"
+                if head.is_open
+                else f"no header among its {head.lines} lines, which are empty or begin with #",
                 where=where,
                 hint="give a CSV with a header line",
             )

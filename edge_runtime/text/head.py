@@ -39,6 +39,11 @@ class Head:
         self.delimiter = form.delimiter
         self.lines = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a header has begun and is not whole."""
+        return bool(self._held) and not self.header
+
     def take(self, line: str) -> bool:
         """Takes the next line; whether the header is whole now.
 

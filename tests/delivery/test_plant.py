@@ -169,7 +169,8 @@ def test_over_mqtt_what_is_scored_is_what_the_order_of_times_allows(
     out = tmp_path / "out.jsonl"
     until = time.monotonic() + PATIENCE_S
     while not (out.exists() and out.stat().st_size) and time.monotonic() < until:
-        send([{"time": 1.0, **dict(zip(NAMES, normal_rows(1)[0].tolist(), strict=True))}], "first")
+        readings = dict(zip(NAMES, normal_rows(1)[0].tolist(), strict=True))
+        send([{"time": 1_767_225_600.0, **readings}], "first")
         time.sleep(0.2)
     plant = Plant(time.time_ns() - STEPS * STEP_NS)
     kills, last = kill_steps(plant), dict[tuple[str, int], tuple[float, ...]]()

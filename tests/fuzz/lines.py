@@ -30,7 +30,7 @@ SHORT_REPEAT = 40
 # A format's first line, which tells which it is, and lines like those that come after it.
 FORMATS: dict[str, tuple[bytes, list[bytes]]] = {
     "line protocol": (
-        b"s,machine_id=m a=1,b=2 1",
+        b"s,machine_id=m a=1,b=2 1767225600000000000",
         [
             *(b"s,machine_id=m%d a=%d.25,b=7i 176722560000000000%d" % (i, i, i) for i in range(4)),
             *(b"s,machine_id=m%d a=%d.25,b=7i" % (i, i) for i in range(2)),

@@ -39,6 +39,9 @@ def rows(tags: str, fields: str, number: int = 100, *, first: int = T0, step: in
     return [f"{series} {fields.replace('{i}', str(i))} {first + i * step}" for i in range(number)]
 
 
+UNLABELLED = "edge-train: the tables are unlabelled: they have no column 'anomaly'\n"
+
+
 class Plant:
     """What holds the points, and the options that name it."""
 
@@ -198,7 +201,7 @@ class TestSeries:
         plant.put(*rows("machine_id=m host=a", "a={i}", 50))
         plant.put(*rows("machine_id=m host=b", "a={i}", 50, first=T0 + 50 * SECOND))
         _, complained = plant.prepare()
-        assert complained == ""
+        assert complained == UNLABELLED
         assert plant.account["taken"] == 100
         assert plant.metadata["query"].get("bucket") == ("line 1" if "--bucket" in plant.where else None)
 
@@ -247,7 +250,7 @@ class TestWhatIsLacking:
         plant.put(*rows("machine_id=m1", "a={i}"))
         plant.put(*rows("machine_id=m2", "a={i}", 5, first=T0 - 40 * DAY))
         _, complained = plant.prepare("--machine", "m1", "--machine", "m2")
-        assert complained == "edge-train: there is no row in the range of m2: not trained\n"
+        assert complained == "edge-train: there is no row in the range of m2: not trained\n" + UNLABELLED
 
     def test_whole_numbers_and_floats_of_one_field_are_all_read(self, plant: Plant) -> None:
         edge = T0 + 4 * DAY  # a Monday, where one shard ends: in the next a field may have another type

@@ -13,15 +13,31 @@ if TYPE_CHECKING:
 
     from trainer.results import Results
 
-__all__ = ["ended_by_signals", "naming_bundle"]
+__all__ = ["Ending", "ended_by_signals", "naming_bundle"]
 
 HANGUP = getattr(signal, "SIGHUP", None)
 # As nohup has it; asked while this is imported, since every command ignores it afterwards.
 HANGUP_IS_IGNORED = HANGUP is not None and signal.getsignal(HANGUP) is signal.SIG_IGN
 
 
+class Ending:
+    """Whether a signal asked for the end.
+
+    An exception that a handler raises can get lost, as in a callback of a library. Therefore whoever goes on
+    and on asks now and then.
+    """
+
+    def __init__(self) -> None:
+        self.asked: BaseException | None = None
+
+    def check(self) -> None:
+        """Raises what the handler raised, once more."""
+        if self.asked is not None:
+            raise self.asked
+
+
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[Ending]:
     """SIGINT, SIGTERM and SIGHUP end the block by an exception, and a second one ends the process at once.
 
     SIGINT raises KeyboardInterrupt, the others SystemExit with the usual code, 128 and the signal's number.
@@ -29,14 +45,15 @@ def ended_by_signals() -> Iterator[None]:
     thread may enter this.
     """
     before: dict[int, Any] = {}
+    ending = Ending()
 
     def end(number: int, _frame: Any) -> NoReturn:
         for each in before:
             signal.signal(each, signal.SIG_DFL)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        say(f"edge-train: ended by {signal.Signals(number).name}")
-        raise SystemExit(128 + number)
+        if number != signal.SIGINT:
+            say(f"edge-train: ended by {signal.Signals(number).name}")
+        ending.asked = KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
+        raise ending.asked
 
     wanted: list[int] = [number for number in (signal.SIGINT, signal.SIGTERM) if not _is_ignored(number)]
     if HANGUP is not None and not HANGUP_IS_IGNORED:
@@ -45,7 +62,7 @@ def ended_by_signals() -> Iterator[None]:
     for number in wanted:
         signal.signal(number, end)
     try:
-        yield
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

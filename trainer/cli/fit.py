@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -437,7 +437,12 @@ def fit(
     doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
     losses = show_losses(epochs * plan.settings.members, patience, quiet=quiet)
-    with ended_by_signals(), naming_bundle() as on_bundle, tracker, losses as on_epoch:
+    with ended_by_signals() as ending, naming_bundle() as on_bundle, tracker, losses as show_epoch:
+
+        def on_epoch(epoch: Any) -> None:
+            show_epoch(epoch)
+            ending.check()
+
         results = run_fit(training_data, plan, tracker, on_epoch, on_bundle, doubts=doubts)
     warn(results.doubts[len(doubts) :])
     if not quiet:

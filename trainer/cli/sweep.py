@@ -29,6 +29,7 @@ from trainer.cli.tracking_options import (
 )
 
 if TYPE_CHECKING:
+    from trainer.cli.ending import Ending
     from trainer.fit import Epoch
     from trainer.sweep import SweepResults, Tried, Watcher
     from trainer.tracking import NoTracker, Tracker
@@ -179,8 +180,8 @@ def sweep(
         return Tracker(tracking_uri, experiment, name, parent=parent, again=again) if mlflow else NoTracker()
 
     look_at_splits(table, data, strict=strict, percentile=None)
-    with ended_by_signals():
-        results = run_sweep(table, plan, track, _watcher(trials))
+    with ended_by_signals() as ending:
+        results = run_sweep(table, plan, track, _watcher(trials, ending))
     defaults = asdict(Settings())
     same: dict[str, object] = {
         name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]
@@ -191,7 +192,7 @@ def sweep(
     _report(results, shlex.join(words), trials)
 
 
-def _watcher(trials: int) -> Watcher:
+def _watcher(trials: int, ending: Ending) -> Watcher:
     """A line a trial on standard error, and on a terminal the epochs of the one that is running."""
     import sys
 
@@ -201,12 +202,14 @@ def _watcher(trials: int) -> Watcher:
 
     def on_trial(trial: Tried, best: Tried | None) -> None:
         sys.stderr.write(("\r\033[K" if live else "") + trial.line(trials, best) + "\n")
+        ending.check()
 
     def on_epoch(number: int, epoch: Epoch) -> None:
         if live:
             what = f"trial {number:>3} of {trials}" if number else "training the best"
             sys.stderr.write(f"\r\033[K{what}: epoch {epoch.number}, loss {epoch.val_loss:.6f} …")
             sys.stderr.flush()
+        ending.check()
 
     return Watcher(on_trial, on_epoch)
 
