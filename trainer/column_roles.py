@@ -46,8 +46,7 @@ def add_frame(
     """
     codes, names = (np.zeros(len(frame), np.intp), [""]) if machines is None else pd.factorize(machines)
     of_machine = [(str(name), np.flatnonzero(codes == code)) for code, name in enumerate(names)]
-    marks = replace(form, decimal=form.decimal or frame.attrs.get(DECIMAL, ""))
-    numbers, place = Numbers(marks, ","), place_of(frame, path)
+    marks, place = frame.attrs.get(DECIMAL, {}), place_of(frame, path)
     for name, fact in facts.items():
         column = frame[name]
         if pd.api.types.is_bool_dtype(column) or pd.api.types.is_datetime64_any_dtype(column):
@@ -55,6 +54,7 @@ def add_frame(
         elif pd.api.types.is_numeric_dtype(column):
             fact.add_values(column.to_numpy(np.float64, na_value=np.nan), moments, of_machine)
         else:
+            numbers = Numbers(replace(form, decimal=form.decimal or marks.get(name, "")), ",")
             fact.add(cells_of(column), numbers, place, moments, of_machine)
 
 

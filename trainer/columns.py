@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.form import Form
 
-# A frame's attribute: the decimal mark that its file was found to have.
+# A frame's attribute: the decimal marks that the columns of its file were found to have, by column.
 DECIMAL = "decimal"
 EMPTY_WORDS = tuple(sorted(word.decode() for word in NOTHING))
 __all__ = [
@@ -57,7 +57,8 @@ def numeric_columns(
         if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
             numbers[:, i] = column.to_numpy(np.float64, na_value=np.nan)
         else:
-            marks = replace(form, decimal=form.decimal or frame.attrs.get(DECIMAL, ""))
+            found = frame.attrs.get(DECIMAL, {}).get(name, "")
+            marks = replace(form, decimal=form.decimal or found)
             numbers[:, i] = Numbers(marks, ",").read(cells_of(column), name, place_of(frame, path))
     return numbers
 

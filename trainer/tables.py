@@ -198,7 +198,7 @@ def _page(blocks: list[CsvBlock], names: list[str], wanted: list[int], keep: set
             columns[names[place]] = numbers
     lines = np.concatenate([block.place.lines(len(block.texts[0])) for block in blocks])
     page = pd.DataFrame(columns, index=pd.Index(lines - 2))
-    page.attrs[DECIMAL] = blocks[-1].reader.decimal
+    page.attrs[DECIMAL] = {name: blocks[-1].reader.decimal_of(name) for name in page.columns}
     return page
 
 

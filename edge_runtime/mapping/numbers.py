@@ -28,7 +28,7 @@ COMMA_HINT = 'choose --decimal "," or --thousands ","'
 
 
 class Numbers:
-    """Reads the numbers of one text.
+    """Reads the numbers of one text; each column has its own decimal mark, unless it is named.
 
     Args:
         form: How they are written.
@@ -40,12 +40,19 @@ class Numbers:
         # Such as -999, which is a number as well.
         self._stand_ins = [found for found in map(_float_of, form.missing) if found is not None]
         self._thousands = form.thousands.encode()
-        self._decimal = form.decimal.encode() or (b"" if delimiter != "," and not form.thousands else b".")
+        self._given = form.decimal.encode() or (b"" if delimiter != "," and not form.thousands else b".")
+        # Of columns whose numbers have shown it.
+        self._found: dict[str, bytes] = {}
 
     @property
     def decimal(self) -> str:
-        """The decimal mark; "." as long as no number has shown which one it is."""
-        return self._decimal.decode() or "."
+        """The decimal mark of all columns, "." if none has shown one; "" where they differ."""
+        marks = {self._given or b"."} if self._given or not self._found else set(self._found.values())
+        return marks.pop().decode() if len(marks) == 1 else ""
+
+    def decimal_of(self, name: str) -> str:
+        """The decimal mark of a column; "" as long as no number has shown it."""
+        return (self._found.get(name) or self._given).decode()
 
     @property
     def words(self) -> frozenset[bytes]:
@@ -58,18 +65,18 @@ class Numbers:
         Raises:
             InputError: A cell is something else; its line is named.
         """
-        if self._decimal != b"," and not self._thousands:
+        decimal = self._found.get(name) or self._given
+        if decimal != b"," and not self._thousands:
             found = _floats(cells)
             if found is not None:
-                if not self._decimal and b"." in b"".join(cells):
-                    self._decimal = b"."
+                if not decimal and b"." in b"".join(cells):
+                    self._found[name] = b"."
                 for number in self._stand_ins:
                     found[found == number] = np.nan
                 return found
-        if not self._decimal:
-            self._decide(cells, name, place)
+        decimal = decimal or self._decide(cells, name, place)
         return np.asarray(
-            [self._number(cell, name, place, row) for row, cell in enumerate(cells)], np.float64
+            [self._number(cell, name, decimal, place, row) for row, cell in enumerate(cells)], np.float64
         )
 
     def sort_out(
@@ -79,11 +86,12 @@ class Numbers:
         try:
             return self.read(cells, name, place), []
         except InputError as error:
-            if error.hint == COMMA_HINT and not self._decimal:
+            if error.hint == COMMA_HINT and not self.decimal_of(name):
                 raise
         numbers, words = np.full(len(cells), np.nan), list[tuple[int, bytes]]()
         # Of most columns of words, few are different.
-        meant = {cell: self._meaning(cell.strip()) for cell in dict.fromkeys(cells)}
+        decimal = self._found.get(name) or self._given
+        meant = {cell: self._meaning(cell.strip(), decimal) for cell in dict.fromkeys(cells)}
         for row, cell in enumerate(cells):
             found = meant[cell]
             if found is None:
@@ -92,10 +100,10 @@ class Numbers:
                 numbers[row] = found
         return numbers, words
 
-    def _meaning(self, text: bytes) -> float | None:
+    def _meaning(self, text: bytes, decimal: bytes) -> float | None:
         """A cell's number, NaN where it says that there is none; None for a word."""
         try:
-            found = self._float(text)
+            found = self._float(text, decimal)
         except ValueError:
             return None
         return float("nan") if found is None else found
@@ -103,48 +111,51 @@ class Numbers:
     def is_number(self, cell: bytes) -> bool:
         """Whether a cell can be read as a number; one that is empty or says that there is none is not."""
         try:
-            return self._float(cell.strip()) is not None or COMMA.fullmatch(cell.strip()) is not None
+            return self._float(cell.strip(), self._given) is not None
         except ValueError:
-            return False
+            return COMMA.fullmatch(cell.strip()) is not None
 
-    def _decide(self, cells: Sequence[bytes], name: str, place: Place) -> None:
-        """Finds out whether numbers have a decimal comma, from the first cells that are no plain numbers."""
+    def _decide(self, cells: Sequence[bytes], name: str, place: Place) -> bytes:
+        """Finds out whether a column has a decimal comma, from the first cells that are no plain numbers."""
         commas = [row for row, cell in enumerate(cells) if COMMA.fullmatch(cell.strip())]
         if b"." in b"".join(cells):
-            self._decimal = b"."
-        if self._decimal or not commas:
-            return
-        if all(EITHER.fullmatch(cells[row].strip()) for row in commas):
+            self._found[name] = b"."
+        if name in self._found or not commas:
+            return self._found.get(name, b"")
+        # Another column of the text may have told.
+        told = b"," in self._found.values()
+        if not told and all(EITHER.fullmatch(cells[row].strip()) for row in commas):
             raise InputError(
                 f"'{shown(cells[commas[0]])}' in column '{name}' may have a decimal comma, or one between "
                 "thousands",
                 where=place.row(commas[0]),
                 hint=COMMA_HINT,
             )
-        self._decimal = b","
+        self._found[name] = b","
+        return b","
 
-    def _number(self, cell: bytes, name: str, place: Place, row: int) -> float:
+    def _number(self, cell: bytes, name: str, decimal: bytes, place: Place, row: int) -> float:
         text = cell.strip()
         try:
-            found = self._float(text)
+            found = self._float(text, decimal)
         except ValueError:
-            hint = COMMA_HINT if COMMA.fullmatch(text) and self._decimal != b"," else None
+            hint = COMMA_HINT if COMMA.fullmatch(text) and decimal != b"," else None
             if hint is None and text and not any(letter in b"0123456789" for letter in text):
                 hint = f'correct it, or name what stands for no reading: --missing "{shown(text)}"'
             what = f"'{shown(cell)}' in column '{name}' is not a number"
             raise InputError(what, where=place.row(row), hint=hint) from None
         return float("nan") if found is None else found
 
-    def _float(self, text: bytes) -> float | None:
+    def _float(self, text: bytes, decimal: bytes) -> float | None:
         """A cell's number; None where it says that there is none; a ValueError where it is no number."""
         if text.lower() in self._missing:
             return None
         if self._thousands and self._thousands in text:
-            mark, decimal = re.escape(self._thousands), re.escape(self._decimal or b".")
-            if re.fullmatch(rb"[-+]?\d{1,3}(?:" + mark + rb"\d{3})+(?:" + decimal + rb"\d*)?", text) is None:
+            mark, point = re.escape(self._thousands), re.escape(decimal or b".")
+            if re.fullmatch(rb"[-+]?\d{1,3}(?:" + mark + rb"\d{3})+(?:" + point + rb"\d*)?", text) is None:
                 raise ValueError
             text = text.replace(self._thousands, b"")
-        if self._decimal == b",":
+        if decimal == b",":
             if b"." in text:
                 raise ValueError
             text = text.replace(b",", b".")

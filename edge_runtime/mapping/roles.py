@@ -32,6 +32,8 @@ QUALITY = re.compile(r"(^|[_ .])(quality|qual|q|status|state|flags?|code|mode|qc
 # As pandas writes its index.
 NAMELESS = re.compile(r"|unnamed: \d+|__index_level_\d+__", re.IGNORECASE)
 TRUTH = frozenset(("true", "false", "yes", "no", "on", "off", "t", "f"))
+# A column with so few words, and so many numbers, may be one of a sensor.
+FEW_WORDS, LEAST_NUMBERS = 8, 0.05
 # Fewer rows rise by chance.
 MIN_RISES = 30
 # A second clock may be in another zone.
@@ -124,7 +126,9 @@ def _role(column: Facts, seen: dict[bytes, str], labels: Collection[str]) -> Rol
     name = column.name
     if name.lower() in labels:
         return RoleOf(name, Role.LABEL, "by its name", f'--label-column "{name}"')
-    if not column.numbers or column.numbers <= column.other:
+    # Mostly text; but many numbers beside few words are those of a sensor that failed for long.
+    few_words = len(column.words) <= FEW_WORDS and column.numbers >= LEAST_NUMBERS * column.rows
+    if not column.numbers or (column.numbers <= column.other and not few_words):
         return RoleOf(name, Role.LEFT_OUT, _why_no_numbers(column))
     if column.other:
         words = _words(column)

@@ -232,8 +232,9 @@ class CsvRows:
             and (remark := zone_remark(first.decode("utf-8", "replace")))
         ):
             self._report(f"{self.layout.where}: {remark}")
-        if self.numbers.decimal == "," and not form.decimal:
-            self._report(f"{self.layout.where}: numbers have a decimal comma")
+        if self.numbers.decimal != "." and not form.decimal:
+            some = "" if self.numbers.decimal else " in some columns"
+            self._report(f"{self.layout.where}: numbers have a decimal comma{some}")
 
 
 class CsvLines:

@@ -55,6 +55,7 @@ FORMS: dict[str, tuple[str | bytes, Form]] = {
     "other columns": (rows(lambda i: f"x,{A[i]},{stamp(i)},{i},{B[i]},", "no,a,time,seq,b,"), Form()),
     "decimal comma": (GERMAN, Form()),
     "decimal comma, named": (GERMAN, Form(decimal=",", delimiter=";")),
+    "a decimal comma in one column": (rows(lambda i: f"{stamp(i)};{comma(A[i])};{B[i]}", "time;a;b"), Form()),
     "UTF-16": (("\ufeff" + GERMAN).encode("utf-16-le"), Form()),
     "UTF-16, big end first": (("\ufeff" + GERMAN).encode("utf-16-be"), Form()),
     "UTF-16 without a mark": (GERMAN.encode("utf-16-le"), Form(encoding="utf-16-le")),

@@ -82,6 +82,17 @@ def test_a_comma_between_cells_is_never_one_of_a_number() -> None:
         read(["1,5"], delimiter=",")
 
 
+def test_each_column_has_its_own_mark() -> None:
+    numbers = Numbers(Form(), ";")
+    assert numbers.read([b"1,5"], "a", PLACE).tolist() == [1.5]
+    assert numbers.decimal == ","
+    assert numbers.read([b"1.5"], "b", PLACE).tolist() == [1.5]
+    assert numbers.decimal == ""
+    assert [numbers.decimal_of(name) for name in "abc"] == [",", ".", ""]
+    with pytest.raises(InputError):
+        numbers.read([b"1.5"], "a", PLACE)
+
+
 def test_a_mark_that_was_found_holds_for_the_rest() -> None:
     numbers = Numbers(Form(), ";")
     numbers.read([b"1", b"2"], "a", PLACE)

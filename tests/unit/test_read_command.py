@@ -95,6 +95,16 @@ def test_numbers_but_for_a_few_words_are_refused_with_the_words_to_type(
     assert document["map"]["missing"] == ["I/O Timeout"]
 
 
+def test_a_sensor_that_fails_for_most_of_the_time_is_not_left_out_as_text(
+    command: Command, tmp_path: Path
+) -> None:
+    path = table(tmp_path, a=wave, b=lambda row: "Bad" if row > 80 else wave(row))
+    done = command("edge-detect", "read", str(path))
+    assert done.returncode == 1
+    assert b"column 'b' holds numbers, and 'Bad' in 119 of 200 rows, first in line 83" in done.stderr
+    assert b'--missing "Bad"' in done.stderr
+
+
 def test_gaps_and_times_that_go_back_are_shown_to_people(command: Command, tmp_path: Path) -> None:
     lines = [
         f"2026-01-31 08:{row // 60:02}:{row % 60:02};press;{str(wave(row)).replace('.', ',')}"

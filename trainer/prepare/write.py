@@ -117,8 +117,8 @@ def _refuse_conflicts(conflicting: int, rows: int) -> None:
         raise InputError(
             f"{conflicting:,} of {rows + conflicting:,} rows have the time and machine of another row, and "
             "other readings",
-            hint="name the machines' column with --machine-column; a table with a row for each sensor cannot "
-            "be read",
+            hint="name the machines' column with --machine-column, or the zone of local times with "
+            "--time-zone; a table with a row for each sensor cannot be read",
         )
 
 
