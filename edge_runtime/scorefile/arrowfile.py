@@ -33,7 +33,6 @@ NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 def _pyarrow(threads: int) -> Any:
     try:
         import pyarrow as pa  # noqa: PLC0415
-        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
         raise MissingExtraError("pyarrow", "parquet") from None
@@ -143,9 +142,10 @@ class ArrowReader:
                 values[:, place] = column.to_numpy(zero_copy_only=False)
         times = batch.column(self._time[0])
         if len(self._time) > 1:
-            times = self._pa.compute.binary_join_element_wise(
-                *(batch.column(name).cast(self._pa.string()) for name in self._time), " "
-            )
+            from pyarrow import compute  # noqa: PLC0415 - a tenth of a second, and for few files
+
+            texts = (batch.column(name).cast(self._pa.string()) for name in self._time)
+            times = compute.binary_join_element_wise(*texts, " ")
         names: tuple[str, ...] = (columns.default_machine,)
         codes = None
         if self._machine:

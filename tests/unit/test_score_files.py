@@ -20,9 +20,11 @@ from support.commands import assert_one_clear_line, unmeasured
 
 from edge_runtime.errors import InterruptedRunError, UsageError
 from edge_runtime.loading.load import load_bundle
-from edge_runtime.mapping.form import Columns
+from edge_runtime.mapping.form import Columns, Form, TimeForm
+from edge_runtime.scorefile.arrowfile import ArrowReader
 from edge_runtime.scorefile.progress import Progress
 from edge_runtime.scorefile.run import Task, score_file
+from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
     from support.commands import Command
@@ -349,3 +351,22 @@ def test_progress_says_how_far_how_fast_and_how_long() -> None:
     progress.add(300)
     assert progress.line(3.0) == "████████████░░░░░░░░░░░░  50%  500 rows, 100 a second, 5 s left"
     assert Progress(None).line(1.0) == "0 rows, 0 a second"
+
+
+def test_a_parquet_may_have_its_times_in_two_columns(loaded: Bundle, tmp_path: Path) -> None:
+    rows = 20
+    columns: dict[str, list[object]] = {
+        "Datum": ["31.01.2026"] * rows,
+        "Uhrzeit": [f"09:00:{row:02}" for row in range(rows)],
+    }
+    columns |= {name: [1.0 + row for row in range(rows)] for name in NAMES}
+    parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
+    form = Form(TimeForm(from_=("Datum", "Uhrzeit"), zone="Europe/Berlin"))
+    task = Task(tmp_path / "in.parquet", tmp_path / "out.csv", Columns.of(NAMES, form))
+    score_file(task, loaded)
+    reader = ArrowReader(tmp_path / "in.parquet", "parquet", Columns.of(NAMES, form), 1)
+    (block,) = reader.blocks(0)
+    assert [format_time(int(moment)) for moment in block.readings.times] == [
+        f"2026-01-31T08:00:{row:02}Z" for row in range(rows)
+    ]
+    assert (tmp_path / "out.csv").read_text().splitlines()[1].startswith("2026-01-31T08:00:00Z,machine,")
