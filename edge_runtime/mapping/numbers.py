@@ -54,11 +54,6 @@ class Numbers:
         """The decimal mark of a column; "" as long as no number has shown it."""
         return (self._found.get(name) or self._given).decode()
 
-    @property
-    def words(self) -> frozenset[bytes]:
-        """What stands for a missing reading, in lower case."""
-        return self._missing
-
     def read(self, cells: Sequence[bytes], name: str, place: Place) -> NDArray[np.float64]:
         """[rows] numbers; NaN where a cell is empty or says that there is none.
 

@@ -94,7 +94,7 @@ class CsvRows:
         """
         layout = self.layout
         if self._first:
-            text, self._first = self._look(text, first_line)
+            text = self._look(text, first_line)
         lines = text.count(b"\n") + (not text.endswith(b"\n"))
         if b'"' not in text:
             cells = self._cells(text, lines)
@@ -158,6 +158,8 @@ class CsvRows:
                 continue
             if len(row) < layout.width or any(cells[layout.width :]):
                 raise self._ragged(len(row), first_line + number)
+            if self._first and self._is_units(row, first_line + number):
+                continue
             kept.append(row[: layout.width])
             lines.append(number)
         if not kept:
@@ -171,15 +173,23 @@ class CsvRows:
                 raise InputError(what, where=place.row(bad))
         return self._block(tuple(columns[at] for at in layout.read), place)
 
-    def _look(self, text: bytes, first_line: int) -> tuple[bytes, bool]:
-        """Looks at the first row; the text without one of units, and whether a first row is still to come."""
+    def _look(self, text: bytes, first_line: int) -> bytes:
+        """Looks at the first row, unless it has quotes; the text without one of units."""
+        line, end, rest = text.partition(b"\n")
+        if b'"' in line:
+            return text
+        is_units = self._is_units(line.split(self.layout.delimiter.encode()), first_line)
+        return end + rest if is_units else text
+
+    def _is_units(self, row: Sequence[bytes], line: int) -> bool:
+        """Whether the first row is one of units; the next one is the first then, as after an empty one."""
         from edge_runtime.text.firstrow import look_at  # noqa: PLC0415 - once a stream
 
-        line, end, rest = text.partition(b"\n")
-        found = look_at(line, self.layout, self.numbers, first_line)
+        found = look_at([cell.strip() for cell in row], self.layout, self.numbers, line)
         if found.remark:
             self._report(found.remark)
-        return (end + rest if found.is_units else text), found.is_units or found.is_empty
+        self._first = found.is_units or found.is_empty
+        return found.is_units
 
     def _has_strange_lines(self, text: bytes) -> bool:
         """Whether a line is empty but for delimiters, or the header once more."""

@@ -11,6 +11,8 @@ from edge_runtime.mapping.cells import shown
 from edge_runtime.mapping.header import likely_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.mapping.numbers import Numbers
     from edge_runtime.text.csvlayout import Layout
 
@@ -36,22 +38,21 @@ class FirstRow:
     remark: str = ""
 
 
-def look_at(line: bytes, layout: Layout, numbers: Numbers, number: int) -> FirstRow:
+def look_at(cells: Sequence[bytes], layout: Layout, numbers: Numbers, number: int) -> FirstRow:
     """Looks at a line.
 
     Args:
-        line: As it is written, without its end.
+        cells: Its cells, without the spaces around them.
         layout: Where the columns are.
         numbers: Tells whether a cell is a number.
-        number: Its number, for errors.
+        number: The line's number, for errors.
 
     Raises:
         InputError: Its time is a day, and another column has the time of the day.
     """
-    cells = [cell.strip() for cell in line.split(layout.delimiter.encode())]
     if not any(cells):
         return FirstRow(is_empty=True)
-    if b'"' in line or len(cells) < layout.width:
+    if len(cells) < layout.width:
         return FirstRow()
     where = f"{layout.where}, line {number}"
     at = layout.time[0] if layout.time else likely_time(layout.names, layout.columns)
@@ -59,7 +60,8 @@ def look_at(line: bytes, layout: Layout, numbers: Numbers, number: int) -> First
     places = layout.sensors or layout.texts or range(layout.width)
     others = [cells[place] for place in places if place != at]
     if any(others) and not any(map(numbers.is_number, others)) and DIGIT.search(time) is None:
-        remark = f"{where}: taken for a row of units, not of readings: {shown(line)}"
+        units = shown(layout.delimiter.encode().join(cells))
+        remark = f"{where}: taken for a row of units, not of readings: {units}"
         return FirstRow(is_units=True, remark=remark)
     clocks = [place for place, cell in enumerate(cells[: layout.width]) if CLOCK.fullmatch(cell)]
     if len(layout.time) == 1 and DAY.fullmatch(time) and clocks:

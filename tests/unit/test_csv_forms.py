@@ -68,6 +68,7 @@ FORMS: dict[str, tuple[str | bytes, Form]] = {
     "lines before the header": (rows(plain, "Report;of;today;and;more\n\ntime,a,b"), Form(skip_rows=2)),
     "Excel's separator": (rows(lambda i: f"{stamp(i)}|{A[i]}|{B[i]}", "sep=|\ntime|a|b"), Form()),
     "units": (rows(plain, "time,a,b\ns,°C,mm/s"), Form()),
+    "units in quotes": (rows(lambda i: f'"{stamp(i)}",{A[i]},{B[i]}', 'time,a,b\n"s","°C","mm/s"'), Form()),
     "empty rows": (rows(plain, "time,a,b\n,,\n\n   \n") + ",,\n", Form()),
     "the header again": (rows(plain, "time,a,b").replace(plain(20), f"time,a,b\n{plain(20)}"), Form()),
     "delimiters at the end": (rows(lambda i: plain(i) + ",,", "time,a,b"), Form()),
@@ -176,6 +177,11 @@ REFUSED: dict[str, tuple[str | bytes, str, str]] = {
     ),
     "a compact time": (rows(lambda i: f"202601310800{i:02},1,2", "time,a,b"), "line 2", '"%Y%m%d%H%M%S"'),
     "a day alone": (rows(lambda i: f"2026-01-31;08:00:{i:02};1;2", "Date;Uhrzeit;a;b"), "line 2", "Uhrzeit"),
+    "a day alone, in quotes": (
+        rows(lambda i: f'"2026-01-31";"08:00:{i:02}";1;2', '"Date";"Uhrzeit";"a";"b"'),
+        "line 2",
+        "Uhrzeit",
+    ),
     "an hour alone": (rows(lambda i: f"2026-01-31;08:00:{i:02};1;2", "Date;Time;a;b"), "line 2", "both"),
     "either comma": (rows(lambda i: f"{stamp(i)};1,250;2", "time;a;b"), "line 2", "--decimal"),
     "another encoding": (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.text.survey import MISSED_ROWS
 from trainer.rows import iso_times
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MISSED_ROWS", "Cadence", "Hole", "Tally", "cadence_of"]
 
-# A step longer than this many cadences is a hole: jitter and a single late row are not.
-MISSED_ROWS = 2.5
 LISTED_HOLES = 20
 
 
