@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,13 @@ def test_nothing_that_is_read_ends_in_another_error_than_the_projects_own(
     target: str, runs: int, tmp_path: Path
 ) -> None:
     shutil.copytree(HERE / "corpus" / target, tmp_path / "corpus")
+    # libFuzzer goes by `ru_maxrss`, and in that a program begins with the peak of whoever started it.
+    own_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     done = subprocess.run(
         [
             *(sys.executable, str(HERE / "run.py"), target, str(tmp_path / "corpus")),
             *(f"-runs={runs}", "-seed=1", "-max_len=16000", f"-artifact_prefix={tmp_path}/"),
+            f"-rss_limit_mb={own_mb + 2048}",
         ],
         capture_output=True,
         text=True,

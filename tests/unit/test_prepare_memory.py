@@ -65,10 +65,11 @@ def prepared(pages: int, folder: Path) -> None:
 def peak_mb(pages: int, folder: Path) -> float:
     """Peak memory of a process of its own that prepares so many pages."""
     script = (
-        "import sys, resource; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "from edge_runtime.bench.fresh import peak_memory_mb\n"
         "import test_prepare_memory as t\n"
         "t.prepared(int(sys.argv[2]), Path(sys.argv[3]))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "print(peak_memory_mb())\n"
     )
     command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pages), str(folder)]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
