@@ -13,7 +13,7 @@ from export.tolerance import Tolerance
 
 if TYPE_CHECKING:
     from trainer.detector import Detector
-    from trainer.golden import GoldenRows
+    from trainer.experiment.golden import GoldenRows
 
 __all__ = ["make_golden"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge_runtime.errors import ExportError
 from edge_runtime.scoring.inference import DAY_NS, infer, seconds_of_day
 from export.tolerance import EPSILON, Tolerance
-from trainer.golden import GoldenRows
+from trainer.experiment.golden import GoldenRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

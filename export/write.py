@@ -16,7 +16,7 @@ from edge_runtime.loading.load import load_bytes
 from export.golden import make_golden
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows
-from trainer.checkpoint import Checkpoint
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from trainer.checkpoint import Checkpoint
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable

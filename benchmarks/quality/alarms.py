@@ -17,7 +17,7 @@ from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.simulation import Simulator
 from trainer.calibration.budget import DAYS, AlarmBudget
 from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
-from trainer.stretches import ALARM_JOIN_NS, stretches
+from trainer.data.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Whether the errors point at the sensor that is broken.
 
-One sensor at a time is broken, as `trainer.injected` does it, in rows that are normal otherwise. Of the
-events that are found, it counts whether the sensor with the largest error, summed over the flagged rows, is
-the broken one.
+One sensor at a time is broken, as `trainer.evaluation.injected` does it, in rows that are normal otherwise.
+Of the events that are found, it counts whether the sensor with the largest error, summed over the flagged
+rows, is the broken one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from tables import summary
 
 from trainer.calibration.assess import choose_threshold
 from trainer.calibration.calibrate import verdicts
-from trainer.fit import Settings, fit
-from trainer.injected import FAULTS, LENGTH, inject
-from trainer.recipes import DEFAULT_HOLD
+from trainer.evaluation.injected import FAULTS, LENGTH, inject
+from trainer.fitting.fit import Settings, fit
+from trainer.fitting.recipes import DEFAULT_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,15 +20,15 @@ from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bench.latency import Rounds, measure_in_turns
 from edge_runtime.bench.rows import rising
 from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
-from trainer.fit import Settings
-from trainer.recipes import RECIPES
-from trainer.run import Plan, run_fit
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
+from trainer.fitting.recipes import RECIPES
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
 
 __all__ = ["measure_costs"]
 

@@ -24,10 +24,10 @@ from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
 from edge_runtime.errors import InputError
-from trainer.data import Split
+from trainer.data.training_data import Split
 from trainer.evaluation.baselines import IsolationForest, SumZ
-from trainer.fit import Settings, fit
-from trainer.recipes import RECIPES
+from trainer.fitting.fit import Settings, fit
+from trainer.fitting.recipes import RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

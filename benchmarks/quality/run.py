@@ -20,8 +20,8 @@ from simulated import measure_simulated
 from skab import measure_skab
 
 from edge_runtime.errors import EdgeDetectError
-from trainer.fit import Settings
-from trainer.recipes import RECIPES
+from trainer.fitting.fit import Settings
+from trainer.fitting.recipes import RECIPES
 
 MEASURES = {
     "simulated": measure_simulated,

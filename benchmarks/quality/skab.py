@@ -23,8 +23,8 @@ from tables import in_memory, split, summary
 from edge_runtime.errors import InputError
 from trainer.calibration.calibrate import percentile_threshold, verdicts
 from trainer.evaluation.baselines import FITTED
-from trainer.fit import Settings, fit
-from trainer.recipes import DEFAULT_HOLD, RECIPES
+from trainer.fitting.fit import Settings, fit
+from trainer.fitting.recipes import DEFAULT_HOLD, RECIPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

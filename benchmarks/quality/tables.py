@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.data import Split, TrainingData
+from trainer.data.training_data import Split, TrainingData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

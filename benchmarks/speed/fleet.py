@@ -22,13 +22,13 @@ import numpy as np
 import torch
 
 from edge_runtime.simulation import SENSORS, Simulator
-from trainer.data import Split, TrainingData
-from trainer.dataset import create_dataloaders
-from trainer.fit import Settings, finished, pick_device, reproducible
+from trainer.data.training_data import Split, TrainingData
+from trainer.fitting.dataset import create_dataloaders
+from trainer.fitting.fit import Settings, finished, pick_device, reproducible
+from trainer.fitting.training import train_network
 from trainer.fleet.machines import Machine, made_ready
 from trainer.fleet.pool import train_fleet
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.training import train_network
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

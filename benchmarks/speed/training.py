@@ -24,13 +24,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.calibration.assess import assess, choose_threshold
-from trainer.data import Columns, TrainingData, read_training_data
+from trainer.data.rows import LabelledRows, RowWriter
+from trainer.data.training_data import Columns, TrainingData, read_training_data
 from trainer.detector import Detector
 from trainer.detector.scaler import SensorScaler
-from trainer.fit import Settings, fit
+from trainer.fitting.fit import Settings, fit
+from trainer.fitting.recipes import RECIPES
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.recipes import RECIPES
-from trainer.rows import LabelledRows, RowWriter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,15 +18,15 @@ import numpy as np
 
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.simulation import SENSORS, UNITS, Kind, Simulator
-from trainer.data import Columns, read_training_data
-from trainer.fit import Settings
-from trainer.recipes import RECIPES
-from trainer.rows import LabelledRows, RowWriter, replacing
-from trainer.run import Plan, run_fit
+from trainer.data.rows import LabelledRows, RowWriter, replacing
+from trainer.data.training_data import Columns, read_training_data
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
+from trainer.fitting.recipes import RECIPES
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:
-    from trainer.results import Results
+    from trainer.experiment.results import Results
 
 __all__ = ["make_default_bundle"]
 

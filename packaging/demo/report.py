@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from picture import draw
 
-from trainer.data import Columns, read_training_data
+from trainer.data.stretches import Stretch
+from trainer.data.training_data import Columns, read_training_data
 from trainer.evaluation.baselines import FixedLimits, Mahalanobis
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.events import match_events
-from trainer.stretches import Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
     from trainer.evaluation.baselines import Baseline
 
 __all__ = ["write_report"]

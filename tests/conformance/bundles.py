@@ -12,7 +12,7 @@ from support.bundles import SENSORS, make_bundle, normal_rows
 from edge_runtime.scoring.inference import seconds_of_day
 from export.tolerance import Tolerance
 from trainer.calibration.calibrate import verdicts
-from trainer.checkpoint import Checkpoint
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,9 @@ from edge_runtime.errors import ExportError
 from edge_runtime.scoring.session import make_session
 from export.graph import build_model
 from export.parity import check_parity, random_rows
-from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
-from trainer.golden import GoldenRows
+from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.golden import GoldenRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

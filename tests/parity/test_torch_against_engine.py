@@ -10,7 +10,7 @@ from support.bundles import SENSORS, make_checkpoint, normal_rows
 
 from edge_runtime import Engine, Readings, Verdict, load_bundle
 from export.tolerance import Tolerance
-from trainer.checkpoint import Checkpoint
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.timeparse import parse_time
 from trainer.cli import app
-from trainer.tables import read_table
+from trainer.data.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from edge_runtime.influxdb import InfluxClient, InfluxSettings, ReadingsQuery, c
 from edge_runtime.influxdb.reader import HOUR_NS, Reader
 from edge_runtime.sources.influx_feed import InfluxSource
 from trainer.cli import app
-from trainer.tables import read_table
+from trainer.data.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, encode_lines, query, write
 from edge_runtime.simulation import SENSORS
 from trainer.cli import app
+from trainer.data.tables import numeric_columns, read_table
 from trainer.prepare.influx import InfluxOrigin
-from trainer.tables import numeric_columns, read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,8 @@ from edge_runtime.errors import EdgeDetectError, SourceUnavailableError
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, open_reader, query, write
 from edge_runtime.influxdb.settings import TOKEN_VARIABLE
 from trainer.cli import app
+from trainer.data.tables import read_table
 from trainer.prepare.influx_events import find_events
-from trainer.tables import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.influxdb.reader import HOUR_NS
 from trainer.cli import app
-from trainer.tables import read_table
+from trainer.data.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,20 +8,20 @@ import numpy as np
 import torch
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
-from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
 from trainer.detector.features import InputFeatures
 from trainer.detector.scaler import ScalerKind, SensorScaler
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
-from trainer.golden import GoldenRows
+from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.golden import GoldenRows
+from trainer.fitting.settings import ModelKind, Settings
 from trainer.models.autoencoder import DEFAULT_WIDTHS
 from trainer.models.base import Architecture, Network
 from trainer.models.build import build
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
-from trainer.settings import ModelKind, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.simulation import SENSORS, Kind, Simulator
-from trainer.rows import iso_times
+from trainer.data.rows import iso_times
 
 if TYPE_CHECKING:
     from pathlib import Path

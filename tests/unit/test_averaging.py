@@ -9,9 +9,9 @@ import pytest
 from support.bundles import make_checkpoint, normal_rows
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

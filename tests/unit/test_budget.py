@@ -9,7 +9,7 @@ import pytest
 
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.budget import AlarmBudget, threshold_for_budget
-from trainer.stretches import ALARM_JOIN_NS, stretches
+from trainer.data.stretches import ALARM_JOIN_NS, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,9 +14,9 @@ from support.history import write_history
 
 from edge_runtime.errors import InputError, TrainingError
 from edge_runtime.mapping.form import Form, TimeForm
-from trainer.data import Columns, read_training_data
-from trainer.dataset import SensorDataset, create_dataloaders, fit_scaler, fitting_batch_size
-from trainer.golden import golden_rows
+from trainer.data.training_data import Columns, read_training_data
+from trainer.experiment.golden import golden_rows
+from trainer.fitting.dataset import SensorDataset, create_dataloaders, fit_scaler, fitting_batch_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

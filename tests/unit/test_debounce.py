@@ -20,8 +20,8 @@ from edge_runtime.records import Groups
 from trainer.calibration.budget import AlarmBudget
 from trainer.calibration.calibrate import verdicts
 from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
-from trainer.checkpoint import Checkpoint
-from trainer.stretches import ALARM_JOIN_NS, stretches
+from trainer.data.stretches import ALARM_JOIN_NS, stretches
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

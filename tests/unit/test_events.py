@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TrainingError
+from trainer.data.stretches import Stretch, observed_seconds, series_starts, stretches
 from trainer.evaluation.events import Delays, false_alarms, match_events
-from trainer.stretches import Stretch, observed_seconds, series_starts, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,8 +17,8 @@ from edge_runtime.errors import ExportError, TrainingError, UsageError
 from edge_runtime.loading.load import load_bundle
 from export.graph import build_model
 from export.write import export_bundle, export_checkpoint
-from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

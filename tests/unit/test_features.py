@@ -8,9 +8,9 @@ import torch
 
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.scoring.inference import seconds_of_day
-from trainer.dataset import TimeWindowDataset
 from trainer.detector.features import InputFeatures
 from trainer.detector.scaler import SensorScaler
+from trainer.fitting.dataset import TimeWindowDataset
 
 ROWS, SENSORS = 60, 3
 EVERYTHING = InputFeatures(sensors=SENSORS, window=3, differences=True, rolling=10, period=60.0, harmonics=2)

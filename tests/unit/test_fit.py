@@ -13,22 +13,22 @@ import pytest
 import torch
 from support.history import machine_rows, write_history
 
-import trainer.run
+import trainer.experiment.run
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
-from trainer.checkpoint import Checkpoint
-from trainer.data import Columns, Split, TrainingData, read_training_data
-from trainer.fit import Epoch, Settings, fit
+from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.provenance import data_digest, git_revision, provenance
+from trainer.experiment.run import Plan, find_exporter, run_fit
+from trainer.fitting.fit import Epoch, Settings, fit
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.provenance import data_digest, git_revision, provenance
-from trainer.run import Plan, find_exporter, run_fit
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.results import Results
+    from trainer.experiment.results import Results
 
 SENSORS = ("temperature", "vibration", "pressure", "power")
 
@@ -251,7 +251,7 @@ def test_rows_with_missing_readings_are_counted_and_left_out(data: TrainingData,
 def test_a_missing_exporter_is_said_before_training(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer.run, "entry_points", lambda **_: ())
+    monkeypatch.setattr(trainer.experiment.run, "entry_points", lambda **_: ())
     with pytest.raises(UsageError, match="no exporter is installed.*pip install"):
         run(data, tmp_path / "out")
     assert not (tmp_path / "out").exists()

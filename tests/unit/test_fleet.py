@@ -15,15 +15,15 @@ from support.history import machine_rows
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
-from trainer.data import Columns, read_training_data
+from trainer.data.training_data import Columns, read_training_data
 from trainer.detector import Detector
-from trainer.fit import Settings, fit
+from trainer.experiment.run import Plan
+from trainer.fitting.fit import Settings, fit
 from trainer.fleet.machines import Machine, by_machine, folder_name, made_ready
 from trainer.fleet.pool import train_fleet
 from trainer.fleet.run import run_fleet
 from trainer.fleet.stack import NetworkStack
 from trainer.models.autoencoder import SensorAutoencoder
-from trainer.run import Plan
 
 if TYPE_CHECKING:
     from pathlib import Path

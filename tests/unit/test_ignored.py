@@ -15,14 +15,14 @@ from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess, choose_threshold
 from trainer.calibration.calibrate import calibrate
 from trainer.calibration.debounce import ValidationScores
-from trainer.compare import compare
-from trainer.data import Columns, TrainingData, read_training_data
-from trainer.dataset import create_dataloaders, fit_scaler
-from trainer.fit import Settings, fit, shown_rows
-from trainer.injected import inject
+from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.evaluation.injected import inject
+from trainer.experiment.compare import compare
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.dataset import create_dataloaders, fit_scaler
+from trainer.fitting.fit import Settings, fit, shown_rows
 from trainer.report import Run, build_page
 from trainer.report.scored import score_split
-from trainer.run import Plan, run_fit
 from trainer.sweep.objective import choose_objective
 from trainer.tracking import NoTracker
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trainer.calibration.calibrate import ThresholdMethod
-    from trainer.split import Split
+    from trainer.data.split import Split
 
 HOLD = Hold(1.0, 1.0, 10.0, 5.5)
 # Neither scaled nor scored by what came before.

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.form import Form, TimeForm
 from trainer.cli import app
-from trainer.data import Columns, TrainingData, read_training_data
-from trainer.fit import Settings
-from trainer.provenance import data_digest
-from trainer.run import Plan, run_fit
+from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.experiment.provenance import data_digest
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:

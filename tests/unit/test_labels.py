@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
-from trainer.event_labels import EventLabels, LabelledEvent, events_from_file
-from trainer.labels import (
+from trainer.data.rows import LabelledRows
+from trainer.labels.events import EventLabels, LabelledEvent, events_from_file
+from trainer.labels.methods import (
     DEFAULT_LIMITS,
     Moments,
     NoLabels,
@@ -16,7 +17,6 @@ from trainer.labels import (
     ThresholdLabels,
     parse_limit,
 )
-from trainer.rows import LabelledRows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ from support.bundles import make_bundle, normal_rows
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.engine.stage import StageState
 from export.tolerance import Tolerance
-from trainer.checkpoint import Checkpoint
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,6 +13,7 @@ from support.bundles import normal_rows
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.detector.scaler import SensorScaler
 from trainer.detector.whitening import ResidualWhitening
+from trainer.fitting.settings import Settings
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.models.base import Architecture
 from trainer.models.build import build
@@ -21,7 +22,6 @@ from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.models.variational import VariationalAutoencoder
-from trainer.settings import Settings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

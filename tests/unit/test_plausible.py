@@ -13,10 +13,10 @@ from support.history import write_history
 
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.calibration.assess import Assessment
-from trainer.data import Split, TrainingData
-from trainer.outcome import doubts_about_fit
-from trainer.plausible import doubts_about_splits
-from trainer.training import Epoch
+from trainer.data.plausible import doubts_about_splits
+from trainer.data.training_data import Split, TrainingData
+from trainer.experiment.outcome import doubts_about_fit
+from trainer.fitting.training import Epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
-from trainer.event_labels import EventLabels, LabelledEvent
-from trainer.labels import CarriedLabels, Labeller, NoLabels
+from trainer.labels.events import EventLabels, LabelledEvent
+from trainer.labels.methods import CarriedLabels, Labeller, NoLabels
 from trainer.prepare import Prepared, Shares, prepare_folder
 from trainer.prepare.files import FileOrigin
 

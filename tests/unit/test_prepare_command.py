@@ -11,7 +11,7 @@ from edge_runtime.config import settings_of
 from edge_runtime.errors import EdgeDetectError, UsageError
 from edge_runtime.sources.influx import InfluxSourceSettings
 from trainer.cli import app
-from trainer.tables import read_table
+from trainer.data.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.labels import NoLabels
+from trainer.data.rows import LabelledRows
+from trainer.labels.methods import NoLabels
 from trainer.prepare import Shares, prepare_folder
 from trainer.prepare.origin import PAGE_ROWS
-from trainer.rows import LabelledRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from support.history import write_history
 
 from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import verdicts
-from trainer.checkpoint import Checkpoint
 from trainer.cli.fit import ModelChoice, RecipeChoice
-from trainer.data import Columns, TrainingData, read_training_data
-from trainer.fit import Settings
-from trainer.recipes import RECIPES, own_recipe
-from trainer.run import Plan, run_fit
+from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
+from trainer.fitting.recipes import RECIPES, own_recipe
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from support.history import write_history
 
 from edge_runtime import load_bundle
 from edge_runtime.errors import UsageError
-from trainer.data import Columns, read_training_data
-from trainer.fit import Settings
-from trainer.run import Plan, run_fit
+from trainer.data.training_data import Columns, read_training_data
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
 from trainer.tracking import Tracker, promote
 
 if TYPE_CHECKING:

@@ -20,16 +20,16 @@ from typer.testing import CliRunner
 from edge_runtime.errors import InputError, TrainingError, UsageError
 from trainer.calibration.assess import assess
 from trainer.cli import app
-from trainer.data import Columns, Split, TrainingData, read_training_data
-from trainer.fit import Settings
+from trainer.data.stretches import ALARM_JOIN_NS, stretches
+from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.experiment.run import Plan, run_fit
+from trainer.fitting.fit import Settings
 from trainer.report import Run, build_page
 from trainer.report.alarm_rate import NormalRows, foretold
 from trainer.report.findings import alarms, false_findings, missed_findings
 from trainer.report.scored import score_split
 from trainer.report.timeline import peaks
 from trainer.report.verdict import verdict_html
-from trainer.run import Plan, run_fit
-from trainer.stretches import ALARM_JOIN_NS, stretches
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:

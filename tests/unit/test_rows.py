@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from edge_runtime.errors import UsageError
-from trainer.rows import LabelledRows, RowWriter, replacing
+from trainer.data.rows import LabelledRows, RowWriter, replacing
 
 if TYPE_CHECKING:
     from pathlib import Path

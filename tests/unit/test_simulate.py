@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 from edge_runtime.errors import EdgeDetectError, UsageError
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.cli import app
-from trainer.event_labels import EventLabels, events_from_file
-from trainer.rows import LabelledRows
-from trainer.simulate import CsvTarget, Fleet, emit_history, emit_live
-from trainer.tables import numeric_columns, read_table, times_ns
+from trainer.data.rows import LabelledRows
+from trainer.data.tables import numeric_columns, read_table, times_ns
+from trainer.labels.events import EventLabels, events_from_file
+from trainer.simulate.emit import CsvTarget, Fleet, emit_history, emit_live
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from support.bundles import make_checkpoint, normal_rows
 
 from edge_runtime.errors import GateError, TrainingError
 from export.graph import build_model
-from trainer.checkpoint import Checkpoint
 from trainer.detector import Detector
 from trainer.detector.smoothing import ScoreSmoothing
+from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path

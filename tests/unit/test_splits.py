@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError, UsageError
+from trainer.data.rows import LabelledRows
 from trainer.prepare.origin import distinct
 from trainer.prepare.splits import Shares, Stretch, cut
-from trainer.rows import LabelledRows
 
 NS = 10**9
 

@@ -17,8 +17,8 @@ from support.history import write_history
 from edge_runtime.errors import InputError, TrainingError, UsageError
 from edge_runtime.loading.load import load_bundle
 from trainer.cli import main
-from trainer.data import Columns, TrainingData, read_training_data
-from trainer.fit import Settings
+from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.fitting.fit import Settings
 from trainer.sweep import SweepPlan, SweepResults, Tried, Watcher, run_sweep
 from trainer.sweep.space import HOLDS, starts
 from trainer.tracking import NoTracker, Tracker

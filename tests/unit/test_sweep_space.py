@@ -14,8 +14,8 @@ from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError
 from trainer.cli import app
 from trainer.cli.pairs import parse_hold
-from trainer.data import Columns, Split, TrainingData, read_training_data
-from trainer.fit import Settings, fit
+from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.fitting.fit import Settings, fit
 from trainer.sweep.objective import HeldOutF1, InjectedFaults, choose_objective
 from trainer.sweep.results import options_of
 from trainer.sweep.space import HOLDS, MODELS, SPACE, Candidate, candidate, starts

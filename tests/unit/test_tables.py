@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from edge_runtime.errors import InputError
-from trainer.tables import (
+from trainer.data.tables import (
     column_names,
     find_table,
     numeric_columns,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import TrainingError, UsageError
+from trainer.data.stretches import ALARM_JOIN_NS
 from trainer.evaluation.blocks import time_blocks
-from trainer.stretches import ALARM_JOIN_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

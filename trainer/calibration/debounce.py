@@ -17,7 +17,7 @@ from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
 from edge_runtime.errors import TrainingError
 from trainer.calibration.budget import threshold_for_budget
 from trainer.calibration.calibrate import verdicts
-from trainer.stretches import SLACK_NS
+from trainer.data.stretches import SLACK_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -70,10 +70,10 @@ def compare(
 
     from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_same
-    from trainer.checkpoint import Checkpoint
-    from trainer.compare import compare as compare_all
-    from trainer.compare import comparison_table, record, write_figures
-    from trainer.data import read_training_data
+    from trainer.data.training_data import read_training_data
+    from trainer.experiment.checkpoint import Checkpoint
+    from trainer.experiment.compare import compare as compare_all
+    from trainer.experiment.compare import comparison_table, record, write_figures
     from trainer.tracking import NoTracker, Tracker
 
     if not 0 < percentile < 100:  # noqa: PLR2004

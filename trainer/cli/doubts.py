@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
 
 __all__ = ["Strict", "look_at_splits", "warn"]
 
@@ -41,7 +41,7 @@ def look_at_splits(
         TrainingError: There is a warning, and `strict`.
     """
     from edge_runtime.errors import TrainingError
-    from trainer.plausible import doubts_about_splits
+    from trainer.data.plausible import doubts_about_splits
 
     found = doubts_about_splits(tables, percentile)
     warn(found)

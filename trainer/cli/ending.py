@@ -11,7 +11,7 @@ from edge_runtime.cli.guard import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trainer.results import Results
+    from trainer.experiment.results import Results
 
 __all__ = ["Ending", "ended_by_signals", "naming_bundle"]
 

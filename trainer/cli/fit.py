@@ -391,11 +391,11 @@ def fit(
     need_torch()
 
     from trainer.calibration.budget import AlarmBudget
-    from trainer.data import read_training_data
-    from trainer.fit import Settings
-    from trainer.provenance import git_revision
-    from trainer.recipes import RECIPES, own_recipe
-    from trainer.run import Plan, refuse_options, run_fit
+    from trainer.data.training_data import read_training_data
+    from trainer.experiment.provenance import git_revision
+    from trainer.experiment.run import Plan, refuse_options, run_fit
+    from trainer.fitting.fit import Settings
+    from trainer.fitting.recipes import RECIPES, own_recipe
     from trainer.tracking import NoTracker, Tracker
 
     budget = None if false_alarms is None else AlarmBudget.parse(false_alarms)

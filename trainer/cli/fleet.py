@@ -124,12 +124,12 @@ def fleet(
     from contextlib import nullcontext
 
     from trainer.calibration.budget import AlarmBudget
-    from trainer.data import read_training_data
-    from trainer.fit import Settings
+    from trainer.data.training_data import read_training_data
+    from trainer.experiment.provenance import git_revision
+    from trainer.experiment.run import Plan
+    from trainer.fitting.fit import Settings
+    from trainer.fitting.recipes import RECIPES
     from trainer.fleet.run import run_fleet
-    from trainer.provenance import git_revision
-    from trainer.recipes import RECIPES
-    from trainer.run import Plan
 
     how = RECIPES[recipe.value]
     plan = Plan(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trainer.fit import Epoch
+    from trainer.fitting.fit import Epoch
 
 __all__ = ["show_losses"]
 

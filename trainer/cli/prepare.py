@@ -163,8 +163,8 @@ def prepare(
 ) -> None:
     """Create training, validation and test data from history in InfluxDB, CSV files or Parquet files."""
     from trainer.cli.progress import progress_bar
-    from trainer.label_column import LabelChoice
-    from trainer.names import refuse_sensors
+    from trainer.data.label_column import LabelChoice
+    from trainer.data.names import refuse_sensors
     from trainer.prepare import Shares, check_folder, prepare_folder
     from trainer.prepare.excluded import Excluded
     from trainer.prepare.labelling import Labelling

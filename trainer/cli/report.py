@@ -53,9 +53,9 @@ def report(
     except ImportError:
         raise MissingExtraError("the report", "workstation") from None
 
-    from trainer.data import read_training_data
+    from trainer.data.rows import replacing
+    from trainer.data.training_data import read_training_data
     from trainer.report import Run, build_page
-    from trainer.rows import replacing
 
     def show(step: str) -> None:
         if sys.stderr.isatty():

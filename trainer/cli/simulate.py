@@ -27,7 +27,7 @@ from trainer.cli.influx_options import (
 
 if TYPE_CHECKING:
     from edge_runtime.influxdb import InfluxClient
-    from trainer.simulate import Fleet, Target
+    from trainer.simulate.emit import Fleet, Target
 
 __all__ = ["simulate"]
 
@@ -105,7 +105,7 @@ def simulate(
     token_file: TokenFile = None,
 ) -> None:
     """Simulate machines with labelled events, and write their rows to a CSV file or to InfluxDB."""
-    from trainer.simulate import emit_history, emit_live
+    from trainer.simulate.emit import emit_history, emit_live
 
     if speed <= 0:
         raise UsageError(
@@ -145,7 +145,7 @@ def simulate(
         else:
             target = _csv(stack, output, events, live=live)
         if live:
-            from trainer.stopping import interruptible_wait
+            from trainer.simulate.stopping import interruptible_wait
 
             wait = stack.enter_context(interruptible_wait())
             done = emit_live(
@@ -179,7 +179,7 @@ def _fleet(
     events_from_ns: int | None,
 ) -> Fleet:
     from edge_runtime.simulation import Simulator
-    from trainer.simulate import Fleet
+    from trainer.simulate.emit import Fleet
 
     return Fleet(
         [
@@ -200,8 +200,8 @@ def _fleet(
 def _csv(stack: ExitStack, output: Path | None, events: Path | None, *, live: bool) -> Target:
     """Whole files appear at their end; live ones, and standard output, grow row by row."""
     from edge_runtime.files import refuse_same
-    from trainer.rows import growing, replacing
-    from trainer.simulate import CsvTarget
+    from trainer.data.rows import growing, replacing
+    from trainer.simulate.emit import CsvTarget
 
     if output is not None and events is not None:
         refuse_same(events, {"also the file of --output": output}, "--events")
@@ -212,7 +212,7 @@ def _csv(stack: ExitStack, output: Path | None, events: Path | None, *, live: bo
 
 def _influx(client: InfluxClient, *, create: bool) -> Target:
     from edge_runtime.influxdb import create_database
-    from trainer.simulate_influx import InfluxTarget
+    from trainer.simulate.influx import InfluxTarget
 
     if create:
         create_database(client)

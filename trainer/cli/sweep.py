@@ -30,7 +30,7 @@ from trainer.cli.tracking_options import (
 
 if TYPE_CHECKING:
     from trainer.cli.ending import Ending
-    from trainer.fit import Epoch
+    from trainer.fitting.fit import Epoch
     from trainer.sweep import SweepResults, Tried, Watcher
     from trainer.tracking import NoTracker, Tracker
 
@@ -146,9 +146,9 @@ def sweep(
     except ImportError:
         raise MissingExtraError("a sweep", "workstation") from None
 
-    from trainer.data import read_training_data
-    from trainer.provenance import git_revision
-    from trainer.settings import Settings
+    from trainer.data.training_data import read_training_data
+    from trainer.experiment.provenance import git_revision
+    from trainer.fitting.settings import Settings
     from trainer.sweep import SweepPlan, run_sweep
     from trainer.sweep.results import options_of
     from trainer.sweep.space import MODELS

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 
 from edge_runtime.errors import MissingExtraError, TrainingError
-from trainer.labels import DEFAULT_LIMITS
+from trainer.labels.methods import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

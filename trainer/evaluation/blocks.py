@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.stretches import observed_seconds
+from trainer.data.stretches import observed_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

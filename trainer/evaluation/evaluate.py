@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import TrainingError
+from trainer.data.stretches import stretches
 from trainer.evaluation.events import false_alarms, match_events
 from trainer.evaluation.figures import Evaluation
 from trainer.evaluation.intervals import block_intervals
 from trainer.evaluation.ranking import ranking
 from trainer.evaluation.vus import volume_under_surface
-from trainer.stretches import stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.stretches import (
+from trainer.data.stretches import (
     ALARM_JOIN_NS,
     SECOND_NS,
     SLACK_NS,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.stretches import Stretch
+    from trainer.data.stretches import Stretch
 
 __all__ = ["FIGURES", "block_intervals"]
 

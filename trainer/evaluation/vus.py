@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.data.stretches import series_starts
 from trainer.evaluation.ranking import ranked, score_levels
-from trainer.stretches import series_starts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import TrainingError
-from trainer.dataset import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
-from trainer.fit import shown_rows
+from trainer.fitting.dataset import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
+from trainer.fitting.fit import shown_rows
 from trainer.fleet.results import FLEET_FILE
 from trainer.fleet.training import Shown
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
     from trainer.detector.features import InputFeatures
     from trainer.detector.scaler import SensorScaler
-    from trainer.settings import Settings
+    from trainer.fitting.settings import Settings
 
 __all__ = ["Machine", "by_machine", "folder_name", "made_ready"]
 

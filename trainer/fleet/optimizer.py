@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.adamw import adamw
 
-from trainer.training import AVERAGING, CLIP_NORM
+from trainer.fitting.training import AVERAGING, CLIP_NORM
 
 if TYPE_CHECKING:
     from trainer.fleet.stack import NetworkStack

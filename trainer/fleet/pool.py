@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.fit import THREADS, pick_device, reproducible
+from trainer.fitting.fit import THREADS, pick_device, reproducible
 from trainer.fleet.training import Trained, train_stack
 from trainer.models.autoencoder import SensorAutoencoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from trainer.fitting.settings import Settings
     from trainer.fleet.machines import Machine
-    from trainer.settings import Settings
 
     Training = tuple[Trained, ...] | TrainingError
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.data.rows import replacing
 from trainer.evaluation.figures import UNLABELLED
-from trainer.rows import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.results import Results
+    from trainer.experiment.results import Results
 
 __all__ = ["FLEET_FILE", "Fleet", "LeftOut"]
 

@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ExportError, TrainingError
-from trainer.fit import finished, reproducible
+from trainer.experiment.provenance import data_digest, provenance
+from trainer.experiment.results import Results
+from trainer.experiment.run import conclude, find_exporter, make_folder, refuse_options
+from trainer.fitting.fit import finished, reproducible
 from trainer.fleet.machines import by_machine, folder_name, made_ready
 from trainer.fleet.pool import refuse_other_models, train_fleet, worker_threads
 from trainer.fleet.results import Fleet, LeftOut
 from trainer.models.ensemble import Ensemble
-from trainer.provenance import data_digest, provenance
-from trainer.results import Results
-from trainer.run import conclude, find_exporter, make_folder, refuse_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
+    from trainer.experiment.run import Plan
     from trainer.fleet.machines import Machine
     from trainer.fleet.training import Trained
-    from trainer.run import Plan
 
     Training = tuple[Trained, ...] | TrainingError
 

@@ -11,16 +11,16 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import TrainingError
+from trainer.fitting.training import MIN_GAIN, Epoch, input_noise
 from trainer.fleet.batches import StackBatches
 from trainer.fleet.optimizer import StackOptimizer
 from trainer.fleet.stack import NetworkStack
-from trainer.training import MIN_GAIN, Epoch, input_noise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from trainer.fitting.settings import Settings
     from trainer.models.autoencoder import SensorAutoencoder
-    from trainer.settings import Settings
 
 __all__ = ["Shown", "Trained", "train_stack"]
 

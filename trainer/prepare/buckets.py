@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.rows import LabelledRows
+from trainer.data.rows import LabelledRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

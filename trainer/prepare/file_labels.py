@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
 from edge_runtime.mapping.form import PLAIN
-from trainer.label_column import choose_labels
-from trainer.label_words import Cells
-from trainer.tables import column_names, read_pages
+from trainer.data.label_column import choose_labels
+from trainer.data.label_words import Cells
+from trainer.data.tables import column_names, read_pages
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from edge_runtime.mapping.form import Form
-    from trainer.label_column import LabelChoice
-    from trainer.label_words import Meaning
+    from trainer.data.label_column import LabelChoice
+    from trainer.data.label_words import Meaning
 
 __all__ = ["find_labels"]
 

@@ -14,11 +14,10 @@ from edge_runtime.mapping.form import Columns
 from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.times import DAY_NS, Times
 from edge_runtime.text.csvblocks import open_rows, read_blocks
-from trainer.label_column import KIND_COLUMN
-from trainer.label_words import ANOMALOUS, IGNORED
-from trainer.prepare.origin import ONE_MACHINE
-from trainer.rows import LabelledRows
-from trainer.tables import (
+from trainer.data.label_column import KIND_COLUMN
+from trainer.data.label_words import ANOMALOUS, IGNORED
+from trainer.data.rows import LabelledRows
+from trainer.data.tables import (
     column_names,
     is_parquet,
     numeric_columns,
@@ -29,6 +28,7 @@ from trainer.tables import (
     time_columns,
     times_ns,
 )
+from trainer.prepare.origin import ONE_MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.form import Form
     from edge_runtime.text.csvlayout import Layout
-    from trainer.label_words import Meaning
+    from trainer.data.label_words import Meaning
 
 __all__ = ["FilePages", "names_of_files"]
 

@@ -9,8 +9,16 @@ from edge_runtime.mapping.form import Columns
 from edge_runtime.mapping.header import machine_place
 from edge_runtime.text.csvblocks import open_rows
 from edge_runtime.text.survey import survey
-from trainer.column_roles import add_frame, roles_of
-from trainer.tables import column_names, is_parquet, read_pages, readable, text_of, time_columns, times_ns
+from trainer.data.roles import add_frame, roles_of
+from trainer.data.tables import (
+    column_names,
+    is_parquet,
+    read_pages,
+    readable,
+    text_of,
+    time_columns,
+    times_ns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,14 +13,14 @@ import numpy as np
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.form import MACHINE_NAMES, PLAIN
 from edge_runtime.timeparse import format_time
-from trainer.column_roles import sensors_of, with_others
-from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
+from trainer.data.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice
+from trainer.data.roles import sensors_of, with_others
+from trainer.data.tables import column_names, time_columns
 from trainer.prepare.buckets import sorted_by_time
 from trainer.prepare.file_labels import find_labels
 from trainer.prepare.file_pages import FilePages, names_of_files
 from trainer.prepare.file_roles import file_roles
 from trainer.prepare.origin import PAGE_ROWS, whole_times
-from trainer.tables import column_names, time_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.mapping.form import Form
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
 
 __all__ = ["FileOrigin"]
 

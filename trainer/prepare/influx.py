@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb import InfluxClient, Reader
     from edge_runtime.influxdb.rows import Rows
-    from trainer.event_labels import LabelledEvent
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
+    from trainer.labels.events import LabelledEvent
 
 __all__ = ["InfluxOrigin"]
 

@@ -9,7 +9,7 @@ from edge_runtime.errors import InputError, listed
 from edge_runtime.influxdb import InfluxClient, open_reader
 from edge_runtime.influxdb.survey import policies_with
 from edge_runtime.timeparse import format_time
-from trainer.event_labels import LabelledEvent
+from trainer.labels.events import LabelledEvent
 
 if TYPE_CHECKING:
     from edge_runtime.influxdb import Reader, ReadingsQuery

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
-from trainer.event_labels import EventLabels, events_from_file
-from trainer.labels import (
+from trainer.labels.events import EventLabels, events_from_file
+from trainer.labels.methods import (
     DEFAULT_LIMITS,
     CarriedLabels,
     Moments,
@@ -23,7 +23,7 @@ from trainer.prepare.influx import InfluxOrigin
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from trainer.labels import Labeller
+    from trainer.labels.methods import Labeller
     from trainer.prepare.origin import Origin
     from trainer.prepare.splits import Stretch
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from trainer.rows import LabelledRows
+from trainer.data.rows import LabelledRows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

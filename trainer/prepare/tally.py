@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.text.survey import MISSED_ROWS
-from trainer.rows import iso_times
+from trainer.data.rows import iso_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
 
 __all__ = ["MISSED_ROWS", "Cadence", "Hole", "Tally", "cadence_of"]
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, UsageError, listed, printable
 from edge_runtime.version import __version__
+from trainer.data.rows import RowWriter
 from trainer.prepare.excluded import Excluded
 from trainer.prepare.origin import distinct
 from trainer.prepare.splits import SPLITS, Shares, Stretch, cut
 from trainer.prepare.tally import Cadence, Tally
-from trainer.rows import RowWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from trainer.labels import Labeller
+    from trainer.labels.methods import Labeller
     from trainer.prepare.origin import Origin
 
 __all__ = ["Prepared", "check_folder", "prepare_folder"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.budget import DAYS, AlarmBudget, BudgetThreshold, threshold_for_budget
-from trainer.stretches import ALARM_JOIN_NS, observed_seconds
+from trainer.data.stretches import ALARM_JOIN_NS, observed_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET, new_figure, plain, time_axis
+from trainer.data.stretches import HOLE_STEPS, Stretch
+from trainer.experiment.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET, new_figure, plain, time_axis
 from trainer.report.alarm_rate import thresholds
 from trainer.report.svg import SENSOR_COLOURS
 from trainer.report.timeline import HIGHEST, LOWEST, peaks, plain_ticks, shade
-from trainer.stretches import HOLE_STEPS, Stretch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

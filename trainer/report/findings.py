@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.data.stretches import ALARM_JOIN_NS, Stretch, stretches
 from trainer.evaluation.events import false_alarms, first_flags
-from trainer.stretches import ALARM_JOIN_NS, Stretch, stretches
 
 if TYPE_CHECKING:
     from trainer.report.scored import Scored

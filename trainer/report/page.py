@@ -12,8 +12,8 @@ import numpy as np
 
 from edge_runtime.version import __version__
 from trainer.calibration.assess import assess
-from trainer.compare import compare
-from trainer.plots import curves_figure, scores_figure
+from trainer.experiment.compare import compare
+from trainer.experiment.plots import curves_figure, scores_figure
 from trainer.report.alarm_rate import NormalRows, foretold
 from trainer.report.figures import (
     calibration_figure,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from edge_runtime.bundle.metadata import Sensor
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
     from trainer.evaluation.evaluate import Evaluation
     from trainer.report.findings import Finding
     from trainer.report.run import Run

@@ -9,13 +9,13 @@ import numpy as np
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.calibrate import limits, verdicts
-from trainer.stretches import SLACK_NS, Stretch, stretches
+from trainer.data.stretches import SLACK_NS, Stretch, stretches
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Threshold
-    from trainer.data import Split
+    from trainer.data.training_data import Split
     from trainer.detector import Detector
 
 __all__ = ["Scored", "score_split"]

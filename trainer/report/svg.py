@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 
-from trainer.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET
+from trainer.experiment.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +44,7 @@ def inline_svg(figure: Figure, number: int) -> str:
     """The `<svg>` element.
 
     Args:
-        figure: Drawn with the colours of `trainer.plots`.
+        figure: Drawn with the colours of `trainer.experiment.plots`.
         number: Of the plot in the page, for ids that no other plot has; `caption` and it is its caption's.
     """
     for axis in figure.axes:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.compare import comparison_cells
-from trainer.rows import iso_times
+from trainer.data.rows import iso_times
+from trainer.experiment.compare import comparison_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.dates import date2num
 from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 
-from trainer.plots import ANOMALY, LIMIT, QUIET, new_figure, plain, time_axis
-from trainer.stretches import HOLE_STEPS
+from trainer.data.stretches import HOLE_STEPS
+from trainer.experiment.plots import ANOMALY, LIMIT, QUIET, new_figure, plain, time_axis
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -6,13 +6,13 @@ from dataclasses import astuple
 from html import escape
 from typing import TYPE_CHECKING
 
-from trainer.provenance import data_digest
+from trainer.experiment.provenance import data_digest
+from trainer.experiment.results import how_chosen
 from trainer.report.tables import facts, kinds_table, tiles
-from trainer.results import how_chosen
 
 if TYPE_CHECKING:
     from trainer.calibration.assess import Assessment
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
     from trainer.report.run import Run
 
 __all__ = ["origin_html", "verdict_html"]

@@ -16,13 +16,13 @@ import numpy as np
 from edge_runtime.errors import TrainingError
 from trainer.calibration.calibrate import calibrate, verdicts
 from trainer.evaluation.blocks import HOUR_NS, time_blocks
+from trainer.evaluation.injected import inject
 from trainer.evaluation.ranking import ranking
-from trainer.injected import inject
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
     from trainer.detector import Detector
     from trainer.sweep.space import Candidate
 

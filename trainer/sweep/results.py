@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer.rows import replacing
+from trainer.data.rows import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from trainer.results import Results
+    from trainer.experiment.results import Results
 
 __all__ = ["SweepResults", "Tried", "options_of"]
 

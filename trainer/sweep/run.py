@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.fit import Epoch, Settings, fit
-from trainer.provenance import data_digest
-from trainer.run import Plan, find_exporter, make_folder, run_fit
+from trainer.experiment.provenance import data_digest
+from trainer.experiment.run import Plan, find_exporter, make_folder, run_fit
+from trainer.fitting.fit import Epoch, Settings, fit
 from trainer.sweep.objective import choose_objective
 from trainer.sweep.results import SweepResults, Tried
 from trainer.sweep.space import HOLDS, MODELS, SPACE, candidate
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from trainer.data import TrainingData
-    from trainer.results import Results
+    from trainer.data.training_data import TrainingData
+    from trainer.experiment.results import Results
     from trainer.sweep.objective import GoalName, Objective
     from trainer.tracking import NoTracker, Tracker
 

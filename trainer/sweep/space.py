@@ -6,15 +6,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.metadata import Hold
-from trainer.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE, RECIPES, own_recipe
-from trainer.settings import Settings
+from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE, RECIPES, own_recipe
+from trainer.fitting.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from optuna import Trial
 
-    from trainer.settings import ModelKind
+    from trainer.fitting.settings import ModelKind
 
 __all__ = ["HOLDS", "MODELS", "SPACE", "Candidate", "Dimension", "candidate", "starts", "suggest"]
 

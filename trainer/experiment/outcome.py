@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trainer.calibration.assess import Assessment
-    from trainer.training import Epoch
+    from trainer.fitting.training import Epoch
 
 __all__ = ["doubts_about_fit"]
 

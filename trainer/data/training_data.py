@@ -14,12 +14,12 @@ from edge_runtime.mapping.form import PLAIN
 from edge_runtime.mapping.form import Columns as MappedColumns
 from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.roles import EMPTY
-from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
-from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
-from trainer.label_words import ANOMALOUS, IGNORED, Cells
-from trainer.names import refuse_machines, refuse_sensors
-from trainer.split import Split
-from trainer.tables import find_table, numeric_columns, read_table, text_of, time_columns, times_ns
+from trainer.data.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
+from trainer.data.label_words import ANOMALOUS, IGNORED, Cells
+from trainer.data.names import refuse_machines, refuse_sensors
+from trainer.data.roles import add_frame, roles_of, sensors_of, with_others
+from trainer.data.split import Split
+from trainer.data.tables import find_table, numeric_columns, read_table, text_of, time_columns, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.form import Form
     from edge_runtime.mapping.roles import RoleOf
-    from trainer.label_words import Meaning
+    from trainer.data.label_words import Meaning
 
 __all__ = ["Columns", "Split", "TrainingData", "read_training_data"]
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
-from trainer.label_words import KNOWN_WORDS, Cells, key_of, meaning_of, simplified
+from trainer.data.label_words import KNOWN_WORDS, Cells, key_of, meaning_of, simplified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from trainer.label_words import Meaning
+    from trainer.data.label_words import Meaning
 
 __all__ = ["KIND_COLUMN", "LABEL_COLUMN", "LabelChoice", "choose_labels"]
 

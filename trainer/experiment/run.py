@@ -12,13 +12,13 @@ from edge_runtime.bundle.agreement import check_ranges
 from edge_runtime.bundle.metadata import Metrics, Sensor
 from edge_runtime.errors import BundleFormatError, MissingExtraError, UsageError
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
-from trainer.checkpoint import Checkpoint
-from trainer.fit import Epoch, Settings, fit
-from trainer.golden import golden_rows
-from trainer.outcome import doubts_about_fit
-from trainer.provenance import provenance
-from trainer.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
-from trainer.results import Results
+from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.golden import golden_rows
+from trainer.experiment.outcome import doubts_about_fit
+from trainer.experiment.provenance import provenance
+from trainer.experiment.results import Results
+from trainer.fitting.fit import Epoch, Settings, fit
+from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Debounce, Hold, Provenance
     from trainer.calibration.budget import AlarmBudget
     from trainer.calibration.calibrate import ThresholdMethod
-    from trainer.data import TrainingData
-    from trainer.fit import Fitted
+    from trainer.data.training_data import TrainingData
+    from trainer.fitting.fit import Fitted
     from trainer.tracking import NoTracker, Tracker
 
 __all__ = ["Plan", "conclude", "find_exporter", "make_folder", "refuse_options", "run_fit"]

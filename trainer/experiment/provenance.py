@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.bundle.metadata import Provenance
-from trainer.rows import iso_times
+from trainer.data.rows import iso_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
 
 __all__ = ["data_digest", "git_revision", "provenance"]
 

@@ -12,7 +12,7 @@ from edge_runtime.errors import InputError
 from edge_runtime.mapping.form import PLAIN
 from edge_runtime.mapping.numbers import Numbers
 from edge_runtime.mapping.roles import Role, RoleOf, roles
-from trainer.columns import DECIMAL, cells_of, place_of
+from trainer.data.columns import DECIMAL, cells_of, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

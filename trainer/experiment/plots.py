@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import MissingExtraError
-from trainer.rows import replacing
-from trainer.stretches import stretches
+from trainer.data.rows import replacing
+from trainer.data.stretches import stretches
 
 try:
     # A bare figure draws with Agg and needs neither a display nor pyplot's global state.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from trainer.fit import Epoch
+    from trainer.fitting.fit import Epoch
 
 __all__ = [
     "ANOMALY",

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError
-from trainer.tables import column_names, read_table, times_ns
+from trainer.data.tables import column_names, read_table, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
 
 __all__ = ["EventLabels", "LabelledEvent", "events_from_file"]
 

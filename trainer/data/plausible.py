@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.rows import iso_times
-from trainer.stretches import by_machine
+from trainer.data.rows import iso_times
+from trainer.data.stretches import by_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
 
     Numbers = NDArray[np.float64]
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.errors import UsageError, listed
-from trainer.columns import EMPTY_WORDS
+from trainer.data.columns import EMPTY_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

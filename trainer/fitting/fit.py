@@ -11,26 +11,26 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import UsageError
-from trainer.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
 from trainer.detector import BLOCK, Detector
 from trainer.detector.averaging import ResidualAverage
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
+from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
+from trainer.fitting.settings import Device, ModelKind, Settings
+from trainer.fitting.training import Epoch, train_network
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.models.convolutional import ConvolutionalAutoencoder
 from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
 from trainer.models.pca import PcaModel
 from trainer.models.variational import VariationalAutoencoder
-from trainer.settings import Device, ModelKind, Settings
-from trainer.training import Epoch, train_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
     from trainer.detector.features import InputFeatures
     from trainer.detector.scaler import SensorScaler
     from trainer.models.base import Network

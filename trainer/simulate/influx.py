@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb import InfluxClient
     from edge_runtime.simulation import Event
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
 
 __all__ = ["InfluxTarget"]
 

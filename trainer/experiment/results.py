@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.data.rows import replacing
 from trainer.evaluation.figures import NOTHING_COUNTS, UNLABELLED
-from trainer.rows import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Threshold
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
     from trainer.detector import Detector
-    from trainer.fit import Epoch
+    from trainer.fitting.fit import Epoch
 
 __all__ = ["Results", "how_chosen"]
 
@@ -106,7 +106,7 @@ class Results:
 
     def draw(self, folder: Path, data: TrainingData, detector: Detector) -> None:
         """Draws the training curve, the scores, ROC and precision-recall, and a scored stretch of test."""
-        from trainer.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
+        from trainer.experiment.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
 
         if self.history:
             plot_training(folder / "training.png", self.history)

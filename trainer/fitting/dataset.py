@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data import Split, TrainingData
+    from trainer.data.training_data import Split, TrainingData
     from trainer.detector.features import InputFeatures
 
 __all__ = [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.rows import LabelledRows
+    from trainer.data.rows import LabelledRows
 
 __all__ = [
     "DEFAULT_LIMITS",

@@ -18,7 +18,7 @@ from edge_runtime.mapping.form import MACHINE_NAMES, PLAIN, TIME_NAMES, Columns
 from edge_runtime.text.csvblocks import open_rows, read_blocks, read_header
 from edge_runtime.text.csvlayout import header_names
 from edge_runtime.text.recoder import refused_encoding
-from trainer.columns import DECIMAL, is_parquet, numeric_columns, text_of, time_columns, times_ns
+from trainer.data.columns import DECIMAL, is_parquet, numeric_columns, text_of, time_columns, times_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess
+from trainer.data.rows import replacing
 from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
 from trainer.evaluation.evaluate import Evaluation, evaluate
 from trainer.evaluation.figures import NO_ANOMALIES, NOTHING_COUNTS, UNLABELLED
-from trainer.provenance import data_digest
-from trainer.rows import replacing
+from trainer.experiment.provenance import data_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from trainer.checkpoint import Checkpoint
-    from trainer.data import TrainingData
+    from trainer.data.training_data import TrainingData
     from trainer.evaluation.baselines import Baseline
+    from trainer.experiment.checkpoint import Checkpoint
     from trainer.tracking import NoTracker, Tracker
 
 __all__ = ["compare", "comparison_cells", "comparison_note", "comparison_table", "record", "write_figures"]

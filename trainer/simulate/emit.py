@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_runtime.errors import UsageError
 from edge_runtime.simulation import SENSORS, Event, Kind, Simulator
-from trainer.rows import LabelledRows, RowWriter, iso_times, quoted
+from trainer.data.rows import LabelledRows, RowWriter, iso_times, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -29,7 +29,7 @@ from trainer.detector.features import InputFeatures
 from trainer.detector.scaler import SensorScaler
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
-from trainer.golden import GoldenRows
+from trainer.experiment.golden import GoldenRows
 from trainer.models.base import Architecture
 from trainer.models.build import build
 

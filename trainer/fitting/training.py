@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from torch.utils.data import DataLoader
 
-    from trainer.dataset import Loaders
+    from trainer.fitting.dataset import Loaders
+    from trainer.fitting.settings import Settings
     from trainer.models.base import Network
-    from trainer.settings import Settings
 
     Tensors = tuple[torch.Tensor, ...] | list[torch.Tensor]
 

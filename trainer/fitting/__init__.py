@@ -1,0 +1,1 @@
+"""From training data and settings to a fitted detector."""

@@ -1,0 +1,1 @@
+"""Which rows are anomalous: by recorded events, fixed limits, what is usual, or as they came."""
