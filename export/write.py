@@ -98,7 +98,7 @@ def export_bundle(
 
 def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
     """The bundle's bytes: equal checkpoints give equal ones."""
-    network = checkpoint.network
+    network = checkpoint.parts.network
     provenance = checkpoint.provenance
     metadata = Metadata(
         sensors=checkpoint.sensors,
@@ -108,7 +108,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
             detector.state_shape,
             detector.asks_for_time,
         ),
-        scaler=Scaler(checkpoint.scaler.kind),
+        scaler=Scaler(checkpoint.parts.scaler.kind),
         cadence_seconds=checkpoint.cadence_seconds,
         warm_up_rows=0,
         threshold=checkpoint.threshold,

@@ -20,7 +20,8 @@ from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bench.latency import Rounds, measure_in_turns
 from edge_runtime.bench.rows import rising
 from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.fitting.recipes import RECIPES
 from trainer.tracking import NoTracker

@@ -23,8 +23,10 @@ import torch
 
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.data.training_data import Split, TrainingData
+from trainer.detector.parts import DetectorParts
 from trainer.fitting.dataset import create_dataloaders
-from trainer.fitting.fit import Settings, finished, pick_device, reproducible
+from trainer.fitting.device import pick_device, reproducible
+from trainer.fitting.fit import Settings, finished
 from trainer.fitting.training import train_network
 from trainer.fleet.machines import Machine, made_ready
 from trainer.fleet.pool import train_fleet
@@ -157,7 +159,7 @@ def _alone(machine: Machine, settings: Settings) -> Network:
 def _scores(machine: Machine, network: Network, settings: Settings) -> NDArray[np.float64]:
     """Of the test rows, as its bundle would give them."""
     test = machine.data.test
-    fitted = finished(network, machine.data, settings, machine.scaler, None, (), machine.batch_size)
+    fitted = finished(DetectorParts(network, machine.scaler), machine.data, settings, (), machine.batch_size)
     return fitted.detector.score_table(test.values, test.times, test.machines).astype(np.float64)
 
 

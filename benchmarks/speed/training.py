@@ -27,6 +27,7 @@ from trainer.calibration.assess import assess, choose_threshold
 from trainer.data.rows import LabelledRows, RowWriter
 from trainer.data.training_data import Columns, TrainingData, read_training_data
 from trainer.detector import Detector
+from trainer.detector.parts import DetectorParts
 from trainer.detector.scaler import SensorScaler
 from trainer.fitting.fit import Settings, fit
 from trainer.fitting.recipes import RECIPES
@@ -130,7 +131,7 @@ def _peer(data: TrainingData, epochs: int) -> Trained:
         losses = f"loss {total / len(data.train.normal_values):.6f}, validation {error:.6f}"
         sys.stderr.write(f"row by row: epoch {epoch + 1} of {epochs}, {losses}\n")
     seconds = time.perf_counter() - started
-    return Trained(seconds, epochs, _f1(data, Detector(network.eval(), scaler)))
+    return Trained(seconds, epochs, _f1(data, Detector(DetectorParts(network.eval(), scaler))))
 
 
 def _f1(data: TrainingData, detector: Detector) -> float:

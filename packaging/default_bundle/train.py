@@ -20,7 +20,8 @@ from edge_runtime.errors import EdgeDetectError
 from edge_runtime.simulation import SENSORS, UNITS, Kind, Simulator
 from trainer.data.rows import LabelledRows, RowWriter, replacing
 from trainer.data.training_data import Columns, read_training_data
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.fitting.recipes import RECIPES
 from trainer.tracking import NoTracker

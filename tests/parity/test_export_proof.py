@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def folded(detector: Detector) -> Any:
         weight = first.weight / detector.scale
         copy.layers[0].weight.copy_(weight)
         copy.layers[0].bias.copy_(first.bias - weight @ detector.offset)
-    model = build_model(Detector(copy, detector.scaler, detector.whitening, detector.smoothing), "{}")
+    model = build_model(Detector(replace(detector.parts, network=copy)), "{}")
     next(n for n in model.graph.node if n.name == "layer0").input[0] = "readings"
     return make_session(model.SerializeToString())
 

@@ -58,8 +58,10 @@ def test_100_000_rows_agree(
     our_errors = np.concatenate([r.scores.errors for r in found]).astype(np.float64)
     assert (np.abs(our_errors - errors) <= tolerance.absolute + tolerance.relative * errors).all()
     our_expected = np.concatenate([r.scores.expected for r in found]).astype(np.float64)
-    raw = np.finfo(np.float32).eps * (np.abs(expected) + np.abs(checkpoint.scaler.offset))
-    assert (np.abs(our_expected - expected) <= tolerance.reproduced * checkpoint.scaler.scale + raw).all()
+    raw = np.finfo(np.float32).eps * (np.abs(expected) + np.abs(checkpoint.parts.scaler.offset))
+    assert (
+        np.abs(our_expected - expected) <= tolerance.reproduced * checkpoint.parts.scaler.scale + raw
+    ).all()
 
     # Verdicts may differ only for scores that are within the tolerance of the threshold.
     threshold = checkpoint.threshold.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,17 +12,15 @@ from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Se
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
 from trainer.detector.features import InputFeatures
+from trainer.detector.parts import DetectorParts
 from trainer.detector.scaler import ScalerKind, SensorScaler
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.golden import GoldenRows
-from trainer.fitting.settings import ModelKind, Settings
-from trainer.models.autoencoder import DEFAULT_WIDTHS
-from trainer.models.base import Architecture, Network
-from trainer.models.build import build
-from trainer.models.linear import LinearModel
-from trainer.models.pca import PcaModel
+from trainer.models.base import Architecture, ClosedFormModel, Network
+from trainer.models.options import DEFAULT_KERNELS, DEFAULT_WIDTHS, ModelOptions
+from trainer.models.registry import build, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +70,7 @@ def make_checkpoint(
     whiten: bool = True,
     smooth: int = 1,
     average: float | None = None,
-    model: ModelKind = "autoencoder",
+    model: str = "autoencoder",
     members: int = 1,
     shown: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -100,33 +99,27 @@ def make_checkpoint(
     fitted = SensorScaler.fit(scaler, rows)
     features = InputFeatures(sensors=len(sensors), **(shown or {}))
     given = None if features.is_plain else features
-    settings = Settings(model=model, widths=widths, members=members)
     columns = None if given is None else given.columns
     times, machines = np.arange(len(rows)) * 10**9, np.full(len(rows), "m")
     generator = torch.random.get_rng_state()
     torch.manual_seed(seed)
-    network = _network(settings, fitted, rows, given)
+    network = _network(model, widths, members, fitted.transform(rows), given)
     torch.random.set_rng_state(generator)
     if train:
         _train(network, torch.from_numpy(fitted.transform(rows)), train, columns)
     network.eval()
     averaging = None if average is None else ResidualAverage(average)
-    bare = Detector(network, fitted, None, None, averaging, given)
-    whitening = ResidualWhitening.fit(bare.residuals(rows, times, machines)) if whiten else None
-    smoothing = None
+    parts = DetectorParts(network, fitted, given, averaging)
+    if whiten:
+        residuals = Detector(parts).residuals(rows, times, machines)
+        parts = replace(parts, whitening=ResidualWhitening.fit(residuals))
     if smooth > 1:
-        own = Detector(network, fitted, whitening, None, averaging, given)
-        smoothing = ScoreSmoothing.fit(smooth, own.score(rows, times=times)[0])
-    detector = Detector(network, fitted, whitening, smoothing, averaging, given)
-    score, _, _ = detector.score(rows, times=times)
+        scores = Detector(parts).score(rows, times=times)[0]
+        parts = replace(parts, smoothing=ScoreSmoothing.fit(smooth, scores))
+    score, _, _ = Detector(parts).score(rows, times=times)
     kept = normal_rows(32, seed=seed + 1, sensors=sensors) if golden is None else golden
     Checkpoint(
-        network=network,
-        scaler=fitted,
-        whitening=whitening,
-        smoothing=smoothing,
-        average=averaging,
-        features=given,
+        parts,
         sensors=tuple(
             Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
             for i, (name, unit, _, _, physical) in enumerate(sensors)
@@ -168,24 +161,27 @@ def make_bundle(folder: Path, name: str = "bundle.onnx", **options: Any) -> Path
 
 
 def _network(
-    settings: Settings, scaler: SensorScaler, rows: NDArray[np.float32], features: InputFeatures | None
+    model: str,
+    widths: tuple[int, ...],
+    members: int,
+    scaled: NDArray[np.float32],
+    features: InputFeatures | None,
 ) -> Network:
     """A network with random weights, or one in closed form."""
-    scaled = torch.from_numpy(scaler.transform(rows))
-    if settings.model == "pca":
-        return PcaModel.fitted(scaled.numpy(), 2)[0]
-    if settings.model == "linear":
+    kind = kind_of(model)
+    if issubclass(kind, ClosedFormModel):
+        shown = torch.from_numpy(scaled)
         if features is not None:
-            series = torch.cat([scaled[:1].expand(features.history, -1), scaled])
-            scaled = features.of(series, torch.arange(len(rows), dtype=torch.float32))
-        return LinearModel.fitted(scaled.numpy(), rows.shape[1])
+            series = torch.cat([shown[:1].expand(features.history, -1), shown])
+            shown = features.of(series, torch.arange(len(scaled), dtype=torch.float32))
+        return kind.fitted(shown.numpy(), scaled.shape[1], ModelOptions(components=2)).network
     architecture = Architecture(
-        settings.model,
-        rows.shape[1],
-        settings.widths,
+        model,
+        scaled.shape[1],
+        widths,
         None if features is None else features.columns,
-        settings.kernels if settings.model == "convolutional" else (),
-        settings.members,
+        DEFAULT_KERNELS if "kernels" in kind.options else (),
+        members,
     )
     return build(architecture)
 

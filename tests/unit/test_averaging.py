@@ -11,6 +11,7 @@ from support.bundles import make_checkpoint, normal_rows
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
+from trainer.detector.parts import DetectorParts
 from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -26,22 +27,23 @@ def test_the_weights_fall_by_the_same_part_and_sum_to_1() -> None:
 
 def test_pytorch_averages_residuals_before_they_are_whitened(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c", average=0.3))
-    assert checkpoint.average == ResidualAverage(0.3)
-    assert checkpoint.whitening is not None
+    parts = checkpoint.parts
+    assert parts.average == ResidualAverage(0.3)
+    assert parts.whitening is not None
     values = normal_rows(80, seed=5)
-    plain = Detector(checkpoint.network, checkpoint.scaler)
-    residuals = checkpoint.scaler.transform(values) - checkpoint.scaler.transform(plain.score(values)[2])
+    scaler, average = parts.scaler, parts.average
+    plain = Detector(DetectorParts(parts.network, scaler))
+    residuals = scaler.transform(values) - scaler.transform(plain.score(values)[2])
     mean, averaged = np.zeros(4), []
     for row in residuals:
         mean = 0.7 * mean + 0.3 * row
         averaged.append(mean)
-    found = Detector(checkpoint.network, checkpoint.scaler, None, None, checkpoint.average)
+    found = Detector(DetectorParts(parts.network, scaler, average=average))
     times, machines = np.arange(80), np.full(80, "m")
     # What is cut off the exponential weights' end is a hundredth.
     np.testing.assert_allclose(found.residuals(values, times, machines), averaged, atol=0.02)
-    white = (found.residuals(values, times, machines) - checkpoint.whitening.centre) @ (
-        checkpoint.whitening.matrix
-    )
+    residuals = found.residuals(values, times, machines)
+    white = (residuals - parts.whitening.centre) @ parts.whitening.matrix
     wanted = (white**2).sum(1) / 4
     np.testing.assert_allclose(checkpoint.detector.score(values, block=9)[0], wanted, rtol=0.01, atol=1e-3)
 

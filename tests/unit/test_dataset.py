@@ -16,7 +16,8 @@ from edge_runtime.errors import InputError, TrainingError
 from edge_runtime.mapping.form import Form, TimeForm
 from trainer.data.training_data import Columns, read_training_data
 from trainer.experiment.golden import golden_rows
-from trainer.fitting.dataset import SensorDataset, create_dataloaders, fit_scaler, fitting_batch_size
+from trainer.fitting.dataset import SensorDataset, create_dataloaders
+from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,3 +182,47 @@ def test_golden_rows_are_consecutive_rows_of_one_machine(tmp_path: Path) -> None
     frame.sort_values("time", kind="stable").to_csv(folder / "val.csv", index=False)
     golden = golden_rows(read_training_data(folder, Columns()).val)
     np.testing.assert_allclose(golden.readings, frame.iloc[21:53][list(SENSORS)].to_numpy(), rtol=1e-6)
+
+
+def test_a_stride_takes_each_so_many_th_normal_row_of_a_machine_in_time_order(tmp_path: Path) -> None:
+    folder = write_history(tmp_path)
+    edit(folder / "train.csv", lambda frame: frame.assign(anomaly=0).sample(frac=1.0, random_state=3))
+    train = read_training_data(folder, Columns()).train
+    assert training_rows(train, 1).all()
+    rows = training_rows(train, 7)
+    for machine in ("press-1", "press-2"):
+        own = train.machines == machine
+        times = np.sort(train.times[own])
+        assert np.sort(train.times[own & rows]).tolist() == times[::7].tolist()
+
+
+def test_rows_that_are_not_normal_do_not_count_in_a_stride(tmp_path: Path) -> None:
+    folder = write_history(tmp_path)
+    edit(folder / "train.csv", lambda frame: frame.assign(anomaly=(np.arange(len(frame)) % 2)))
+    train = read_training_data(folder, Columns()).train
+    rows = training_rows(train, 3)
+    assert not (rows & ~train.normal).any()
+    assert rows.sum() == sum(
+        -(-(train.normal & (train.machines == m)).sum() // 3) for m in set(train.machines)
+    )
+
+
+def test_windows_are_drawn_at_the_stride_and_look_back_on_every_row(tmp_path: Path) -> None:
+    data = read_training_data(write_history(tmp_path), Columns())
+    scaler = fit_scaler("minmax", data.train)
+    loaders = create_dataloaders(data, scaler, batch_size=64, seed=0, stride=10, history=2)
+    drawn = torch.cat(list(loaders.train))
+    rows = np.flatnonzero(training_rows(data.train, 10))
+    assert len(drawn) == len(rows)
+    scaled = torch.from_numpy(scaler.transform(data.train.values))
+    windows = {tuple(window.flatten().tolist()) for window in drawn}
+    inner = next(row for row in rows if data.train.normal[row - 2 : row + 1].all() and row > 10)
+    assert tuple(scaled[inner - 2 : inner + 1].flatten().tolist()) in windows
+    assert len(torch.cat(list(loaders.val))) == data.val.normal.sum()
+
+
+def test_a_stride_that_leaves_too_few_rows_is_an_error_that_names_it(tmp_path: Path) -> None:
+    train = read_training_data(write_history(tmp_path), Columns()).train
+    with pytest.raises(TrainingError, match="4 at this stride, at least 100 are needed") as caught:
+        training_rows(train, 1000)
+    assert "--stride" in str(caught.value)

@@ -18,6 +18,7 @@ from edge_runtime.loading.load import load_bundle
 from export.graph import build_model
 from export.write import export_bundle, export_checkpoint
 from trainer.detector import Detector
+from trainer.detector.parts import DetectorParts
 from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def test_golden_rows_that_prove_nothing_are_refused(tmp_path: Path, golden: np.n
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     folder = make_checkpoint(tmp_path / "c")
     checkpoint = Checkpoint.load(folder)
-    next(checkpoint.network.parameters()).data[0] = float("nan")
+    next(checkpoint.parts.network.parameters()).data[0] = float("nan")
     checkpoint.save(folder)
     with pytest.raises(ExportError, match="not finite"):
         export_checkpoint(folder, tmp_path / "b.onnx")
@@ -133,14 +134,14 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
 
 def test_a_layer_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     checkpoint = Checkpoint.load(make_checkpoint(tmp_path / "c"))
-    network: Any = checkpoint.network
+    network: Any = checkpoint.parts.network
     network.layers[1] = nn.GELU()
     bare: Any = nn.Linear(4, 4)
     bare.history = 0
     with pytest.raises(ExportError, match="cannot write a layer of type GELU"):
         build_model(checkpoint.detector, "{}")
     with pytest.raises(ExportError, match="cannot write a network of type Linear"):
-        build_model(Detector(bare, checkpoint.scaler), "{}")
+        build_model(Detector(DetectorParts(bare, checkpoint.parts.scaler)), "{}")
 
 
 def test_an_output_that_cannot_be_written_is_a_usage_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,19 @@ import pytest
 import torch
 from support.history import machine_rows, write_history
 
-import trainer.experiment.run
+import trainer.experiment.exporter
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
 from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
 from trainer.experiment.checkpoint import Checkpoint
+from trainer.experiment.exporter import find_exporter
+from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest, git_revision, provenance
-from trainer.experiment.run import Plan, find_exporter, run_fit
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Epoch, Settings, fit
 from trainer.models.autoencoder import SensorAutoencoder
+from trainer.models.base import TrainedModel
 from trainer.tracking import NoTracker
 
 if TYPE_CHECKING:
@@ -63,7 +66,7 @@ def test_a_machine_without_a_complete_normal_row_is_not_named_as_trained(
 
 
 def test_the_network_has_5064_parameters(data: TrainingData) -> None:
-    network = fit(data, Settings(epochs=1)).network
+    network = fit(data, Settings(epochs=1)).parts.network
     assert network.parameter_count == 5064
     widths = [layer.out_features for layer in network.layers if isinstance(layer, torch.nn.Linear)]
     assert widths == [64, 32, 4, 32, 64, 4]
@@ -72,7 +75,7 @@ def test_the_network_has_5064_parameters(data: TrainingData) -> None:
 def test_training_lowers_the_validation_loss(data: TrainingData) -> None:
     fitted = fit(data, Settings(epochs=30, noise=0.05))
     assert fitted.best is not None
-    variance = float(fitted.scaler.transform(data.val.normal_values).var(0).mean())
+    variance = float(fitted.parts.scaler.transform(data.val.normal_values).var(0).mean())
     assert fitted.best.val_loss < 0.25 * variance
     assert fitted.best.val_loss == min(epoch.val_loss for epoch in fitted.history)
     assert fitted.best.val_loss < fitted.history[0].val_loss
@@ -82,7 +85,7 @@ def test_training_lowers_the_validation_loss(data: TrainingData) -> None:
 def test_no_seed_gives_a_network_that_only_knows_the_mean(data: TrainingData, seed: int) -> None:
     fitted = fit(data, Settings(epochs=15, seed=seed, batch_size=64))
     assert fitted.best is not None
-    scaled = fitted.scaler.transform(data.val.normal_values)
+    scaled = fitted.parts.scaler.transform(data.val.normal_values)
     assert fitted.best.val_loss < 0.5 * float(scaled.var(0).mean())
 
 
@@ -96,9 +99,11 @@ def test_the_best_epochs_network_is_kept(data: TrainingData) -> None:
     assert fitted.best.val_loss == min(epoch.val_loss for epoch in fitted.history)
     # A run that ends at the best epoch has the very same network.
     until_best = fit(data, replace(settings, epochs=best))
-    for ours, theirs in zip(fitted.network.parameters(), until_best.network.parameters(), strict=True):
+    for ours, theirs in zip(
+        fitted.parts.network.parameters(), until_best.parts.network.parameters(), strict=True
+    ):
         assert torch.equal(ours, theirs)
-    assert not fitted.network.training
+    assert not fitted.parts.network.training
 
 
 def test_training_stops_when_patience_is_at_its_end(data: TrainingData) -> None:
@@ -113,6 +118,37 @@ def test_each_epoch_is_reported(data: TrainingData) -> None:
     assert [epoch.number for epoch in seen] == [1, 2, 3]
     assert tuple(seen) == fitted.history
     assert all(0 < epoch.train_loss < 1 and 0 < epoch.val_loss < 1 for epoch in seen)
+
+
+def weights(data: TrainingData, **options: Any) -> torch.Tensor:
+    network = fit(data, Settings(epochs=2, **options)).parts.network
+    return torch.nn.utils.parameters_to_vector(network.parameters())
+
+
+def test_each_option_of_training_changes_what_is_learnt(data: TrainingData) -> None:
+    plain = weights(data)
+    assert torch.equal(weights(data, weight_decay=0.01, clip_norm=1.0, dropout=0.0, stride=1), plain)
+    options: list[dict[str, Any]] = [
+        {"dropout": 0.2},
+        {"weight_decay": 1.0},
+        {"clip_norm": 0.01},
+        {"clip_norm": 0.0},
+        {"stride": 3},
+    ]
+    for option in options:
+        assert not torch.equal(weights(data, **option), plain), option
+    assert weights(data, weight_decay=10.0).norm() < plain.norm()
+
+
+@pytest.mark.parametrize("model", ["autoencoder", "variational", "convolutional"])
+def test_units_are_silent_in_training_alone(model: str, data: TrainingData) -> None:
+    network = fit(data, Settings(epochs=1, model=model, dropout=0.5)).parts.network
+    assert isinstance(network, TrainedModel)
+    rows = torch.rand(50, 4)
+    found = network.deviations if network.uncertain else network
+    assert torch.equal(found(rows), found(rows))
+    network.train()
+    assert not torch.equal(found(rows), found(rows))
 
 
 def test_training_leaves_the_processs_settings_alone(data: TrainingData) -> None:
@@ -171,7 +207,8 @@ def test_the_test_split_decides_nothing(folder: Path, data: TrainingData, tmp_pa
     assert after.validation.metrics == before.validation.metrics
     assert after.test.metrics != before.test.metrics
     for ours, theirs in zip(
-        *(Checkpoint.load(r.output / "checkpoint").network.parameters() for r in (before, after)), strict=True
+        *(Checkpoint.load(r.output / "checkpoint").parts.network.parameters() for r in (before, after)),
+        strict=True,
     ):
         assert torch.equal(ours, theirs)
 
@@ -251,7 +288,7 @@ def test_rows_with_missing_readings_are_counted_and_left_out(data: TrainingData,
 def test_a_missing_exporter_is_said_before_training(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer.experiment.run, "entry_points", lambda **_: ())
+    monkeypatch.setattr(trainer.experiment.exporter, "entry_points", lambda **_: ())
     with pytest.raises(UsageError, match="no exporter is installed.*pip install"):
         run(data, tmp_path / "out")
     assert not (tmp_path / "out").exists()

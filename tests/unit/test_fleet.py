@@ -17,7 +17,8 @@ from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
 from trainer.data.training_data import Columns, read_training_data
 from trainer.detector import Detector
-from trainer.experiment.run import Plan
+from trainer.detector.parts import DetectorParts
+from trainer.experiment.plan import Plan
 from trainer.fitting.fit import Settings, fit
 from trainer.fleet.machines import Machine, by_machine, folder_name, made_ready
 from trainer.fleet.pool import train_fleet
@@ -59,7 +60,8 @@ def machines(folder: Path, settings: Settings) -> list[Machine]:
 
 def scores(machine: Machine, network: torch.nn.Module) -> NDArray[np.float32]:
     test = machine.data.test
-    return Detector(network, machine.scaler, features=machine.features).score(test.values[test.finite])[0]  # type: ignore[arg-type]
+    parts = DetectorParts(network, machine.scaler, machine.features)  # type: ignore[arg-type]
+    return Detector(parts).score(test.values[test.finite])[0]
 
 
 def networks(machines: list[Machine], settings: Settings, threads: int = 1) -> list[SensorAutoencoder]:
@@ -108,7 +110,7 @@ def test_without_noise_it_is_what_fit_trains(
         assert [e.train_loss for e in ours] == pytest.approx([e.train_loss for e in theirs], rel=1e-3)
         assert [e.val_loss for e in ours] == pytest.approx([e.val_loss for e in theirs], rel=1e-3)
         assert scores(machine, trained[0].network) == pytest.approx(
-            scores(machine, fitted.network), rel=1e-2, abs=1e-6
+            scores(machine, fitted.parts.network), rel=1e-2, abs=1e-6
         )
         lengths.add(len(ours))
     if "patience" in how:  # some stopped before others, and went out of the stack
@@ -118,7 +120,7 @@ def test_without_noise_it_is_what_fit_trains(
 def test_with_noise_it_is_as_good_as_fit(machines: list[Machine], settings: Settings) -> None:
     longer = replace(settings, epochs=30)
     for machine, network in zip(machines, networks(machines, longer), strict=True):
-        ours, theirs = scores(machine, network), scores(machine, fit(machine.data, longer).network)
+        ours, theirs = scores(machine, network), scores(machine, fit(machine.data, longer).parts.network)
         assert np.corrcoef(np.log(ours), np.log(theirs))[0, 1] > 0.9, machine.name
 
 
@@ -166,6 +168,29 @@ def test_only_autoencoders_make_a_fleet(folder: Path, tmp_path: Path) -> None:
             Plan(output=tmp_path / "none", settings=Settings(model="linear"), plots=False),
         )
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("field", "value"), [("dropout", 0.1), ("stride", 2)])
+def test_a_fleet_refuses_what_its_stack_cannot_do(
+    field: str, value: float, machines: list[Machine], settings: Settings
+) -> None:
+    with pytest.raises(UsageError, match=f"--{field}: a fleet has no such option"):
+        list(train_fleet(machines, replace(settings, **{field: value}), threads=1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("field", "value"), [("weight_decay", 5.0), ("clip_norm", 0.01), ("clip_norm", 0.0)])
+def test_a_fleets_steps_are_those_of_fit(
+    field: str, value: float, machines: list[Machine], settings: Settings
+) -> None:
+    machine = machines[0]
+    changed = replace(settings, noise=0.0, **{field: value})  # type: ignore[arg-type]
+    (network,) = networks([machine], changed)
+    (plain,) = networks([machine], replace(settings, noise=0.0))
+    ours, without, alone = (
+        torch.nn.utils.parameters_to_vector(each.parameters()).detach()
+        for each in (network, plain, fit(machine.data, changed).parts.network)
+    )
+    assert (ours - alone).norm() < 0.05 * (without - alone).norm()
 
 
 def test_a_folders_name_is_safe_and_its_own() -> None:

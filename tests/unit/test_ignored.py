@@ -18,9 +18,11 @@ from trainer.calibration.debounce import ValidationScores
 from trainer.data.training_data import Columns, TrainingData, read_training_data
 from trainer.evaluation.injected import inject
 from trainer.experiment.compare import compare
-from trainer.experiment.run import Plan, run_fit
-from trainer.fitting.dataset import create_dataloaders, fit_scaler
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
+from trainer.fitting.dataset import create_dataloaders
 from trainer.fitting.fit import Settings, fit, shown_rows
+from trainer.fitting.rows import fit_scaler
 from trainer.report import Run, build_page
 from trainer.report.scored import score_split
 from trainer.sweep.objective import choose_objective
@@ -71,11 +73,11 @@ def test_a_detector_without_memory_is_what_it_would_be_without_them(
     disturbed: TrainingData, without: TrainingData
 ) -> None:
     ours, theirs = fit(disturbed, PLAIN), fit(without, PLAIN)
-    for own, other in zip(ours.network.parameters(), theirs.network.parameters(), strict=True):
+    for own, other in zip(ours.parts.network.parameters(), theirs.parts.network.parameters(), strict=True):
         assert torch.equal(own, other)
-    assert ours.whitening is not None
-    assert theirs.whitening is not None
-    np.testing.assert_array_equal(ours.whitening.matrix, theirs.whitening.matrix)
+    assert ours.parts.whitening is not None
+    assert theirs.parts.whitening is not None
+    np.testing.assert_array_equal(ours.parts.whitening.matrix, theirs.parts.whitening.matrix)
     none = Hold()
     methods: tuple[ThresholdMethod, ...] = ("percentile", "best-f1")
     for method in methods:

@@ -16,8 +16,9 @@ from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.form import Form, TimeForm
 from trainer.cli import app
 from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.tracking import NoTracker
 

@@ -16,11 +16,12 @@ from trainer.detector.whitening import ResidualWhitening
 from trainer.fitting.settings import Settings
 from trainer.models.autoencoder import SensorAutoencoder
 from trainer.models.base import Architecture
-from trainer.models.build import build
 from trainer.models.convolutional import ConvolutionalAutoencoder
 from trainer.models.ensemble import Ensemble
 from trainer.models.linear import LinearModel
+from trainer.models.options import ModelOptions
 from trainer.models.pca import PcaModel
+from trainer.models.registry import build
 from trainer.models.variational import VariationalAutoencoder
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def test_the_linear_one_with_rows_before_is_a_least_squares_autoregression(
     scaled: NDArray[np.float32],
 ) -> None:
     before = np.concatenate([scaled[1:], scaled[:-1]], axis=1)
-    model = LinearModel.fitted(before, 4)
+    model, _ = LinearModel.fitted(before, 4, ModelOptions())
     design = np.column_stack([np.delete(before, 2, axis=1), np.ones(len(before))])
     weights, *_ = np.linalg.lstsq(design, before[:, 2], rcond=None)
     found = model(torch.from_numpy(before))[:, 2].detach().numpy()
@@ -98,7 +99,8 @@ def test_the_linear_one_with_rows_before_is_a_least_squares_autoregression(
 
 
 def test_principal_components_give_t2_plus_q_over_one_variance(scaled: NDArray[np.float32]) -> None:
-    model, covariance = PcaModel.fitted(scaled, 2)
+    model, covariance = PcaModel.fitted(scaled, 4, ModelOptions(components=2))
+    assert covariance is not None
     whitening = ResidualWhitening.of(np.zeros(4), covariance)
     residuals = scaled - model(torch.from_numpy(scaled)).detach().numpy()
     found = ((residuals @ whitening.matrix) ** 2).sum(1)
@@ -111,7 +113,7 @@ def test_principal_components_give_t2_plus_q_over_one_variance(scaled: NDArray[n
 
 
 def test_as_many_components_are_kept_as_hold_nine_tenths(scaled: NDArray[np.float32]) -> None:
-    model, _ = PcaModel.fitted(scaled)
+    model, _ = PcaModel.fitted(scaled, 4, ModelOptions())
     explained = np.cumsum(PCA(4).fit(scaled).explained_variance_ratio_)
     assert model.architecture.widths == (1 + int((explained < 0.9).sum()),)
 
@@ -125,8 +127,19 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
     ("options", "message"),
     [
         ({"model": "linear", "members": 2}, "no randomness"),
-        ({"model": "linear", "differences": True}, "off its own change"),
-        ({"model": "linear", "rolling": 5}, "off its own change"),
+        ({"model": "linear", "differences": True}, "shown only the rows and --period or --window"),
+        ({"model": "linear", "rolling": 5}, "shown only the rows and --period or --window"),
+        ({"model": "linear", "dropout": 0.1}, "--dropout: a linear model has no such option"),
+        ({"model": "pca", "stride": 2}, "--stride: a pca model has no such option"),
+        ({"model": "pca", "weight_decay": 0.1}, "--weight-decay: a pca model has no such option"),
+        ({"model": "linear", "clip_norm": 2.0}, "--clip-norm: a linear model has no such option"),
+        ({"beta": 0.1}, "--beta: .*; it is for --model variational"),
+        ({"kernels": (3,)}, "--kernels: .*; it is for --model convolutional"),
+        ({"model": "transformer"}, "--model: transformer is out of range"),
+        ({"dropout": 1.0}, "--dropout: 1.0 is out of range"),
+        ({"stride": 0}, "--stride: 0 is out of range"),
+        ({"weight_decay": -1.0}, "--weight-decay: -1.0 is out of range"),
+        ({"clip_norm": -1.0}, "--clip-norm: -1.0 is out of range"),
         ({"model": "convolutional", "window": 3}, "shown only the rows themselves"),
         ({"model": "pca", "period": 60.0}, "shown only the rows themselves"),
         ({"kernels": (0,)}, "--kernels: .* out of range"),

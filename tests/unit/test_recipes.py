@@ -10,10 +10,11 @@ from support.history import write_history
 
 from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import verdicts
-from trainer.cli.fit import ModelChoice, RecipeChoice
+from trainer.cli.choices import ModelChoice, RecipeChoice
 from trainer.data.training_data import Columns, TrainingData, read_training_data
 from trainer.experiment.checkpoint import Checkpoint
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.fitting.recipes import RECIPES, own_recipe
 from trainer.tracking import NoTracker

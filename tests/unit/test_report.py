@@ -22,7 +22,8 @@ from trainer.calibration.assess import assess
 from trainer.cli import app
 from trainer.data.stretches import ALARM_JOIN_NS, stretches
 from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.report import Run, build_page
 from trainer.report.alarm_rate import NormalRows, foretold

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,8 @@ def test_pytorch_computes_the_definition(tmp_path: Path) -> None:
     values = normal_rows(60, seed=2)
     values[20:30] *= 2
     values[45] *= 3
-    own = Detector(checkpoint.network, checkpoint.scaler, checkpoint.whitening).score(values)[1].astype(float)
-    smoothing = checkpoint.smoothing
+    own = Detector(replace(checkpoint.parts, smoothing=None)).score(values)[1].astype(float)
+    smoothing = checkpoint.parts.smoothing
     assert smoothing is not None
     capped = own * np.minimum(1, smoothing.cap / own.sum(1))[:, None]
     padded = np.vstack([np.zeros((smoothing.rows - 1, 4)), capped])
@@ -50,10 +51,10 @@ def test_machines_in_a_table_are_scored_apart_and_in_time_order(tmp_path: Path) 
 
 
 def test_a_checkpoint_keeps_the_smoothing_and_one_without_forgets_it(tmp_path: Path) -> None:
-    kept = Checkpoint.load(make_checkpoint(tmp_path / "c", smooth=4)).smoothing
+    kept = Checkpoint.load(make_checkpoint(tmp_path / "c", smooth=4)).parts.smoothing
     assert kept is not None
     assert kept == ScoreSmoothing.from_dict(kept.to_dict())
-    assert Checkpoint.load(make_checkpoint(tmp_path / "c", smooth=1)).smoothing is None
+    assert Checkpoint.load(make_checkpoint(tmp_path / "c", smooth=1)).parts.smoothing is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,8 @@ from support.smalldisk import small_disk
 from edge_runtime import load_bundle
 from edge_runtime.errors import TrainingError
 from trainer.data.training_data import Columns, read_training_data
-from trainer.experiment.run import Plan, run_fit
+from trainer.experiment.plan import Plan
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings
 from trainer.tracking import Tracker
 from trainer.tracking.failures import failed

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from trainer.cli.choices import DeviceChoice, ThresholdChoice
 from trainer.cli.doubts import Strict, look_at_splits, warn
 from trainer.cli.ending import ended_by_signals, naming_bundle
+from trainer.cli.model_options import (
+    Average,
+    Beta,
+    Cap,
+    Components,
+    Differences,
+    Dropout,
+    Harmonics,
+    Kernels,
+    Members,
+    Model,
+    Noise,
+    Period,
+    Rolling,
+    Scaler,
+    Smooth,
+    Whiten,
+    Widths,
+    Window,
+    model_settings,
+)
 from trainer.cli.table_options import (
     Data,
     Drop,
@@ -22,61 +43,39 @@ from trainer.cli.table_options import (
     say,
     show_roles,
 )
+from trainer.cli.threshold_options import (
+    Debounce,
+    FalseAlarms,
+    Hold,
+    Margin,
+    Percentile,
+    PerMachine,
+    Threshold,
+)
 from trainer.cli.tracking_options import (
     Experiment,
     Mlflow,
     TrackingUri,
 )
+from trainer.cli.training_options import (
+    BatchSize,
+    Cadence,
+    ClipNorm,
+    Device,
+    Epochs,
+    LearningRate,
+    Patience,
+    Quiet,
+    Recipe,
+    Seed,
+    Stride,
+    WeightDecay,
+    need_data,
+    need_torch,
+    training_settings,
+)
 
-__all__ = ["fit", "need_torch"]
-
-MLFLOW = "MLflow"
-
-
-class ScalerChoice(StrEnum):
-    """How readings are scaled."""
-
-    MINMAX = "minmax"
-    STANDARD = "standard"
-
-
-class DeviceChoice(StrEnum):
-    """What trains."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-class ModelChoice(StrEnum):
-    """What predicts the sensors."""
-
-    AUTOENCODER = "autoencoder"
-    VARIATIONAL = "variational"
-    CONVOLUTIONAL = "convolutional"
-    LINEAR = "linear"
-    PCA = "pca"
-
-
-class RecipeChoice(StrEnum):
-    """A named way to train."""
-
-    BEST = "best"
-    PLAIN = "plain"
-    VARIATIONAL = "variational"
-    WINDOW = "window"
-    CONVOLUTIONAL = "convolutional"
-    LINEAR = "linear"
-    MEWMA = "mewma"
-    AUTOREGRESSION = "autoregression"
-    PCA = "pca"
-
-
-class ThresholdChoice(StrEnum):
-    """How the threshold is chosen."""
-
-    PERCENTILE = "percentile"
-    BEST_F1 = "best-f1"
+__all__ = ["fit"]
 
 
 def fit(
@@ -91,217 +90,41 @@ def fit(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
-    recipe: Annotated[
-        RecipeChoice | None,
-        typer.Option(
-            help="Recipe that sets the options below; their help states the values of the "
-            "recipe best. [default: the recipe with the name of --model if there is one, "
-            "else best]",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Maximum number of passes over the training rows.")] = 100,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows in a training step. [default: 256, doubled until an epoch has"
-            " at most 200 steps]",
-            show_default=False,
-        ),
-    ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
-    patience: Annotated[
-        int,
-        typer.Option(
-            help="Number of epochs without a 0.2 % improvement in validation loss after which training stops."
-        ),
-    ] = 10,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
-    ] = DeviceChoice.AUTO,
-    seed: Annotated[
-        int, typer.Option(help="Seed of every random choice. The same seed gives the same bundle.")
-    ] = 0,
-    scaler: Annotated[
-        ScalerChoice | None,
-        typer.Option(help="Method by which readings are scaled. [recipe best: minmax]", show_default=False),
-    ] = None,
-    model: Annotated[
-        ModelChoice | None,
-        typer.Option(
-            help="Model that predicts the sensors. The models linear and pca are fitted in "
-            "closed form. [recipe best: autoencoder]",
-            show_default=False,
-        ),
-    ] = None,
-    widths: Annotated[
-        str | None,
-        typer.Option(
-            help="Widths of the hidden layers of an autoencoder. [recipe best: 64,32,4,32,64]",
-            show_default=False,
-        ),
-    ] = None,
-    kernels: Annotated[
-        str | None,
-        typer.Option(
-            help="Number of rows that each convolution of a convolutional autoencoder covers. [default: 5,5]",
-            show_default=False,
-        ),
-    ] = None,
-    beta: Annotated[
-        float | None,
-        typer.Option(
-            help="Weight of the divergence term in the loss of a variational autoencoder. [default: 0.0001]",
-            show_default=False,
-        ),
-    ] = None,
-    components: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of principal components of the model pca. [default: enough for 90 % "
-            "of the variance]",
-            show_default=False,
-        ),
-    ] = None,
-    members: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of networks in the ensemble. The bundle uses the mean of their "
-            "outputs. [recipe best: 2]",
-            show_default=False,
-        ),
-    ] = None,
-    window: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows that the network sees at once, including the newest. [recipe best: 1]",
-            show_default=False,
-        ),
-    ] = None,
-    differences: Annotated[
-        bool | None,
-        typer.Option(
-            "--differences/--no-differences",
-            help="Show the network the change from the previous row. [recipe best: yes]",
-            show_default=False,
-        ),
-    ] = None,
-    rolling: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows, such as 10, over which a rolling mean and standard deviation"
-            " are shown to the network. With 0, they are not shown. [recipe best: 0]",
-            show_default=False,
-        ),
-    ] = None,
-    period: Annotated[
-        float | None,
-        typer.Option(
-            help="Length in seconds of a cycle, counted from midnight UTC, whose phase is "
-            "shown to the network: 86400 for the time of day, 60 for a load cycle of one "
-            "minute.",
-            show_default=False,
-        ),
-    ] = None,
-    harmonics: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of harmonics (pairs of sine and cosine) that describe the phase of "
-            "--period. [default: 3]",
-            show_default=False,
-        ),
-    ] = None,
-    noise: Annotated[
-        float | None,
-        typer.Option(
-            help="Standard deviation of the noise added to the scaled input during training. "
-            "With 0, no noise is added. [recipe best: 0.15]",
-            show_default=False,
-        ),
-    ] = None,
-    whiten: Annotated[
-        bool | None,
-        typer.Option(
-            "--whiten/--no-whiten",
-            help="Weight residuals by their covariance in normal rows. [recipe best: yes]",
-            show_default=False,
-        ),
-    ] = None,
-    smooth: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows over which the score is smoothed. With 1, it is not smoothed."
-            " [recipe best: 11]",
-            show_default=False,
-        ),
-    ] = None,
-    cap: Annotated[
-        bool | None,
-        typer.Option(
-            "--cap/--no-cap",
-            help="Limit how much a single row may add to the smoothed score. [recipe best: yes]",
-            show_default=False,
-        ),
-    ] = None,
-    average: Annotated[
-        float | None,
-        typer.Option(
-            help="Average the residuals exponentially over the last rows. The value is the "
-            "weight of the newest row, such as 0.1.",
-            show_default=False,
-        ),
-    ] = None,
-    threshold: Annotated[
-        ThresholdChoice,
-        typer.Option(
-            help="How the threshold is chosen: as a percentile of the scores of normal "
-            "validation rows, or for the best F1 on validation."
-        ),
-    ] = ThresholdChoice.PERCENTILE,
-    percentile: Annotated[
-        float | None,
-        typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
-    ] = None,
-    margin: Annotated[
-        float,
-        typer.Option(
-            help="Factor applied to the percentile's score. A factor above 1 allows for a "
-            "short validation period."
-        ),
-    ] = 1.0,
-    false_alarms: Annotated[
-        str | None,
-        typer.Option(
-            help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
-            "replaces --threshold.",
-            show_default=False,
-        ),
-    ] = None,
-    debounce: Annotated[
-        str | None,
-        typer.Option(
-            help="Debounce as K,N, for use with --false-alarms: a row is flagged when K of the"
-            " last N rows are above the threshold. [default: the best on labelled "
-            "validation, else 1,1]",
-            show_default=False,
-        ),
-    ] = None,
-    per_machine: Annotated[
-        bool,
-        typer.Option(
-            help="Give its own threshold to each machine that has at least 2,000 normal validation rows."
-        ),
-    ] = False,
-    hold: Annotated[
-        str | None,
-        typer.Option(
-            help="Hysteresis of the verdict as RISE,FALL,CAP,LEVEL: a counter rises with each "
-            "row above the threshold, up to the cap, and falls with each row below it; "
-            "the anomaly is held while the counter is above the level. With none, "
-            "anomalies are not held. [recipe best: 1,1,10,5.5]",
-            show_default=False,
-        ),
-    ] = None,
+    recipe: Recipe = None,
+    epochs: Epochs = 100,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = 1e-3,
+    patience: Patience = 10,
+    weight_decay: WeightDecay = 0.01,
+    clip_norm: ClipNorm = 1.0,
+    stride: Stride = 1,
+    device: Device = DeviceChoice.AUTO,
+    seed: Seed = 0,
+    scaler: Scaler = None,
+    model: Model = None,
+    widths: Widths = None,
+    kernels: Kernels = None,
+    beta: Beta = None,
+    components: Components = None,
+    members: Members = None,
+    window: Window = None,
+    differences: Differences = None,
+    rolling: Rolling = None,
+    period: Period = None,
+    harmonics: Harmonics = None,
+    noise: Noise = None,
+    whiten: Whiten = None,
+    smooth: Smooth = None,
+    cap: Cap = None,
+    average: Average = None,
+    dropout: Dropout = None,
+    threshold: Threshold = ThresholdChoice.PERCENTILE,
+    percentile: Percentile = None,
+    margin: Margin = 1.0,
+    false_alarms: FalseAlarms = None,
+    debounce: Debounce = None,
+    per_machine: PerMachine = False,
+    hold: Hold = None,
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
@@ -314,13 +137,7 @@ def fit(
         list[str] | None,
         typer.Option(help="Unit of a sensor, such as temperature=°C. May be repeated.", show_default=False),
     ] = None,
-    cadence: Annotated[
-        float | None,
-        typer.Option(
-            help="Time between two rows of a machine, in seconds. [default: the cadence of the data]",
-            show_default=False,
-        ),
-    ] = None,
+    cadence: Cadence = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
     experiment: Experiment = "edge-detect",
@@ -343,7 +160,7 @@ def fit(
         typer.Option("--champion", help="Make the registered version the champion; for use with --register."),
     ] = False,
     strict: Strict = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     import shlex
@@ -354,7 +171,6 @@ def fit(
         parse_debounce,
         parse_hold,
         parse_ranges,
-        parse_sizes,
         parse_units,
     )
 
@@ -363,37 +179,19 @@ def fit(
     if champion and register is None:
         raise UsageError("requires --register", where="--champion")
     ranges, units = parse_ranges(physical_range or []), parse_units(unit or [])
-    chosen = {
-        "scaler": scaler and scaler.value,
-        "model": model and model.value,
-        "widths": None if widths is None else parse_sizes(widths, "--widths"),
-        "kernels": None if kernels is None else parse_sizes(kernels, "--kernels"),
-        "beta": beta,
-        "components": components,
-        "members": members,
-        "window": window,
-        "differences": differences,
-        "rolling": rolling,
-        "period": period,
-        "harmonics": harmonics,
-        "noise": noise,
-        "whiten": whiten,
-        "smooth": smooth,
-        "cap": cap,
-        "average": average,
-    }
+    chosen = model_settings(ctx)
     if debounce is not None and false_alarms is None:
         raise UsageError("requires --false-alarms", where="--debounce")
     given_debounce = None if debounce is None else parse_debounce(debounce)
     given_hold = None if hold is None else parse_hold(hold)
-    if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
+    need_data(data)
     need_torch()
 
     from trainer.calibration.budget import AlarmBudget
     from trainer.data.training_data import read_training_data
+    from trainer.experiment.plan import Plan, refuse_options
     from trainer.experiment.provenance import git_revision
-    from trainer.experiment.run import Plan, refuse_options, run_fit
+    from trainer.experiment.run import run_fit
     from trainer.fitting.fit import Settings
     from trainer.fitting.recipes import RECIPES, own_recipe
     from trainer.tracking import NoTracker, Tracker
@@ -403,15 +201,7 @@ def fit(
     how = RECIPES[named_recipe]
     plan = Plan(
         output=output,
-        settings=Settings(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            seed=seed,
-            device=device.value,
-            **{**how.settings, **{name: value for name, value in chosen.items() if value is not None}},
-        ),
+        settings=Settings(**{**training_settings(ctx), **how.settings, **chosen}),
         method=threshold.value,
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,
@@ -450,14 +240,3 @@ def fit(
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
         words += column_words(columns, sensors=False)
         typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
-
-
-def need_torch() -> None:
-    """Says which extra is missing before anything is read."""
-    from edge_runtime.errors import MissingExtraError
-
-    try:
-        import pandas  # noqa: F401, ICN001
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("training", "workstation") from None

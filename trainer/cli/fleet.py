@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.choices import DeviceChoice, RecipeChoice, ThresholdChoice
 from trainer.cli.doubts import Strict, look_at_splits
-from trainer.cli.fit import DeviceChoice, RecipeChoice, ThresholdChoice, need_torch
 
 if TYPE_CHECKING:
     from trainer.fleet.results import LeftOut
@@ -22,6 +22,22 @@ from trainer.cli.table_options import (
     SensorColumns,
     columns_of,
     say,
+)
+from trainer.cli.threshold_options import FalseAlarms, Margin, Percentile, Threshold
+from trainer.cli.training_options import (
+    BatchSize,
+    Cadence,
+    ClipNorm,
+    Device,
+    Epochs,
+    LearningRate,
+    Patience,
+    Quiet,
+    Seed,
+    WeightDecay,
+    need_data,
+    need_torch,
+    training_settings,
 )
 
 __all__ = ["fleet"]
@@ -43,27 +59,13 @@ def fleet(
     recipe: Annotated[
         RecipeChoice, typer.Option(help="Recipe for training. It must be one of an autoencoder.")
     ] = RecipeChoice.BEST,
-    epochs: Annotated[
-        int, typer.Option(help="Maximum number of passes over the training rows of each machine.")
-    ] = 100,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows in a training step of a machine. [default: chosen as by 'fit']",
-            show_default=False,
-        ),
-    ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
-    patience: Annotated[
-        int,
-        typer.Option(
-            help="Number of epochs without a 0.2 % improvement in a machine's validation loss "
-            "after which its training stops."
-        ),
-    ] = 10,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
-    ] = DeviceChoice.AUTO,
+    epochs: Epochs = 100,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = 1e-3,
+    patience: Patience = 10,
+    weight_decay: WeightDecay = 0.01,
+    clip_norm: ClipNorm = 1.0,
+    device: Device = DeviceChoice.AUTO,
     threads: Annotated[
         int | None,
         typer.Option(
@@ -72,61 +74,29 @@ def fleet(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of every random choice. The same seed gives the same bundles.")
-    ] = 0,
-    threshold: Annotated[
-        ThresholdChoice,
-        typer.Option(
-            help="How the threshold is chosen: as a percentile of the scores of normal "
-            "validation rows, or for the best F1 on validation."
-        ),
-    ] = ThresholdChoice.PERCENTILE,
-    percentile: Annotated[
-        float | None,
-        typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
-    ] = None,
-    margin: Annotated[
-        float,
-        typer.Option(
-            help="Factor applied to the percentile's score. A factor above 1 allows for a "
-            "short validation period."
-        ),
-    ] = 1.0,
-    false_alarms: Annotated[
-        str | None,
-        typer.Option(
-            help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
-            "replaces --threshold.",
-            show_default=False,
-        ),
-    ] = None,
-    cadence: Annotated[
-        float | None,
-        typer.Option(
-            help="Time between two rows of a machine, in seconds. [default: the cadence of the data]",
-            show_default=False,
-        ),
-    ] = None,
+    seed: Seed = 0,
+    threshold: Threshold = ThresholdChoice.PERCENTILE,
+    percentile: Percentile = None,
+    margin: Margin = 1.0,
+    false_alarms: FalseAlarms = None,
+    cadence: Cadence = None,
     strict: Strict = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a separate detector for each machine, hundreds at once, and export one bundle per machine."""
     import sys
 
-    from edge_runtime.errors import UsageError
     from trainer.cli.progress import progress_bar
 
-    if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
+    need_data(data)
     need_torch()
 
     from contextlib import nullcontext
 
     from trainer.calibration.budget import AlarmBudget
     from trainer.data.training_data import read_training_data
+    from trainer.experiment.plan import Plan
     from trainer.experiment.provenance import git_revision
-    from trainer.experiment.run import Plan
     from trainer.fitting.fit import Settings
     from trainer.fitting.recipes import RECIPES
     from trainer.fleet.run import run_fleet
@@ -134,15 +104,7 @@ def fleet(
     how = RECIPES[recipe.value]
     plan = Plan(
         output=output,
-        settings=Settings(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            seed=seed,
-            device=device.value,
-            **how.settings,
-        ),
+        settings=Settings(**{**training_settings(ctx), **how.settings}),
         method=threshold.value,
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,

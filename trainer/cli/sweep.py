@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from trainer.cli.choices import DeviceChoice, ModelChoice
 from trainer.cli.doubts import Strict, look_at_splits
 from trainer.cli.ending import ended_by_signals
-from trainer.cli.fit import DeviceChoice, ModelChoice, need_torch
 from trainer.cli.table_options import (
     Data,
     Drop,
@@ -34,6 +34,18 @@ if TYPE_CHECKING:
     from trainer.sweep import SweepResults, Tried, Watcher
     from trainer.tracking import NoTracker, Tracker
 
+
+from trainer.cli.training_options import (
+    BatchSize,
+    Device,
+    Epochs,
+    LearningRate,
+    Patience,
+    Seed,
+    need_data,
+    need_torch,
+    training_settings,
+)
 
 __all__ = ["sweep"]
 
@@ -88,26 +100,12 @@ def sweep(
             show_default=False,
         ),
     ] = None,
-    epochs: Annotated[int, typer.Option(help="Maximum number of passes over the training rows.")] = 100,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of rows in a training step. [default: chosen as by 'fit']", show_default=False
-        ),
-    ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Initial learning rate of AdamW.")] = 1e-3,
-    patience: Annotated[
-        int,
-        typer.Option(
-            help="Number of epochs without a 0.2 % improvement in validation loss after which training stops."
-        ),
-    ] = 10,
-    device: Annotated[
-        DeviceChoice, typer.Option(help="Device for training. With auto, a GPU is used if PyTorch finds one.")
-    ] = DeviceChoice.AUTO,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the search and of the random choices of every training.")
-    ] = 0,
+    epochs: Epochs = 100,
+    batch_size: BatchSize = None,
+    learning_rate: LearningRate = 1e-3,
+    patience: Patience = 10,
+    device: Device = DeviceChoice.AUTO,
+    seed: Seed = 0,
     sensor: SensorColumns = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
@@ -138,8 +136,7 @@ def sweep(
     if register is not None and not mlflow:
         raise UsageError("requires MLflow, which --no-mlflow turns off", where="--register")
     seconds = None if timeout is None else parse_duration(timeout) / 1e9
-    if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
+    need_data(data)
     need_torch()
     try:
         import optuna  # noqa: F401
@@ -156,14 +153,7 @@ def sweep(
 
     plan = SweepPlan(
         output=output,
-        settings=Settings(
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            patience=patience,
-            seed=seed,
-            device=device.value,
-        ),
+        settings=Settings(**training_settings(ctx)),
         models=tuple(kind.value for kind in model) if model else MODELS,
         trials=trials,
         timeout=seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,12 +14,8 @@ from edge_runtime.scoring.inference import seconds_of_day
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.detector.averaging import ResidualAverage
-    from trainer.detector.features import InputFeatures
-    from trainer.detector.scaler import SensorScaler
+    from trainer.detector.parts import DetectorParts
     from trainer.detector.smoothing import ScoreSmoothing
-    from trainer.detector.whitening import ResidualWhitening
-    from trainer.models.base import Network
 
 __all__ = ["TINY", "Detector"]
 
@@ -35,12 +32,7 @@ class Detector(nn.Module):
     those of the rows before: then the detector has a memory.
 
     Args:
-        network: Reproduces scaled rows.
-        scaler: Fitted on normal training rows.
-        whitening: Fitted on their residuals, averaged if they are; None for none.
-        smoothing: Of the score over the last rows; None for none.
-        average: Of the residuals over the last rows, before they are whitened; None for none.
-        features: What the network is shown; None for the scaled row alone.
+        parts: What it is made of.
     """
 
     offset: torch.Tensor
@@ -49,29 +41,22 @@ class Detector(nn.Module):
     matrix: torch.Tensor
     kernel: torch.Tensor
 
-    def __init__(
-        self,
-        network: Network,
-        scaler: SensorScaler,
-        whitening: ResidualWhitening | None = None,
-        smoothing: ScoreSmoothing | None = None,
-        average: ResidualAverage | None = None,
-        features: InputFeatures | None = None,
-    ) -> None:
+    def __init__(self, parts: DetectorParts) -> None:
         super().__init__()
-        self.network = network
-        self.scaler = scaler
-        self.whitening = whitening
-        self.smoothing = smoothing
-        self.average = average
-        self.features = features
-        self.register_buffer("offset", torch.from_numpy(scaler.offset.copy()))
-        self.register_buffer("scale", torch.from_numpy(scaler.scale.copy()))
-        if whitening is not None:
-            self.register_buffer("centre", torch.from_numpy(whitening.centre.copy()))
-            self.register_buffer("matrix", torch.from_numpy(whitening.matrix.copy()))
-        if average is not None:
-            self.register_buffer("kernel", torch.from_numpy(average.weights).reshape(1, 1, -1, 1))
+        self.parts = parts
+        self.network = parts.network
+        self.scaler = parts.scaler
+        self.features = parts.features
+        self.average = parts.average
+        self.whitening = parts.whitening
+        self.smoothing = parts.smoothing
+        self.register_buffer("offset", torch.from_numpy(self.scaler.offset.copy()))
+        self.register_buffer("scale", torch.from_numpy(self.scaler.scale.copy()))
+        if self.whitening is not None:
+            self.register_buffer("centre", torch.from_numpy(self.whitening.centre.copy()))
+            self.register_buffer("matrix", torch.from_numpy(self.whitening.matrix.copy()))
+        if self.average is not None:
+            self.register_buffer("kernel", torch.from_numpy(self.average.weights).reshape(1, 1, -1, 1))
 
     @property
     def history(self) -> int:
@@ -219,7 +204,7 @@ class Detector(nn.Module):
     ) -> NDArray[np.float32]:
         """[rows, sensors] scaled residuals, averaged if they are, as whitening weighs them."""
         self.eval()
-        bare = Detector(self.network, self.scaler, None, None, self.average, self.features)
+        bare = Detector(replace(self.parts, whitening=None, smoothing=None))
         found = np.empty(readings.shape, np.float32)
         for rows in _by_machine(times, machines):
             state = torch.zeros(bare.state_shape or (0, readings.shape[1]))

@@ -26,18 +26,17 @@ from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
 from trainer.detector.features import InputFeatures
+from trainer.detector.parts import DetectorParts
 from trainer.detector.scaler import SensorScaler
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.experiment.golden import GoldenRows
 from trainer.models.base import Architecture
-from trainer.models.build import build
+from trainer.models.registry import build
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from trainer.models.base import Network
 
 __all__ = ["Checkpoint"]
 
@@ -51,12 +50,7 @@ class Checkpoint:
     """A trained detector with all that its bundle will say of it.
 
     Attributes:
-        network: The trained network, in evaluation mode.
-        scaler: How raw readings are scaled.
-        whitening: How residuals are weighed; None for as they are.
-        smoothing: How scores are smoothed; None for as they are.
-        average: How residuals are averaged; None for as they are.
-        features: What the network is shown; None for the row alone.
+        parts: What scores readings.
         sensors: The input columns.
         threshold: When a row is anomalous.
         cadence_seconds: Time between two rows of one machine.
@@ -65,12 +59,7 @@ class Checkpoint:
         golden: Consecutive rows of one machine.
     """
 
-    network: Network
-    scaler: SensorScaler
-    whitening: ResidualWhitening | None
-    smoothing: ScoreSmoothing | None
-    average: ResidualAverage | None
-    features: InputFeatures | None
+    parts: DetectorParts
     sensors: tuple[Sensor, ...]
     threshold: Threshold
     cadence_seconds: float
@@ -81,9 +70,7 @@ class Checkpoint:
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(
-            self.network, self.scaler, self.whitening, self.smoothing, self.average, self.features
-        )
+        return Detector(self.parts)
 
     def save(self, folder: Path) -> None:
         """Writes the folder, made when missing."""
@@ -91,17 +78,18 @@ class Checkpoint:
 
         folder.mkdir(parents=True, exist_ok=True)
         save_file(
-            {k: v.contiguous() for k, v in self.network.state_dict().items()}, folder / "model.safetensors"
+            {k: v.contiguous() for k, v in self.parts.network.state_dict().items()},
+            folder / "model.safetensors",
         )
-        _write(folder / "model.json", self.network.architecture.to_dict())
-        _write(folder / "scaler.json", self.scaler.to_dict())
-        parts = {
-            WHITENING: self.whitening,
-            SMOOTHING: self.smoothing,
-            AVERAGE: self.average,
-            FEATURES: self.features,
+        _write(folder / "model.json", self.parts.network.architecture.to_dict())
+        _write(folder / "scaler.json", self.parts.scaler.to_dict())
+        optional = {
+            WHITENING: self.parts.whitening,
+            SMOOTHING: self.parts.smoothing,
+            AVERAGE: self.parts.average,
+            FEATURES: self.parts.features,
         }
-        for name, part in parts.items():
+        for name, part in optional.items():
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
@@ -135,12 +123,14 @@ class Checkpoint:
             training = _read(folder / "training.json")
             provenance = training["provenance"]
             return Checkpoint(
-                network=network,
-                scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
-                whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
-                smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
-                average=_optional(folder / AVERAGE, ResidualAverage.from_dict),
-                features=_optional(folder / FEATURES, InputFeatures.from_dict),
+                DetectorParts(
+                    network=network,
+                    scaler=SensorScaler.from_dict(_read(folder / "scaler.json")),
+                    features=_optional(folder / FEATURES, InputFeatures.from_dict),
+                    average=_optional(folder / AVERAGE, ResidualAverage.from_dict),
+                    whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
+                    smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
+                ),
                 sensors=tuple(
                     Sensor(
                         s["name"],

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from edge_runtime.errors import TrainingError
 from edge_runtime.scoring.inference import seconds_of_day
-from trainer.detector.scaler import ScalerKind, SensorScaler
+from trainer.fitting.rows import MIN_VAL_ROWS, normal_rows, training_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,21 +20,9 @@ if TYPE_CHECKING:
 
     from trainer.data.training_data import Split, TrainingData
     from trainer.detector.features import InputFeatures
+    from trainer.detector.scaler import SensorScaler
 
-__all__ = [
-    "Loaders",
-    "SensorDataset",
-    "TimeWindowDataset",
-    "create_dataloaders",
-    "fit_scaler",
-    "fitting_batch_size",
-    "normal_rows",
-]
-
-SMALLEST_BATCH = 256
-MAX_STEPS = 200
-MIN_TRAIN_ROWS = 100
-MIN_VAL_ROWS = 32
+__all__ = ["Loaders", "SensorDataset", "TimeWindowDataset", "create_dataloaders"]
 
 
 class SensorDataset(Dataset[torch.Tensor]):
@@ -147,7 +134,7 @@ class Loaders:
     """One loader a split; each yields [batch, columns] of scaled rows, or [batch, rows, sensors] windows.
 
     Attributes:
-        train: Normal rows, in a new random order each epoch.
+        train: Normal rows, or each so many-th of them, in a new random order each epoch.
         val: Normal rows, in order.
         test: Finite rows, normal or not, in order.
     """
@@ -157,21 +144,13 @@ class Loaders:
     test: DataLoader[torch.Tensor]
 
 
-def fit_scaler(kind: ScalerKind, train: Split) -> SensorScaler:
-    """A scaler fitted on the training rows that are finite and not labelled as anomalous.
-
-    Raises:
-        TrainingError: There are too few such rows.
-    """
-    return SensorScaler.fit(kind, train.values[normal_rows(train, MIN_TRAIN_ROWS)])
-
-
 def create_dataloaders(
     data: TrainingData,
     scaler: SensorScaler,
     *,
     batch_size: int,
     seed: int,
+    stride: int = 1,
     features: InputFeatures | None = None,
     history: int = 0,
     device: str = "cpu",
@@ -183,6 +162,7 @@ def create_dataloaders(
         scaler: As `fit_scaler` made it.
         batch_size: Rows of a training batch.
         seed: Of the order of the training rows.
+        stride: Of the normal training rows of a machine, each so many-th is learnt from.
         features: What the network is shown; None for the scaled rows alone.
         history: Rows before each row that the network itself looks back on.
         device: Where the rows are held, and with them what is drawn.
@@ -216,48 +196,11 @@ def create_dataloaders(
         return DataLoader(dataset, batch_sampler=batches, collate_fn=_as_it_is)  # type: ignore[arg-type]
 
     return Loaders(
-        loader(data.train, normal_rows(data.train, MIN_TRAIN_ROWS), batch_size, generator),
+        loader(data.train, training_rows(data.train, stride), batch_size, generator),
         loader(data.val, normal_rows(data.val, MIN_VAL_ROWS), whole, None),
         loader(data.test, data.test.finite, whole, None),
     )
 
 
-def fitting_batch_size(rows: int) -> int:
-    """256 rows, doubled until an epoch has at most 200 steps: a long history needs no more."""
-    size = SMALLEST_BATCH
-    while rows > size * MAX_STEPS:
-        size *= 2
-    return size
-
-
 def _as_it_is(batch: torch.Tensor) -> torch.Tensor:
     return batch
-
-
-def normal_rows(split: Split, at_least: int) -> NDArray[np.bool_]:
-    """[rows] which are normal, as there have to be some.
-
-    Raises:
-        TrainingError: There are too few.
-    """
-    rows = split.normal
-    if not split.finite.any():
-        raise TrainingError(
-            "every row lacks at least one reading",
-            where=str(split.path),
-            hint="choose sensors that have readings with --sensor",
-        )
-    if not rows.any():
-        raise TrainingError(
-            "no normal rows: every row is labelled as anomalous"
-            + (", or ignored" if split.ignored is not None else ""),
-            where=str(split.path),
-            hint="use history of the machine in a healthy state, or check the label column",
-        )
-    if rows.sum() < at_least:
-        raise TrainingError(
-            f"too few rows: {rows.sum()} normal ones, at least {at_least} are needed",
-            where=str(split.path),
-            hint="take a longer history",
-        )
-    return rows

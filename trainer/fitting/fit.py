@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from edge_runtime.errors import UsageError
 from trainer.detector import BLOCK, Detector
 from trainer.detector.averaging import ResidualAverage
+from trainer.detector.parts import DetectorParts
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
-from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders, fit_scaler, fitting_batch_size
-from trainer.fitting.settings import Device, ModelKind, Settings
+from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders
+from trainer.fitting.device import pick_device, reproducible
+from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows
+from trainer.fitting.settings import Settings
 from trainer.fitting.training import Epoch, train_network
-from trainer.models.autoencoder import SensorAutoencoder
-from trainer.models.convolutional import ConvolutionalAutoencoder
+from trainer.models.base import ClosedFormModel, TrainedModel
 from trainer.models.ensemble import Ensemble
-from trainer.models.linear import LinearModel
-from trainer.models.pca import PcaModel
-from trainer.models.variational import VariationalAutoencoder
+from trainer.models.registry import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -38,43 +35,26 @@ if TYPE_CHECKING:
 __all__ = [
     "Epoch",
     "Fitted",
-    "ModelKind",
     "Settings",
     "finished",
     "fit",
-    "pick_device",
-    "reproducible",
     "shown_rows",
 ]
-
-# The layers are too small to gain much from more, on a busy machine threads that wait for one another lose a
-# hundredfold, and sums come out the same whatever the number of cores.
-THREADS = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A trained network.
+    """A fitted detector.
 
     Attributes:
-        network: In the state of its best epoch, in evaluation mode.
-        scaler: Its input's.
-        whitening: Of its residuals on the normal training rows; None for none.
-        smoothing: Of its scores; None for none.
-        average: Of its residuals; None for none.
-        features: What it is shown; None for the scaled row alone.
+        parts: What scores readings; a network is in the state of its best epoch.
         history: Every epoch.
         batch_size: Rows of a training step.
         latent_deviation: Of a variational network, [bottleneck] how uncertain it was of validation's normal
             rows, as a standard deviation; None of another.
     """
 
-    network: Network
-    scaler: SensorScaler
-    whitening: ResidualWhitening | None
-    smoothing: ScoreSmoothing | None
-    average: ResidualAverage | None
-    features: InputFeatures | None
+    parts: DetectorParts
     history: tuple[Epoch, ...] = field(repr=False)
     batch_size: int
     latent_deviation: tuple[float, ...] | None = None
@@ -82,9 +62,7 @@ class Fitted:
     @property
     def detector(self) -> Detector:
         """What scores readings."""
-        return Detector(
-            self.network, self.scaler, self.whitening, self.smoothing, self.average, self.features
-        )
+        return Detector(self.parts)
 
     @property
     def best(self) -> Epoch | None:
@@ -107,21 +85,29 @@ def fit(
     Raises:
         TrainingError: Too few normal rows, or the loss is not finite.
     """
-    batch_size = settings.batch_size or fitting_batch_size(int(data.train.normal.sum()))
+    kind = kind_of(settings.model)
     with reproducible(settings.seed):
         scaler = fit_scaler(settings.scaler, data.train)
         shown = settings.features(len(data.sensors))
         features = None if shown.is_plain else shown
-        network, history, covariance = _network(data, settings, scaler, features, batch_size, on_epoch)
-        return finished(network, data, settings, scaler, features, history, batch_size, covariance)
+        batch_size = settings.batch_size or fitting_batch_size(
+            int(training_rows(data.train, settings.stride).sum())
+        )
+        history: tuple[Epoch, ...] = ()
+        covariance = None
+        if issubclass(kind, ClosedFormModel):
+            rows = shown_rows(data.train, scaler, features)
+            network, covariance = kind.fitted(rows, len(data.sensors), settings)
+        elif issubclass(kind, TrainedModel):
+            network, history = _trained(kind, data, settings, scaler, features, batch_size, on_epoch)
+        parts = DetectorParts(network, scaler, features)
+        return finished(parts, data, settings, history, batch_size, covariance)
 
 
 def finished(
-    network: Network,
+    parts: DetectorParts,
     data: TrainingData,
     settings: Settings,
-    scaler: SensorScaler,
-    features: InputFeatures | None,
     history: tuple[Epoch, ...],
     batch_size: int,
     covariance: NDArray[np.float64] | None = None,
@@ -129,11 +115,9 @@ def finished(
     """A trained network with what weighs, averages and smooths its residuals.
 
     Args:
-        network: Trained.
+        parts: The trained network, its scaler, and what it is shown.
         data: The splits; the test split is not looked at.
         settings: How it was trained.
-        scaler: Its input's.
-        features: What it is shown; None for the scaled row alone.
         history: Every epoch.
         batch_size: Rows of a training step.
         covariance: Of its residuals, where its kind knows that.
@@ -141,53 +125,46 @@ def finished(
     Raises:
         TrainingError: Nothing moves in the residuals.
     """
-    average = None if settings.average is None else ResidualAverage(settings.average)
+    if settings.average is not None:
+        parts = replace(parts, average=ResidualAverage(settings.average))
     rows = data.train.passed
     passed, normal = (
         (data.train.values[rows], data.train.times[rows], data.train.machines[rows]),
         data.train.normal[rows],
     )
-    bare = Detector(network, scaler, None, None, average, features)
-    whitening = smoothing = None
-    if settings.whiten and covariance is not None and average is None:
-        whitening = ResidualWhitening.of(np.zeros(len(data.sensors)), covariance)
+    if settings.whiten and covariance is not None and parts.average is None:
+        parts = replace(parts, whitening=ResidualWhitening.of(np.zeros(len(data.sensors)), covariance))
     elif settings.whiten:
-        whitening = ResidualWhitening.fit(bare.residuals(*passed)[normal])
+        residuals = Detector(parts).residuals(*passed)[normal]
+        parts = replace(parts, whitening=ResidualWhitening.fit(residuals))
     if settings.smooth > 1:
-        own = Detector(network, scaler, whitening, None, average, features)
-        smoothing = ScoreSmoothing.fit(settings.smooth, own.score_table(*passed)[normal], capped=settings.cap)
-    deviation = None
-    if isinstance(network, VariationalAutoencoder):
-        deviation = _latent_deviation(network, data, scaler, features)
-    return Fitted(network, scaler, whitening, smoothing, average, features, history, batch_size, deviation)
+        scores = Detector(parts).score_table(*passed)[normal]
+        parts = replace(parts, smoothing=ScoreSmoothing.fit(settings.smooth, scores, capped=settings.cap))
+    return Fitted(parts, history, batch_size, _latent_deviation(parts, data))
 
 
-def _network(
+def _trained(
+    kind: type[TrainedModel],
     data: TrainingData,
     settings: Settings,
     scaler: SensorScaler,
     features: InputFeatures | None,
     batch_size: int,
     on_epoch: Callable[[Epoch], None],
-) -> tuple[Network, tuple[Epoch, ...], NDArray[np.float64] | None]:
-    """The network, its epochs, and its residuals' covariance where its kind knows that."""
-    sensors = len(data.sensors)
-    if settings.model == "pca":
-        pca, covariance = PcaModel.fitted(scaler.transform(data.train.normal_values), settings.components)
-        return pca, (), covariance
-    if settings.model == "linear":
-        shown = shown_rows(data.train, scaler, features)
-        return LinearModel.fitted(shown, sensors), (), None
+) -> tuple[Network, tuple[Epoch, ...]]:
+    """The network, or the ensemble, and its epochs."""
     device = pick_device(settings.device)
     members: list[Network] = []
     history: tuple[Epoch, ...] = ()
     for member in range(settings.members):
-        made = _untrained(settings, sensors, None if features is None else features.columns).to(device)
+        columns = None if features is None else features.columns
+        made = kind.untrained(settings, len(data.sensors), columns).to(device)
         loaders = create_dataloaders(
             data,
             scaler,
             batch_size=batch_size,
             seed=settings.seed + member,
+            stride=settings.stride,
             features=features,
             history=made.history,
             device=device,
@@ -206,33 +183,7 @@ def _network(
             )
         )
         members.append(made.cpu())
-    return (members[0] if settings.members == 1 else Ensemble(members).eval()), history, None
-
-
-def pick_device(wanted: Device) -> str:
-    """What PyTorch calls it.
-
-    Raises:
-        UsageError: It is not there.
-    """
-    there = torch.cuda.is_available()
-    if wanted == "cuda" and not there:
-        raise UsageError(
-            "PyTorch finds no GPU here", where="--device", hint="use --device cpu, or install a CUDA build"
-        )
-    if wanted == "cpu" or not there:
-        return "cpu"
-    # Without it cuBLAS adds in another order each time, and PyTorch refuses to call that deterministic.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    return "cuda"
-
-
-def _untrained(settings: Settings, sensors: int, inputs: int | None) -> Network:
-    if settings.model == "variational":
-        return VariationalAutoencoder(sensors, settings.widths, inputs, settings.beta)
-    if settings.model == "convolutional":
-        return ConvolutionalAutoencoder(sensors, settings.widths, settings.kernels)
-    return SensorAutoencoder(sensors, settings.widths, inputs)
+    return (members[0] if settings.members == 1 else Ensemble(members).eval()), history
 
 
 def shown_rows(split: Split, scaler: SensorScaler, features: InputFeatures | None) -> NDArray[np.float32]:
@@ -255,26 +206,9 @@ def shown_rows(split: Split, scaler: SensorScaler, features: InputFeatures | Non
 
 
 @torch.no_grad()
-def _latent_deviation(
-    network: VariationalAutoencoder,
-    data: TrainingData,
-    scaler: SensorScaler,
-    features: InputFeatures | None,
-) -> tuple[float, ...]:
-    shown = torch.from_numpy(shown_rows(data.val, scaler, features))
+def _latent_deviation(parts: DetectorParts, data: TrainingData) -> tuple[float, ...] | None:
+    network = parts.network
+    if not isinstance(network, TrainedModel) or not network.uncertain:
+        return None
+    shown = torch.from_numpy(shown_rows(data.val, parts.scaler, parts.features))
     return tuple(network.deviations(shown).mean(0).tolist())
-
-
-@contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Fixed seed, threads and algorithms; the process gets its own back at the end."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        torch.set_num_threads(THREADS)
-        torch.use_deterministic_algorithms(mode=True)
-        try:
-            yield
-        finally:
-            torch.use_deterministic_algorithms(mode=deterministic)
-            torch.set_num_threads(threads)

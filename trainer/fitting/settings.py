@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, listed
 from trainer.detector.features import InputFeatures
-from trainer.models.autoencoder import DEFAULT_WIDTHS
-from trainer.models.convolutional import DEFAULT_KERNELS
-from trainer.models.variational import DEFAULT_BETA
+from trainer.models.base import SHOWN, ClosedFormModel
+from trainer.models.options import ModelOptions
+from trainer.models.registry import KINDS
 
 if TYPE_CHECKING:
     from trainer.detector.scaler import ScalerKind
 
-__all__ = ["ModelKind", "Settings"]
+__all__ = ["Settings"]
 
-ModelKind = Literal["autoencoder", "variational", "convolutional", "linear", "pca"]
 Device = Literal["auto", "cpu", "cuda"]
-CLOSED_FORM = ("linear", "pca")
 MAX_SMOOTHED = 1024
 MAX_MEMBERS = 32
 MAX_KERNEL = 64
+# What a kind of model may lack without a word: the recipes and the defaults set these for all of them.
+SHARED = frozenset({"members", "noise"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(ModelOptions):
     """How to train.
 
     Attributes:
@@ -37,11 +37,10 @@ class Settings:
         seed: Of every random choice.
         device: "cpu", "cuda", or "auto" for a GPU if PyTorch can use one.
         scaler: Kind of the scaler.
-        model: "autoencoder", "variational" or "convolutional"; or one in closed form, "linear" or "pca".
-        widths: An autoencoder's hidden widths.
-        kernels: Rows of each convolution of a convolutional one.
-        beta: Weight of a variational one's divergence.
-        components: Of "pca"; None for as many as hold 90 % of the variance.
+        model: Kind of the model, one of the registry's.
+        weight_decay: AdamW's, a step of learning rate 1.
+        clip_norm: A gradient that is longer is shortened to this; 0 for as it is.
+        stride: Of the normal training rows of a machine, each so many-th is learnt from.
         members: Networks whose mean counts, each from a start of its own.
         window: Rows that the network is shown whole, the newest among them.
         differences: Whether it is shown the change since the row before.
@@ -68,11 +67,10 @@ class Settings:
     seed: int = 0
     device: Device = "auto"
     scaler: ScalerKind = "minmax"
-    model: ModelKind = "autoencoder"
-    widths: tuple[int, ...] = DEFAULT_WIDTHS
-    kernels: tuple[int, ...] = DEFAULT_KERNELS
-    beta: float = DEFAULT_BETA
-    components: int | None = None
+    model: str = "autoencoder"
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    stride: int = 1
     members: int = 1
     window: int = 1
     differences: bool = False
@@ -97,6 +95,11 @@ class Settings:
             ("--kernels", self.kernels, all(1 <= rows <= MAX_KERNEL for rows in self.kernels)),
             ("--beta", self.beta, 0 <= self.beta < math.inf),
             ("--components", self.components, self.components is None or self.components >= 1),
+            ("--dropout", self.dropout, 0 <= self.dropout < 1),
+            ("--weight-decay", self.weight_decay, 0 <= self.weight_decay < math.inf),
+            ("--clip-norm", self.clip_norm, 0 <= self.clip_norm < math.inf),
+            ("--stride", self.stride, self.stride >= 1),
+            ("--model", self.model, self.model in KINDS),
             ("--members", self.members, 1 <= self.members <= MAX_MEMBERS),
         ):
             if not fine:
@@ -105,24 +108,24 @@ class Settings:
 
     def _check_together(self) -> None:
         """What does not go with what."""
-        shown_more = not self.features(1).is_plain
-        if self.model in CLOSED_FORM and self.members > 1:
+        kind = KINDS[self.model]
+        if issubclass(kind, ClosedFormModel) and self.members > 1:
             raise UsageError(
                 f"a {self.model} model involves no randomness that an ensemble could average out",
                 where="--members",
             )
-        if self.model in {"convolutional", "pca"} and shown_more:
-            raise UsageError(
-                f"a {self.model} model is shown only the rows themselves",
-                where="--model",
-                hint="leave out --window, --differences, --rolling and --period",
-            )
-        if self.model == "linear" and (self.differences or self.rolling):
-            raise UsageError(
-                "a linear model would read each sensor off its own change or mean",
-                where="--model",
-                hint="use --window, which shows it the previous rows",
-            )
+        named = frozenset().union(*(each.options for each in KINDS.values())) - SHARED
+        for field in fields(self):
+            name = field.name
+            if name in named - kind.options and getattr(self, name) != field.default:
+                raise UsageError(self._lacks(name), where=f"--{name.replace('_', '-')}", hint=_has(name))
+
+    def _lacks(self, option: str) -> str:
+        if option not in SHOWN:
+            return f"a {self.model} model has no such option"
+        others = sorted(KINDS[self.model].options & SHOWN)
+        shown = f"only the rows and --{' or --'.join(others)}" if others else "only the rows themselves"
+        return f"a {self.model} model is shown {shown}"
 
     def features(self, sensors: int) -> InputFeatures:
         """What the network is shown of so many sensors."""
@@ -134,3 +137,9 @@ class Settings:
             period=self.period,
             harmonics=self.harmonics,
         )
+
+
+def _has(option: str) -> str:
+    """Which kinds of model have an option."""
+    kinds = [f"--model {name}" for name, kind in KINDS.items() if option in kind.options]
+    return f"leave it out; it is for {listed(kinds)}"

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Epoch", "input_noise", "train_network"]
 
-CLIP_NORM = 1.0
 # A validation loss lower by less is worth no further epoch, though the best network is kept all the same.
 MIN_GAIN = 0.002
 # Of the weights, from step to step: what is kept is their moving average, which no single batch decides
@@ -73,7 +72,9 @@ def train_network(
         return (batch if batch.ndim == ROWS else batch[:, -1])[:, :sensors]
 
     average = AveragedModel(network, multi_avg_fn=_average)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=max(1, settings.patience // 2 - 1), threshold=MIN_GAIN
     )
@@ -91,7 +92,8 @@ def train_network(
             loss = network.loss(noisy, wanted(batch))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+            if settings.clip_norm:
+                nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
             optimizer.step()
             average.update_parameters(network)
             total += loss.detach() * len(batch)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from edge_runtime.errors import TrainingError
-from trainer.fitting.dataset import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
 from trainer.fitting.fit import shown_rows
+from trainer.fitting.rows import MIN_VAL_ROWS, fit_scaler, fitting_batch_size, normal_rows
 from trainer.fleet.results import FLEET_FILE
 from trainer.fleet.training import Shown
 

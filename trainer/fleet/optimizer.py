@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch.optim.adamw import adamw
 
-from trainer.fitting.training import AVERAGING, CLIP_NORM
+from trainer.fitting.training import AVERAGING
 
 if TYPE_CHECKING:
+    from trainer.fitting.settings import Settings
     from trainer.fleet.stack import NetworkStack
 
 __all__ = ["StackOptimizer"]
@@ -17,7 +18,6 @@ __all__ = ["StackOptimizer"]
 # As PyTorch's own.
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
-DECAY = 0.01
 CLIP_EPSILON = 1e-6
 
 
@@ -29,16 +29,17 @@ class StackOptimizer:
 
     Args:
         stack: The networks.
-        learning_rate: The first, of each.
+        settings: How to train.
 
     Attributes:
         rates: Of each network, its learning rate.
         averages: [networks, parameters] averaged weights.
     """
 
-    def __init__(self, stack: NetworkStack, learning_rate: float) -> None:
+    def __init__(self, stack: NetworkStack, settings: Settings) -> None:
         self._stack = stack
-        self.rates = [learning_rate] * len(stack)
+        self.rates = [settings.learning_rate] * len(stack)
+        self._decay, self._clip_norm = settings.weight_decay, settings.clip_norm
         self.averages = stack.weights.clone()
         self._steps = torch.zeros(len(stack), device=stack.weights.device)
         self._moments = [torch.zeros_like(stack.weights) for _ in BETAS]
@@ -58,8 +59,9 @@ class StackOptimizer:
             count: How many of the networks.
         """
         gradients = self._stack.gradients[:count]
-        norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
-        gradients.mul_((CLIP_NORM / (norms + CLIP_EPSILON)).clamp_(max=1.0))
+        if self._clip_norm:
+            norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
+            gradients.mul_((self._clip_norm / (norms + CLIP_EPSILON)).clamp_(max=1.0))
 
         # Far in the first steps, so that the start is soon forgotten.
         done = self._steps[:count, None]
@@ -82,7 +84,7 @@ class StackOptimizer:
                 beta1=BETAS[0],
                 beta2=BETAS[1],
                 lr=rate,
-                weight_decay=DECAY,
+                weight_decay=self._decay,
                 eps=EPSILON,
                 maximize=False,
             )

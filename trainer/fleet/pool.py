@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from edge_runtime.errors import TrainingError, UsageError
-from trainer.fitting.fit import THREADS, pick_device, reproducible
+from trainer.fitting.device import THREADS, pick_device, reproducible
 from trainer.fleet.training import Trained, train_stack
 from trainer.models.autoencoder import SensorAutoencoder
 
@@ -92,8 +92,11 @@ def refuse_other_models(settings: Settings) -> None:
     """Only autoencoders are stacked.
 
     Raises:
-        UsageError: It is another model.
+        UsageError: It is another model, or has what the stack cannot do.
     """
+    for option, value in (("--stride", settings.stride != 1), ("--dropout", settings.dropout)):
+        if value:
+            raise UsageError("a fleet has no such option", where=option)
     if settings.model != "autoencoder":
         raise UsageError(
             f"a fleet consists of autoencoders, and cannot use the model '{settings.model}'",

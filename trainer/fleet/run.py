@@ -7,10 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import ExportError, TrainingError
+from trainer.detector.parts import DetectorParts
+from trainer.experiment.exporter import find_exporter, make_folder
+from trainer.experiment.plan import refuse_options
 from trainer.experiment.provenance import data_digest, provenance
 from trainer.experiment.results import Results
-from trainer.experiment.run import conclude, find_exporter, make_folder, refuse_options
-from trainer.fitting.fit import finished, reproducible
+from trainer.experiment.run import conclude
+from trainer.fitting.device import reproducible
+from trainer.fitting.fit import finished
 from trainer.fleet.machines import by_machine, folder_name, made_ready
 from trainer.fleet.pool import refuse_other_models, train_fleet, worker_threads
 from trainer.fleet.results import Fleet, LeftOut
@@ -119,15 +123,9 @@ def _concluded(
     history = tuple(epoch for one in trained for epoch in one.history)
     history = tuple(replace(epoch, number=number) for number, epoch in enumerate(history, 1))
     settings = plan.settings
-    fitted = finished(
-        networks[0] if len(networks) == 1 else Ensemble(networks).eval(),
-        machine.data,
-        settings,
-        machine.scaler,
-        machine.features,
-        history,
-        machine.batch_size,
-    )
+    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    parts = DetectorParts(network, machine.scaler, machine.features)
+    fitted = finished(parts, machine.data, settings, history, machine.batch_size)
     own = replace(plan, output=plan.output / folder_name(machine.name))
     origin = provenance(machine.data, seed=settings.seed, revision=plan.revision, digest=digest)
     results = conclude(machine.data, own, fitted, export, origin)

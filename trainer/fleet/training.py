@@ -114,7 +114,7 @@ def train_stack(
     stack = NetworkStack(start, len(shown), batch_size, device)
     courses = [_Course(place, settings.learning_rate, stack.weights[0]) for place in order]
     finished: list[_Course] = []
-    optimizer = StackOptimizer(stack, settings.learning_rate)
+    optimizer = StackOptimizer(stack, settings)
     sensors = start.architecture.sensors
     noise = input_noise(start, settings).to(device)
     train, val = (

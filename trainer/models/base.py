@@ -1,18 +1,25 @@
-"""What every network is: a module that exports, with its architecture as data so that it can be rebuilt."""
+"""What every model is: a module that exports, with its architecture as data so that it can be rebuilt."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from torch import nn
 
 from edge_runtime.errors import TrainingError
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-__all__ = ["Architecture", "Network"]
+    from trainer.models.options import ModelOptions
+
+__all__ = ["Architecture", "ClosedForm", "ClosedFormModel", "ModelKind", "Network", "TrainedModel"]
+
+# What a network may be shown beside the scaled row: `trainer.detector.features` makes them.
+SHOWN = frozenset({"window", "differences", "rolling", "period"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +27,7 @@ class Architecture:
     """The shape of a network.
 
     Attributes:
-        kind: Which network; a name that `build` knows.
+        kind: Which model; a name of the registry.
         sensors: Number of outputs.
         widths: Hidden layers' widths, the bottleneck among them.
         inputs: Number of input columns; None for as many as sensors.
@@ -65,7 +72,6 @@ class Network(nn.Module):
         layers: What it computes, layer after layer, as the export writes it; of an ensemble, its first's.
     """
 
-    kind: ClassVar[str]
     architecture: Architecture
     history: int = 0
     layers: nn.Sequential
@@ -88,3 +94,75 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         """Number of trained weights."""
         return sum(p.numel() for p in self.parameters())
+
+
+class ModelKind(Network):
+    """A kind of model: what the registry lists.
+
+    Attributes:
+        kind: Its name, as `--model` takes it.
+        options: Those of `Settings` that not every kind has, but this one does.
+    """
+
+    kind: ClassVar[str]
+    options: ClassVar[frozenset[str]]
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> Self:
+        """A freshly initialised one of this architecture."""
+        raise NotImplementedError
+
+
+class TrainedModel(ModelKind):
+    """A kind that is trained step by step.
+
+    Attributes:
+        uncertain: Whether its bottleneck is a distribution.
+    """
+
+    uncertain: ClassVar[bool] = False
+
+    @classmethod
+    def untrained(cls, options: ModelOptions, sensors: int, inputs: int | None) -> Self:
+        """A freshly initialised one.
+
+        Args:
+            options: What was chosen.
+            sensors: Number of outputs.
+            inputs: Number of input columns; None for as many as sensors.
+
+        Raises:
+            UsageError: There is no such network.
+        """
+        raise NotImplementedError
+
+    def deviations(self, shown: torch.Tensor) -> torch.Tensor:
+        """How uncertain the bottleneck is of each row: standard deviations, [rows, bottleneck]."""
+        raise NotImplementedError
+
+
+class ClosedForm(NamedTuple):
+    """A model that was fitted in closed form.
+
+    Attributes:
+        network: The model, in evaluation mode.
+        covariance: [sensors, sensors] of its residuals on the rows, where it knows that.
+    """
+
+    network: Network
+    covariance: NDArray[np.float64] | None
+
+
+class ClosedFormModel(ModelKind):
+    """A kind that is computed from the rows at once."""
+
+    @classmethod
+    def fitted(cls, shown: NDArray[np.floating[Any]], sensors: int, options: ModelOptions) -> ClosedForm:
+        """The model of normal rows.
+
+        Args:
+            shown: [rows, inputs], the scaled sensors first.
+            sensors: How many those are.
+            options: What was chosen.
+        """
+        raise NotImplementedError

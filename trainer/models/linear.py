@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.models.base import Architecture, Network
+from trainer.models.base import Architecture, ClosedForm, ClosedFormModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from trainer.models.options import ModelOptions
 
 __all__ = ["LinearModel"]
 
@@ -19,7 +21,7 @@ __all__ = ["LinearModel"]
 MIN_VARIANCE = 1e-6
 
 
-class LinearModel(Network):
+class LinearModel(ClosedFormModel):
     """Predicts each scaled sensor from all other columns by linear regression on normal rows.
 
     Of the sensors alone, its whitened residual is the Mahalanobis distance of the row, and unlike that
@@ -31,6 +33,8 @@ class LinearModel(Network):
     """
 
     kind: ClassVar[str] = "linear"
+    # By its own change or mean, it would read each sensor off.
+    options: ClassVar[frozenset[str]] = frozenset({"window", "period"})
 
     def __init__(self, sensors: int, inputs: int | None = None) -> None:
         super().__init__()
@@ -43,14 +47,14 @@ class LinearModel(Network):
         return cls(architecture.sensors, architecture.inputs)
 
     @classmethod
-    def fitted(cls, shown: NDArray[np.floating[Any]], sensors: int | None = None) -> Self:
+    def fitted(cls, shown: NDArray[np.floating[Any]], sensors: int, options: ModelOptions) -> ClosedForm:
         """The regression of normal rows, [rows, inputs], whose first columns are the scaled sensors.
 
         All regressions at once: a row of the inverse covariance, divided by its diagonal entry, holds the
         negative weights of one (Lauritzen, 1996, "Graphical Models", section 5.1).
         """
-        rows = np.asarray(shown, np.float64)
-        count = sensors or rows.shape[1]
+        del options
+        rows, count = np.asarray(shown, np.float64), sensors
         mean = rows.mean(0)
         variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
         precision = (axes / np.maximum(variances, MIN_VARIANCE * max(variances[-1], 1e-12))) @ axes.T
@@ -59,7 +63,7 @@ class LinearModel(Network):
         model = cls(count, None if count == rows.shape[1] else rows.shape[1])
         state = {"layers.0.weight": weights, "layers.0.bias": mean[:count] - weights @ mean}
         model.load_state_dict({name: torch.from_numpy(value).float() for name, value in state.items()})
-        return model.eval()
+        return ClosedForm(model.eval(), None)
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Predicts scaled rows, [rows, inputs] to [rows, sensors]."""

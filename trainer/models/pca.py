@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from trainer.models.base import Architecture, Network
+from trainer.models.base import Architecture, ClosedForm, ClosedFormModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from trainer.models.options import ModelOptions
 
 __all__ = ["PcaModel"]
 
@@ -20,7 +22,7 @@ KEPT = 0.9
 MIN_VARIANCE = 1e-6
 
 
-class PcaModel(Network):
+class PcaModel(ClosedFormModel):
     """Predicts each scaled sensor from the others by the covariance that its principal components leave.
 
     The covariance keeps the components' variances and gives all other directions one (Tipping and Bishop,
@@ -33,6 +35,7 @@ class PcaModel(Network):
     """
 
     kind: ClassVar[str] = "pca"
+    options: ClassVar[frozenset[str]] = frozenset({"components"})
 
     def __init__(self, sensors: int, components: int) -> None:
         super().__init__()
@@ -45,11 +48,10 @@ class PcaModel(Network):
         return cls(architecture.sensors, architecture.widths[0])
 
     @classmethod
-    def fitted(
-        cls, scaled: NDArray[np.floating[Any]], components: int | None = None
-    ) -> tuple[Self, NDArray[np.float64]]:
+    def fitted(cls, shown: NDArray[np.floating[Any]], sensors: int, options: ModelOptions) -> ClosedForm:
         """The model of scaled normal rows, [rows, sensors], and its residuals' covariance."""
-        rows = np.asarray(scaled, np.float64)
+        del sensors
+        rows, components = np.asarray(shown, np.float64), options.components
         mean = rows.mean(0)
         variances, axes = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
         variances, axes = variances[::-1], axes[:, ::-1]
@@ -68,7 +70,7 @@ class PcaModel(Network):
         state = {"layers.0.weight": weights, "layers.0.bias": mean - weights @ mean}
         model.load_state_dict({name: torch.from_numpy(value).float() for name, value in state.items()})
         # A residual is the precision times the centred row, over the diagonal.
-        return model.eval(), precision / diagonal[:, None] / diagonal[None, :]
+        return ClosedForm(model.eval(), precision / diagonal[:, None] / diagonal[None, :])
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Predicts scaled rows, [rows, sensors] to [rows, sensors]."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from itertools import islice
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch import nn
 
-from trainer.models.autoencoder import DEFAULT_WIDTHS, check_widths, dense
-from trainer.models.base import Architecture, Network
+from trainer.models.autoencoder import TRAINING, check_widths, dense, run
+from trainer.models.base import SHOWN, Architecture, TrainedModel
+from trainer.models.options import DEFAULT_BETA, DEFAULT_WIDTHS
 
-__all__ = ["DEFAULT_BETA", "VariationalAutoencoder"]
+if TYPE_CHECKING:
+    from trainer.models.options import ModelOptions
 
-DEFAULT_BETA = 1e-4
+__all__ = ["VariationalAutoencoder"]
+
 LOG_VARIANCES = (-12.0, 6.0)
 
 
-class VariationalAutoencoder(Network):
+class VariationalAutoencoder(TrainedModel):
     """4-64-32-(4, 4)-32-64-4 by default, 5,196 parameters.
 
     Kingma and Welling (2014), "Auto-encoding variational Bayes"; β as in Higgins et al. (2017), "β-VAE".
@@ -28,12 +32,15 @@ class VariationalAutoencoder(Network):
         widths: Hidden widths; the narrowest is the bottleneck.
         inputs: Number of inputs; None for as many as sensors.
         beta: Weight of the divergence from the standard normal distribution, beside the mean squared error.
+        dropout: Share of the hidden units that are silent in a step of training.
 
     Raises:
         UsageError: A width is below 1, or there is none.
     """
 
     kind: ClassVar[str] = "variational"
+    uncertain: ClassVar[bool] = True
+    options: ClassVar[frozenset[str]] = frozenset({"widths", "beta"}) | TRAINING | SHOWN
 
     def __init__(
         self,
@@ -41,11 +48,12 @@ class VariationalAutoencoder(Network):
         widths: tuple[int, ...] = DEFAULT_WIDTHS,
         inputs: int | None = None,
         beta: float = DEFAULT_BETA,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_widths(sensors, widths)
         self.architecture = Architecture(self.kind, sensors, widths, inputs)
-        self.beta = beta
+        self.beta, self.dropout = beta, dropout
         cut = widths.index(min(widths))
         encoder = dense((inputs or sensors, *widths[: cut + 1]))
         self._mean = len(encoder) - 1
@@ -58,10 +66,14 @@ class VariationalAutoencoder(Network):
         """One of this architecture."""
         return cls(architecture.sensors, architecture.widths, architecture.inputs)
 
+    @classmethod
+    def untrained(cls, options: ModelOptions, sensors: int, inputs: int | None) -> Self:
+        """A freshly initialised one."""
+        return cls(sensors, options.widths, inputs, options.beta, options.dropout)
+
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [rows, inputs] to [rows, sensors], by the means."""
-        reproduced: torch.Tensor = self.layers(shown)
-        return reproduced
+        return run(self.layers, shown)
 
     def deviations(self, shown: torch.Tensor) -> torch.Tensor:
         """How uncertain the bottleneck is of each row: standard deviations, [rows, bottleneck]."""
@@ -83,6 +95,4 @@ class VariationalAutoencoder(Network):
         return found.clamp(*LOG_VARIANCES)
 
     def _through(self, value: torch.Tensor, start: int, stop: int) -> torch.Tensor:
-        for index in range(start, stop):
-            value = self.layers[index](value)
-        return value
+        return run(islice(self.layers, start, stop), value, self.dropout if self.training else 0.0)

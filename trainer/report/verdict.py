@@ -83,7 +83,7 @@ def origin_html(run: Run, data: TrainingData) -> str:
     pairs = {
         "bundle digest": str(metrics.get("digest") or "unknown: no metrics.json beside the checkpoint"),
         "data digest": origin.data_digest,
-        "model": f"{checkpoint.network.parameter_count:,} parameters, seed {origin.seed}",
+        "model": f"{checkpoint.parts.network.parameter_count:,} parameters, seed {origin.seed}",
         "sensors": ", ".join(f"{s.name} [{s.unit}]" if s.unit else s.name for s in checkpoint.sensors),
         "hold": f"{hold} (rise, fall, cap, level)",
         "trained on": f"{origin.time_start} to {origin.time_stop}, {', '.join(origin.machines)}",

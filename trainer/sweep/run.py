@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from edge_runtime.errors import TrainingError, UsageError
+from trainer.experiment.exporter import find_exporter, make_folder
+from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
-from trainer.experiment.run import Plan, find_exporter, make_folder, run_fit
+from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Epoch, Settings, fit
 from trainer.sweep.objective import choose_objective
 from trainer.sweep.results import SweepResults, Tried

@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
     from optuna import Trial
 
-    from trainer.fitting.settings import ModelKind
 
 __all__ = ["HOLDS", "MODELS", "SPACE", "Candidate", "Dimension", "candidate", "starts", "suggest"]
 
-MODELS: tuple[ModelKind, ...] = ("autoencoder", "variational", "linear", "pca")
+MODELS = ("autoencoder", "variational", "linear", "pca")
 NETWORKS = ("autoencoder", "variational", "convolutional")
 # As --hold takes them.
 HOLDS = {

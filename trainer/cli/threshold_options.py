@@ -1,0 +1,63 @@
+"""The options that say when a row is anomalous."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trainer.cli.choices import ThresholdChoice
+
+__all__ = ["Debounce", "FalseAlarms", "Hold", "Margin", "PerMachine", "Percentile", "Threshold"]
+
+Threshold = Annotated[
+    ThresholdChoice,
+    typer.Option(
+        help="How the threshold is chosen: as a percentile of the scores of normal "
+        "validation rows, or for the best F1 on validation."
+    ),
+]
+Percentile = Annotated[
+    float | None,
+    typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
+]
+Margin = Annotated[
+    float,
+    typer.Option(
+        help="Factor applied to the percentile's score. A factor above 1 allows for a "
+        "short validation period."
+    ),
+]
+FalseAlarms = Annotated[
+    str | None,
+    typer.Option(
+        help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
+        "replaces --threshold.",
+        show_default=False,
+    ),
+]
+Debounce = Annotated[
+    str | None,
+    typer.Option(
+        help="Debounce as K,N, for use with --false-alarms: a row is flagged when K of the"
+        " last N rows are above the threshold. [default: the best on labelled "
+        "validation, else 1,1]",
+        show_default=False,
+    ),
+]
+PerMachine = Annotated[
+    bool,
+    typer.Option(
+        help="Give its own threshold to each machine that has at least 2,000 normal validation rows."
+    ),
+]
+Hold = Annotated[
+    str | None,
+    typer.Option(
+        help="Hysteresis of the verdict as RISE,FALL,CAP,LEVEL: a counter rises with each "
+        "row above the threshold, up to the cap, and falls with each row below it; "
+        "the anomaly is held while the counter is above the level. With none, "
+        "anomalies are not held. [recipe best: 1,1,10,5.5]",
+        show_default=False,
+    ),
+]
