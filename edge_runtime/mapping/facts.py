@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Facts"]
 
 MAX_WORDS, MAX_DISTINCT, SHOWN_ROWS = 64, 16, 3
+# Of these rows, the numbers are kept to find sums; by them a column is not settled yet.
+SAMPLED = np.append(np.arange(512), np.arange(512, 8192, 16))
 # After so many rows, and so many steps up and as many down, a column may be clear.
 SETTLED_ROWS, SETTLED_MOVES = 20_000, 1000
 # So many steps of a float32 are what the range of a sensor has at least.
@@ -55,6 +57,7 @@ class Facts:
         steps: Differences between a number and the one before it, as long as they are alike.
         first: The first number, and its row's time.
         last: The last number, and its row's time.
+        sample: Numbers of some of the first rows, of the same ones in each column; NaN where there is none.
     """
 
     def __init__(self, name: str, *, quick: bool = False) -> None:
@@ -72,6 +75,7 @@ class Facts:
         self.steps: set[float] = set()
         self.first: tuple[float, int] | None = None
         self.last: tuple[float, int] | None = None
+        self.sample = np.full(len(SAMPLED), np.nan)
         self._before: dict[str, float] = {}
         self._digest = hashlib.sha256()
 
@@ -168,6 +172,7 @@ class Facts:
         machines: Sequence[tuple[str, NDArray[np.intp]]],
     ) -> None:
         self._digest.update(values.tobytes())
+        self._keep_some(values)
         finite = np.isfinite(values)
         found, times = values[finite], moments[finite]
         if not len(found):
@@ -192,3 +197,9 @@ class Facts:
             self.falls += int((steps < 0).sum())
             if len(self.steps) <= 1:
                 self.steps |= set(np.unique(steps)[:2].tolist())
+
+    def _keep_some(self, values: NDArray[np.float64]) -> None:
+        """Keeps the numbers of the sampled rows; the rows have been counted already."""
+        start = self.rows - len(values)
+        first, last = np.searchsorted(SAMPLED, (start, self.rows))
+        self.sample[first:last] = values[SAMPLED[first:last] - start]

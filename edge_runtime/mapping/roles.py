@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import printable
+from edge_runtime.errors import listed, printable
 from edge_runtime.mapping.form import UNITS
+from edge_runtime.mapping.sums import sums
 from edge_runtime.timeparse import written_time
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from edge_runtime.mapping.facts import Facts
 
@@ -119,7 +120,24 @@ def roles(
             )
         else:
             found.append(_role(column, seen, labels))
-    return found
+    return found if named else _without_sums(found, {column.name: column for column in facts})
+
+
+def _without_sums(found: Sequence[RoleOf], facts: Mapping[str, Facts]) -> list[RoleOf]:
+    """The same roles, but a sensor that is the sum of others is left out."""
+    summed = sums({one.name: facts[one.name].sample for one in found if one.role is Role.SENSOR})
+    return [
+        _left_out(one.name, f"it is the sum of {_quoted(summed[one.name])}") if one.name in summed else one
+        for one in found
+    ]
+
+
+def _left_out(name: str, why: str) -> RoleOf:
+    return RoleOf(name, Role.LEFT_OUT, why, f'--sensor "{name}"')
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"'{printable(name, MAX_NAME)}'" for name in names])
 
 
 def _role(column: Facts, seen: dict[bytes, str], labels: Collection[str]) -> RoleOf:
@@ -139,7 +157,7 @@ def _role(column: Facts, seen: dict[bytes, str], labels: Collection[str]) -> Rol
     if why_not is None and column.digest in seen:
         why_not = f"it is a copy of '{seen[column.digest]}'"
     if why_not is not None:
-        return RoleOf(name, Role.LEFT_OUT, why_not, f'--sensor "{name}"')
+        return _left_out(name, why_not)
     seen[column.digest] = name
     if column.skipped:
         return RoleOf(name, Role.SENSOR, "numbers that rise and fall")
