@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, listed
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.form import Columns
 
-__all__ = ["likely_time", "machine_place", "time_places"]
+__all__ = ["CLOCK", "likely_time", "machine_place", "time_places"]
+
+# A time of the day, without its date.
+CLOCK = re.compile(rb"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: *[AaPp][Mm])?")
 
 
 def time_places(names: Sequence[str], columns: Columns, where: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from edge_runtime.errors import InputError
 from edge_runtime.mapping.cells import shown
 from edge_runtime.mapping.form import UNITS
 from edge_runtime.mapping.formats import pattern_of
+from edge_runtime.mapping.header import CLOCK
 from edge_runtime.mapping.times import EPOCHS, FIRST_NS, LAST_NS, NUMBER
 from edge_runtime.timeparse import moment_of
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["refused_time"]
 
-CLOCK = re.compile(rb"\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?: *[AaPp][Mm])?")
 # A day and a month that may be either.
 SLASHES = re.compile(
     rb"(\d{1,2})([-/])(\d{1,2})[-/](\d{4}|\d\d)(?: +(\d{1,2}:\d\d(:\d\d)?(\.\d+)?( *[AaPp][Mm])?))?"

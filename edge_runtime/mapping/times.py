@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_runtime.mapping.cells import Place
     from edge_runtime.mapping.zones import Zone
 
-__all__ = ["DAY_NS", "EPOCHS", "FIRST_NS", "LAST_NS", "Times", "times"]
+__all__ = ["DAY_NS", "EPOCHS", "FIRST_NS", "LAST_NS", "Times"]
 
 DAY_NS = 86_400_000_000_000
 # 1990 and 2200: what is called an epoch without its unit being named lies between them.
@@ -225,11 +225,3 @@ class Times:
         if unit == "excel":
             rest = (rest + EXCEL_STEP_NS // 2) // EXCEL_STEP_NS * EXCEL_STEP_NS
         return (whole - zero) * step + rest
-
-
-def times(cells: Sequence[bytes], place: Place) -> NDArray[np.int64]:
-    """Times that have no form of their own; see `Times.read`."""
-    return _PLAIN.read(cells, place)
-
-
-_PLAIN = Times()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
 from edge_runtime.mapping.cells import shown
-from edge_runtime.mapping.header import likely_time
+from edge_runtime.mapping.header import CLOCK, likely_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ __all__ = ["FirstRow", "look_at"]
 
 DAY = re.compile(rb"\d{4}[-/.]\d\d[-/.]\d\d|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}|\d{8}")
 DIGIT = re.compile(rb"[0-9]")
-CLOCK = re.compile(rb"\d{1,2}:\d\d(:\d\d([.,]\d+)?)?( *[AaPp][Mm])?")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import pytest
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.cells import Place, check_machine, codes, shown
 from edge_runtime.mapping.numbers import floats
-from edge_runtime.mapping.times import times
+from edge_runtime.mapping.times import Times
 from edge_runtime.timeparse import EARLIEST, LATEST, parse_duration, parse_time
 
 PLACE = Place("in.csv", 2)
@@ -57,7 +57,7 @@ NO_NUMBERS = [b"x", b"1,5", b"0x10", b"--1", b"1e", "\u0661".encode(), b"1\0", b
 def test_a_time_is_the_same_alone_and_in_columns(text: str) -> None:
     cell = text.encode()
     for column in ([cell], [cell] * 3, [cell, b"1767225600", cell], [b" " + cell + b" ", cell]):
-        found = times(column, PLACE)
+        found = Times().read(column, PLACE)
         assert found.dtype == np.int64
         assert {found[0], found[-1]} == {MOMENTS[text]}, column
     if "." not in text or "T" in text:
@@ -69,7 +69,7 @@ def test_what_is_no_time_is_one_nowhere_in_a_column(text: str) -> None:
     cell = text.encode()
     for column in ([cell], [cell] * 3, [b"1767225600", cell], [FIRST.encode(), cell], [cell, LAST.encode()]):
         with pytest.raises(InputError, match=REFUSED) as error:
-            times(column, PLACE)
+            Times().read(column, PLACE)
         assert error.value.where == f"in.csv, line {2 + column.index(cell)}"
         assert len(error.value.what) < 120
 
