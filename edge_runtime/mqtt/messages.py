@@ -80,7 +80,7 @@ class MessageRows:
                 skipped += left_out
             except InputError as error:
                 skipped[TOO_LONG if message.payload == OVERSIZE else UNREADABLE] += 1
-                self.complaints.add(error.what, printable(message.topic, MAX_TOPIC_LETTERS))
+                self.complaints.add(error.what, printable(message.topic, MAX_TOPIC_LETTERS), error.hint)
         return blocks, skipped
 
     def _parse(self, messages: Sequence[Any]) -> tuple[list[Readings], Counter[str]]:

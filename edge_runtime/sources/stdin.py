@@ -192,15 +192,18 @@ class StdinSource:
 
         self._head = self._head or Head(self._columns.form, WHERE)
         if self._head.take(line.removesuffix(b"\r").decode("utf-8", "replace")):
-            layout = read_layout(self._head.header, self._columns, WHERE, self._head.delimiter)
+            try:
+                layout = read_layout(self._head.header, self._columns, WHERE, self._head.delimiter)
+            except InputError as error:
+                raise _no_header(line, self._line, error) from None
             self._parser = CsvLines(CsvRows(layout, self._report))
 
-    def _complain(self, what: str, where: str) -> None:
+    def _complain(self, what: str, where: str, hint: str | None = None) -> None:
         if self._complaints is None:
             from edge_runtime.text.complaints import Complaints  # noqa: PLC0415 - not at every start
 
             self._complaints = Complaints(self._report)
-        self._complaints.add(what, where)
+        self._complaints.add(what, where, hint)
 
     def _parse(self, text: bytes, first_line: int) -> Batch:
         if self._parser is None or not text:
@@ -216,13 +219,26 @@ class StdinSource:
                 good.append(self._parse(line, first_line + i))
             except InputError as error:
                 bad += 1
-                self._complain(error.what, error.where or WHERE)
+                self._complain(error.what, error.where or WHERE, error.hint)
         skipped = {UNREADABLE: bad} if bad else {}
         for batch in good:
             for reason, number in batch.skipped.items():
                 skipped[reason] = skipped.get(reason, 0) + number
         blocks = [batch.readings for batch in good] or [Readings.empty(len(self._columns.sensors))]
         return Batch(Readings.joined(blocks), None, skipped)
+
+
+def _no_header(line: bytes, number: int, error: InputError) -> InputError:
+    """The error for a first line that is no header of a CSV, and may have been meant as something else."""
+    meant = {b"[": ("a JSON array", "write one object a line"), b"{": ("JSON", "write one object a line")}
+    what, hint = meant.get(line.lstrip()[:1], ("", ""))
+    if not what and b"=" in line:
+        what, hint = "line protocol with a mistake", "a space or comma in a tag needs a backslash before it"
+    if not what:
+        return error
+    from edge_runtime.mapping.cells import shown  # noqa: PLC0415 - for few streams
+
+    return InputError(f"'{shown(line)}' seems to be {what}", where=f"{WHERE}, line {number}", hint=hint)
 
 
 def _standard_input() -> int:

@@ -31,22 +31,24 @@ class Complaints:
         self._told: dict[str, float] = {}
         self._since: dict[str, tuple[int, str]] = {}
 
-    def add(self, what: str, where: str) -> None:
+    def add(self, what: str, where: str, hint: str | None = None) -> None:
         """One more line or message is left out.
 
         Args:
             what: What is wrong with it.
             where: Which one it is.
+            hint: What to do about it.
         """
         kind = DIFFERENT.sub("", what)
         if kind not in self._told and len(self._told) >= MAX_KINDS:
             kind = ""
         now = self._clock()
+        text = f"{where}: {what}; {hint}" if hint else f"{where}: {what}"
         if kind not in self._told:
             self._told[kind] = now
-            self._report(f"{where}: {what}")
+            self._report(text)
             return
-        self._since[kind] = (self._since.get(kind, (0, ""))[0] + 1, f"{where}: {what}")
+        self._since[kind] = (self._since.get(kind, (0, ""))[0] + 1, text)
         if now - self._told[kind] >= MINUTE_S:
             self._tell(kind, now)
 

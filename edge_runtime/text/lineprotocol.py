@@ -48,7 +48,12 @@ TAGS = re.compile(rb"," + TAG_PAIR, re.DOTALL)
 FIELDS = re.compile(FIELD_PAIR, re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
-FIRST_LINE = re.compile(rb"(?:[^\\ {\"]++|\\.)++ (?:[^\\ ,=]++|\\.)++=", re.DOTALL)
+# A CSV's column may have quotation marks, and so may the value of a tag, but not the name of a measurement.
+FIRST_NAME, FIRST_FIELD = rb'(?:[^\\ ,{"]++|\\.)++', rb" (?:[^\\ ,=]++|\\.)++="
+FIRST_TAG = rb',(?:[^\\ ,="]++|\\.)++=(?:[^\\ ,]++|\\.)++'
+FIRST_LINE = re.compile(
+    rb'(?:(?:[^\\ {"]++|\\.)++|' + FIRST_NAME + rb"(?:" + FIRST_TAG + rb")++)" + FIRST_FIELD, re.DOTALL
+)
 # A letter of a value without escapes and quotes.
 PLAIN = rb'[^ ,="\\\r\n]'
 MOMENT = np.zeros(1, np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.piped import feed
 
+from edge_runtime.errors import InputError
 from edge_runtime.mapping.form import Columns
 
 COLUMNS = Columns(("a", "b"))
@@ -92,8 +93,9 @@ def test_a_last_line_without_an_end_is_counted_unless_it_is_a_whole_object(kind:
 def test_a_million_bad_lines_are_a_few_words() -> None:
     found = feed(FORMATS["csv"][0] + b"1767225600,m,x,1\n1767225600,m,1\n" * 100_000, COLUMNS)
     assert found.skipped == {"unreadable line": 200_000}
+    hint = 'correct it, or name what stands for no reading: --missing "x"'
     assert found.said[:2] == [
-        "standard input, line 2: 'x' in column 'a' is not a number",
+        f"standard input, line 2: 'x' in column 'a' is not a number; {hint}",
         "standard input, line 3: 3 cells where the header has 4",
     ]
     assert any(line.endswith("(99,999 like it since the last such message)") for line in found.said)
@@ -126,3 +128,33 @@ def test_one_long_cell_beside_many_short_ones_costs_no_more_than_itself() -> Non
     tracemalloc.stop()
     assert len(found.readings) == 10_000
     assert peak < 50 << 20
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (
+            b'sensors,machine_id="press 1" a=5,b=2 1767225600000000000',
+            "line protocol with a mistake",
+        ),
+        (b"sensors,machine_id=p\ta=5,b=2\t1767225600000000000", "line protocol with a mistake"),
+        (b'[{"time": 1767225600, "a": 1}]', "a JSON array; write one object a line"),
+    ],
+)
+def test_a_first_line_that_is_none_of_the_three_is_named_for_what_it_was_meant(
+    line: bytes, what: str
+) -> None:
+    with pytest.raises(InputError, match=f"standard input, line 1: '.*' seems to be {what}"):
+        feed(line + b"\n" + line + b"\n", COLUMNS)
+
+
+def test_a_quotation_mark_in_the_value_of_a_tag_is_a_letter_of_it() -> None:
+    lines = (
+        b'sensors,machine_id="press-1" a=5,b=2 1767225600000000000\n'
+        b'sensors,machine_id=p,id=ns\\=3;s\\="x",q=OK a=6,b=3 1767225601000000000\n'
+    )
+    found = feed(lines, COLUMNS)
+    assert list(found.readings.machines) == ['"press-1"', "p"]
+    assert found.readings.values.tolist() == [[5.0, 2.0], [6.0, 3.0]]
+    first = feed(lines.splitlines(keepends=True)[1], COLUMNS)
+    assert first.readings.values.tolist() == [[6.0, 3.0]]
