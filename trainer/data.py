@@ -17,6 +17,7 @@ from edge_runtime.mapping.roles import EMPTY
 from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.label_words import ANOMALOUS, IGNORED, Cells
+from trainer.machines import absences, machines_of, narrowed
 from trainer.names import refuse_machines, refuse_sensors
 from trainer.split import Split
 from trainer.tables import find_table, numeric_columns, read_table, text_of, time_columns, times_ns
@@ -51,6 +52,7 @@ class Columns:
         ignore: Values of the label in rows to ignore, besides empty cells.
         drop: Columns to leave out.
         form: How the tables are written, and what their columns of times and machine ids are called.
+        machines: The machines whose rows alone are read; empty for all.
 
     Raises:
         UsageError: A column is chosen twice.
@@ -62,6 +64,7 @@ class Columns:
     ignore: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     form: Form = PLAIN
+    machines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.sensors)) < len(self.sensors):
@@ -91,7 +94,8 @@ class TrainingData:
         test: Decides nothing.
         units: Sensor to its unit, where the folder's metadata.json says so.
         physical_ranges: Sensor to its physical range, where the folder's metadata.json says so.
-        cadence_seconds: Time between two rows of one machine, by metadata.json or else the median in train.
+        cadence_seconds: Time between two rows of one machine: the median in train where machines were chosen,
+            else what metadata.json says, or the median.
         remarks: What to know of how the tables were read, in sentences for people.
         roles: What each column of the training table is for.
     """
@@ -111,8 +115,10 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     """Reads train, val and test from a folder that `edge-train prepare` or anybody else made.
 
     Raises:
-        InputError: A table or column is missing, or holds what it should not.
-        UsageError: A column looks like labels and nobody says what it is, or its labels are not clear.
+        InputError: A table or column is missing, or holds what it should not; or a table has no row of the
+            machines that were chosen.
+        UsageError: A column looks like labels and nobody says what it is, or its labels are not clear; or a
+            chosen machine is in no table.
     """
     paths = {name: find_table(folder, name) for name in SPLITS}
     text = [*columns.form.time.from_, columns.form.machine]
@@ -127,9 +133,10 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     _refuse_late(roles, frames, paths)
     sensors = columns.sensors or sensors_of(roles, str(paths["train"]))
     refuse_sensors(sensors, str(paths["train"]))
-    train, val, test = (
-        _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()
-    )
+    read = {name: _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()}
+    absent = list(absences(machines_of(read), columns.machines))
+    read = narrowed(read, columns.machines)
+    train, val, test = read.values()
     refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
         if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
@@ -149,8 +156,8 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
             for entry in listed
             if entry.get("physical_range")
         },
-        float(metadata.get("cadence_seconds") or _cadence(train)),
-        tuple(_remarks(meaning, (train, val, test))),
+        float((not columns.machines and metadata.get("cadence_seconds")) or _cadence(train)),
+        (*absent, *_remarks(meaning, (train, val, test))),
         tuple(roles),
     )
 

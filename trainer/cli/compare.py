@@ -13,6 +13,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     columns_of,
     say,
@@ -54,6 +55,7 @@ def compare(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
@@ -85,7 +87,7 @@ def compare(
     sensors = tuple(sensor or ())
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
-    columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop, machine)
     table = read_training_data(data, columns)
     show_roles(table.roles)
     say(table.remarks)

@@ -15,6 +15,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     SensorColumns,
     column_words,
@@ -91,6 +92,7 @@ def fit(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     recipe: Annotated[
         RecipeChoice | None,
         typer.Option(
@@ -427,7 +429,7 @@ def fit(
         register=register,
         champion=champion,
     )
-    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     training_data = read_training_data(data, columns)
     refuse_options(training_data, plan)
     if not quiet:

@@ -18,6 +18,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     SensorColumns,
     columns_of,
@@ -40,6 +41,7 @@ def fleet(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     recipe: Annotated[
         RecipeChoice, typer.Option(help="Recipe for training. It must be one of an autoencoder.")
     ] = RecipeChoice.BEST,
@@ -153,7 +155,7 @@ def fleet(
         revision=git_revision(),
         plots=False,
     )
-    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     tables = read_training_data(data, columns)
     if not quiet:
         say(tables.remarks)

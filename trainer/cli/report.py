@@ -12,6 +12,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     columns_of,
     say,
@@ -38,6 +39,7 @@ def report(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
 ) -> None:
     """Write an HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys
@@ -71,6 +73,7 @@ def report(
         normal_value,
         ignore_value,
         drop,
+        machine,
     )
     table = read_training_data(data, columns)
     say(table.remarks)

@@ -1,0 +1,128 @@
+"""Machines in training: those that are chosen, those that tables lack, and those that were not trained on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.history import machine_rows
+from typer.testing import CliRunner
+
+from edge_runtime.errors import EdgeDetectError, InputError, UsageError
+from trainer.checkpoint import Checkpoint
+from trainer.cli import app
+from trainer.data import Columns, read_training_data
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from typer.testing import Result
+
+
+SPLITS = ("train", "val", "test")
+ALL = ("press-1", "press-2", "press-3")
+FIT = ("--recipe", "linear", "--no-mlflow")
+
+
+def tables(folder: Path, machines: Mapping[str, Sequence[str]], rows: int = 600) -> Path:
+    """A folder with rows of these machines in each split."""
+    folder.mkdir()
+    for day, (name, names) in enumerate(machines.items()):
+        parts = [machine_rows(rows, day=day, machine=machine) for machine in names]
+        pd.concat(parts).to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def changed(folder: Path, machine: str, **values: float) -> Path:
+    """The same folder, with other readings of a machine."""
+    for name in SPLITS:
+        frame = pd.read_csv(folder / f"{name}.csv")
+        frame.loc[frame["machine_id"] == machine, list(values)] = list(values.values())
+        frame.to_csv(folder / f"{name}.csv", index=False)
+    return folder
+
+
+def edge_train(*words: str | Path) -> Result:
+    """What the command did; its error is raised."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    if isinstance(result.exception, EdgeDetectError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tables(tmp_path / "data", {"train": ALL, "val": ALL, "test": ("press-1", "press-2")})
+
+
+class TestChosen:
+    def test_only_their_rows_are_read_of_every_table(self, folder: Path) -> None:
+        data = read_training_data(folder, Columns(machines=("press-2",)))
+        whole = read_training_data(folder, Columns())
+        for name in SPLITS:
+            split, everything = getattr(data, name), getattr(whole, name)
+            assert set(split.machines) == {"press-2"}
+            rows = everything.machines == "press-2"
+            np.testing.assert_array_equal(split.values, everything.values[rows])
+            np.testing.assert_array_equal(split.labels, everything.labels[rows])
+        assert data.remarks == ()
+
+    def test_the_cadence_is_theirs(self, folder: Path) -> None:
+        frame = pd.read_csv(folder / "train.csv")
+        slow = (frame["machine_id"] == "press-2") & (frame.index % 10 != 0)
+        frame[~slow].to_csv(folder / "train.csv", index=False)
+        (folder / "metadata.json").write_text(json.dumps({"cadence_seconds": 1.0}))
+        assert read_training_data(folder, Columns()).cadence_seconds == 1.0
+        assert read_training_data(folder, Columns(machines=("press-2",))).cadence_seconds == 10.0
+
+    def test_a_sensor_that_they_lack_is_said(self, folder: Path) -> None:
+        changed(folder, "press-2", power=np.nan)
+        assert len(read_training_data(folder, Columns()).sensors) == 4
+        with pytest.raises(InputError, match=r"train.csv: column 'power' has no reading; choose others"):
+            read_training_data(folder, Columns(machines=("press-2",)))
+
+    def test_a_machine_that_is_nowhere_is_refused_with_those_that_are_there(self, folder: Path) -> None:
+        with pytest.raises(UsageError) as caught:
+            edge_train("fit", "--data", folder, *FIT, "--machine", "press-1", "--machine", "press-9")
+        assert str(caught.value) == (
+            "--machine: the tables have no row of press-9; they have rows of press-1, press-2, press-3"
+        )
+
+    def test_a_machine_that_one_table_lacks_is_said(self, folder: Path) -> None:
+        data = read_training_data(folder, Columns(machines=("press-1", "press-3")))
+        assert data.remarks == ("machine 'press-3' has no rows in test",)
+        assert set(data.test.machines) == {"press-1"}
+
+    def test_a_table_without_a_row_of_them_is_an_error(self, folder: Path) -> None:
+        with pytest.raises(InputError, match=r"test.csv: no row of press-3; .* one of press-1, press-2$"):
+            read_training_data(folder, Columns(machines=("press-3",)))
+
+    def test_a_table_without_machines_is_of_one(self, folder: Path) -> None:
+        for name in SPLITS:
+            frame = pd.read_csv(folder / f"{name}.csv")
+            frame[frame["machine_id"] == "press-1"].drop(columns="machine_id").to_csv(
+                folder / f"{name}.csv", index=False
+            )
+        assert len(read_training_data(folder, Columns(machines=("machine",))).train) == 600
+        with pytest.raises(UsageError, match="they have rows of machine$"):
+            read_training_data(folder, Columns(machines=("press-1",)))
+
+    def test_fit_compare_and_report_read_them_alone(self, folder: Path, tmp_path: Path) -> None:
+        model, figures = tmp_path / "model", tmp_path / "figures.json"
+        done = edge_train("fit", "--data", folder, *FIT, "-o", model, "--machine", "press-1")
+        assert Checkpoint.load(model / "checkpoint").provenance.machines == ("press-1",)
+        again = done.stdout.splitlines()[-1].partition("run: ")[2]
+        words = shlex.split(again)
+        assert words[-2:] == ["--machine", "press-1"]
+        edge_train(*words[1:])
+        page = (model / "report.html").read_text()
+        assert "600 train, 600 validation, 600 test" in page
+        chosen = ("--machine", "press-1")
+        edge_train("compare", "--data", folder, "--fit", model, "-o", figures, "--no-mlflow", *chosen)
+        assert json.loads(figures.read_text())["model"]["rows"] == 600
