@@ -1,4 +1,4 @@
-"""Which machines have rows in which table: those that were asked for alone, and those that one lacks."""
+"""Which machines have rows in which table: the chosen ones, those that one lacks, those not trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from trainer.split import Split
 
-__all__ = ["absences", "machines_of", "narrowed"]
+__all__ = ["absences", "machines_of", "narrowed", "untrained"]
 
 
 def narrowed(splits: Mapping[str, Split], wanted: Sequence[str]) -> dict[str, Split]:
@@ -42,7 +42,7 @@ def narrowed(splits: Mapping[str, Split], wanted: Sequence[str]) -> dict[str, Sp
             raise InputError(
                 f"no row of {listed(dict.fromkeys(wanted))}",
                 where=str(split.path),
-                hint=f"name a machine that has rows here as well: --machine is one of {listed(there[name])}"
+                hint=f"add one that has rows here with --machine: {listed(sorted(there[name]))}"
                 if there[name]
                 else "prepare more history",
             )
@@ -71,3 +71,33 @@ def absences(there: Mapping[str, Collection[str]], machines: Collection[str]) ->
 def machines_of(splits: Mapping[str, Split]) -> dict[str, set[str]]:
     """Name of a table to the machines that have rows in it."""
     return {name: set(np.unique(split.machines).tolist()) for name, split in splits.items()}
+
+
+def untrained(train: Split, sensors: Sequence[str]) -> Iterator[str]:
+    """Sentences about the machines among others on whose training rows nothing can be trained, and why.
+
+    A table of one machine is left to the errors of training.
+
+    Args:
+        train: The training table.
+        sensors: Its columns.
+    """
+    names, codes = np.unique(train.machines, return_inverse=True)
+    normal = np.bincount(codes[train.normal], minlength=len(names))
+    alike: dict[str, list[str]] = {}
+    for number in np.flatnonzero(normal == 0).tolist() if len(names) > 1 else ():
+        rows = codes == number
+        there = np.isfinite(train.values[rows]).any(0)
+        if not there.all():
+            lacking = (name for name, some in zip(sensors, there.tolist(), strict=True) if not some)
+            why = "no reading of " + ", ".join(f"'{printable(name)}'" for name in lacking)
+        elif not train.finite[rows].any():
+            why = "no row with a reading of every sensor"
+        else:
+            why = "no complete row that is normal"
+        alike.setdefault(why, []).append(str(names[number]))
+    for why, machines in alike.items():
+        if len(machines) == 1:
+            yield f"machine '{printable(machines[0])}' has {why} and was not trained on"
+        else:
+            yield f"{len(machines):,} machines have {why} and were not trained on: {listed(machines)}"

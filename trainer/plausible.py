@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.machines import untrained
 from trainer.rows import iso_times
 from trainer.stretches import by_machine
 
@@ -57,13 +58,13 @@ SPLITS = ("training", "validation", "test")
 def doubts_about_splits(data: TrainingData, percentile: float | None = None) -> list[str]:
     """Sentences on what makes the splits a poor basis, each with its sensor and, where it is known, the time.
 
-    Rows that are labelled as anomalous are left out.
+    Machines that training learns nothing from come first. Rows that are labelled as anomalous are left out.
 
     Args:
         data: The splits.
         percentile: By which the threshold is to be chosen; None for another way.
     """
-    found = list(_few_rows(data, percentile))
+    found = [*untrained(data.train, data.sensors), *_few_rows(data, percentile)]
     splits = (data.train, data.val, data.test)
     times = np.concatenate([split.times for split in splits])
     machines = np.concatenate([split.machines for split in splits])

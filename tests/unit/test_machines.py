@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from support.history import machine_rows
 from typer.testing import CliRunner
 
-from edge_runtime.errors import EdgeDetectError, InputError, UsageError
+from edge_runtime import load_bundle
+from edge_runtime.errors import EdgeDetectError, InputError, TrainingError, UsageError
 from trainer.checkpoint import Checkpoint
 from trainer.cli import app
 from trainer.data import Columns, read_training_data
+from trainer.machines import untrained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -100,7 +103,9 @@ class TestChosen:
         assert set(data.test.machines) == {"press-1"}
 
     def test_a_table_without_a_row_of_them_is_an_error(self, folder: Path) -> None:
-        with pytest.raises(InputError, match=r"test.csv: no row of press-3; .* one of press-1, press-2$"):
+        with pytest.raises(
+            InputError, match=r"test.csv: no row of press-3; .* with --machine: press-1, press-2$"
+        ):
             read_training_data(folder, Columns(machines=("press-3",)))
 
     def test_a_table_without_machines_is_of_one(self, folder: Path) -> None:
@@ -126,3 +131,47 @@ class TestChosen:
         chosen = ("--machine", "press-1")
         edge_train("compare", "--data", folder, "--fit", model, "-o", figures, "--no-mlflow", *chosen)
         assert json.loads(figures.read_text())["model"]["rows"] == 600
+
+
+class TestNotTrainedOn:
+    def test_a_machine_that_lacks_a_sensor_is_warned_of_and_not_named_as_trained(
+        self, folder: Path, tmp_path: Path
+    ) -> None:
+        changed(folder, "press-2", power=np.nan)
+        done = edge_train("fit", "--data", folder, *FIT, "-q", "-o", tmp_path / "model")
+        said = "machine 'press-2' has no reading of 'power' and was not trained on"
+        assert f"WARNING: {said}\n" in done.stderr
+        assert said in json.loads((tmp_path / "model" / "metrics.json").read_text())["warnings"]
+        checkpoint = Checkpoint.load(tmp_path / "model" / "checkpoint")
+        assert checkpoint.provenance.machines == ("press-1", "press-3")
+        bundle = load_bundle(tmp_path / "model" / "bundle.onnx")
+        assert bundle.metadata.provenance.machines == ("press-1", "press-3")
+        with pytest.raises(TrainingError, match="the tables are not plausible"):
+            edge_train("fit", "--data", folder, *FIT, "-q", "-o", tmp_path / "strict", "--strict")
+
+    def test_each_reason_is_said_once(self, folder: Path) -> None:
+        changed(changed(folder, "press-2", power=np.nan), "press-3", anomaly=1)
+        data = read_training_data(folder, Columns())
+        assert list(untrained(data.train, data.sensors)) == [
+            "machine 'press-2' has no reading of 'power' and was not trained on",
+            "machine 'press-3' has no complete row that is normal and was not trained on",
+        ]
+        train = data.train.values.copy()
+        train[data.train.machines == "press-1", 0] = np.nan
+        train[data.train.machines == "press-2"] = 1.0
+        train[data.train.machines == "press-2", np.arange(600) % 2] = np.nan
+        split = replace(data.train, values=train)
+        assert list(untrained(split, data.sensors))[:2] == [
+            "machine 'press-1' has no reading of 'temperature' and was not trained on",
+            "machine 'press-2' has no row with a reading of every sensor and was not trained on",
+        ]
+        train[:, 3] = np.nan
+        train[data.train.machines == "press-1", 0] = 1.0
+        train[data.train.machines == "press-2", :3] = 1.0
+        assert list(untrained(replace(split, values=train), data.sensors)) == [
+            "3 machines have no reading of 'power' and were not trained on: press-1, press-2, press-3"
+        ]
+
+    def test_where_all_are_trained_on_nothing_is_said(self, folder: Path) -> None:
+        data = read_training_data(folder, Columns())
+        assert list(untrained(data.train, data.sensors)) == []
