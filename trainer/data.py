@@ -17,7 +17,7 @@ from edge_runtime.mapping.roles import EMPTY
 from trainer.column_roles import add_frame, roles_of, sensors_of, with_others
 from trainer.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.label_words import ANOMALOUS, IGNORED, Cells
-from trainer.machines import absences, machines_of, narrowed
+from trainer.machines import ONE_MACHINE, absences, machines_of, narrowed
 from trainer.names import refuse_machines, refuse_sensors
 from trainer.split import Split
 from trainer.tables import find_table, numeric_columns, read_table, text_of, time_columns, times_ns
@@ -37,7 +37,6 @@ __all__ = ["Columns", "Split", "TrainingData", "read_training_data"]
 
 # Of a table's names; `prepare` writes them in this order.
 SPLITS = ("train", "val", "test")
-ONE_MACHINE = "machine"
 METADATA_FILE = "metadata.json"
 
 
@@ -98,6 +97,7 @@ class TrainingData:
             else what metadata.json says, or the median.
         remarks: What to know of how the tables were read, in sentences for people.
         roles: What each column of the training table is for.
+        by_machine: Whether the folder's metadata.json says that each machine is in one table alone.
     """
 
     sensors: tuple[str, ...]
@@ -109,6 +109,7 @@ class TrainingData:
     cadence_seconds: float
     remarks: tuple[str, ...] = ()
     roles: tuple[RoleOf, ...] = ()
+    by_machine: bool = False
 
 
 def read_training_data(folder: Path, columns: Columns) -> TrainingData:
@@ -159,6 +160,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
         float((not columns.machines and metadata.get("cadence_seconds")) or _cadence(train)),
         (*absent, *_remarks(meaning, (train, val, test))),
         tuple(roles),
+        _is_by_machine(metadata),
     )
 
 
@@ -283,6 +285,11 @@ def _cadence(split: Split) -> float:
     if not same.any():
         raise TrainingError("no machine has two rows", where=str(split.path), hint="take more history")
     return float(np.median(steps[same])) / 1e9
+
+
+def _is_by_machine(metadata: Mapping[str, Any]) -> bool:
+    split = metadata.get("split")
+    return isinstance(split, dict) and split.get("by") == "machine"
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

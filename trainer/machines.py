@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,22 @@ if TYPE_CHECKING:
 
     from trainer.split import Split
 
-__all__ = ["absences", "machines_of", "narrowed", "untrained"]
+__all__ = [
+    "ONE_MACHINE",
+    "absences",
+    "counted",
+    "machines_of",
+    "narrowed",
+    "strangers",
+    "trained_on",
+    "unseen",
+    "untrained",
+]
+
+# The machine of tables that name none.
+ONE_MACHINE = "machine"
+# So many can be typed as options.
+MAX_TYPED = 8
 
 
 def narrowed(splits: Mapping[str, Split], wanted: Sequence[str]) -> dict[str, Split]:
@@ -73,6 +89,11 @@ def machines_of(splits: Mapping[str, Split]) -> dict[str, set[str]]:
     return {name: set(np.unique(split.machines).tolist()) for name, split in splits.items()}
 
 
+def trained_on(train: Split) -> tuple[str, ...]:
+    """The machines that a training table teaches something of: those with a complete, normal row."""
+    return tuple(np.unique(train.machines[train.normal]).tolist())
+
+
 def untrained(train: Split, sensors: Sequence[str]) -> Iterator[str]:
     """Sentences about the machines among others on whose training rows nothing can be trained, and why.
 
@@ -101,3 +122,67 @@ def untrained(train: Split, sensors: Sequence[str]) -> Iterator[str]:
             yield f"machine '{printable(machines[0])}' has {why} and was not trained on"
         else:
             yield f"{len(machines):,} machines have {why} and were not trained on: {listed(machines)}"
+
+
+def unseen(test: Split, trained: Sequence[str]) -> dict[str, int]:
+    """Machines that a detector was not trained on, with their test rows that count and can be scored.
+
+    Rows of which nobody knows the machine are of none of them; nor is any row where nobody knows on which
+    machines the detector was trained.
+
+    Args:
+        test: The test table.
+        trained: The machines that the detector was trained on; empty where a checkpoint does not say.
+    """
+    if not set(trained) - {ONE_MACHINE}:
+        return {}
+    names, codes = np.unique(test.machines[test.finite & test.counted], return_inverse=True)
+    rows = np.bincount(codes, minlength=len(names))
+    known = {*trained, ONE_MACHINE}
+    return {name: n for name, n in zip(names.tolist(), rows.tolist(), strict=True) if name not in known}
+
+
+def strangers(
+    test: Split, trained: Mapping[str, Sequence[str]], *, wanted: bool, by_machine: bool
+) -> Iterator[str]:
+    """Sentences on the test rows of machines that a detector was not trained on.
+
+    Args:
+        test: The test table.
+        trained: Name of a detector to the machines that it was trained on.
+        wanted: Whether somebody asked for such rows.
+        by_machine: Whether the tables are split by machine, so that all test rows are such.
+
+    Raises:
+        UsageError: There are such rows, and neither is so.
+    """
+    for name, machines in trained.items():
+        if not (found := unseen(test, machines)):
+            continue
+        if not (wanted or by_machine):
+            rows = sum(found.values())
+            raise UsageError(
+                f"'{name}' was not trained on {listed(found)}, of which there are {rows:,} rows",
+                where=str(test.path),
+                hint=_way_out(test, trained),
+            )
+        why = ", as the tables are split by machine" if by_machine else ""
+        yield f"{counted(found)} that '{name}' was not trained on count{why}: {listed(found)}"
+
+
+def counted(machines: Mapping[str, int]) -> str:
+    """How many rows of how many machines there are, for people."""
+    number = len(machines)
+    return f"{sum(machines.values()):,} test rows of {number:,} machine{'s' * (number > 1)}"
+
+
+def _way_out(test: Split, trained: Mapping[str, Sequence[str]]) -> str:
+    """The options with which the test rows are accepted."""
+    known = set(np.unique(test.machines).tolist()).intersection(*trained.values())
+    score = "add --any-machine to score the rows of machines that it was not trained on, too"
+    if not known:
+        return score
+    if len(known) > MAX_TYPED:
+        return f"name those that it was trained on with --machine, or {score}"
+    words = shlex.join(word for name in sorted(known) for word in ("--machine", name))
+    return f"take {words} alone, which it was trained on, or {score}"

@@ -175,3 +175,91 @@ class TestNotTrainedOn:
     def test_where_all_are_trained_on_nothing_is_said(self, folder: Path) -> None:
         data = read_training_data(folder, Columns())
         assert list(untrained(data.train, data.sensors)) == []
+
+
+class TestScored:
+    """Test rows of a machine that the detector was not trained on."""
+
+    @pytest.fixture
+    def late(self, tmp_path: Path) -> Path:
+        return tables(
+            tmp_path / "late", {"train": ALL[:2], "val": ALL[:2], "test": (*ALL, "press 4")}, rows=400
+        )
+
+    def fitted(self, data: Path, folder: Path, *words: str) -> tuple[Path, Result]:
+        return folder, edge_train("fit", "--data", data, *FIT, "-o", folder, *words)
+
+    def test_they_are_refused_with_options_that_work(self, late: Path, tmp_path: Path) -> None:
+        model, _ = self.fitted(late, tmp_path / "model")
+        compare = ("compare", "--data", late, "--fit", model, "--no-mlflow")
+        for words in (compare, ("report", "--data", late, "--fit", model)):
+            with pytest.raises(UsageError) as caught:
+                edge_train(*words)
+            assert caught.value.what == (
+                "'model' was not trained on press 4, press-3, of which there are 800 rows"
+            )
+            hint = caught.value.hint or ""
+            assert hint.startswith("take --machine press-1 --machine press-2 alone, which it was trained on")
+            chosen = edge_train(*words, "--machine", "press-1", "--machine", "press-2")
+            assert "not trained on" not in chosen.stderr
+            asked = edge_train(*words, "--any-machine")
+            said = "800 test rows of 2 machines that 'model' was not trained on count: press 4, press-3"
+            assert said in asked.stderr.splitlines()[-1]
+        page = (model / "report.html").read_text()
+        assert "800 test rows of 2 machines that the detector was not trained on are among them" in page
+
+    def test_the_command_that_fit_prints_works(self, late: Path, tmp_path: Path) -> None:
+        _, done = self.fitted(late, tmp_path / "model")
+        said = "800 test rows of 2 machines that 'model' was not trained on count: press 4, press-3"
+        assert said in done.stderr
+        words = shlex.split(done.stdout.splitlines()[-1].partition("run: ")[2])
+        assert words[-1] == "--any-machine"
+        edge_train(*words[1:])
+
+    def test_of_several_fits_those_that_all_were_trained_on_are_named(
+        self, late: Path, tmp_path: Path
+    ) -> None:
+        one, _ = self.fitted(late, tmp_path / "one", "--machine", "press-1")
+        two, _ = self.fitted(late, tmp_path / "two", "--machine", "press-2")
+        both, _ = self.fitted(late, tmp_path / "both")
+        words = ("compare", "--data", late, "--no-mlflow", "--fit")
+        with pytest.raises(UsageError, match="'one' was .* take --machine press-1 alone"):
+            edge_train(*words, both, "--machine", "press-1", "--machine", "press-2", "--fit", one)
+        with pytest.raises(UsageError, match="; add --any-machine to score") as caught:
+            edge_train(*words, one, "--fit", two)
+        assert caught.value.exit_code == 2
+
+    def test_rows_that_are_not_scored_are_no_reason(self, late: Path, tmp_path: Path) -> None:
+        model, _ = self.fitted(late, tmp_path / "model")
+        changed(changed(late, "press-3", power=np.nan), "press 4", power=np.nan)
+        assert "not trained on" not in edge_train("report", "--data", late, "--fit", model).stderr
+
+    def test_nothing_is_refused_where_nobody_knows_the_machines(self, late: Path, tmp_path: Path) -> None:
+        named, _ = self.fitted(late, tmp_path / "named")
+        path = named / "checkpoint" / "training.json"
+        old = json.loads(path.read_text())
+        del old["provenance"]["machines"]
+        path.write_text(json.dumps(old))
+        edge_train("report", "--data", late, "--fit", named)
+        again, _ = self.fitted(late, tmp_path / "again")
+        bare = tmp_path / "bare"
+        bare.mkdir()
+        for name in SPLITS:
+            frame = pd.read_csv(late / f"{name}.csv")
+            frame[frame["machine_id"] == "press-1"].drop(columns="machine_id").to_csv(
+                bare / f"{name}.csv", index=False
+            )
+        edge_train("report", "--data", bare, "--fit", again)
+        nameless, _ = self.fitted(bare, tmp_path / "nameless")
+        assert Checkpoint.load(nameless / "checkpoint").provenance.machines == ("machine",)
+        edge_train("report", "--data", late, "--fit", nameless)
+
+    def test_tables_that_are_split_by_machine_are_meant_so(self, late: Path, tmp_path: Path) -> None:
+        (late / "metadata.json").write_text(json.dumps({"split": {"by": "machine"}}))
+        model, done = self.fitted(late, tmp_path / "model")
+        said = "that 'model' was not trained on count, as the tables are split by machine: press 4, press-3"
+        assert said in done.stderr
+        words = shlex.split(done.stdout.splitlines()[-1].partition("run: ")[2])
+        assert "--any-machine" not in words
+        assert said in edge_train(*words[1:]).stderr
+        assert said in edge_train("compare", "--data", late, "--fit", model, "--no-mlflow").stderr

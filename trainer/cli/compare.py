@@ -9,6 +9,7 @@ import typer
 
 from trainer.cli.ending import ended_by_signals
 from trainer.cli.table_options import (
+    AnyMachine,
     Data,
     Drop,
     IgnoreValue,
@@ -56,6 +57,7 @@ def compare(
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
     machine: Machines = None,
+    any_machine: AnyMachine = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
@@ -76,6 +78,7 @@ def compare(
     from trainer.compare import compare as compare_all
     from trainer.compare import comparison_table, record, write_figures
     from trainer.data import read_training_data
+    from trainer.machines import strangers
     from trainer.tracking import NoTracker, Tracker
 
     if not 0 < percentile < 100:  # noqa: PLR2004
@@ -91,6 +94,8 @@ def compare(
     table = read_training_data(data, columns)
     show_roles(table.roles)
     say(table.remarks)
+    trained = {name: checkpoint.provenance.machines for name, checkpoint in checkpoints.items()}
+    say(strangers(table.test, trained, wanted=any_machine, by_machine=table.by_machine))
     if output is not None:
         read = (table.train.path, table.val.path, table.test.path)
         refuse_same(output, {f"the data's {path.name}": path for path in read}, "--output")

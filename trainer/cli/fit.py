@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,9 @@ from trainer.cli.tracking_options import (
     Mlflow,
     TrackingUri,
 )
+
+if TYPE_CHECKING:
+    from trainer.data import TrainingData
 
 __all__ = ["fit", "need_torch"]
 
@@ -432,9 +435,7 @@ def fit(
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     training_data = read_training_data(data, columns)
     refuse_options(training_data, plan)
-    if not quiet:
-        show_roles(training_data.roles)
-        say(training_data.remarks)
+    also = _tell(training_data, output.name, quiet=quiet)
     by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
     doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
@@ -450,8 +451,26 @@ def fit(
     if not quiet:
         typer.echo(results.table())
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
-        words += column_words(columns, sensors=False)
+        words += [*column_words(columns, sensors=False), *also]
         typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
+
+
+def _tell(tables: TrainingData, name: str, *, quiet: bool) -> list[str]:
+    """Says what there is to know of the tables, and returns what has to be added to commands that score them.
+
+    Args:
+        tables: The splits.
+        name: Of the detector that comes of them.
+        quiet: Whether nothing is said.
+    """
+    from trainer.machines import strangers, trained_on
+
+    trained = {name: trained_on(tables.train)}
+    new = list(strangers(tables.test, trained, wanted=True, by_machine=tables.by_machine))
+    if not quiet:
+        show_roles(tables.roles)
+        say([*tables.remarks, *new])
+    return ["--any-machine"] if new and not tables.by_machine else []
 
 
 def need_torch() -> None:

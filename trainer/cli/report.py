@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from trainer.cli.table_options import (
+    AnyMachine,
     Data,
     Drop,
     IgnoreValue,
@@ -40,6 +41,7 @@ def report(
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
     machine: Machines = None,
+    any_machine: AnyMachine = False,
 ) -> None:
     """Write an HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys
@@ -56,6 +58,7 @@ def report(
         raise MissingExtraError("the report", "workstation") from None
 
     from trainer.data import read_training_data
+    from trainer.machines import strangers
     from trainer.report import Run, build_page
     from trainer.rows import replacing
 
@@ -77,6 +80,8 @@ def report(
     )
     table = read_training_data(data, columns)
     say(table.remarks)
+    trained = {run.name: run.checkpoint.provenance.machines}
+    say(strangers(table.test, trained, wanted=any_machine, by_machine=table.by_machine))
     page = build_page(run, table, show)
     with replacing(path) as stream:
         stream.write(page.encode())

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.data import Columns
 
 __all__ = [
+    "AnyMachine",
     "Data",
     "Drop",
     "IgnoreValue",
@@ -82,6 +83,12 @@ Machines = Annotated[
         help="Machine to take from the tables; the rows of others are passed over. May be repeated. "
         "[default: all machines]",
         show_default=False,
+    ),
+]
+AnyMachine = Annotated[
+    bool,
+    typer.Option(
+        "--any-machine", help="Score the rows of machines that the detector was not trained on, too."
     ),
 ]
 
