@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from edge_runtime.errors import EdgeDetectError, InputError, UsageError
+from trainer.checkpoint import Checkpoint
 from trainer.cli import app
+from trainer.data import Columns, TrainingData, read_training_data
+from trainer.plausible import doubts_about_splits
 from trainer.prepare import Shares
 from trainer.prepare.by_machine import deal
 from trainer.tables import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from typer.testing import Result
 
 SPLITS = ("train", "val", "test")
 USUAL = Shares(0.7, 0.15, 0.15, by_machine=True)
@@ -29,15 +35,15 @@ def shares_of(rows: dict[str, int], groups: dict[str, frozenset[str]]) -> list[f
     return [sum(rows[name] for name in groups[split]) / sum(rows.values()) for split in SPLITS]
 
 
-def plant(rows: int = ROWS, machines: int = 10) -> pd.DataFrame:
-    """A history of some machines in the order of time; machine `m0` is hotter than the others."""
+def plant(rows: int = ROWS, machines: int = 10, hot: str = "m0", spread: float = 0) -> pd.DataFrame:
+    """A history of some machines in the order of time, one of which is hotter than the others."""
     rng = np.random.default_rng(0)
     parts = [
         pd.DataFrame(
             {
                 "time": START + pd.to_timedelta(np.arange(rows), unit="s"),
                 "machine_id": f"m{number}",
-                "heat": rng.normal(500 if number == 0 else 20, 1, rows).round(3),
+                "heat": rng.normal(500 if hot == f"m{number}" else 20 + spread * number, 1, rows).round(3),
                 "load": rng.normal(5, 1, rows).round(3),
             }
         )
@@ -59,6 +65,15 @@ def prepare(folder: Path, *words: str | Path) -> tuple[dict[str, Any], str, str]
         raise result.exception
     assert result.exit_code == 0, result.output
     return json.loads((folder / "metadata.json").read_text()), result.stdout, result.stderr
+
+
+def command(*words: str | Path) -> Result:
+    """What another command did; its error is raised."""
+    result = CliRunner().invoke(app, list(map(str, words)))
+    if isinstance(result.exception, EdgeDetectError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
 
 
 def machines_in(folder: Path) -> dict[str, set[str]]:
@@ -212,3 +227,61 @@ def test_a_machine_that_only_some_splits_of_time_have_is_said(tmp_path: Path) ->
     complained = prepare(tmp_path / "late", "--csv", csv(tmp_path / "late.csv", frame[late]))[2]
     assert "complete and normal row in the training split: m3 (180 rows)\n" in complained
     assert "no rows in" not in complained
+
+
+class TestLater:
+    """What the other commands make of tables that are split by machine."""
+
+    def read(self, folder: Path, frame: pd.DataFrame) -> TrainingData:
+        path = csv(folder / "rows.csv", frame)
+        prepare(folder / "out", "--csv", path, "--split", "machine:60/20/20")
+        return read_training_data(folder / "out", Columns())
+
+    def test_a_machine_that_is_unlike_those_of_training_is_doubted_without_a_time(
+        self, tmp_path: Path
+    ) -> None:
+        data = self.read(tmp_path, plant(hot=""))
+        assert data.by_machine
+        assert doubts_about_splits(data) == []
+        val = sorted(set(data.val.machines))
+        (tmp_path / "hot").mkdir()
+        (said,) = doubts_about_splits(self.read(tmp_path / "hot", plant(hot=val[0])))
+        assert said.startswith("heat is outside training's 1")
+        assert " in 50% of the validation rows (around 2" in said
+        assert said.endswith(")")
+
+    def test_machines_that_differ_as_much_in_training_are_none(self, tmp_path: Path) -> None:
+        assert doubts_about_splits(self.read(tmp_path, plant(hot="", spread=3))) == []
+
+    def test_what_moves_in_a_machine_of_validation_is_no_change_after_training(self, tmp_path: Path) -> None:
+        data = self.read(tmp_path, plant(hot=""))
+        values = data.val.values.copy()
+        machine = data.val.machines == data.val.machines[0]
+        values[np.flatnonzero(machine)[100:], 0] += 12
+        moved = replace(data, val=replace(data.val, values=values))
+        assert doubts_about_splits(moved) == []
+
+    def test_a_sensor_that_a_machine_lacks_has_no_time_at_which_it_ends(self, tmp_path: Path) -> None:
+        data = self.read(tmp_path, plant(hot=""))
+        values = data.test.values.copy()
+        values[:, 1] = np.nan
+        (said,) = doubts_about_splits(replace(data, test=replace(data.test, values=values)))
+        assert said == "load has no reading in 100% of the test rows and 0% of the training rows"
+
+    def test_the_whole_way(self, tmp_path: Path) -> None:
+        path = csv(tmp_path / "rows.csv", plant(2500, machines=5, hot=""))
+        data, model = tmp_path / "data", tmp_path / "model"
+        prepare(data, "--csv", path, "--split", "machine:60/20/20")
+        there = machines_in(data)
+        words = ("--data", data, "-o", model, "--recipe", "linear", "--no-mlflow", "--per-machine")
+        done = command("fit", *words)
+        assert "2,500 test rows of 1 machine that 'model' was not trained on count, as the" in done.stderr
+        assert "--per-machine: val has no row of a machine that is trained on" in done.stderr
+        checkpoint = Checkpoint.load(model / "checkpoint")
+        assert set(checkpoint.provenance.machines) == there["train"]
+        assert checkpoint.threshold.per_machine.keys() == there["val"]
+        for scoring in (("report",), ("compare", "--no-mlflow")):
+            done = command(*scoring, "--data", data, "--fit", model)
+            assert "was not trained on count, as the tables" in done.stderr
+        with pytest.raises(UsageError, match="each machine is in one table alone, and a fleet needs"):
+            command("fleet", "--data", data, "-o", tmp_path / "fleet")

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["fit", "need_torch"]
 
 MLFLOW = "MLflow"
+NO_OWN = (
+    "--per-machine: val has no row of a machine that is trained on, so none of those gets a threshold of its "
+    "own; machines of val may"
+)
 
 
 class ScalerChoice(StrEnum):
@@ -435,7 +439,7 @@ def fit(
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     training_data = read_training_data(data, columns)
     refuse_options(training_data, plan)
-    also = _tell(training_data, output.name, quiet=quiet)
+    also = _tell(training_data, output.name, per_machine=per_machine, quiet=quiet)
     by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
     doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
@@ -455,12 +459,13 @@ def fit(
         typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
 
 
-def _tell(tables: TrainingData, name: str, *, quiet: bool) -> list[str]:
+def _tell(tables: TrainingData, name: str, *, per_machine: bool, quiet: bool) -> list[str]:
     """Says what there is to know of the tables, and returns what has to be added to commands that score them.
 
     Args:
         tables: The splits.
         name: Of the detector that comes of them.
+        per_machine: Whether machines are to get thresholds of their own.
         quiet: Whether nothing is said.
     """
     from trainer.machines import strangers, trained_on
@@ -470,6 +475,8 @@ def _tell(tables: TrainingData, name: str, *, quiet: bool) -> list[str]:
     if not quiet:
         show_roles(tables.roles)
         say([*tables.remarks, *new])
+        if per_machine and not set(trained[name]) & set(tables.val.machines.tolist()):
+            say([NO_OWN])
     return ["--any-machine"] if new and not tables.by_machine else []
 
 

@@ -157,6 +157,12 @@ def fleet(
     )
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     tables = read_training_data(data, columns)
+    if tables.by_machine:
+        raise UsageError(
+            "each machine is in one table alone, and a fleet needs its rows in all three",
+            where=f"--data {data}",
+            hint="prepare the history by time, such as with --split 70/15/15",
+        )
     if not quiet:
         say(tables.remarks)
 
