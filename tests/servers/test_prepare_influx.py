@@ -49,6 +49,7 @@ class Plant:
         self.held = held
         self.where = where
         self.folder = folder
+        self.range: tuple[str, ...] = RANGE
 
     def put(self, *lines: str, policy: str | None = None) -> None:
         """Writes points, to a retention policy of 1.x or the default one."""
@@ -67,7 +68,7 @@ class Plant:
     def prepare(self, *more: str) -> tuple[str, str]:
         """What the command says on standard output and on standard error; its error is raised."""
         result = CliRunner().invoke(
-            app, ["prepare", *self.where, *RANGE, "-o", str(self.folder / "out"), *more]
+            app, ["prepare", *self.where, *self.range, "-o", str(self.folder / "out"), *more]
         )
         if isinstance(result.exception, EdgeDetectError):
             raise result.exception
@@ -326,6 +327,21 @@ class TestEvents:
         _, complained = plant.prepare("--machine", "m1")
         assert complained == ""
         assert plant.metadata["splits"]["train"]["anomalies"] == 2
+
+    def test_whole_machines_are_split_with_the_events_of_each(self, plant: Plant) -> None:
+        names = ("m1", "m2", "m3", "m4", "m5")
+        plant.put(*(line for m in names for line in rows(f"machine_id={m}", "a={i}", 40)))
+        plant.put(*(f'events,machine_id={m} kind="SPIKE",stop={T0 + 3 * SECOND}i {T0}' for m in names))
+        plant.range = RANGE[:4]  # without a gap
+        said, complained = plant.prepare("--split", "machine:60/20/20")
+        assert complained == ""
+        assert "read 200 rows of the database: 200 taken" in said
+        assert plant.metadata["split"]["by"] == "machine"
+        splits = plant.metadata["splits"]
+        assert [len(splits[name]["machines"]) for name in ("train", "val", "test")] == [3, 1, 1]
+        assert {m for split in splits.values() for m in split["machines"]} == set(names)
+        assert [splits[name]["anomalies"] for name in ("train", "val", "test")] == [9, 3, 3]
+        assert plant.account["taken"] == 200
 
     def test_a_server_that_goes_away_is_not_one_without_events(self) -> None:
         with answering() as server:

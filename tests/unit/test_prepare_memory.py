@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
 from trainer.data.rows import LabelledRows
 from trainer.labels.methods import NoLabels
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NS = 10**9
+MACHINES = np.array(["a", "b", "c", "d"])
 
 
 class Endless:
@@ -42,40 +44,41 @@ class Endless:
             times = (np.arange(PAGE_ROWS, dtype=np.int64) + page * PAGE_ROWS) * NS
             yield LabelledRows(
                 times,
-                np.full(PAGE_ROWS, "m"),
+                np.tile(MACHINES, PAGE_ROWS // len(MACHINES)),
                 np.full((PAGE_ROWS, len(self.sensors)), 0.5),
                 np.zeros(PAGE_ROWS, np.bool_),
                 np.full(PAGE_ROWS, ""),
             )
 
 
-def prepared(pages: int, folder: Path) -> None:
+def prepared(pages: int, folder: Path, split: str = "70/15/15") -> None:
     prepare_folder(
         origin := Endless(pages),
         folder,
         extent=origin.extent(),
         make_labeller=lambda _train: NoLabels(),
-        shares=Shares(0.7, 0.15, 0.15),
+        shares=Shares.parse(split),
         gap_s=60.0,
         units={},
         progress=lambda _ns: None,
     )
 
 
-def peak_mb(pages: int, folder: Path) -> float:
+def peak_mb(pages: int, folder: Path, split: str) -> float:
     """Peak memory of a process of its own that prepares so many pages."""
     script = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
         "from edge_runtime.bench.fresh import peak_memory_mb\n"
         "import test_prepare_memory as t\n"
-        "t.prepared(int(sys.argv[2]), Path(sys.argv[3]))\n"
+        "t.prepared(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])\n"
         "print(peak_memory_mb())\n"
     )
-    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pages), str(folder)]
+    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pages), str(folder), split]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def test_memory_does_not_grow_with_the_range(tmp_path: Path) -> None:
-    short, long = peak_mb(3, tmp_path / "short"), peak_mb(20, tmp_path / "long")
+@pytest.mark.parametrize("split", ["70/15/15", "machine"])
+def test_memory_does_not_grow_with_the_range(tmp_path: Path, split: str) -> None:
+    short, long = peak_mb(3, tmp_path / "short", split), peak_mb(20, tmp_path / "long", split)
     # 17 more pages hold 54 MB of readings alone.
     assert long - short < 25

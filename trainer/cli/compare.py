@@ -9,10 +9,12 @@ import typer
 
 from trainer.cli.ending import ended_by_signals
 from trainer.cli.table_options import (
+    AnyMachine,
     Data,
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     columns_of,
     say,
@@ -54,6 +56,8 @@ def compare(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
+    any_machine: AnyMachine = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
@@ -70,6 +74,7 @@ def compare(
 
     from edge_runtime.errors import UsageError
     from edge_runtime.files import refuse_same
+    from trainer.data.machines import strangers
     from trainer.data.training_data import read_training_data
     from trainer.experiment.checkpoint import Checkpoint
     from trainer.experiment.compare import compare as compare_all
@@ -85,10 +90,12 @@ def compare(
     sensors = tuple(sensor or ())
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
-    columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop, machine)
     table = read_training_data(data, columns)
     show_roles(table.roles)
     say(table.remarks)
+    trained = {name: checkpoint.provenance.machines for name, checkpoint in checkpoints.items()}
+    say(strangers(table.test, trained, wanted=any_machine, by_machine=table.by_machine))
     if output is not None:
         read = (table.train.path, table.val.path, table.test.path)
         refuse_same(output, {f"the data's {path.name}": path for path in read}, "--output")

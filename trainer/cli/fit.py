@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,6 +36,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     SensorColumns,
     column_words,
@@ -75,7 +76,15 @@ from trainer.cli.training_options import (
     training_settings,
 )
 
+if TYPE_CHECKING:
+    from trainer.data.training_data import TrainingData
+
 __all__ = ["fit"]
+
+NO_OWN = (
+    "--per-machine: val has no row of a machine that is trained on, so none of those gets a threshold of its "
+    "own; machines of val may"
+)
 
 
 def fit(
@@ -90,6 +99,7 @@ def fit(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     recipe: Recipe = None,
     epochs: Epochs = 100,
     batch_size: BatchSize = None,
@@ -217,12 +227,10 @@ def fit(
         register=register,
         champion=champion,
     )
-    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     training_data = read_training_data(data, columns)
     refuse_options(training_data, plan)
-    if not quiet:
-        show_roles(training_data.roles)
-        say(training_data.remarks)
+    also = _tell(training_data, output.name, per_machine=per_machine, quiet=quiet)
     by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
     doubts = look_at_splits(training_data, data, strict=strict, percentile=by_percentile)
     tracker = Tracker(tracking_uri, experiment, run_name) if mlflow else NoTracker()
@@ -238,5 +246,26 @@ def fit(
     if not quiet:
         typer.echo(results.table())
         words = ["edge-train", "report", "--data", str(data), "--fit", str(output)]
-        words += column_words(columns, sensors=False)
+        words += [*column_words(columns, sensors=False), *also]
         typer.echo(f"\nFor a report on one page, run: {shlex.join(words)}")
+
+
+def _tell(tables: TrainingData, name: str, *, per_machine: bool, quiet: bool) -> list[str]:
+    """Says what there is to know of the tables, and returns what has to be added to commands that score them.
+
+    Args:
+        tables: The splits.
+        name: Of the detector that comes of them.
+        per_machine: Whether machines are to get thresholds of their own.
+        quiet: Whether nothing is said.
+    """
+    from trainer.data.machines import strangers, trained_on
+
+    trained = {name: trained_on(tables.train)}
+    new = list(strangers(tables.test, trained, wanted=True, by_machine=tables.by_machine))
+    if not quiet:
+        show_roles(tables.roles)
+        say([*tables.remarks, *new])
+        if per_machine and not set(trained[name]) & set(tables.val.machines.tolist()):
+            say([NO_OWN])
+    return ["--any-machine"] if new and not tables.by_machine else []

@@ -18,6 +18,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     SensorColumns,
     columns_of,
@@ -56,6 +57,7 @@ def fleet(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     recipe: Annotated[
         RecipeChoice, typer.Option(help="Recipe for training. It must be one of an autoencoder.")
     ] = RecipeChoice.BEST,
@@ -86,6 +88,7 @@ def fleet(
     """Train a separate detector for each machine, hundreds at once, and export one bundle per machine."""
     import sys
 
+    from edge_runtime.errors import UsageError
     from trainer.cli.progress import progress_bar
 
     need_data(data)
@@ -115,8 +118,14 @@ def fleet(
         revision=git_revision(),
         plots=False,
     )
-    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     tables = read_training_data(data, columns)
+    if tables.by_machine:
+        raise UsageError(
+            "each machine is in one table alone, and a fleet needs its rows in all three",
+            where=f"--data {data}",
+            hint="prepare the history by time, such as with --split 70/15/15",
+        )
     if not quiet:
         say(tables.remarks)
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["prepare"]
 
+USUAL_GAP = "60s"
+
 
 class Labels(StrEnum):
     """How rows are labelled."""
@@ -106,11 +108,20 @@ def prepare(
         ),
     ] = None,
     split: Annotated[
-        str, typer.Option(help="Percentages of the time range for training, validation and test.")
+        str,
+        typer.Option(
+            help="Percentages of the time range for training, validation and test. With machine or "
+            "machine:70/15/15, each of them gets whole machines instead, with these percentages of the rows "
+            "as nearly as the machines allow."
+        ),
     ] = "70/15/15",
     gap: Annotated[
-        str, typer.Option(help="Time that is left out between two splits, such as 60s or 5m.")
-    ] = "60s",
+        str | None,
+        typer.Option(
+            help="Time that is left out between two splits of time, such as 60s or 5m. [default: 60s]",
+            show_default=False,
+        ),
+    ] = None,
     labels: Annotated[
         Labels | None,
         typer.Option(
@@ -170,7 +181,8 @@ def prepare(
     from trainer.prepare.labelling import Labelling
 
     check_folder(output, [*(csv or []), *(parquet or []), *([events_file] if events_file else [])])
-    shares, units, gap_s = Shares.parse(split), parse_units(unit or []), _seconds(gap)
+    shares, units = Shares.parse(split), parse_units(unit or [])
+    gap_s = _gap_seconds(gap, by_machine=shares.by_machine)
     now_ns = time.time_ns()
     files = [*(csv or []), *(parquet or [])]
     excluded = Excluded.parse(exclude or [], now_ns)
@@ -251,7 +263,7 @@ def prepare(
     for name in units.keys() - set(origin.sensors):
         raise UsageError(f"no sensor '{name}'", where="--unit", hint=f"there are {', '.join(origin.sensors)}")
     first_ns, last_ns = origin.extent()
-    with progress_bar("prepare", last_ns - first_ns) as progress:
+    with progress_bar("prepare", (1 + shares.by_machine) * (last_ns - first_ns)) as progress:
         prepared = prepare_folder(
             origin,
             output,
@@ -263,7 +275,11 @@ def prepare(
             progress=progress,
             excluded=excluded,
         )
-    typer.echo("\n".join([prepared.table(), *(["", *table(roles), ""] if roles else [])]))
+    typer.echo(
+        "\n".join(
+            [prepared.table(), "", prepared.splits_table(), *(["", *table(roles), ""] if roles else [])]
+        )
+    )
     say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
     if history is not None:
         typer.echo(history.summary())
@@ -296,6 +312,17 @@ def _own_query(
         start_ns=bounds[0],
         stop_ns=bounds[1],
     )
+
+
+def _gap_seconds(gap: str | None, *, by_machine: bool) -> float:
+    """The time between two splits, of which there is none where whole machines are split."""
+    if by_machine and gap is not None:
+        raise UsageError(
+            "has no meaning where whole machines are split",
+            where="--gap",
+            hint="leave it out, or split by time, such as with --split 70/15/15",
+        )
+    return _seconds(gap or USUAL_GAP)
 
 
 def _seconds(text: str) -> float:

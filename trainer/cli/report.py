@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from trainer.cli.table_options import (
+    AnyMachine,
     Data,
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     columns_of,
     say,
 )
+from trainer.cli.training_options import need_data, need_torch
 
 __all__ = ["report"]
 
@@ -38,20 +41,16 @@ def report(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
+    any_machine: AnyMachine = False,
 ) -> None:
     """Write an HTML page about a fit: figures, comparison, timeline, misses, false alarms, alarm budget."""
     import sys
 
-    from edge_runtime.errors import MissingExtraError, UsageError
     from edge_runtime.files import refuse_same
 
-    if not data.is_dir():
-        raise UsageError("no such folder", where=f"--data {data}", hint="create it with 'edge-train prepare'")
-    try:
-        import pandas  # noqa: F401, ICN001
-        import torch  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("the report", "workstation") from None
+    need_data(data)
+    need_torch("the report")
 
     from trainer.data.rows import replacing
     from trainer.data.training_data import read_training_data
@@ -71,9 +70,12 @@ def report(
         normal_value,
         ignore_value,
         drop,
+        machine,
     )
     table = read_training_data(data, columns)
     say(table.remarks)
+    trained = {run.name: run.checkpoint.provenance.machines}
+    say(strangers(table.test, trained, wanted=any_machine, by_machine=table.by_machine))
     page = build_page(run, table, show)
     with replacing(path) as stream:
         stream.write(page.encode())

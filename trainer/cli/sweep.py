@@ -16,6 +16,7 @@ from trainer.cli.table_options import (
     Drop,
     IgnoreValue,
     LabelColumn,
+    Machines,
     NormalValue,
     SensorColumns,
     column_words,
@@ -111,6 +112,7 @@ def sweep(
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
     drop: Drop = None,
+    machine: Machines = None,
     strict: Strict = False,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
@@ -162,7 +164,7 @@ def sweep(
         revision=git_revision(),
         register=register,
     )
-    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop)
+    columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     table = read_training_data(data, columns)
     say(table.remarks)
 

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from trainer.data.training_data import Columns
 
 __all__ = [
+    "AnyMachine",
     "Data",
     "Drop",
     "IgnoreValue",
     "LabelColumn",
+    "Machines",
     "NormalValue",
     "SensorColumns",
     "column_words",
@@ -74,6 +76,21 @@ Drop = Annotated[
         show_default=False,
     ),
 ]
+Machines = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--machine",
+        help="Machine to take from the tables; the rows of others are passed over. May be repeated. "
+        "[default: all machines]",
+        show_default=False,
+    ),
+]
+AnyMachine = Annotated[
+    bool,
+    typer.Option(
+        "--any-machine", help="Score the rows of machines that the detector was not trained on, too."
+    ),
+]
 
 
 def columns_of(
@@ -83,6 +100,7 @@ def columns_of(
     normal: Iterable[str] | None,
     ignore: Iterable[str] | None,
     drop: Iterable[str] | None,
+    machines: Iterable[str] | None,
 ) -> Columns:
     """The columns that the options of a command name, and how its tables are written.
 
@@ -92,7 +110,7 @@ def columns_of(
     from trainer.data.training_data import Columns
 
     choice = (tuple(sensors or ()), label, tuple(normal or ()), tuple(ignore or ()))
-    return Columns(*choice, tuple(drop or ()), form_of(ctx))
+    return Columns(*choice, tuple(drop or ()), form_of(ctx), tuple(dict.fromkeys(machines or ())))
 
 
 def column_words(columns: Columns, *, sensors: bool) -> list[str]:
@@ -109,6 +127,7 @@ def column_words(columns: Columns, *, sensors: bool) -> list[str]:
         ("--normal-value", columns.normal),
         ("--ignore-value", columns.ignore),
         ("--drop", columns.drop),
+        ("--machine", columns.machines),
     ):
         words += [word for value in values if value is not None for word in (option, value)]
     return words

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer.data.machines import untrained
 from trainer.data.rows import iso_times
 from trainer.data.stretches import by_machine
 
@@ -57,13 +58,13 @@ SPLITS = ("training", "validation", "test")
 def doubts_about_splits(data: TrainingData, percentile: float | None = None) -> list[str]:
     """Sentences on what makes the splits a poor basis, each with its sensor and, where it is known, the time.
 
-    Rows that are labelled as anomalous are left out.
+    Machines that training learns nothing from come first. Rows that are labelled as anomalous are left out.
 
     Args:
         data: The splits.
         percentile: By which the threshold is to be chosen; None for another way.
     """
-    found = list(_few_rows(data, percentile))
+    found = [*untrained(data.train, data.sensors), *_few_rows(data, percentile)]
     splits = (data.train, data.val, data.test)
     times = np.concatenate([split.times for split in splits])
     machines = np.concatenate([split.machines for split in splits])
@@ -101,7 +102,8 @@ def _change(times: NDArray[np.int64], values: Numbers, train: int) -> str | None
     """What changed once, and stayed so: the level or the spread.
 
     But for a change of unit, it does not count where much of training comes after it: a machine has several
-    loads, and what is normal under each of them is known then.
+    loads, and what is normal under each of them is known then. Nor does it for a machine that is not in
+    training.
 
     Args:
         times: [rows] ns, ascending.
@@ -120,13 +122,13 @@ def _change(times: NDArray[np.int64], values: Numbers, train: int) -> str | None
     if spreads > MOVED_BY_UNIT:
         row = _moment(values, middle[:at], middle[at:], up=up)
         unit = _unit(values[:row], values[row:])
-        if unit or (spreads > MOVED and train - row < KNOWN * train):
+        if unit or (spreads > MOVED and 0 < train < row + KNOWN * train):
             return _moved(values[:row], values[row:], _when(times[row]), unit)
     width = high - low
     least = 1e-3 * (float(np.median(width)) or float(width.max()))
     if least > 0:
         step, at, up = _step(np.log(np.maximum(width, least)))
-        if step > np.log(WIDER) and train - (first + at * each) < KNOWN * train:
+        if step > np.log(WIDER) and 0 < train < first + at * each + KNOWN * train:
             before, after = float(np.median(width[:at])), float(np.median(width[at:]))
             when = _when(times[first + at * each])
             if after <= least:
@@ -191,13 +193,16 @@ def _differences(data: TrainingData, column: int, sensor: str) -> Iterator[str]:
     """Of one sensor, where no single moment explains them: the middle of a split beyond training's range.
 
     It counts where it is further beyond than a part of training is beyond the others: a history that is short
-    for the machine's loads is no other machine's.
+    for the machine's loads is no other machine's. Where each split has machines of its own, the parts are the
+    machines.
     """
     train, _ = _in_time(data.train, column)
     if len(train) < WINDOWS:
         return
     least, most = float(train.min()), float(train.max())
-    windows = np.array_split(train, WINDOWS)
+    windows = _of_machines(data.train, column) if data.by_machine else []
+    if len(windows) <= 1:
+        windows = np.array_split(train, WINDOWS)
     usual = max(
         _beyond(float(np.median(window)), [rest for rest in windows if rest is not window])
         for window in windows
@@ -214,7 +219,8 @@ def _differences(data: TrainingData, column: int, sensor: str) -> Iterator[str]:
             since.append(_when(times[int(np.argmax(score))]))
     if outside:
         limits = f"{_number(least, most - least)} to {_number(most, most - least)}"
-        yield f"{sensor} is outside training's {limits} in {' and '.join(outside)}, from about {since[0]}"
+        when = "" if data.by_machine else f", from about {since[0]}"
+        yield f"{sensor} is outside training's {limits} in {' and '.join(outside)}{when}"
 
 
 def _beyond(middle: float, others: list[Numbers]) -> float:
@@ -231,16 +237,20 @@ def _gaps(data: TrainingData, column: int, sensor: str) -> Iterator[str]:
     low, high = min(missing, key=missing.__getitem__), max(missing, key=missing.__getitem__)
     if missing[high] - missing[low] <= MISSING:
         return
+    said = (
+        f"{sensor} has no reading in {missing[high]:.0%} of the {high} rows and {missing[low]:.0%} of the "
+        f"{low} rows"
+    )
+    if data.by_machine:
+        yield said
+        return
     times = np.concatenate([split.times for split in splits])
     order = np.argsort(times, kind="stable")
     score = np.concatenate([[0], np.cumsum(np.where(np.concatenate(gone)[order], -1, 1))])
     end, start = int(np.argmax(score)), int(np.argmin(score))
     ends = score[end] - score[-1] > score[0] - score[start]
     what, row = ("end", end) if ends else ("begin", start)
-    yield (
-        f"{sensor} has no reading in {missing[high]:.0%} of the {high} rows and {missing[low]:.0%} of the "
-        f"{low} rows; its readings {what} at about {_when(times[order[min(row, len(order) - 1)]])}"
-    )
+    yield f"{said}; its readings {what} at about {_when(times[order[min(row, len(order) - 1)]])}"
 
 
 def _in_time(split: Split, column: int) -> tuple[Numbers, NDArray[np.int64]]:
@@ -248,6 +258,15 @@ def _in_time(split: Split, column: int) -> tuple[Numbers, NDArray[np.int64]]:
     order = np.argsort(split.times, kind="stable")
     order = order[(_unlabelled(split) & np.isfinite(split.values[:, column]))[order]]
     return split.values[order, column].astype(np.float64), split.times[order]
+
+
+def _of_machines(split: Split, column: int) -> list[Numbers]:
+    """The normal readings of a sensor, of each machine that has some."""
+    there = _unlabelled(split) & np.isfinite(split.values[:, column])
+    _, codes = np.unique(split.machines[there], return_inverse=True)
+    values = split.values[there, column].astype(np.float64)
+    ends = np.cumsum(np.bincount(codes))[:-1]
+    return np.split(values[np.argsort(codes, kind="stable")], ends) if len(values) else []
 
 
 def _number(value: float, span: float) -> str:

@@ -16,6 +16,7 @@ from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.roles import EMPTY
 from trainer.data.label_column import KIND_COLUMN, LABEL_COLUMN, LabelChoice, choose_labels
 from trainer.data.label_words import ANOMALOUS, IGNORED, Cells
+from trainer.data.machines import ONE_MACHINE, absences, machines_of, narrowed
 from trainer.data.names import refuse_machines, refuse_sensors
 from trainer.data.roles import add_frame, roles_of, sensors_of, with_others
 from trainer.data.split import Split
@@ -36,7 +37,6 @@ __all__ = ["Columns", "Split", "TrainingData", "read_training_data"]
 
 # Of a table's names; `prepare` writes them in this order.
 SPLITS = ("train", "val", "test")
-ONE_MACHINE = "machine"
 METADATA_FILE = "metadata.json"
 
 
@@ -51,6 +51,7 @@ class Columns:
         ignore: Values of the label in rows to ignore, besides empty cells.
         drop: Columns to leave out.
         form: How the tables are written, and what their columns of times and machine ids are called.
+        machines: The machines whose rows alone are read; empty for all.
 
     Raises:
         UsageError: A column is chosen twice.
@@ -62,6 +63,7 @@ class Columns:
     ignore: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     form: Form = PLAIN
+    machines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.sensors)) < len(self.sensors):
@@ -91,9 +93,11 @@ class TrainingData:
         test: Decides nothing.
         units: Sensor to its unit, where the folder's metadata.json says so.
         physical_ranges: Sensor to its physical range, where the folder's metadata.json says so.
-        cadence_seconds: Time between two rows of one machine, by metadata.json or else the median in train.
+        cadence_seconds: Time between two rows of one machine: the median in train where machines were chosen,
+            else what metadata.json says, or the median.
         remarks: What to know of how the tables were read, in sentences for people.
         roles: What each column of the training table is for.
+        by_machine: Whether the folder's metadata.json says that each machine is in one table alone.
     """
 
     sensors: tuple[str, ...]
@@ -105,14 +109,17 @@ class TrainingData:
     cadence_seconds: float
     remarks: tuple[str, ...] = ()
     roles: tuple[RoleOf, ...] = ()
+    by_machine: bool = False
 
 
 def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     """Reads train, val and test from a folder that `edge-train prepare` or anybody else made.
 
     Raises:
-        InputError: A table or column is missing, or holds what it should not.
-        UsageError: A column looks like labels and nobody says what it is, or its labels are not clear.
+        InputError: A table or column is missing, or holds what it should not; or a table has no row of the
+            machines that were chosen.
+        UsageError: A column looks like labels and nobody says what it is, or its labels are not clear; or a
+            chosen machine is in no table.
     """
     paths = {name: find_table(folder, name) for name in SPLITS}
     text = [*columns.form.time.from_, columns.form.machine]
@@ -127,9 +134,10 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
     _refuse_late(roles, frames, paths)
     sensors = columns.sensors or sensors_of(roles, str(paths["train"]))
     refuse_sensors(sensors, str(paths["train"]))
-    train, val, test = (
-        _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()
-    )
+    read = {name: _split(frames.pop(name), path, columns, sensors, meaning) for name, path in paths.items()}
+    absent = list(absences(machines_of(read), columns.machines))
+    read = narrowed(read, columns.machines)
+    train, val, test = read.values()
     refuse_machines(map(str, np.unique(train.machines)), str(paths["train"]))
     for i, name in enumerate(sensors):
         if not np.isfinite(train.values[:, i]).any():  # noqa: PD011 - not a frame
@@ -149,9 +157,10 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
             for entry in listed
             if entry.get("physical_range")
         },
-        float(metadata.get("cadence_seconds") or _cadence(train)),
-        tuple(_remarks(meaning, (train, val, test))),
+        float((not columns.machines and metadata.get("cadence_seconds")) or _cadence(train)),
+        (*absent, *_remarks(meaning, (train, val, test))),
         tuple(roles),
+        _is_by_machine(metadata),
     )
 
 
@@ -276,6 +285,11 @@ def _cadence(split: Split) -> float:
     if not same.any():
         raise TrainingError("no machine has two rows", where=str(split.path), hint="take more history")
     return float(np.median(steps[same])) / 1e9
+
+
+def _is_by_machine(metadata: Mapping[str, Any]) -> bool:
+    split = metadata.get("split")
+    return isinstance(split, dict) and split.get("by") == "machine"
 
 
 def _metadata(folder: Path) -> dict[str, Any]:

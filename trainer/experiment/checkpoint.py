@@ -145,7 +145,7 @@ class Checkpoint:
                 threshold=_threshold(_read(folder / "threshold.json")),
                 cadence_seconds=float(training["cadence_seconds"]),
                 metrics=Metrics(**training["metrics"]),
-                provenance=Provenance(**{**provenance, "machines": tuple(provenance["machines"])}),
+                provenance=Provenance(**{**provenance, "machines": tuple(provenance.get("machines") or ())}),
                 golden=GoldenRows(
                     np.load(folder / "golden.npy", allow_pickle=False),
                     np.load(folder / "golden_times.npy", allow_pickle=False),

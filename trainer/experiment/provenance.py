@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from edge_runtime.bundle.metadata import Provenance
+from trainer.data.machines import trained_on
 from trainer.data.rows import iso_times
 
 if TYPE_CHECKING:
@@ -46,8 +47,7 @@ def provenance(
         data_digest=digest or data_digest((data.train, data.val, data.test)),
         time_start=str(start),
         time_stop=str(stop),
-        # A machine without one complete, normal row has taught nothing.
-        machines=tuple(str(machine) for machine in np.unique(train.machines[train.normal])),
+        machines=trained_on(train),
         seed=seed,
         versions={"python": platform.python_version(), **_versions()},
         git_revision=revision,

@@ -88,7 +88,7 @@ class Labelling:
             return ThresholdLabels(DEFAULT_LIMITS | changes, origin.sensors)
         if method == "statistical":
             moments = Moments(len(origin.sensors))
-            for page in origin.pages(train.start_ns, train.stop_ns):
+            for page in map(train.take, origin.pages(train.start_ns, train.stop_ns)):
                 moments.add(page.values[~self.excluded.rows(page.times)])
             return StatisticalLabels(moments, self.sigma, origin.sensors)
         if method == "none":

@@ -7,15 +7,16 @@ import os
 import shutil
 from collections import Counter
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError, UsageError, listed, printable
+from edge_runtime.errors import InputError, UsageError
 from edge_runtime.version import __version__
 from trainer.data.rows import RowWriter
+from trainer.prepare.by_machine import complete_rows, deal, stretches_of
 from trainer.prepare.excluded import Excluded
 from trainer.prepare.origin import distinct
-from trainer.prepare.splits import SPLITS, Shares, Stretch, cut
+from trainer.prepare.prepared import Prepared
+from trainer.prepare.splits import BY_MACHINE, SPLITS, Shares, Stretch, cut
 from trainer.prepare.tally import Cadence, Tally
 
 if TYPE_CHECKING:
@@ -33,81 +34,15 @@ MOST_CONFLICTING = 0.01
 NOTHING = Excluded()
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What was written.
+def _untrained(tallies: Mapping[str, Tally], *, by_machine: bool) -> dict[str, int]:
+    """Machines without a complete, normal row in the training split, with their rows in all splits.
 
-    Attributes:
-        folder: Where it lies.
-        tallies: Split name to its counts.
-        metadata: What metadata.json says.
+    Where splits have machines of their own, those of the others are not meant to have such.
     """
-
-    folder: Path
-    tallies: dict[str, Tally]
-    metadata: dict[str, Any]
-
-    def untrained(self) -> str | None:
-        """A sentence about the machines on whose rows nothing can be trained; None without any."""
-        rows = self.metadata["rows_of_machines_not_trained"]
-        if not rows:
-            return None
-        named = listed(f"{printable(name)} ({count:,} rows)" for name, count in rows.items())
-        return f"not trained, as they have no complete and normal row in the training split: {named}"
-
-    def table(self) -> str:
-        """The rows of each split and machine, and their anomalies where they are labelled, for people."""
-        lines = [("split", "machine", "rows", "anomalies", "share", "kinds")]
-        for name, tally in self.tallies.items():
-            for machine, rows in sorted(tally.rows_by_machine.items()):
-                count = tally.anomalies_of(machine)
-                kinds = (
-                    f"{kind or 'unnamed'} {n:,}" for kind, n in sorted(tally.kinds.get(machine, {}).items())
-                )
-                lines.append(
-                    (name, machine, f"{rows:,}", f"{count:,}", f"{count / rows:.1%}", ", ".join(kinds))
-                )
-        if not all(tally.labelled for tally in self.tallies.values()):
-            lines = [(name, machine, rows, "", "", "") for name, machine, rows, *_ in lines]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(
-                cell.rjust(width) if 2 <= i <= 4 else cell.ljust(width)  # noqa: PLR2004
-                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        )
-
-    def remarks(self) -> list[str]:
-        """What to know of the labels, in sentences for people."""
-        labelled = all(tally.labelled for tally in self.tallies.values())
-        said = [] if labelled else ["the tables are unlabelled: they have no column 'anomaly'"]
-        for count, what in (
-            (self.metadata["rows_repeated"], "repeat another row and are left out"),
-            (self.metadata["rows_conflicting"], "contradict another row of their time and are left out"),
-        ):
-            said += [f"{count:,} rows {what}"] if count else []
-        said += [self.metadata["labels"]["remark"]] if "remark" in self.metadata["labels"] else []
-        ignored = sum(tally.ignored for tally in self.tallies.values())
-        excluded = self.metadata["excluded"]
-        if ignored and not excluded["ranges"]:
-            said.append(f"{ignored:,} rows without a label are ignored: their cell of 'anomaly' is empty")
-        if excluded["ranges"]:
-            how = (
-                "ignored: their cell of 'anomaly' is empty"
-                if labelled
-                else "left out of the unlabelled tables"
-            )
-            rows = f"{excluded['rows']:,} rows lie in them and are {how}"
-            said.append(f"--exclude: {rows if excluded['rows'] else 'no row lies in the ranges'}")
-        return said
-
-
-def _untrained(tallies: Mapping[str, Tally]) -> dict[str, int]:
-    """Machines without a complete, normal row in the training split, with their rows in all splits."""
     rows: Counter[str] = Counter()
-    for tally in tallies.values():
-        rows.update(tally.rows_by_machine)
+    for name, tally in tallies.items():
+        if name == "train" or not by_machine:
+            rows.update(tally.rows_by_machine)
     return {name: n for name, n in sorted(rows.items()) if not tallies["train"].usable_by_machine[name]}
 
 
@@ -141,19 +76,24 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
         folder: Made, with its parents; may exist as an empty folder or as one that an earlier run made.
         extent: Times of the origin's first and last row, nanoseconds.
         make_labeller: Makes the labeller when the training stretch is known.
-        shares: How long each split is.
-        gap_s: Seconds left out between two splits.
+        shares: How long each split is, or how many of the rows it has where whole machines are split; then
+            the history is read once more before, to count each machine's rows.
+        gap_s: Seconds left out between two splits; of no meaning where whole machines are split.
         units: Sensor to its unit, where known.
-        progress: Called with the nanoseconds of history just covered.
+        progress: Called with the nanoseconds of history just covered, for each time that it is read.
         excluded: Rows to ignore, or, without labels, to leave out.
 
     Raises:
-        InputError: A split has no row.
+        InputError: A split has no row, or there are too few machines.
         UsageError: The folder holds something else or cannot be written.
     """
     check_folder(folder)
     first, last = extent
-    stretches = cut(first, last, shares, round(gap_s * 1e9))
+    stretches: tuple[Stretch, ...]
+    if shares.by_machine:
+        stretches = stretches_of(deal(complete_rows(origin, extent, excluded, progress), shares), extent)
+    else:
+        stretches = cut(first, last, shares, round(gap_s * 1e9))
     labeller = make_labeller(stretches[0])
     tallies = {name: Tally(origin.sensors, labelled=labeller.labelled) for name in SPLITS}
     cadence, repeated, conflicting, between, covered = Cadence(), 0, 0, 0, first
@@ -171,8 +111,7 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
                 labelled = excluded.marked(labelled) if labeller.labelled else labelled.take(~inside)
                 taken = 0
                 for stretch in stretches:
-                    low, high = labelled.times.searchsorted((stretch.start_ns, stretch.stop_ns))
-                    part = labelled.take(slice(int(low), int(high)))
+                    part = stretch.take(labelled)
                     writers[stretch.name].write(part)
                     tallies[stretch.name].add(part)
                     taken += len(part)
@@ -194,14 +133,18 @@ def prepare_folder(  # noqa: PLR0913 - what to read, and all that was asked for
             "excluded": {"ranges": excluded.describe(), "rows": excluded_rows},
             "sensors": [{"name": name, "unit": units.get(name, "")} for name in origin.sensors],
             "cadence_seconds": cadence.step_ns / 1e9 or None,
-            "split": {"train": shares.train, "val": shares.val, "test": shares.test, "gap_seconds": gap_s},
+            "split": {
+                **({"by": BY_MACHINE} if shares.by_machine else {}),
+                **{name: getattr(shares, name) for name in SPLITS},
+                **({} if shares.by_machine else {"gap_seconds": gap_s}),
+            },
             "splits": {
                 name: {"file": f"{name}.csv", "digest": digests[name], **tally.to_dict()}
                 for name, tally in tallies.items()
             },
             "rows": sum(tally.rows for tally in tallies.values()),
             "rows_left_out_between_splits": between,
-            "rows_of_machines_not_trained": _untrained(tallies),
+            "rows_of_machines_not_trained": _untrained(tallies, by_machine=shares.by_machine),
             "duplicates_dropped": repeated + conflicting,
             "rows_repeated": repeated,
             "rows_conflicting": conflicting,

@@ -6,6 +6,8 @@ from dataclasses import astuple
 from html import escape
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import listed
+from trainer.data.machines import counted, unseen
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.results import how_chosen
 from trainer.report.tables import facts, kinds_table, tiles
@@ -60,6 +62,9 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     doubts = run.metrics.get("warnings")
     if isinstance(doubts, list):
         notes += [f'<p class="note">{escape(str(doubt))}</p>' for doubt in doubts]
+    if found := unseen(data.test, run.checkpoint.provenance.machines):
+        which = f"{counted(found)} that the detector was not trained on are among them: {listed(found)}."
+        notes.append(f'<p class="note">{escape(which)}</p>')
     if test.not_scored:
         notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
     kinds = "" if evaluation is None else kinds_table(evaluation)
