@@ -52,6 +52,7 @@ def report(
     need_data(data)
     need_torch("the report")
 
+    from trainer.data.machines import strangers
     from trainer.data.rows import replacing
     from trainer.data.training_data import read_training_data
     from trainer.report import Run, build_page
