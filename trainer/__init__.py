@@ -17,8 +17,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainer.data.choice import Columns
     from trainer.data.split import Split
-    from trainer.data.training_data import Columns, TrainingData, read_training_data
+    from trainer.data.training_data import TrainingData, read_training_data
     from trainer.detector import Detector
     from trainer.experiment.checkpoint import Checkpoint
     from trainer.experiment.plan import Plan
@@ -44,7 +45,7 @@ __all__ = [
 
 _HOMES = {
     "Checkpoint": "trainer.experiment.checkpoint",
-    "Columns": "trainer.data.training_data",
+    "Columns": "trainer.data.choice",
     "Detector": "trainer.detector",
     "NoTracker": "trainer.tracking",
     "Plan": "trainer.experiment.plan",

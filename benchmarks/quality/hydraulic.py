@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
 from edge_runtime.errors import InputError
-from trainer.data.training_data import Split
+from trainer.data.split import Split
 from trainer.evaluation.baselines import IsolationForest, SumZ
 from trainer.fitting.fit import Settings, fit
 from trainer.fitting.recipes import RECIPES

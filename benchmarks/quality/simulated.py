@@ -17,8 +17,10 @@ from tables import summary
 
 from edge_runtime.errors import InputError
 from trainer.calibration.assess import assess, choose_threshold
+from trainer.data.choice import Columns
+from trainer.data.split import Split
 from trainer.data.stretches import stretches
-from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.fitting.fit import Settings, fit
 from trainer.fitting.recipes import DEFAULT_HOLD
 

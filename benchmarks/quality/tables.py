@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer.data.training_data import Split, TrainingData
+from trainer.data.split import Split
+from trainer.data.training_data import TrainingData
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

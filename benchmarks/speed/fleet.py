@@ -22,7 +22,8 @@ import numpy as np
 import torch
 
 from edge_runtime.simulation import SENSORS, Simulator
-from trainer.data.training_data import Split, TrainingData
+from trainer.data.split import Split
+from trainer.data.training_data import TrainingData
 from trainer.detector.parts import DetectorParts
 from trainer.fitting.dataset import create_dataloaders
 from trainer.fitting.device import pick_device, reproducible

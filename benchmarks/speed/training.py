@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.calibration.assess import assess, choose_threshold
+from trainer.data.choice import Columns
 from trainer.data.rows import LabelledRows, RowWriter
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.detector import Detector
 from trainer.detector.parts import DetectorParts
 from trainer.detector.scaler import SensorScaler

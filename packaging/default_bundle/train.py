@@ -18,8 +18,9 @@ import numpy as np
 
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.simulation import SENSORS, UNITS, Kind, Simulator
+from trainer.data.choice import Columns
 from trainer.data.rows import LabelledRows, RowWriter, replacing
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.training_data import read_training_data
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from picture import draw
 
+from trainer.data.choice import Columns
 from trainer.data.stretches import Stretch
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.training_data import read_training_data
 from trainer.evaluation.baselines import FixedLimits, Mahalanobis
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.events import match_events

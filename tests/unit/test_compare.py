@@ -13,7 +13,8 @@ import pytest
 from support.bundles import SENSORS, make_checkpoint, normal_rows
 from support.commands import assert_one_clear_line
 
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import read_training_data
 from trainer.evaluation.baselines import FITTED
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.compare import compare, comparison_table, record

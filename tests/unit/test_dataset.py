@@ -14,7 +14,8 @@ from support.history import write_history
 
 from edge_runtime.errors import InputError, TrainingError
 from edge_runtime.mapping.form import Form, TimeForm
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import read_training_data
 from trainer.experiment.golden import golden_rows
 from trainer.fitting.dataset import SensorDataset, create_dataloaders
 from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows

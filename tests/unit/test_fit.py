@@ -17,7 +17,9 @@ import trainer.experiment.exporter
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
-from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.split import Split
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.exporter import find_exporter
 from trainer.experiment.plan import Plan

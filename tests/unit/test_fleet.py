@@ -15,7 +15,8 @@ from support.history import machine_rows
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.errors import TrainingError, UsageError
 from trainer.calibration.calibrate import verdicts
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import read_training_data
 from trainer.detector import Detector
 from trainer.detector.parts import DetectorParts
 from trainer.experiment.plan import Plan

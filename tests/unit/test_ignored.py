@@ -15,7 +15,8 @@ from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess, choose_threshold
 from trainer.calibration.calibrate import calibrate
 from trainer.calibration.debounce import ValidationScores
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.evaluation.injected import inject
 from trainer.experiment.compare import compare
 from trainer.experiment.plan import Plan

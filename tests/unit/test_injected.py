@@ -9,7 +9,8 @@ import pytest
 from support.history import write_history
 
 from edge_runtime.errors import TrainingError
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.evaluation.injected import FAULTS, LENGTH, inject
 
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 from edge_runtime.errors import InputError, UsageError
 from edge_runtime.mapping.form import Form, TimeForm
 from trainer.cli import app
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.run import run_fit

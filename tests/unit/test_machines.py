@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from edge_runtime import load_bundle
 from edge_runtime.errors import EdgeDetectError, InputError, TrainingError, UsageError
 from trainer.cli import app
+from trainer.data.choice import Columns
 from trainer.data.machines import untrained
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.training_data import read_training_data
 from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from edge_runtime.mapping.form import Columns
 from edge_runtime.scorefile.csvfile import CsvWriter
 from edge_runtime.sinks.influx import BUNDLE_TAG, InfluxSinkSettings
 from export.write import export_checkpoint
-from trainer.data.training_data import Columns as TrainingColumns
+from trainer.data.choice import Columns as TrainingColumns
 from trainer.data.training_data import read_training_data
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from support.history import write_history
 from edge_runtime.simulation import SENSORS, Simulator
 from trainer.calibration.assess import Assessment
 from trainer.data.plausible import doubts_about_splits
-from trainer.data.training_data import Split, TrainingData
+from trainer.data.split import Split
+from trainer.data.training_data import TrainingData
 from trainer.experiment.outcome import doubts_about_fit
 from trainer.fitting.training import Epoch
 

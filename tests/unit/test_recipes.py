@@ -11,7 +11,8 @@ from support.history import write_history
 from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import verdicts
 from trainer.cli.choices import ModelChoice, RecipeChoice
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit

@@ -10,7 +10,8 @@ from support.history import write_history
 
 from edge_runtime import load_bundle
 from edge_runtime.errors import UsageError
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import read_training_data
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings

@@ -20,8 +20,10 @@ from typer.testing import CliRunner
 from edge_runtime.errors import InputError, TrainingError, UsageError
 from trainer.calibration.assess import assess
 from trainer.cli import app
+from trainer.data.choice import Columns
+from trainer.data.split import Split
 from trainer.data.stretches import ALARM_JOIN_NS, stretches
-from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings

@@ -13,9 +13,10 @@ from typer.testing import CliRunner
 
 from edge_runtime.errors import EdgeDetectError, InputError, UsageError
 from trainer.cli import app
+from trainer.data.choice import Columns
 from trainer.data.plausible import doubts_about_splits
 from trainer.data.tables import read_table
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.prepare import Shares
 from trainer.prepare.by_machine import deal

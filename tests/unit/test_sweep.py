@@ -17,7 +17,8 @@ from support.history import write_history
 from edge_runtime.errors import InputError, TrainingError, UsageError
 from edge_runtime.loading.load import load_bundle
 from trainer.cli import main
-from trainer.data.training_data import Columns, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.fitting.fit import Settings
 from trainer.sweep import SweepPlan, SweepResults, Tried, Watcher, run_sweep
 from trainer.sweep.space import HOLDS, starts

@@ -14,7 +14,9 @@ from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError
 from trainer.cli import app
 from trainer.cli.pairs import parse_hold
-from trainer.data.training_data import Columns, Split, TrainingData, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.split import Split
+from trainer.data.training_data import TrainingData, read_training_data
 from trainer.fitting.fit import Settings, fit
 from trainer.sweep.objective import HeldOutF1, InjectedFaults, choose_objective
 from trainer.sweep.results import options_of

@@ -18,7 +18,8 @@ from support.smalldisk import small_disk
 
 from edge_runtime import load_bundle
 from edge_runtime.errors import TrainingError
-from trainer.data.training_data import Columns, read_training_data
+from trainer.data.choice import Columns
+from trainer.data.training_data import read_training_data
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Settings

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Debounce, Hold
     from trainer.calibration.budget import AlarmBudget, BudgetThreshold
     from trainer.calibration.calibrate import ThresholdMethod
-    from trainer.data.training_data import Split
+    from trainer.data.split import Split
     from trainer.detector import Detector
     from trainer.evaluation.evaluate import Evaluation
 

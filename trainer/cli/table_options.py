@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edge_runtime.mapping.roles import RoleOf
-    from trainer.data.training_data import Columns
+    from trainer.data.choice import Columns
 
 __all__ = [
     "AnyMachine",
@@ -107,7 +107,7 @@ def columns_of(
     Raises:
         UsageError: An option has a value that it cannot have, or a column is chosen twice.
     """
-    from trainer.data.training_data import Columns
+    from trainer.data.choice import Columns
 
     choice = (tuple(sensors or ()), label, tuple(normal or ()), tuple(ignore or ()))
     return Columns(*choice, tuple(drop or ()), form_of(ctx), tuple(dict.fromkeys(machines or ())))

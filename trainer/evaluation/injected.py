@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data.training_data import Split
+    from trainer.data.split import Split
 
 __all__ = ["FAULTS", "LENGTH", "Injected", "inject"]
 

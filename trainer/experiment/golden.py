@@ -12,7 +12,7 @@ from edge_runtime.errors import TrainingError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.data.training_data import Split
+    from trainer.data.split import Split
 
 __all__ = ["GoldenRows", "golden_rows"]
 

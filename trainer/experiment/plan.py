@@ -86,6 +86,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "widths": ",".join(map(str, settings.widths)),
         "kernels": ",".join(map(str, settings.kernels)),
         "sensors": ",".join(data.sensors),
+        "label_column": data.label or "",
         "recipe": plan.recipe,
         "threshold_method": plan.method,
         "percentile": plan.percentile,

@@ -22,7 +22,8 @@ from trainer.data.rows import iso_times
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trainer.data.training_data import Split, TrainingData
+    from trainer.data.split import Split
+    from trainer.data.training_data import TrainingData
 
 __all__ = ["data_digest", "git_revision", "provenance"]
 

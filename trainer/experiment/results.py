@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Threshold
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
-    from trainer.data.training_data import Split, TrainingData
+    from trainer.data.split import Split
+    from trainer.data.training_data import TrainingData
     from trainer.detector import Detector
     from trainer.fitting.fit import Epoch
 

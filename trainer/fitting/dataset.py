@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from trainer.data.training_data import Split, TrainingData
+    from trainer.data.split import Split
+    from trainer.data.training_data import TrainingData
     from trainer.detector.features import InputFeatures
     from trainer.detector.scaler import SensorScaler
 

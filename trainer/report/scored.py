@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Threshold
-    from trainer.data.training_data import Split
+    from trainer.data.split import Split
     from trainer.detector import Detector
 
 __all__ = ["Scored", "score_split"]

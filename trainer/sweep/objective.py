@@ -22,7 +22,8 @@ from trainer.evaluation.ranking import ranking
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from trainer.data.training_data import Split, TrainingData
+    from trainer.data.split import Split
+    from trainer.data.training_data import TrainingData
     from trainer.detector import Detector
     from trainer.sweep.space import Candidate
 
