@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError, TrainingError, UsageError
+from edge_runtime.errors import InputError, TrainingError, UsageError, counted
 from edge_runtime.mapping.facts import Facts
 from edge_runtime.mapping.form import PLAIN
 from edge_runtime.mapping.form import Columns as MappedColumns
@@ -188,7 +188,8 @@ def _remarks(meaning: Meaning | None, splits: Sequence[Split]) -> Iterator[str]:
             yield f"{split.path.name} has no column '{meaning.column}' and is unlabelled"
     if ignored := sum(int((~split.counted).sum()) for split in splits):
         how = "is empty" if meaning.ignored == {""} else "is empty or a value to ignore"
-        yield f"{ignored:,} rows are ignored: their cell of '{meaning.column}' {how}"
+        rows = counted(ignored, "row is ignored: its", "rows are ignored: their")
+        yield f"{rows} cell of '{meaning.column}' {how}"
 
 
 def _roles(

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from edge_runtime.errors import EdgeDetectError
 from trainer.cli import app
+from trainer.label_words import MAX_CELLS, Cells
+from trainer.prepare.label_keys import KeyCells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -326,3 +328,29 @@ def test_an_influxdb_has_no_such_tables(tmp_path: Path) -> None:
     words = ["prepare", "--database", "x", "-o", str(tmp_path / "out"), *CONDITIONS]
     result = CliRunner().invoke(app, words)
     assert "only files have such columns" in str(result.exception)
+
+
+def test_one_row_is_said_as_one(tmp_path: Path) -> None:
+    frame = READINGS.assign(batch=READINGS["batch"].where(READINGS.index != 30, 99))
+    frame = pd.concat([frame, frame.iloc[[5]]])
+    _, said = joined(tmp_path, frame, TABLE, *CONDITIONS, "--exclude", f"{FIRST + 40}/{FIRST + 41}")
+    assert said.splitlines()[:1] == [
+        "edge-train: 1 row has no label in batches.csv and is ignored: it has no batch 99"
+    ]
+    assert "edge-train: 1 row repeats another row and is left out\n" in said
+    assert (
+        "edge-train: --exclude: 1 row lies in them and is ignored: the cell of 'anomaly' is empty\n" in said
+    )
+
+
+def test_memory_does_not_grow_with_the_different_cells() -> None:
+    cells, keys = Cells(sought=frozenset({"9000.5"})), KeyCells()
+    for page in range(10):
+        column = pd.Series(np.arange(1000) + 1000 * page + 0.5)
+        cells.add(column)
+        keys.add(column)
+    assert cells.many
+    assert len(cells.counts) <= MAX_CELLS + 2
+    assert cells.counts["9000.5"] == 1
+    assert keys.samples == ["0.5", "1.5", "2.5"]
+    assert keys.are_numbers

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_runtime.cli.form_options import form_of
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, counted
 from edge_runtime.mapping.roles import table
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
@@ -270,7 +270,7 @@ def prepare(
     say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
     if history is not None:
         typer.echo(history.summary())
-    typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
+    typer.echo(f"{counted(prepared.metadata['rows'], 'row')} in {prepared.folder}")
 
 
 def _seconds(text: str) -> float:

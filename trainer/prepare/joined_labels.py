@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from edge_runtime.errors import InputError, listed, printable
+from edge_runtime.errors import InputError, counted, listed, printable
 from edge_runtime.mapping.roles import Role, RoleOf
 from trainer.label_words import IGNORED
 from trainer.prepare.label_keys import KeyCells, keys_of
@@ -96,7 +96,7 @@ class JoinedLabels:
             for name, numbers in zip(self.columns, self._numbers, strict=True)
         ]
         raise InputError(
-            f"no label for {self._unknown:,} of {self._rows:,} rows: their key is not in this table",
+            f"no label for {self._unknown:,} of {counted(self._rows, 'row')}: their key is not in this table",
             where=str(self._table.path),
             hint=f"choose the columns that both have in common with --labels-key; {'; '.join(compared)}",
         )
@@ -108,7 +108,7 @@ class JoinedLabels:
         keys = list(self._unknown_keys)
         words = f"{', '.join(map(printable, keys[:FEW_KEYS]))}{' and others' if len(keys) > FEW_KEYS else ''}"
         name = printable(self._table.path.name)
-        rows = "1 row has" if self._unknown == 1 else f"{self._unknown:,} rows have"
+        rows = counted(self._unknown, "row has", "rows have")
         verb = "is" if self._unknown == 1 else "are"
         return [
             f"{rows} no label in {name} and {verb} ignored: it has no {' and '.join(self.columns)} {words}"
@@ -126,5 +126,5 @@ class JoinedLabels:
             "key": list(self.columns),
             **self._table.described,
             "remark": f"labels are in {name}, found by {key}: {self._table.rule} "
-            f"({len(states):,} keys: {said})",
+            f"({counted(len(states), 'key')}: {said})",
         }

@@ -6,6 +6,7 @@ from dataclasses import astuple
 from html import escape
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import counted
 from trainer.provenance import data_digest
 from trainer.report.tables import facts, kinds_table, tiles
 from trainer.results import how_chosen
@@ -61,7 +62,10 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     if isinstance(doubts, list):
         notes += [f'<p class="note">{escape(str(doubt))}</p>' for doubt in doubts]
     if test.not_scored:
-        notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
+        notes.append(
+            f"<p>{counted(test.not_scored, 'test row is', 'test rows are')} left out: "
+            "a reading is missing.</p>"
+        )
     kinds = "" if evaluation is None else kinds_table(evaluation)
     return "\n".join([*notes, tiles(pairs), kinds])
 
