@@ -84,7 +84,9 @@ class FileOrigin:
         elif machine_column is not None:
             form = replace(form, machine=machine_column)
         if machine_per_file and (form.machine or one_machine):
-            raise UsageError("cannot be combined with --machine-column", where="--machine-per-file")
+            raise UsageError(
+                "cannot be combined with --machine-column or --machine-tag", where="--machine-per-file"
+            )
         self._form = form
         self._machine_of = names_of_files(self._paths) if machine_per_file else {}
         if one_machine:
