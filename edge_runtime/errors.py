@@ -48,6 +48,7 @@ __all__ = [
     "SourceUnavailableError",
     "TrainingError",
     "UsageError",
+    "counted",
     "listed",
     "printable",
 ]
@@ -164,6 +165,17 @@ class TrainingError(EdgeDetectError):
 
 class ExportError(EdgeDetectError):
     """A model cannot be turned into a bundle."""
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things, such as "1 row", "2,345 rows" or "1 row is".
+
+    Args:
+        number: How many there are.
+        one: What one of them is called.
+        many: What several are called, if it is not the same with an s.
+    """
+    return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"
 
 
 def printable(text: str, max_letters: int = MAX_LETTERS) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_runtime.errors import counted
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator
@@ -97,7 +99,9 @@ def send_again(
     chosen = _chosen(numbers, everything=everything)
     with closing(Change(_place(config, state), _report)) as change:
         count, rows = change.send_again(chosen)
-    typer.echo(f"{_letters(count)} with {rows:,} rows will be sent again by the next `edge-detect run`")
+    typer.echo(
+        f"{_letters(count)} with {counted(rows, 'row')} will be sent again by the next `edge-detect run`"
+    )
 
 
 @outbox.command()
@@ -125,10 +129,10 @@ def drop(
     with closing(Change(_place(config, state), _report)) as change:
         if not yes:
             count = change.count(chosen, tables)
-            entries = "1 entry" if count == 1 else f"{count:,} entries"
+            entries = counted(count, "entry", "entries")
             raise UsageError(f"this would drop {entries} for good", hint="add --yes to do it")
         count, rows = change.drop(chosen, tables)
-    typer.echo(f"{count:,} {'entry' if count == 1 else 'entries'} with {rows:,} rows dropped")
+    typer.echo(f"{counted(count, 'entry', 'entries')} with {counted(rows, 'row')} dropped")
 
 
 def _place(config: Path | None, state: Path | None) -> Path:
@@ -183,7 +187,7 @@ def _report(line: str) -> None:
 
 
 def _letters(count: int) -> str:
-    return "1 dead letter" if count == 1 else f"{count:,} dead letters"
+    return counted(count, "dead letter")
 
 
 def _table(rows: list[dict[str, Any]], none: str) -> None:

@@ -149,11 +149,11 @@ def _map(found: Survey) -> dict[str, Any]:
 def _lines(document: dict[str, Any], chosen: Sequence[RoleOf], found: Survey) -> Iterator[str]:
     import json
 
-    from edge_runtime.errors import printable
+    from edge_runtime.errors import counted, printable
     from edge_runtime.mapping.roles import aligned
 
     machines = len(document["machines"])
-    yield f"{document['file']}: {_many(document['rows'], 'row')} of {_many(machines, 'machine')}"
+    yield f"{document['file']}: {counted(document['rows'], 'row')} of {counted(machines, 'machine')}"
     if document["rows"]:
         step = f", one every {document['step_seconds']:g} s" if document["step_seconds"] else ""
         yield f"from {document['first']} to {document['last']}{step}"
@@ -161,13 +161,13 @@ def _lines(document: dict[str, Any], chosen: Sequence[RoleOf], found: Survey) ->
         yield f"  nothing of {gap['machine_id']} for {gap['seconds']:,.0f} s after {gap['after']}"
     more = document["gaps"] - len(document["longest_gaps"])
     if more > 0:
-        yield f"  and {_many(more, 'shorter gap')}"
+        yield f"  and {counted(more, 'shorter gap')}"
     for what, name in (
         ("before that of the row before it", "times_that_go_back"),
         ("the same as that of the row before it", "times_that_are_repeated"),
     ):
         if document[name]:
-            yield f"  the time of {_many(document[name], 'row')} is {what}, of the same machine"
+            yield f"  the time of {counted(document[name], 'row')} is {what}, of the same machine"
     yield from (f"  {remark}" for remark in document["remarks"])
     yield ""
     rows = [("column", "role", "why", "first cells")]
@@ -179,7 +179,3 @@ def _lines(document: dict[str, Any], chosen: Sequence[RoleOf], found: Survey) ->
     yield "[map]"
     for name, value in document["map"].items():
         yield f"{name} = {json.dumps(value, ensure_ascii=False)}"
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
+from edge_runtime.errors import counted
 
 if TYPE_CHECKING:
     from edge_runtime.loading.load import Step
@@ -57,7 +58,7 @@ def verify(
         loaded = load_bundle(path, on_step=on_step, trust=trust, trial=Trial(again=True, remembers=False))
         engine = make_engine(settings, loaded)
         megabytes = engine.max_machines * engine.machine_bytes / 1e6
-        on_step(Step(STATES, f"{engine.max_machines:,} machines may take {megabytes:,.1f} MB"))
+        on_step(Step(STATES, f"{counted(engine.max_machines, 'machine')} may take {megabytes:,.1f} MB"))
     except BundleError as error:
         refused = error
     failed = None if refused is None else (*STEPS, STATES)[len(passed)]

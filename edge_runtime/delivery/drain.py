@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.posts import Post
-from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.errors import SinkError, SinkUnavailableError, counted
 from edge_runtime.sinks.base import RowsRefusedError
 from edge_runtime.text.complaints import Complaints
 
@@ -194,7 +194,7 @@ class Drain:
             refused = (error.payload, error.rows)
         self._ledger.bury(self._sink.name, parcel, str(error), refused=refused)
         self.refused += refused[1]
-        rows = "1 row was" if refused[1] == 1 else f"{refused[1]:,} rows were"
+        rows = counted(refused[1], "row was", "rows were")
         self.complaints.add(f"{error}; {rows} moved to the dead letters", self._sink.name)
 
     def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:

@@ -15,7 +15,7 @@ from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
 from edge_runtime.delivery.states import keep_states, kept_machines, kept_states, states_of_source
 from edge_runtime.delivery.store import Store
 from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
-from edge_runtime.errors import LedgerError, LedgerUnavailableError
+from edge_runtime.errors import LedgerError, LedgerUnavailableError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -208,14 +208,26 @@ class Ledger(Store):
         rows: list[int] = []
         self._write(lambda: rows.append(self._outbox.bury_damaged(sink, damaged)))
         self._report(
-            f"ledger: {rows[-1]:,} rows for {sink} were damaged on the disk; they are dead letters now"
+            "ledger: "
+            + counted(
+                rows[-1],
+                f"row for {sink} was damaged on the disk; it is a dead letter now",
+                f"rows for {sink} were damaged on the disk; they are dead letters now",
+            )
         )
 
     def _nothing_waits(self, sink: str) -> None:
         if self._outbox.sums(sink).waiting:
             rows: list[int] = []
             self._write(lambda: rows.append(self._outbox.missing(sink)))
-            self._report(f"ledger: {abs(rows[-1]):,} rows for {sink} are missing, and were counted as lost")
+            self._report(
+                "ledger: "
+                + counted(
+                    abs(rows[-1]),
+                    f"row for {sink} is missing, and was counted as lost",
+                    f"rows for {sink} are missing, and were counted as lost",
+                )
+            )
         with suppress(sqlite3.Error):  # whatever is wrong, the next transaction says it
             give_room_back(self._db)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import LedgerUnavailableError
+from edge_runtime.errors import LedgerUnavailableError, counted
 from edge_runtime.records import Results
 
 if TYPE_CHECKING:
@@ -96,7 +96,9 @@ def store(
         except LedgerUnavailableError as error:
             if stopping():
                 # Not acknowledged, so not lost: the next start reads these rows again.
-                report(f"ledger: {error}; {pending.rows} rows are left for the next start")
+                report(
+                    f"ledger: {error}; {counted(pending.rows, 'row is', 'rows are')} left for the next start"
+                )
                 return False
             if backoff is None:
                 from edge_runtime.delivery.backoff import Backoff  # noqa: PLC0415 - when a disk is full

@@ -15,6 +15,7 @@ from edge_runtime.delivery.entries import Kept
 from edge_runtime.delivery.pages import INTERIOR_INDEX, LEAF_INDEX, LEAF_TABLE, Image, Record, Value
 from edge_runtime.delivery.proof import proof, proof_of_parcel
 from edge_runtime.delivery.sums import sums_of
+from edge_runtime.errors import counted
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,11 +48,14 @@ class Salvaged:
     checkpoint: bool = True
 
     def __str__(self) -> str:
-        text = f"{self.entries:,} entries that wait, {self.letters:,} dead letters and {self.states:,} states"
+        text = (
+            f"{counted(self.entries, 'entry that waits', 'entries that wait')}, "
+            f"{counted(self.letters, 'dead letter')} and {counted(self.states, 'state')}"
+        )
         if self.lost:
-            rows = ", ".join(f"{rows:,} rows for {sink}" for sink, rows in sorted(self.lost.items()))
+            rows = ", ".join(f"{counted(rows, 'row')} for {sink}" for sink, rows in sorted(self.lost.items()))
             where = f", between the entries {self.between[0]} and {self.between[1]}" if self.between else ""
-            text += f"; {rows} are lost{where}"
+            text += f"; {rows} {'is' if sum(self.lost.values()) == 1 else 'are'} lost{where}"
         else:
             text += "; no row is lost"
         if not self.checkpoint:

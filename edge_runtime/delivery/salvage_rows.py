@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.migrations import SCHEMA_VERSION, STEPS
 from edge_runtime.delivery.proof import is_unread
+from edge_runtime.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,8 @@ def copy_rows(damaged: Path, target: Path) -> str:
         old.close()
         new.close()
     return (
-        f"{counts['outbox']:,} entries that wait and {counts['dead_letters']:,} dead letters; how many are "
+        f"{counted(counts['outbox'], 'entry that waits', 'entries that wait')} and "
+        f"{counted(counts['dead_letters'], 'dead letter')}; how many are "
         "missing is not known, for a ledger of an earlier version does not say"
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import SinkError, SinkUnavailableError
+from edge_runtime.errors import SinkError, SinkUnavailableError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -92,12 +92,13 @@ class Senders:
         for sink, rows in self.waiting().items():
             if rows:
                 raise SinkUnavailableError(
-                    f"{rows:,} rows wait in the ledger for the sink {sink}",
+                    f"{counted(rows, 'row waits', 'rows wait')} in the ledger for the sink {sink}",
                     hint="start again with the same ledger to deliver them",
                 )
         for sender in self._senders:
             if sender.refused:
+                rows_were = counted(sender.refused, "row was", "rows were")
                 raise SinkError(
-                    f"{sender.refused:,} rows were refused by the sink {sender.sink.name}",
+                    f"{rows_were} refused by the sink {sender.sink.name}",
                     hint="`edge-detect outbox list` shows the dead letters of a ledger",
                 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import counted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,9 +41,9 @@ class SinkSums:
 
     def __str__(self) -> str:
         text = (
-            f"{self.waiting:,} rows wait in the ledger; of {self.encoded:,} since it was made "
-            f"{self.delivered:,} were delivered, {self.dead:,} are dead letters and {self.dropped:,} "
-            "were dropped"
+            f"{counted(self.waiting, 'row waits', 'rows wait')} in the ledger; of {self.encoded:,} since it "
+            f"was made {self.delivered:,} were delivered, {self.dead:,} are dead letters and "
+            f"{self.dropped:,} were dropped"
         )
         if self.lost:
             text += f"; {self.lost:,} were lost with damaged parts of the ledger"

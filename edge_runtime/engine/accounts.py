@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from edge_runtime.records import Reason, Verdict
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Accounts:
         skipped = {n.partition(".")[2]: v for n, v in sorted(counters.items()) if n.startswith("skipped.")}
         judged = f"{counters['normal']:,} normal, {counters['anomaly']:,} anomalous"
         rest = f"{sum(unknown.values()):,} unknown, {sum(skipped.values()):,} skipped"
-        lines = [f"{counters['read']:,} rows read: {judged}, {rest}"]
+        lines = [f"{counted(counters['read'], 'row')} read: {judged}, {rest}"]
         lines += [f"  unknown, {reason}: {number:,}" for reason, number in unknown.items()]
         lines += [f"  skipped, {reason}: {number:,}" for reason, number in skipped.items()]
         if counters[UNREADABLE_READINGS]:

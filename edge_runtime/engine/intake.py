@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.conversion import machine_name, nanoseconds, numbers
 from edge_runtime.engine.machine import NEVER
-from edge_runtime.errors import InputError, SensorMismatchError, UsageError
+from edge_runtime.errors import InputError, SensorMismatchError, UsageError, counted
 from edge_runtime.records import Groups, Readings
 from edge_runtime.timeparse import parse_time
 
@@ -126,7 +126,9 @@ def _each(value: Any, rows: int, what: str) -> Sequence[Any]:
     if np.ndim(value) != 1:
         raise InputError(f"{what} has the shape {np.shape(value)}", hint="give one, or one for each row")
     if len(value) not in (1, rows):
-        raise InputError(f"{len(value):,} of {what}, but {rows:,} rows", hint="give one, or one for each row")
+        raise InputError(
+            f"{len(value):,} of {what}, but {counted(rows, 'row')}", hint="give one, or one for each row"
+        )
     found: Sequence[Any] = value if len(value) == rows else [value[0]] * rows
     return found
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.connector import Fact
-from edge_runtime.errors import EdgeDetectError
+from edge_runtime.errors import EdgeDetectError, counted
 from edge_runtime.gateway.assembly import make_engine, make_feed, make_trial, make_trust
 from edge_runtime.gateway.clock import GatewayClock, known_moments
 from edge_runtime.gateway.look import Look, look, zone_words
@@ -122,7 +122,7 @@ class Checkup:
         for name, number in sorted(counters.items()):
             kind, _, reason = name.partition(".")
             if kind in ("unknown", "skipped") and number:
-                self._add(kind, f"{number:,} of {found.rows:,} rows: {reason}", wrong=True)
+                self._add(kind, f"{number:,} of {counted(found.rows, 'row')}: {reason}", wrong=True)
         if not sum(len(seen.times) for seen in found.machines.values()):
             try:
                 for fact in probe.instead():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from edge_runtime.records import Verdict
 
 if TYPE_CHECKING:
@@ -62,13 +63,15 @@ class Journal:
         if now == self._told:
             return
         self._told = now
-        parts = [f"{rows:,} rows came in the last minute" if rows else "no row came in the last minute"]
-        parts.append(f"{machines:,} {'machine' if machines == 1 else 'machines'} so far")
+        parts = [
+            f"{counted(rows, 'row')} came in the last minute" if rows else "no row came in the last minute"
+        ]
+        parts.append(f"{counted(machines, 'machine')} so far")
         if anomalous:
             parts.append(f"{passed.get('anomaly', 0):,} anomalous ({_names(anomalous)})")
         parts += [f"{number:,} unknown ({reason})" for reason, number in unknown.items()]
         parts += [f"{number:,} skipped ({reason})" for reason, number in skipped.items()]
-        parts += [f"{number:,} rows wait for {sink}" for sink, number in late.items()]
+        parts += [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in late.items()]
         self._report(", ".join(parts))
 
 

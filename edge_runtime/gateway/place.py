@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_runtime.connector import Fact
 from edge_runtime.delivery.migrations import SCHEMA_VERSION
 from edge_runtime.delivery.opening import file_of
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, counted
 from edge_runtime.files import state_folder
 
 if TYPE_CHECKING:
@@ -103,9 +103,9 @@ def ledger_fact(path: Path, identity: str) -> Fact:
         return Fact("ledger", f"{path}: cannot be read ({error})", wrong=True)
     if source != identity:
         return Fact("ledger", f"{path}: belongs to another source ({source})", wrong=True)
-    rows = [f"{number:,} rows wait for {sink}" for sink, number in waiting]
-    known = "1 machine" if machines == 1 else f"{machines:,} machines"
-    return Fact("ledger", f"{path}: {', '.join([f'{known} known', *(rows or ['no row waits'])])}")
+    rows = [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in waiting]
+    known = f"{counted(machines, 'machine')} known"
+    return Fact("ledger", f"{path}: {', '.join([known, *(rows or ['no row waits'])])}")
 
 
 @contextmanager

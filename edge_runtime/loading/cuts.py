@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.random import default_rng  # imported at once: the trial can open no file later
 
-from edge_runtime.errors import SelfTestError
+from edge_runtime.errors import SelfTestError, counted
 from edge_runtime.loading.samples import FAR, Series, half_ranges, sample_series
 from edge_runtime.loading.selftest import run_graph, running
 from edge_runtime.records import Scores
@@ -173,8 +173,9 @@ def _check_numbers(series: Series, alone: Scores) -> None:
     wrong = np.flatnonzero(no_number & series.within[: len(alone)])
     if len(wrong):
         row = int(wrong[0])
+        have = "row within the training ranges has", "rows within the training ranges have"
         raise SelfTestError(
-            f"{len(wrong):,} rows within the training ranges have no finite score: row {row:,} of "
+            f"{counted(len(wrong), *have)} no finite score: row {row:,} of "
             f"{series.name} has a score of {alone.score[row]:.6g}",
             where=WHERE,
             hint="export the model again",

@@ -48,6 +48,7 @@ class Role(StrEnum):
     MACHINE = "machine"
     SENSOR = "sensor"
     LABEL = "label"
+    KEY = "key of the labels"
     LEFT_OUT = "left out"
     UNCLEAR = "unclear"
 

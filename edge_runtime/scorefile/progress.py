@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
+from edge_runtime.errors import counted
+
 __all__ = ["Progress"]
 
 EVERY_S = 0.2
@@ -37,7 +39,7 @@ class Progress:
     def line(self, seconds: float) -> str:
         """What is shown after so many seconds."""
         rate = (self._done - self._before) / max(seconds, 1e-9)
-        text = f"{self._done:,} rows, {rate:,.0f} a second"
+        text = f"{counted(self._done, 'row')}, {rate:,.0f} a second"
         if not self._rows:
             return text
         share = min(self._done / self._rows, 1.0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.engine.accounts import Accounts
 from edge_runtime.engine.stage import STATE_MB, StageState
-from edge_runtime.errors import InterruptedRunError, UsageError
+from edge_runtime.errors import InterruptedRunError, UsageError, counted
 from edge_runtime.files import is_in_place, unwritable, writing
 from edge_runtime.scorefile.csvfile import STANDARD, CsvReader, CsvWriter
 from edge_runtime.scorefile.lanes import Lanes
@@ -154,7 +154,7 @@ def _in_parts(
         finally:
             progress.end()
     raise InterruptedRunError(
-        f"interrupted after {rows:,} rows", hint="continue with the same command and --resume"
+        f"interrupted after {counted(rows, 'row')}", hint="continue with the same command and --resume"
     )
 
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.digest import file_digest
-from edge_runtime.errors import SignatureError
+from edge_runtime.errors import SignatureError, counted
 from edge_runtime.signing.envelope import Envelope, Statement, format_moment
 from edge_runtime.signing.remembered import Remembered, locked, read_remembered, write_remembered
 
@@ -214,7 +214,11 @@ def _check_expiry(said: Statement, moment: datetime, *, accepted: bool) -> tuple
     """Refuses what has expired and is not the bundle that was accepted last; what is worth a warning."""
     if moment <= said.expiry:
         left = said.expiry - moment
-        return (f"the signature expires in {left.days} days: have it signed again",) if left < SOON else ()
+        return (
+            (f"the signature expires in {counted(left.days, 'day')}: have it signed again",)
+            if left < SOON
+            else ()
+        )
     if accepted:
         return (f"the signature expired on {said.expires}, but this bundle was accepted before that",)
     raise SignatureError(

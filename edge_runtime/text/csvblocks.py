@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import IO, TYPE_CHECKING
 
-from edge_runtime.errors import InputError, UsageError
+from edge_runtime.errors import InputError, UsageError, counted
 from edge_runtime.mapping.times import DAY_NS
 from edge_runtime.text.csvrows import CsvRows, read_layout
 from edge_runtime.text.cutter import MAX_LINE_BYTES, TOO_LONG, LineCutter
@@ -76,7 +76,12 @@ def read_blocks(
             raise InputError(
                 "its header has a quote that is not closed"
                 if head.is_open
-                else f"no header among its {head.lines} lines, which are empty or begin with #",
+                else "no header among its "
+                + counted(
+                    head.lines,
+                    "line, which is empty or begins with #",
+                    "lines, which are empty or begin with #",
+                ),
                 where=where,
                 hint="give a CSV with a header line",
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, counted
 from edge_runtime.mapping.cells import Place, codes, shown
 from edge_runtime.mapping.numbers import Numbers, as_float32
 from edge_runtime.mapping.times import Times
@@ -209,7 +209,7 @@ class CsvRows:
 
     def _ragged(self, width: int, line: int) -> InputError:
         return InputError(
-            f"{width} cells where the header has {self.layout.width}",
+            f"{counted(width, 'cell')} where the header has {self.layout.width}",
             where=f"{self.layout.where}, line {line}",
         )
 

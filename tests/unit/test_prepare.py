@@ -171,7 +171,7 @@ def test_labels_in_the_file_are_kept_and_are_no_sensors(tmp_path: Path) -> None:
     origin = FileOrigin([path])
     assert origin.sensors == ("a",)
     assert origin.labelled
-    prepared(origin, tmp_path / "out", CarriedLabels("anomaly"))
+    prepared(origin, tmp_path / "out", CarriedLabels({"from": "a test"}))
     train = read(tmp_path / "out", "train")
     assert train[train["anomaly"] == 1][["time", "machine_id", "kind"]].to_numpy().tolist() == [
         ["2025-01-01T00:00:05Z", "machine", "X"]

@@ -217,11 +217,14 @@ def test_each_file_may_be_a_machine_that_is_called_as_it_is(tmp_path: Path) -> N
     for number, machine in enumerate(("north-1", "north-2", "south-1")):
         flow = frame["flow"][frame["machine_id"] == machine].tolist()
         assert flow == [number + second * 7 % 5 for second in range(len(flow))]
+    run("prepare", *words[:2], "--machine-tag", "=press-1", "--gap", "0", "-o", tmp_path / "named")
+    assert set(read_table(tmp_path / "named" / "train.csv")["machine_id"]) == {"press-1"}
     run("prepare", *words[:4], "--machine-per-file", "--gap", "0", "-o", tmp_path / "one")
     assert set(read_table(tmp_path / "one" / "train.csv")["machine_id"]) == {"1", "2"}
     for more, said in (
         (("--csv", paths[0]), "two files would be the machine 'north-1'"),
         (("--machine-column", "m"), "cannot be combined with --machine-column"),
+        (("--machine-tag", "=m"), "cannot be combined with --machine-column or --machine-tag"),
     ):
         words_of_more = [*map(str, words), *map(str, more), "--machine-per-file", "-o", str(tmp_path / "no")]
         result = CliRunner().invoke(app, ["prepare", *words_of_more])

@@ -91,7 +91,7 @@ def test_no_more_machines_are_named_than_can_be_read() -> None:
     account = ReadAccount(SENSORS)
     account.add(block([(1, f"m{i:02}", (1.0, NAN)) for i in range(20)]))
     (said,) = account.lacking()
-    assert "from m00 (1 rows), m01 (1 rows), " in said
-    assert "m11 (1 rows) and 8 more machines: choose other sensors" in said
+    assert "from m00 (1 row), m01 (1 row), " in said
+    assert "m11 (1 row) and 8 more machines: choose other sensors" in said
     assert account.never_read() == ["b"]
     assert ReadAccount(SENSORS).never_read() == []

@@ -161,7 +161,7 @@ def test_a_trial_that_fails_does_not_end_the_sweep(data: TrainingData, tmp_path:
     assert "best" in said[1]
     assert results.best == results.tried[1]
     assert "of 2 trials, 1 of which failed" in results.table()
-    with pytest.raises(TrainingError, match="none of 1 trials could be trained"):
+    with pytest.raises(TrainingError, match="none of 1 trial could be trained"):
         sweep(data, tmp_path / "b", trials=1, models=("autoencoder",), settings=hopeless)
 
 
@@ -245,8 +245,7 @@ def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None
     assert program.returncode == 130, errors
     assert "Traceback" not in errors
     done = len(json.loads((tmp_path / "s" / "sweep.json").read_text())["trials"])
-    assert f"of {done} trials, by F1 on validation" in printed
-    assert (
-        f"Interrupted after {done} trials: --resume continues to 100000, --resume --trials {done}" in printed
-    )
+    trials = "1 trial" if done == 1 else f"{done:,} trials"
+    assert f"of {trials}, by F1 on validation" in printed
+    assert f"Interrupted after {trials}: --resume continues to 100000, --resume --trials {done}" in printed
     assert not (tmp_path / "s" / "best").exists()

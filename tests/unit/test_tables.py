@@ -90,7 +90,7 @@ def test_times_are_understood_in_every_usual_form(
         ("time,a\n", "no rows"),
         ("time,a,b\n1,2,3\n1,2\n", "line 3: 2 cells where the header has 3"),
         ("time,a\n1,2\n1,2,3\n", "line 3: 3 cells where the header has 2"),
-        ("time,a\n" + "1,2\n" * 300_000 + "7\n", "line 300002: 1 cells"),
+        ("time,a\n" + "1,2\n" * 300_000 + "7\n", "line 300002: 1 cell where the header has 2"),
         (b"time,a\n1,\xff\n", "not text in UTF-8"),
         ("time,a,a\n1,2,3\n", "two columns are named 'a'"),
         (gzip.compress(b"time,a\n" + b"1,2\n" * 9999, mtime=0)[:60], "cannot be read"),

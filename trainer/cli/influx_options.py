@@ -10,7 +10,10 @@ import typer
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.influxdb import InfluxClient
+    from trainer.prepare.influx import InfluxOrigin
 
 __all__ = [
     "Bucket",
@@ -23,6 +26,7 @@ __all__ = [
     "Url",
     "Username",
     "connect",
+    "history_of",
 ]
 
 Url = Annotated[str, typer.Option(help="URL of the InfluxDB server.")]
@@ -102,4 +106,60 @@ def connect(
             password_file=password_file,
             token_file=token_file,
         )
+    )
+
+
+def history_of(
+    client: InfluxClient,
+    flux_file: Path | None,
+    measurement: str,
+    machine_tag: str | None,
+    sensors: Sequence[str],
+    machines: Sequence[str],
+    bounds: tuple[int, int],
+) -> InfluxOrigin:
+    """The history of a measurement, or by the Flux query in a file.
+
+    Args:
+        client: The database.
+        flux_file: The file with the query; None for the measurement.
+        measurement: Holds the readings.
+        machine_tag: Holds the machine ids; None for the usual one.
+        sensors: Fields of sensors; empty for all.
+        machines: These alone; empty for all.
+        bounds: The first time, and the first one after the range, nanoseconds.
+
+    Raises:
+        UsageError: The options do not fit together.
+    """
+    from edge_runtime.influxdb.template import read_template
+    from trainer.prepare.influx import InfluxOrigin
+    from trainer.prepare.influx_query import QueryOrigin
+
+    start_ns, stop_ns = bounds
+    if start_ns >= stop_ns:
+        raise UsageError("the start is not before the stop", where="--start, --stop")
+    if flux_file is None:
+        return InfluxOrigin(
+            client,
+            measurement=measurement,
+            machine_tag=machine_tag or "machine_id",
+            sensors=sensors,
+            machines=machines,
+            start_ns=start_ns,
+            stop_ns=stop_ns,
+        )
+    if machines:
+        raise UsageError(
+            "machines cannot be chosen from a query of one's own",
+            where="--machine, --flux-file",
+            hint="choose them in the query",
+        )
+    return QueryOrigin(
+        client,
+        read_template(flux_file),
+        machine_tag=machine_tag or "machine_id",
+        sensors=sensors,
+        start_ns=start_ns,
+        stop_ns=stop_ns,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_runtime.cli.form_options import form_of
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, counted
 from edge_runtime.mapping.roles import table
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
@@ -25,14 +25,15 @@ from trainer.cli.influx_options import (
     Url,
     Username,
     connect,
+    history_of,
 )
+from trainer.cli.label_options import LabelsFile, LabelsKey, NormalWhere, request_of
 from trainer.cli.pairs import parse_units
 from trainer.cli.table_options import Drop, IgnoreValue, LabelColumn, NormalValue, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_runtime.influxdb import InfluxClient
     from edge_runtime.mapping.roles import RoleOf
     from trainer.prepare import Origin
     from trainer.prepare.influx import InfluxOrigin
@@ -58,10 +59,20 @@ def prepare(
         Path, typer.Option("--output", "-o", help="Folder to create, with three CSV files and metadata.json.")
     ],
     csv: Annotated[
-        list[Path] | None, typer.Option(help="CSV file to read. May be repeated.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="CSV file to read, or a folder with such files, or a pattern in quotes such as "
+            "'line-*/*.csv'. May be repeated.",
+            show_default=False,
+        ),
     ] = None,
     parquet: Annotated[
-        list[Path] | None, typer.Option(help="Parquet file to read. May be repeated.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="Parquet file to read, or a folder with such files, or a pattern in quotes. May be "
+            "repeated.",
+            show_default=False,
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     database: Database = None,
@@ -79,7 +90,9 @@ def prepare(
     machine_per_file: Annotated[
         bool,
         typer.Option(
-            "--machine-per-file", help="Take each file for one machine, which is called as the file is."
+            "--machine-per-file",
+            help="Take each file for one machine, which is called as the file is, without its suffix. If two "
+            "files have the same name, each machine is called as its folder and its file, such as north-1.",
         ),
     ] = False,
     sensor: Annotated[
@@ -126,12 +139,15 @@ def prepare(
         Labels | None,
         typer.Option(
             help="Method by which rows are labelled. With none, the tables have no labels. [default: events, "
-            "or the label column, if there are any, else none]"
+            "or what the files' own columns or --labels-file say, if there is anything, else none]"
         ),
     ] = None,
     label_column: LabelColumn = None,
     normal_value: NormalValue = None,
     ignore_value: IgnoreValue = None,
+    normal_where: NormalWhere = None,
+    labels_file: LabelsFile = None,
+    labels_key: LabelsKey = None,
     drop: Drop = None,
     exclude: Annotated[
         list[str] | None,
@@ -178,22 +194,23 @@ def prepare(
     from trainer.data.names import refuse_sensors
     from trainer.prepare import Shares, check_folder, prepare_folder
     from trainer.prepare.excluded import Excluded
+    from trainer.prepare.label_request import LabelRequest
     from trainer.prepare.labelling import Labelling
+    from trainer.prepare.paths import CSV_SUFFIXES, PARQUET_SUFFIXES, files_of
 
-    check_folder(output, [*(csv or []), *(parquet or []), *([events_file] if events_file else [])])
+    files = files_of(csv or (), CSV_SUFFIXES, "--csv")
+    files += files_of(parquet or (), PARQUET_SUFFIXES, "--parquet")
+    check_folder(output, [*files, *filter(None, (events_file, labels_file))])
     shares, units = Shares.parse(split), parse_units(unit or [])
     gap_s = _gap_seconds(gap, by_machine=shares.by_machine)
     now_ns = time.time_ns()
-    files = [*(csv or []), *(parquet or [])]
     excluded = Excluded.parse(exclude or [], now_ns)
     choice = LabelChoice(
         label_column, tuple(normal_value or ()), tuple(ignore_value or ()), tuple(drop or ())
     )
-    if label_column is not None and (
-        events_file is not None or labels in {Labels.THRESHOLD, Labels.STATISTICAL}
-    ):
-        other = "--events-file" if events_file is not None else "--labels"
-        raise UsageError(f"cannot be combined with {other}", where="--label-column")
+    learnt = labels if labels in {Labels.THRESHOLD, Labels.STATISTICAL} else None
+    others = {"--events-file": events_file, f"--labels {learnt}": learnt}
+    request = request_of(choice, normal_where, labels_file, labels_key, others)
     labelling = Labelling(
         method=labels.value if labels else None,
         events_file=events_file,
@@ -222,15 +239,14 @@ def prepare(
             machine_per_file=machine_per_file,
             start_ns=parse_time(start, now_ns) if start else None,
             stop_ns=parse_time(stop, now_ns) if stop else None,
-            labels=choice,
+            labels=request,
         )
         roles = origin.roles
     else:
-        from trainer.prepare.influx import InfluxOrigin
-
-        if choice != LabelChoice() or machine_per_file:
+        if request != LabelRequest() or machine_per_file:
             raise UsageError(
-                "only files have such columns", where="--label-column, --drop, --machine-per-file"
+                "only files have such columns",
+                where="--label-column, --normal-where, --labels-file, --drop, --machine-per-file",
             )
         client = connect(
             url=url,
@@ -242,23 +258,10 @@ def prepare(
             token_file=token_file,
             retention_policy=retention_policy,
         )
-        start_ns, stop_ns = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
-        if start_ns >= stop_ns:
-            raise UsageError("the start is not before the stop", where="--start, --stop")
-        if flux_file is not None:
-            origin = history = _own_query(
-                client, flux_file, machine_tag, sensor or [], machine or [], (start_ns, stop_ns)
-            )
-        else:
-            origin = history = InfluxOrigin(
-                client,
-                measurement=measurement,
-                machine_tag=machine_tag or "machine_id",
-                sensors=sensor or (),
-                machines=machine or (),
-                start_ns=start_ns,
-                stop_ns=stop_ns,
-            )
+        bounds = parse_time(start or "-7d", now_ns), parse_time(stop or "now", now_ns)
+        origin = history = history_of(
+            client, flux_file, measurement, machine_tag, sensor or (), machine or (), bounds
+        )
     refuse_sensors(origin.sensors, "the history")
     for name in units.keys() - set(origin.sensors):
         raise UsageError(f"no sensor '{name}'", where="--unit", hint=f"there are {', '.join(origin.sensors)}")
@@ -283,35 +286,7 @@ def prepare(
     say([*origin.warnings(), *prepared.remarks(), *filter(None, [prepared.untrained()])])
     if history is not None:
         typer.echo(history.summary())
-    typer.echo(f"{prepared.metadata['rows']:,} rows in {prepared.folder}")
-
-
-def _own_query(
-    client: InfluxClient,
-    path: Path,
-    machine_tag: str | None,
-    sensors: list[str],
-    machines: list[str],
-    bounds: tuple[int, int],
-) -> InfluxOrigin:
-    """History by the Flux query in a file."""
-    from edge_runtime.influxdb.template import read_template
-    from trainer.prepare.influx_query import QueryOrigin
-
-    if machines:
-        raise UsageError(
-            "machines cannot be chosen from a query of one's own",
-            where="--machine, --flux-file",
-            hint="choose them in the query",
-        )
-    return QueryOrigin(
-        client,
-        read_template(path),
-        machine_tag=machine_tag or "machine_id",
-        sensors=sensors,
-        start_ns=bounds[0],
-        stop_ns=bounds[1],
-    )
+    typer.echo(f"{counted(prepared.metadata['rows'], 'row')} in {prepared.folder}")
 
 
 def _gap_seconds(gap: str | None, *, by_machine: bool) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import UsageError, counted
 from edge_runtime.timeparse import parse_duration, parse_time
 from trainer.cli.influx_options import (
     DEFAULT_URL,
@@ -157,7 +157,8 @@ def simulate(
             done = ticks or 0
             progress = stack.enter_context(progress_bar("simulate", ticks))
             emit_history(fleet, target, ticks=done, progress=progress)
-    sys.stderr.write(f"{done * fleet.size:,} rows, {fleet.events:,} events of {fleet.size} machine(s)\n")
+    made = f"{counted(done * fleet.size, 'row')}, {counted(fleet.events, 'event')}"
+    sys.stderr.write(f"{made} of {counted(fleet.size, 'machine')}\n")
 
 
 def _events_from(text: str, start_ns: int, now_ns: int) -> int:

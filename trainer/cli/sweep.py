@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_runtime.errors import counted
 from trainer.cli.choices import DeviceChoice, ModelChoice
 from trainer.cli.doubts import Strict, look_at_splits
 from trainer.cli.ending import ended_by_signals
@@ -223,7 +224,7 @@ def _report(results: SweepResults, again: str, trials: int) -> None:
     if results.interrupted:
         done = len(results.tried)
         trains = f", --resume --trials {done} trains the best of these" if results.best else ""
-        typer.echo(f"Interrupted after {done} trials: --resume continues to {trials}{trains}.")
+        typer.echo(f"Interrupted after {counted(done, 'trial')}: --resume continues to {trials}{trains}.")
         raise typer.Exit(INTERRUPTED)
     if results.fit is not None:
         typer.echo(f"To train the best again, run: {again}\n\n{results.fit.table()}")

@@ -87,6 +87,7 @@ def choose_labels(
     taken: Collection[str | None],
     look: Callable[[Sequence[str]], Mapping[str, Cells]],
     where: str,
+    elsewhere: str = "",
 ) -> Meaning | None:
     """The column of the labels and what its cells mean; None for tables without labels.
 
@@ -96,6 +97,7 @@ def choose_labels(
         taken: Columns that are known to be something else, such as the time or a named sensor.
         look: Gives the cells of columns, over all of the tables.
         where: What to call the tables in an error.
+        elsewhere: The option that says that labels come from elsewhere; "" where none does.
 
     Raises:
         UsageError: A column looks like labels and nobody says what it is, or it is not clear which rows are
@@ -105,11 +107,11 @@ def choose_labels(
     wanted = [name for name in names if name == choice.column or (name not in known and _may_be_labels(name))]
     found = look(wanted) if wanted else {}
     column = choice.column
-    if column is None and LABEL_COLUMN in found and _is_canonical(found[LABEL_COLUMN]):
+    if column is None and not elsewhere and LABEL_COLUMN in found and _is_canonical(found[LABEL_COLUMN]):
         column = LABEL_COLUMN
     others = [name for name in wanted if name != column and _looks_like_labels(name, found[name])]
     if others:
-        raise _refusal(others, found, column, where)
+        raise _refusal(others, found, elsewhere or (f"'{column}'" if column is not None else ""), where)
     if column is None:
         return None
     return meaning_of(column, found[column], choice.normal, choice.ignore)
@@ -131,11 +133,11 @@ def _looks_like_labels(name: str, cells: Cells) -> bool:
     return 0 < len(cells.filled) <= MAX_VALUES and not fractions
 
 
-def _refusal(names: list[str], found: Mapping[str, Cells], column: str | None, where: str) -> UsageError:
-    """Says which columns look like labels, and what to type."""
+def _refusal(names: list[str], found: Mapping[str, Cells], beside: str, where: str) -> UsageError:
+    """Says which columns look like labels, beside those that are known, and what to type."""
     first, cells = names[0], found[names[0]]
     drops = [word for name in names for word in ("--drop", name)]
-    if column is not None:
+    if beside:
         hint = f"to leave {'it' if len(names) == 1 else 'them'} out, add {shlex.join(drops)}"
     else:
         words = ["--label-column", first]
@@ -147,7 +149,7 @@ def _refusal(names: list[str], found: Mapping[str, Cells], column: str | None, w
         if all(key.lstrip("-").isdigit() for key in cells.filled):
             hint += ", or name all sensors with --sensor, this one among them"
     more = f", and so {'does' if len(names) == 2 else 'do'} {', '.join(names[1:])}" if names[1:] else ""  # noqa: PLR2004
-    labels = f" beside '{column}'" if column is not None else ""
+    labels = f" beside {beside}" if beside else ""
     return UsageError(
         f"the column '{first}' looks like labels{labels} ({cells.shown()}){more}", where=where, hint=hint
     )

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANOMALOUS",
+    "EMPTY_CELLS",
     "IGNORED",
     "KNOWN_WORDS",
     "NORMAL",
+    "NUMBER",
     "Cells",
     "Meaning",
     "key_of",
@@ -81,18 +83,23 @@ class Cells:
         counts: Key to its rows; "" for empty cells.
         spelled: Key to how it is written.
         many: Whether there are more than are kept.
+        sought: Keys that are kept however many there are.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     spelled: dict[str, str] = field(default_factory=dict)
     many: bool = False
+    sought: frozenset[str] = frozenset()
 
     def add(self, column: pd.Series[Any]) -> None:
         """Counts a column's cells."""
         codes, cells = pd.factorize(column)
         self.counts[""] += int((codes < 0).sum())
-        for cell, rows in zip(cells[: MAX_CELLS + 1], np.bincount(codes[codes >= 0]).tolist(), strict=False):
+        looked_at = cells if self.sought else cells[: MAX_CELLS + 1]
+        for cell, rows in zip(looked_at, np.bincount(codes[codes >= 0]).tolist(), strict=False):
             key = key_of(cell)
+            if len(self.counts) > MAX_CELLS and key not in self.counts and key not in self.sought:
+                continue
             self.counts[key] += rows
             self.spelled.setdefault(key, str(cell).strip() if isinstance(cell, str) else key)
         self.many = self.many or len(self.counts) > MAX_CELLS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import InputError, UsageError, listed, printable
+from edge_runtime.errors import InputError, UsageError, counted, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ONE_MACHINE",
     "absences",
-    "counted",
     "machines_of",
     "narrowed",
+    "rows_of",
     "strangers",
     "trained_on",
     "unseen",
@@ -167,13 +167,12 @@ def strangers(
                 hint=_way_out(test, trained),
             )
         why = ", as the tables are split by machine" if by_machine else ""
-        yield f"{counted(found)} that '{name}' was not trained on count{why}: {listed(found)}"
+        yield f"{rows_of(found)} that '{name}' was not trained on count{why}: {listed(found)}"
 
 
-def counted(machines: Mapping[str, int]) -> str:
+def rows_of(machines: Mapping[str, int]) -> str:
     """How many rows of how many machines there are, for people."""
-    number = len(machines)
-    return f"{sum(machines.values()):,} test rows of {number:,} machine{'s' * (number > 1)}"
+    return f"{counted(sum(machines.values()), 'test row')} of {counted(len(machines), 'machine')}"
 
 
 def _way_out(test: Split, trained: Mapping[str, Sequence[str]]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from trainer.data.machines import untrained
 from trainer.data.rows import iso_times
 from trainer.data.stretches import by_machine
@@ -94,8 +95,8 @@ def _few_rows(data: TrainingData, percentile: float | None) -> Iterator[str]:
     needed = 0 if percentile is None else round(1 / (1 - percentile / 100))
     if 0 < rows < needed:
         yield (
-            f"the threshold comes from only {rows:,} validation rows, and with fewer than {needed:,} none of "
-            f"them is above percentile {percentile:g}; take a longer history"
+            f"the threshold comes from only {counted(rows, 'validation row')}, and with fewer than "
+            f"{needed:,} none of them is above percentile {percentile:g}; take a longer history"
         )
 
 

@@ -85,11 +85,26 @@ def roles_of(
     ]
 
 
-def with_others(found: Sequence[RoleOf], label: str | None, left_out: Collection[str | None]) -> list[RoleOf]:
-    """The same with the column of the labels, and those that a person left out."""
+def with_others(
+    found: Sequence[RoleOf],
+    label: str | None,
+    left_out: Collection[str | None],
+    told: Sequence[RoleOf] = (),
+) -> list[RoleOf]:
+    """The same with the column of the labels, and those that a person left out.
+
+    Args:
+        found: By the rules.
+        label: The column of the labels; None for none.
+        left_out: Columns that are nothing.
+        told: Columns of which a person said what they are for, unless they are the time or the machine.
+    """
+    by_name = {column.name: column for column in told}
     changed = []
     for column in found:
-        if column.name == label:
+        if column.name in by_name and column.role not in {Role.TIME, Role.MACHINE}:
+            changed.append(by_name[column.name])
+        elif column.name == label:
             changed.append(RoleOf(column.name, Role.LABEL, "its values tell normal rows from others"))
         elif column.name in left_out:
             changed.append(RoleOf(column.name, Role.LEFT_OUT, "by its name, or by --drop"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError, TrainingError
+from edge_runtime.errors import InputError, TrainingError, counted
 from trainer.data.frames import meaning_of, refuse_late, roles_in, split_of
 from trainer.data.machines import absences, machines_of, narrowed
 from trainer.data.names import refuse_machines, refuse_sensors
@@ -126,7 +126,8 @@ def _remarks(meaning: Meaning | None, splits: Sequence[Split]) -> Iterator[str]:
             yield f"{split.path.name} has no column '{meaning.column}' and is unlabelled"
     if ignored := sum(int((~split.counted).sum()) for split in splits):
         how = "is empty" if meaning.ignored == {""} else "is empty or a value to ignore"
-        yield f"{ignored:,} rows are ignored: their cell of '{meaning.column}' {how}"
+        rows = counted(ignored, "row is ignored: its", "rows are ignored: their")
+        yield f"{rows} cell of '{meaning.column}' {how}"
 
 
 def _cadence(split: Split) -> float:

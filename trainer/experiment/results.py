@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from trainer.data.rows import replacing
 from trainer.evaluation.figures import NOTHING_COUNTS, UNLABELLED
 
@@ -34,7 +35,7 @@ def how_chosen(threshold: Threshold) -> str:
     how = "best F1" if threshold.metric == "f1" else f"{threshold.metric} false alarms a machine"
     if threshold.quantile is not None:
         how = f"percentile {100 * threshold.quantile:g}"
-    return f"{how} of {threshold.rows:,} validation rows"
+    return f"{how} of {counted(threshold.rows, 'validation row')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

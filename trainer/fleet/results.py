@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from trainer.data.rows import replacing
 from trainer.evaluation.figures import UNLABELLED
 
@@ -103,7 +104,7 @@ class Fleet:
             lines += ["", UNLABELLED]
         lines += [
             "",
-            f"{len(self.results):,} machines, median {named} on test {np.median(values):.3f}",
+            f"{counted(len(self.results), 'machine')}, median {named} on test {np.median(values):.3f}",
             f"{self.seconds:.1f} s, {self.train_seconds:.1f} s of them training",
             f"{len(self.left_out):,} left out; the list is in {self.output / FLEET_FILE}",
         ]

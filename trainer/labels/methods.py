@@ -62,15 +62,13 @@ class CarriedLabels:
     """Keeps the labels that the rows came with.
 
     Args:
-        column: Of the files.
-        remark: How its values are read, for people; empty for 0 and 1.
+        described: Where they come from, as JSON-ready values.
     """
 
     labelled = True
 
-    def __init__(self, column: str, remark: str = "") -> None:
-        self._column = column
-        self._remark = remark
+    def __init__(self, described: Mapping[str, Any]) -> None:
+        self._described = dict(described)
 
     def label(self, rows: LabelledRows) -> LabelledRows:
         """The rows as they are."""
@@ -78,8 +76,7 @@ class CarriedLabels:
 
     def describe(self) -> dict[str, Any]:
         """Where the labels come from."""
-        remark = {"remark": self._remark} if self._remark else {}
-        return {"method": "events", "from": f"the files' own column '{self._column}'", **remark}
+        return {"method": "events", **self._described}
 
 
 class NoLabels:

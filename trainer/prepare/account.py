@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import printable
+from edge_runtime.errors import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,7 +133,7 @@ class ReadAccount:
     def summary(self) -> str:
         """The counts in one line for people."""
         return (
-            f"read {self.total('read'):,} rows of the database: {self.total('taken'):,} taken, "
+            f"read {counted(self.total('read'), 'row')} of the database: {self.total('taken'):,} taken, "
             f"{self.total('merged'):,} merged into another one of their time, "
             f"{self.total('repeated'):,} repeated, {self.total('conflicting'):,} conflicting"
         )
@@ -156,21 +156,21 @@ class ReadAccount:
         taken = {name: one.taken for name, one in self.machines.items()}
         told: set[str] = set()
         for sensor, of in missing.items():
-            if lacks := {name: f"{n:,} rows" for name, n in of.items() if n == taken[name]}:
+            if lacks := {name: counted(n, "row") for name, n in of.items() if n == taken[name]}:
                 told |= lacks.keys()
                 yield (
                     f"there is no reading of '{sensor}' from {_counted(lacks)}: choose other sensors with "
                     "--sensor, or machines with --machine"
                 )
         complete = {name for name, one in self.machines.items() if one.complete}
-        if never := {name: f"{n:,} rows" for name, n in taken.items() if name not in complete | told}:
+        if never := {name: counted(n, "row") for name, n in taken.items() if name not in complete | told}:
             yield (
                 f"no row has a reading of every sensor from {_counted(never)}: choose other sensors with "
                 "--sensor, or write the sensors of one time together"
             )
         for sensor, of in missing.items():
             if mostly := {
-                name: f"{n:,} of {taken[name]:,} rows"
+                name: f"{n:,} of {counted(taken[name], 'row')}"
                 for name, n in of.items()
                 if name in complete and n > RARE * taken[name]
             }:
@@ -185,4 +185,4 @@ def _counted(rows: dict[str, str]) -> str:
     """Machines with their rows, sorted by name."""
     shown = [f"{printable(name)} ({count})" for name, count in sorted(rows.items())]
     more = len(shown) - MAX_MACHINES
-    return ", ".join(shown[:MAX_MACHINES]) + (f" and {more:,} more machines" if more > 0 else "")
+    return ", ".join(shown[:MAX_MACHINES]) + (f" and {counted(more, 'more machine')}" if more > 0 else "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from edge_runtime.mapping.form import Columns
 from edge_runtime.mapping.header import machine_place
 from edge_runtime.mapping.times import DAY_NS, Times
 from edge_runtime.text.csvblocks import open_rows, read_blocks
-from trainer.data.label_column import KIND_COLUMN
 from trainer.data.label_words import ANOMALOUS, IGNORED
 from trainer.data.rows import LabelledRows
 from trainer.data.tables import (
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
 
     from edge_runtime.mapping.form import Form
     from edge_runtime.text.csvlayout import Layout
-    from trainer.data.label_words import Meaning
+    from trainer.prepare.row_labels import RowLabels
 
-__all__ = ["FilePages", "names_of_files"]
+__all__ = ["FilePages", "Wanted", "names_of_files"]
 
 
 def names_of_files(paths: Sequence[Path]) -> dict[Path, str]:
@@ -59,25 +58,56 @@ def names_of_files(paths: Sequence[Path]) -> dict[Path, str]:
     return names
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows are of interest.
+
+    Attributes:
+        start_ns: The first time; None for no bound.
+        stop_ns: The first time after them; None for no bound.
+        machines: Those machines alone; empty for all.
+    """
+
+    start_ns: int | None = None
+    stop_ns: int | None = None
+    machines: tuple[str, ...] = ()
+
+    def rows(self, times: NDArray[np.int64], machines: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """[rows] which of them are."""
+        mask = np.ones(len(times), np.bool_)
+        if self.start_ns is not None:
+            mask &= times >= self.start_ns
+        if self.stop_ns is not None:
+            mask &= times < self.stop_ns
+        if self.machines:
+            mask &= np.isin(machines, self.machines)
+        return mask
+
+
+ALL = Wanted()
+
+
 class FilePages:
     """Reads files that are written alike.
 
     Args:
         sensors: The sensors' columns.
-        meaning: What their labels mean; None where they have none.
-        kind: The column that says what kind of anomaly it is; None for none.
+        labels: What tells their rows' labels; None where they have none.
         form: How CSV files are written.
+        wanted: Which rows to read.
     """
 
-    def __init__(self, sensors: Sequence[str], meaning: Meaning | None, kind: str | None, form: Form) -> None:
+    def __init__(
+        self, sensors: Sequence[str], labels: RowLabels | None, form: Form, wanted: Wanted = ALL
+    ) -> None:
         self._sensors = tuple(sensors)
-        self._meaning = meaning
-        label = None if meaning is None else meaning.column
-        self._texts = tuple(dict.fromkeys(name for name in (label, kind) if name))
+        self._labels = labels
+        self._texts = () if labels is None else labels.columns
         self._form = form
+        self._wanted = wanted
 
     def read(self, path: Path, *, times_only: bool, machine: str | None = None) -> Iterator[LabelledRows]:
-        """The rows of a file in its order.
+        """The rows of a file in its order, those that are of interest.
 
         Args:
             path: The file.
@@ -89,10 +119,11 @@ class FilePages:
         """
         read = self._parquet if is_parquet(path) else self._csv
         with readable(path):
-            for page in read(path, times_only=times_only):
-                yield page if machine is None else replace(page, machines=np.full(len(page), machine))
+            for page in read(path, machine, times_only=times_only):
+                if len(page):
+                    yield page
 
-    def _csv(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
+    def _csv(self, path: Path, machine: str | None, *, times_only: bool) -> Iterator[LabelledRows]:
         names_there = column_names(path, self._form)
         texts = [name for name in self._texts if name in names_there and not times_only]
 
@@ -104,22 +135,26 @@ class FilePages:
             for block in read_blocks(stream, columns, str(path), texts=places):
                 names = np.asarray(block.names, np.str_)
                 machines = np.repeat(names[:1], len(block)) if block.codes is None else names[block.codes]
+                if machine is not None:
+                    machines = np.full(len(block), machine)
                 values = np.stack(block.numbers, 1) if block.numbers else np.empty((len(block), 0))
                 cells = dict(zip(texts, map(text_column, block.texts), strict=True))
                 yield self._rows(block.moments, machines, values, cells)
 
-    def _parquet(self, path: Path, *, times_only: bool) -> Iterator[LabelledRows]:
+    def _parquet(self, path: Path, machine: str | None, *, times_only: bool) -> Iterator[LabelledRows]:
         names = column_names(path)
         time_names = time_columns(names, path, self._form)
         place = machine_place(names, Columns.of((), self._form), str(path))
-        machine = [] if place is None else [names[place]]
+        of_machine = [] if place is None else [names[place]]
         texts = [] if times_only else [name for name in self._texts if name in names]
         sensors = () if times_only else self._sensors
         times = Times(self._form.time, time.time_ns() + DAY_NS)
-        wanted = list(dict.fromkeys([*time_names, *machine, *texts, *sensors]))
+        wanted = list(dict.fromkeys([*time_names, *of_machine, *texts, *sensors]))
         for frame in read_pages(path, columns=wanted):
-            machines = text_of(frame[machine[0]]) if machine else np.full(len(frame), ONE_MACHINE)
+            machines = text_of(frame[of_machine[0]]) if of_machine else np.full(len(frame), ONE_MACHINE)
             moments = times_ns(frame, time_names, path, self._form, machines, times)
+            if machine is not None:
+                machines = np.full(len(frame), machine)
             values = numeric_columns(frame, sensors, path, self._form)
             yield self._rows(moments, machines, values, {name: frame[name] for name in texts})
 
@@ -130,11 +165,13 @@ class FilePages:
         values: NDArray[np.float64],
         texts: dict[str, pd.Series[Any]],
     ) -> LabelledRows:
+        wanted = self._wanted.rows(times, machines)
+        if not wanted.all():
+            times, machines, values = times[wanted], machines[wanted], values[wanted]
+            texts = {name: cells[wanted] for name, cells in texts.items()}
         rows = len(times)
         anomaly, kinds, ignored = np.zeros(rows, np.bool_), np.full(rows, ""), None
-        if self._meaning is not None and self._meaning.column in texts:
-            states = self._meaning.states(texts[self._meaning.column])
+        if self._labels is not None and texts:
+            states, kinds = self._labels.of(texts)
             anomaly, ignored = states == ANOMALOUS, states == IGNORED
-            if KIND_COLUMN in texts and self._meaning.column != KIND_COLUMN:
-                kinds = np.where(anomaly, text_of(texts[KIND_COLUMN]), "")
         return LabelledRows(times, machines, values, anomaly, kinds, ignored)

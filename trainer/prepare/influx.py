@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import InputError, listed, printable
+from edge_runtime.errors import InputError, counted, listed, printable
 from edge_runtime.influxdb import ReadingsQuery, check_readings, open_reader
 from edge_runtime.influxdb.check import ANY
 from edge_runtime.influxdb.contradictions import apart
@@ -165,7 +165,11 @@ class InfluxOrigin:
     def warnings(self) -> list[str]:
         """What could not be used of the rows that were read, in sentences for people."""
         said = self._remarks + [
-            f"{number:,} values of '{sensor}' are not numbers and were treated as missing"
+            counted(
+                number,
+                f"value of '{sensor}' is not a number and was treated as missing",
+                f"values of '{sensor}' are not numbers and were treated as missing",
+            )
             for sensor, number in self._account.unreadable().items()
         ]
         said += self._contradictions
@@ -177,9 +181,9 @@ class InfluxOrigin:
             m: n for m in wanted if (n := self._event_machines[m]) and m not in self._account.machines
         }
         if strangers:
+            label = counted(sum(strangers.values()), "event labels", "events label")
             said.append(
-                f"{sum(strangers.values()):,} events label nothing, as their machines have no rows in the "
-                f"range: {listed(sorted(strangers))}"
+                f"{label} nothing, as their machines have no rows in the range: {listed(sorted(strangers))}"
             )
         return said
 

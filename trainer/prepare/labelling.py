@@ -95,8 +95,8 @@ class Labelling:
             return NoLabels()
         if self.events_file is not None:
             return EventLabels(events_from_file(self.events_file), {"from": str(self.events_file)})
-        if isinstance(origin, FileOrigin) and origin.meaning is not None:
-            return CarriedLabels(origin.meaning.column, origin.meaning.remark)
+        if isinstance(origin, FileOrigin) and origin.labels is not None:
+            return CarriedLabels(origin.labels.describe())
         if database is None:
             raise UsageError(
                 "no events to label with",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import listed, printable
+from edge_runtime.errors import counted, listed, printable
 from trainer.data.machines import absences
 from trainer.prepare.splits import BY_MACHINE
 
@@ -37,7 +37,7 @@ class Prepared:
         rows = self.metadata["rows_of_machines_not_trained"]
         if not rows:
             return None
-        named = listed(f"{printable(name)} ({count:,} rows)" for name, count in rows.items())
+        named = listed(f"{printable(name)} ({counted(count, 'row')})" for name, count in rows.items())
         return f"not trained, as they have no complete and normal row in the training split: {named}"
 
     def table(self) -> str:
@@ -76,22 +76,27 @@ class Prepared:
             every = {machine for names in there.values() for machine in names}
             said += absences(there, every - (there["val"].keys() & there["test"].keys()))
         for count, what in (
-            (self.metadata["rows_repeated"], "repeat another row and are left out"),
-            (self.metadata["rows_conflicting"], "contradict another row of their time and are left out"),
+            (self.metadata["rows_repeated"], ("repeats another row", "repeat another row")),
+            (
+                self.metadata["rows_conflicting"],
+                ("contradicts another row of its time", "contradict another row of their time"),
+            ),
         ):
-            said += [f"{count:,} rows {what}"] if count else []
+            words = (f"row {what[0]} and is left out", f"rows {what[1]} and are left out")
+            said += [counted(count, *words)] if count else []
         said += [self.metadata["labels"]["remark"]] if "remark" in self.metadata["labels"] else []
         ignored = sum(tally.ignored for tally in self.tallies.values())
         excluded = self.metadata["excluded"]
         if ignored and not excluded["ranges"]:
-            said.append(f"{ignored:,} rows without a label are ignored: their cell of 'anomaly' is empty")
+            rows = counted(
+                ignored, "row without a label is ignored: its", "rows without a label are ignored: their"
+            )
+            said.append(f"{rows} cell of 'anomaly' is empty")
         if excluded["ranges"]:
             how = (
-                "ignored: their cell of 'anomaly' is empty"
-                if labelled
-                else "left out of the unlabelled tables"
+                "ignored: the cell of 'anomaly' is empty" if labelled else "left out of the unlabelled tables"
             )
-            rows = f"{excluded['rows']:,} rows lie in them and are {how}"
+            rows = f"{counted(excluded['rows'], 'row lies in them and is', 'rows lie in them and are')} {how}"
             said.append(f"--exclude: {rows if excluded['rows'] else 'no row lies in the ranges'}")
         return said
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.errors import counted
 from edge_runtime.version import __version__
 from trainer.calibration.assess import assess
 from trainer.experiment.compare import compare
@@ -153,7 +154,7 @@ def _timeline(page: _Page, test: Scored) -> None:
     shaded = "" if test.labels is None else "; labelled events shaded"
     caption = f"Score over threshold, the highest of each stretch of time; flagged rows in red{shaded}"
     plots = [page.plot(figure, caption) for figure in strip_figures(test, machines)]
-    note = f"<p>{left_out:,} machines with fewer flagged rows are left out.</p>" if left_out > 0 else ""
+    note = f"<p>Left out: {counted(left_out, 'machine')} with fewer flagged rows.</p>" if left_out > 0 else ""
     page.add("timeline", "Timeline of the test", note, *plots)
 
 

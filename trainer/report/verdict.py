@@ -6,8 +6,8 @@ from dataclasses import astuple
 from html import escape
 from typing import TYPE_CHECKING
 
-from edge_runtime.errors import listed
-from trainer.data.machines import counted, unseen
+from edge_runtime.errors import counted, listed
+from trainer.data.machines import rows_of, unseen
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.results import how_chosen
 from trainer.report.tables import facts, kinds_table, tiles
@@ -63,10 +63,13 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     if isinstance(doubts, list):
         notes += [f'<p class="note">{escape(str(doubt))}</p>' for doubt in doubts]
     if found := unseen(data.test, run.checkpoint.provenance.machines):
-        which = f"{counted(found)} that the detector was not trained on are among them: {listed(found)}."
+        which = f"{rows_of(found)} that the detector was not trained on are among them: {listed(found)}."
         notes.append(f'<p class="note">{escape(which)}</p>')
     if test.not_scored:
-        notes.append(f"<p>{test.not_scored:,} test rows are left out: a reading is missing.</p>")
+        notes.append(
+            f"<p>{counted(test.not_scored, 'test row is', 'test rows are')} left out: "
+            "a reading is missing.</p>"
+        )
     kinds = "" if evaluation is None else kinds_table(evaluation)
     return "\n".join([*notes, tiles(pairs), kinds])
 

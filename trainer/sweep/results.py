@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.errors import counted
 from trainer.data.rows import replacing
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class SweepResults:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         failed = sum(trial.figure is None for trial in self.tried)
         lines = [
-            f"The best {len(ranked)} of {len(self.tried)} trials"
+            f"The best {len(ranked)} of {counted(len(self.tried), 'trial')}"
             + (f", {failed} of which failed" if failed else "")
             + f", by {self.what}",
             *("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows),

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_runtime.errors import TrainingError, UsageError
+from edge_runtime.errors import TrainingError, UsageError, counted
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
@@ -187,7 +187,7 @@ class _Sweep:
         best = self.results().best
         if best is None:
             raise TrainingError(
-                f"none of {len(self.trials.tried)} trials could be trained",
+                f"none of {counted(len(self.trials.tried), 'trial')} could be trained",
                 where=str(self.plan.output),
                 hint="see the reasons above, and try one of them with 'edge-train fit'",
             )
