@@ -86,5 +86,6 @@ def test_starts_at_once_all_work_though_one_is_killed(starters: Starters, calls:
         first, second = starters.run(start(path, at, signal.SIGKILL), start(path))
         assert first in {-signal.SIGKILL, 0}, at
         assert second == 0, at
-        assert states(path).count("FINISHED") == 1 + (first == 0)
+        # That moment may also lie between the record of its end and its end.
+        assert states(path).count("FINISHED") in ((2,) if first == 0 else (1, 2))
         assert starters.run(start(path)) == [0], at

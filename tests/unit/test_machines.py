@@ -105,7 +105,8 @@ class TestChosen:
 
     def test_a_table_without_a_row_of_them_is_an_error(self, folder: Path) -> None:
         with pytest.raises(
-            InputError, match=r"test.csv: no row of press-3; .* with --machine: press-1, press-2$"
+            InputError,
+            match=r"test.csv: no row of press-3; .*: test has rows of press-1, press-2$",
         ):
             read_training_data(folder, Columns(machines=("press-3",)))
 

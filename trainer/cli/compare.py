@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,7 +26,10 @@ from trainer.cli.tracking_options import (
     TrackingUri,
 )
 
-__all__ = ["compare"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["compare", "named_folders"]
 
 
 def compare(
@@ -84,9 +87,9 @@ def compare(
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
     checkpoints = {}
-    for folder in fit or []:
+    for name, folder in named_folders(fit or []).items():
         inner = folder / "checkpoint"
-        checkpoints[folder.name] = Checkpoint.load(inner if inner.is_dir() else folder)
+        checkpoints[name] = Checkpoint.load(inner if inner.is_dir() else folder)
     sensors = tuple(sensor or ())
     if not sensors and checkpoints:
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
@@ -113,3 +116,23 @@ def compare(
         if output is not None:
             write_figures(found, output)
         record(found, tracker, data=table, percentile=percentile)
+
+
+def named_folders(folders: Sequence[Path]) -> dict[str, Path]:
+    """A name for each folder of a fit: its own, and that of its parent before it where another has the same.
+
+    Raises:
+        UsageError: A folder is named twice.
+    """
+    from edge_runtime.errors import UsageError
+
+    found: dict[str, Path] = {}
+    whole = [folder.resolve() for folder in folders]
+    for folder, path in zip(folders, whole, strict=True):
+        if whole.count(path) > 1:
+            raise UsageError(f"{folder} is named twice", where="--fit")
+        length = 1
+        while any(other.parts[-length:] == path.parts[-length:] for other in whole if other != path):
+            length += 1
+        found["/".join(path.parts[-length:])] = folder
+    return found

@@ -78,6 +78,8 @@ from trainer.cli.training_options import (
 
 if TYPE_CHECKING:
     from trainer.data.training_data import TrainingData
+    from trainer.fitting.recipes import Recipe as RecipeSettings
+    from trainer.fitting.settings import Settings
 
 __all__ = ["fit"]
 
@@ -202,7 +204,6 @@ def fit(
     from trainer.experiment.plan import Plan, refuse_options
     from trainer.experiment.provenance import git_revision
     from trainer.experiment.run import run_fit
-    from trainer.fitting.fit import Settings
     from trainer.fitting.recipes import RECIPES, own_recipe
     from trainer.tracking import NoTracker, Tracker
 
@@ -211,7 +212,7 @@ def fit(
     how = RECIPES[named_recipe]
     plan = Plan(
         output=output,
-        settings=Settings(**{**training_settings(ctx), **how.settings, **chosen}),
+        settings=_settings(training_settings(ctx), how, chosen, named_recipe),
         method=threshold.value,
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,
@@ -269,3 +270,22 @@ def _tell(tables: TrainingData, name: str, *, per_machine: bool, quiet: bool) ->
         if per_machine and not set(trained[name]) & set(tables.val.machines.tolist()):
             say([NO_OWN])
     return ["--any-machine"] if new and not tables.by_machine else []
+
+
+def _settings(training: dict[str, Any], how: RecipeSettings, chosen: dict[str, Any], recipe: str) -> Settings:
+    """How to train, by the options, and by the recipe where an option was not given.
+
+    Raises:
+        UsageError: A value is out of range, or options do not go together.
+    """
+    from edge_runtime.errors import UsageError
+    from trainer.fitting.settings import Settings
+
+    try:
+        return Settings(**{**training, **how.settings, **chosen})
+    except UsageError as error:
+        option = (error.where or "").removeprefix("--").replace("-", "_")
+        if option not in how.settings or option in chosen:
+            raise
+        hint = f"recipe '{recipe}' sets {error.where}; choose another --recipe, or leave it out"
+        raise UsageError(error.what, where="--recipe", hint=hint) from None

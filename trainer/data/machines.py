@@ -53,15 +53,14 @@ def narrowed(splits: Mapping[str, Split], wanted: Sequence[str]) -> dict[str, Sp
             where="--machine",
             hint=f"they have rows of {listed(every)}",
         )
-    for name, split in splits.items():
-        if not there[name] & set(wanted):
-            raise InputError(
-                f"no row of {listed(dict.fromkeys(wanted))}",
-                where=str(split.path),
-                hint=f"add one that has rows here with --machine: {listed(sorted(there[name]))}"
-                if there[name]
-                else "prepare more history",
-            )
+    lacking = [name for name in splits if not there[name] & set(wanted)]
+    if lacking:
+        rows = ", ".join(f"{name} has rows of {listed(sorted(there[name]))}" for name in lacking)
+        raise InputError(
+            f"no row of {listed(dict.fromkeys(wanted))}",
+            where=", ".join(str(splits[name].path) for name in lacking),
+            hint=f"name a machine for each table with --machine: {rows}",
+        )
     return {name: split.take(np.isin(split.machines, list(wanted))) for name, split in splits.items()}
 
 
@@ -138,7 +137,8 @@ def unseen(test: Split, trained: Sequence[str]) -> dict[str, int]:
         return {}
     names, codes = np.unique(test.machines[test.finite & test.counted], return_inverse=True)
     rows = np.bincount(codes, minlength=len(names))
-    known = {*trained, ONE_MACHINE}
+    unnamed = {ONE_MACHINE} if names.tolist() == [ONE_MACHINE] else set()
+    known = {*trained, *unnamed}
     return {name: n for name, n in zip(names.tolist(), rows.tolist(), strict=True) if name not in known}
 
 
@@ -157,6 +157,9 @@ def strangers(
         UsageError: There are such rows, and neither is so.
     """
     for name, machines in trained.items():
+        again = sorted(set(machines) & set(test.machines.tolist())) if by_machine else []
+        if again:
+            yield f"'{name}' was trained on {listed(again)}, though the tables keep their rows for the test"
         if not (found := unseen(test, machines)):
             continue
         if not (wanted or by_machine):

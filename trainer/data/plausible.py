@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import counted
-from trainer.data.machines import untrained
+from edge_runtime.errors import counted, listed
+from trainer.data.machines import trained_on, untrained
 from trainer.data.rows import iso_times
 from trainer.data.stretches import by_machine
 
@@ -66,7 +66,7 @@ def doubts_about_splits(data: TrainingData, percentile: float | None = None) -> 
         data: The splits.
         percentile: By which the threshold is to be chosen; None for another way.
     """
-    found = [*untrained(data.train, data.sensors), *_few_rows(data, percentile)]
+    found = [*untrained(data.train, data.sensors), *_machines(data), *_few_rows(data, percentile)]
     splits = (data.train, data.val, data.test)
     times = np.concatenate([split.times for split in splits])
     machines = np.concatenate([split.machines for split in splits])
@@ -84,6 +84,24 @@ def doubts_about_splits(data: TrainingData, percentile: float | None = None) -> 
         found += changes or _differences(data, column, sensor)
         found += _gaps(data, column, sensor)
     return found
+
+
+def _machines(data: TrainingData) -> Iterator[str]:
+    """Of machines that set the threshold without being trained on, and of those trained on that do not."""
+    every = set(data.train.machines.tolist()).union(data.val.machines.tolist(), data.test.machines.tolist())
+    if data.by_machine or len(every) == 1:
+        return  # of one machine, the sensors say it
+    trained = set(trained_on(data.train))
+    strangers = sorted(set(trained_on(data.val)) - trained)
+    if strangers and trained:
+        yield (
+            f"rows of {listed(strangers)} set the threshold, and nothing was trained on them: choose the "
+            "machines with --machine"
+        )
+    for name, split in (("validation", data.val), ("test", data.test)):
+        there, complete = set(split.machines.tolist()), set(split.machines[split.finite].tolist())
+        if blind := sorted(trained & (there - complete)):
+            yield f"no row of {listed(blind)} in {name} has a reading of every sensor"
 
 
 def _unlabelled(split: Split) -> NDArray[np.bool_]:

@@ -46,6 +46,7 @@ class TrainingData:
             else what metadata.json says, or the median.
         remarks: What to know of how the tables were read, in sentences for people.
         roles: What each column of the training table is for.
+        narrowed: Whether machines were chosen, so that the tables have more rows than these.
         label: The column of the labels; None without labels.
         by_machine: Whether the folder's metadata.json says that each machine is in one table alone.
     """
@@ -60,6 +61,7 @@ class TrainingData:
     remarks: tuple[str, ...] = ()
     roles: tuple[RoleOf, ...] = ()
     by_machine: bool = False
+    narrowed: bool = False
     label: str | None = None
 
 
@@ -112,6 +114,7 @@ def read_training_data(folder: Path, columns: Columns) -> TrainingData:
         (*absent, *_remarks(meaning, (train, val, test))),
         tuple(roles),
         _is_by_machine(metadata),
+        bool(columns.machines),
         label,
     )
 

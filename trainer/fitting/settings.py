@@ -120,6 +120,9 @@ class Settings(ModelOptions):
             if name in named - kind.options and getattr(self, name) != field.default:
                 raise UsageError(self._lacks(name), where=f"--{name.replace('_', '-')}", hint=_has(name))
 
+        if self.period is None and self.harmonics != Settings.__dataclass_fields__["harmonics"].default:
+            raise UsageError("requires --period", where="--harmonics")
+
     def _lacks(self, option: str) -> str:
         if option not in SHOWN:
             return f"a {self.model} model has no such option"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, counted, listed
 from trainer.data.tables import column_names, read_table, times_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from trainer.data.rows import LabelledRows
@@ -42,12 +42,20 @@ class EventLabels:
     Args:
         events: In any order.
         described: Where they come from, as JSON-ready values.
+        wanted: Machines whose events are to label something, which is told otherwise; None for all. Empty
+            where somebody else tells.
     """
 
     labelled = True
 
-    def __init__(self, events: Iterable[LabelledEvent], described: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        events: Iterable[LabelledEvent],
+        described: Mapping[str, Any],
+        wanted: Collection[str] | None = (),
+    ) -> None:
         self._described = dict(described)
+        self._wanted, self._seen = wanted, set[str]()
         self._by_machine: dict[str, list[LabelledEvent]] = {}
         for event in sorted(events, key=lambda e: e.start_ns):
             self._by_machine.setdefault(event.machine, []).append(event)
@@ -68,6 +76,7 @@ class EventLabels:
         if not len(rows):
             return replace(rows, anomaly=anomaly, kinds=kinds, ignored=None)
         for machine in np.unique(rows.machines):
+            self._seen.add(str(machine))
             events = self._by_machine.get(str(machine), [])
             if not events:
                 continue
@@ -83,8 +92,16 @@ class EventLabels:
         return replace(rows, anomaly=anomaly, kinds=kinds, ignored=None)
 
     def describe(self) -> dict[str, Any]:
-        """Where the events come from and how many there are."""
-        return {"method": "events", **self._described, "events": self.count}
+        """Where the events come from, how many there are, and which of them label nothing."""
+        strangers = {
+            machine: len(events)
+            for machine, events in sorted(self._by_machine.items())
+            if machine not in self._seen and (self._wanted is None or machine in self._wanted)
+        }
+        label = counted(sum(strangers.values()), "event labels", "events label")
+        remark = f"{label} nothing, as there is no row of their machines: {listed(strangers)}"
+        remarks = {"remark": remark} if strangers else {}
+        return {"method": "events", **self._described, "events": self.count, **remarks}
 
     def _width(self) -> int:
         return max((len(e.kind) for events in self._by_machine.values() for e in events), default=1) or 1

@@ -33,7 +33,8 @@ def complete_rows(
 ) -> Counter[str]:
     """Reads an origin once for the number of each machine's rows that something can be learnt from.
 
-    Those are the rows with a reading of every sensor that are not ignored. Nothing else is kept of a page.
+    Those are the rows with a reading of every sensor that are neither anomalous, as far as they carry labels
+    themselves, nor ignored. Nothing else is kept of a page.
 
     Args:
         origin: Where the rows come from.
@@ -45,7 +46,7 @@ def complete_rows(
     covered = extent[0]
     for page in origin.pages(extent[0], extent[1] + 1):
         rows, _, _ = distinct(page)
-        useful = np.isfinite(rows.values).all(1) & ~excluded.rows(rows.times)
+        useful = np.isfinite(rows.values).all(1) & ~excluded.rows(rows.times) & ~rows.anomaly
         if rows.ignored is not None:
             useful &= ~rows.ignored
         names, codes = np.unique(rows.machines, return_inverse=True)

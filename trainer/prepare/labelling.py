@@ -94,7 +94,8 @@ class Labelling:
         if method == "none":
             return NoLabels()
         if self.events_file is not None:
-            return EventLabels(events_from_file(self.events_file), {"from": str(self.events_file)})
+            events = events_from_file(self.events_file)
+            return EventLabels(events, {"from": str(self.events_file)}, origin.describe().get("machines"))
         if isinstance(origin, FileOrigin) and origin.labels is not None:
             return CarriedLabels(origin.labels.describe())
         if database is None:

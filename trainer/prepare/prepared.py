@@ -70,6 +70,13 @@ class Prepared:
         """What to know of the labels and machines, in sentences for people."""
         labelled = all(tally.labelled for tally in self.tallies.values())
         said = [] if labelled else ["the tables are unlabelled: they have no column 'anomaly'"]
+        found = {machine for tally in self.tallies.values() for machine in tally.rows_by_machine}
+        if "files" in self.metadata["query"] and (
+            silent := [name for name in self.metadata["query"]["machines"] or () if name not in found]
+        ):
+            said.append(f"there is no row of {listed(silent)}")
+        if not sum(self.tallies["val"].usable_by_machine.values()):
+            said.append("no row of val is complete and normal: choose other percentages, or another --split")
         if self.metadata["split"].get("by") != BY_MACHINE:
             there = {name: tally.rows_by_machine for name, tally in self.tallies.items()}
             # Of those that lack training alone, `untrained` says enough.

@@ -57,7 +57,9 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
     pairs["threshold"] = f"{threshold.value:.4g}", how_chosen(threshold)
     pairs["flagged"] = f"{test.alarm_rate:.2%}", f"of {test.rows:,} test rows"
     notes = _unknown(test)
-    if data_digest((data.train, data.val, data.test)) != (run.checkpoint.provenance.data_digest):
+    trained_with = run.checkpoint.provenance.data_digest
+    # A detector may have been trained with more machines than those that are chosen.
+    if not data.narrowed and data_digest((data.train, data.val, data.test)) != trained_with:
         notes.append(OTHER_DATA)
     doubts = run.metrics.get("warnings")
     if isinstance(doubts, list):
