@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -121,14 +121,19 @@ def roles(
             )
         else:
             found.append(_role(column, seen, labels))
-    return found if named else _without_sums(found, {column.name: column for column in facts})
+    return found if named else _with_sums(found, {column.name: column for column in facts})
 
 
-def _without_sums(found: Sequence[RoleOf], facts: Mapping[str, Facts]) -> list[RoleOf]:
-    """The same roles, but a sensor that is the sum of others is left out."""
+def _with_sums(found: Sequence[RoleOf], facts: Mapping[str, Facts]) -> list[RoleOf]:
+    """The same roles; a sensor that is the sum of others is said to be.
+
+    It stays one: that of a meter tells of a leak when it is the sum no longer.
+    """
     summed = sums({one.name: facts[one.name].sample for one in found if one.role is Role.SENSOR})
     return [
-        _left_out(one.name, f"it is the sum of {_quoted(summed[one.name])}") if one.name in summed else one
+        replace(one, why=f"{one.why}; the sum of {_quoted(summed[one.name])}", hint=f'--drop "{one.name}"')
+        if one.name in summed
+        else one
         for one in found
     ]
 

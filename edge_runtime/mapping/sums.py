@@ -14,7 +14,7 @@ __all__ = ["sums"]
 # Fewer rows, or a range of fewer steps in which numbers are written, agree by chance.
 MIN_ROWS, MIN_STEPS = 64, 64
 # Columns beyond so many are not looked at: each is compared with all others.
-MAX_COLUMNS = 256
+MAX_COLUMNS = 128
 MAX_DECIMALS = 9
 # What is lost where a sum was computed in float32, as a part of the largest number in it.
 FLOAT32 = 2.0**-22
@@ -31,39 +31,50 @@ def sums(samples: dict[str, NDArray[np.float64]]) -> dict[str, tuple[str, ...]]:
     Returns:
         The sum's column to those that it sums, in their order. A column that sums is in no other's sum.
     """
-    names = list(samples)[:MAX_COLUMNS]
+    names = [name for name, sample in samples.items() if _is_usable(sample)][:MAX_COLUMNS]
     if len(names) < 3:  # noqa: PLR2004 - a sum and its two parts
         return {}
     rows = np.column_stack([samples[name] for name in names])
     rows = rows[np.isfinite(rows).all(1)]
-    if len(rows) < max(MIN_ROWS, 2 * len(names)):
+    scales = rows.std(0) if len(rows) else np.zeros(len(names))
+    if len(rows) < max(MIN_ROWS, 2 * len(names)) or not scales.all():
         return {}
-    found: dict[str, tuple[str, ...]] = {}
+    centred = (rows - rows.mean(0)) / scales
+    alike = centred.T @ centred / len(rows)
     step = np.array([_step(column) for column in rows.T])
-    for place in np.argsort(-rows.std(0), kind="stable"):
-        others = [i for i, name in enumerate(names) if i != place and name not in found]
-        parts = _parts(rows, int(place), others, step)
-        if parts:
+    found: dict[str, tuple[str, ...]] = {}
+    for place in np.argsort(-scales, kind="stable").tolist():
+        others = np.array([i for i, name in enumerate(names) if i != place and name not in found])
+        weights = np.linalg.lstsq(alike[np.ix_(others, others)], alike[others, place], rcond=1e-10)[0]
+        parts = others[np.abs(weights) > SHARE]
+        if len(parts) > 1 and _is_sum(
+            rows, place, parts, step
+        ):  # one alone would be a copy, moved or stretched
             found[names[place]] = tuple(names[i] for i in parts)
     return found
 
 
-def _parts(rows: NDArray[np.float64], place: int, others: list[int], step: NDArray[np.float64]) -> list[int]:
-    """Which of the others a column is the sum of; empty for none."""
+def _is_usable(sample: NDArray[np.float64]) -> bool:
+    """Whether a column moves, and has a number in most rows."""
+    there = sample[np.isfinite(sample)]
+    return len(there) >= max(MIN_ROWS, len(sample[: _rows(sample)]) / 2) and bool(np.ptp(there))
+
+
+def _rows(sample: NDArray[np.float64]) -> int:
+    """How many of the sampled rows there are at least."""
+    there = np.flatnonzero(np.isfinite(sample))
+    return int(there[-1]) + 1 if len(there) else 0
+
+
+def _is_sum(
+    rows: NDArray[np.float64], place: int, parts: NDArray[np.intp], step: NDArray[np.float64]
+) -> bool:
     target = rows[:, place]
-    spread, scales = target.std(), rows[:, others].std(0)
-    if not spread or np.ptp(target) < MIN_STEPS * step[place] or not scales.all():
-        return []
-    centred = (rows[:, others] - rows[:, others].mean(0)) / scales
-    weights = np.linalg.lstsq(centred, target - target.mean(), rcond=None)[0] / scales
-    shares = np.abs(weights) * scales / spread
-    parts = [other for other, share in zip(others, shares, strict=True) if share > SHARE]
-    if len(parts) < 2:  # noqa: PLR2004 - one alone would be a copy, moved or stretched
-        return []
-    summed = rows[:, parts].sum(1)
+    if np.ptp(target) < MIN_STEPS * step[place]:
+        return False
     # Each number is rounded to its step.
     slack = (step[place] + step[parts].sum()) / 2 + FLOAT32 * np.abs(rows[:, [place, *parts]]).max()
-    return parts if np.abs(summed - target).max() <= slack else []
+    return bool(np.abs(rows[:, parts].sum(1) - target).max() <= slack)
 
 
 def _step(column: NDArray[np.float64]) -> float:

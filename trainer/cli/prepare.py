@@ -193,7 +193,7 @@ def prepare(
     from trainer.data.label_column import LabelChoice
     from trainer.data.names import refuse_sensors
     from trainer.prepare import Shares, check_folder, prepare_folder
-    from trainer.prepare.excluded import Excluded
+    from trainer.prepare.excluded import Excluded, refuse_zoneless
     from trainer.prepare.label_request import LabelRequest
     from trainer.prepare.labelling import Labelling
     from trainer.prepare.paths import CSV_SUFFIXES, PARQUET_SUFFIXES, files_of
@@ -204,6 +204,7 @@ def prepare(
     shares, units = Shares.parse(split), parse_units(unit or [])
     gap_s = _gap_seconds(gap, by_machine=shares.by_machine)
     now_ns = time.time_ns()
+    refuse_zoneless([start, stop, *(end for text in exclude or [] for end in text.split("/"))], form_of(ctx))
     excluded = Excluded.parse(exclude or [], now_ns)
     choice = LabelChoice(
         label_column, tuple(normal_value or ()), tuple(ignore_value or ()), tuple(drop or ())

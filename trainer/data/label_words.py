@@ -52,6 +52,9 @@ EMPTY_CELLS = frozenset(EMPTY_WORDS) - {"none"}
 FORMS = (({"0", "1"}, "0"), ({"-1", "1"}, "1"), ({"false", "true"}, "false"))
 # Of columns whose 1 is the normal state.
 TURNED_NAMES = frozenset({"normal", "isnormal", "ok", "isok", "good", "isgood", "healthy", "ishealthy"})
+# A whole number is kept digit by digit: as a float, two long ids may be the same.
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+COMMA = re.compile(r"([+-]?\d+),(\d+)", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII)
 # More different cells than this are not kept apart.
 MAX_CELLS = 1000
@@ -64,6 +67,9 @@ def key_of(cell: object) -> str:
     text = str(cell).strip().casefold()
     if text in EMPTY_CELLS:
         return ""
+    if WHOLE.fullmatch(text):
+        return str(int(text))
+    text = COMMA.sub(r"\1.\2", text) if COMMA.fullmatch(text) else text
     if NUMBER.fullmatch(text) is None:
         return text
     number = float(text)
@@ -169,18 +175,26 @@ def meaning_of(name: str, cells: Cells, normal: Sequence[str] = (), ignore: Sequ
     keys = cells.filled - ignored
     if normal:
         ignored -= chosen
-        if not chosen & frozenset(cells.counts):
-            raise UsageError(
-                f"no cell of column '{name}' is {' or '.join(map(repr, normal))}",
-                where="--normal-value",
-                hint=f"it holds {cells.shown() or 'nothing'}",
-            )
+        _refuse_strange(name, cells, normal, "--normal-value")
     else:
         found = None if cells.many or simplified(name) in TURNED_NAMES else _understood(keys)
         if found is None:
             raise _unclear(name, cells)
         chosen = found
+    if not cells.many:
+        _refuse_strange(name, cells, [value for value in ignore if key_of(value)], "--ignore-value")
     return Meaning(name, chosen, ignored, _remark(name, cells, chosen, ignored))
+
+
+def _refuse_strange(name: str, cells: Cells, values: Sequence[str], option: str) -> None:
+    """Refuses a value that is in no cell, since it may be misspelt."""
+    strange = [value for value in values if key_of(value) not in cells.counts]
+    if strange and not (cells.many and len(strange) < len(values)):
+        raise UsageError(
+            f"no cell of column '{name}' is {' or '.join(map(repr, strange))}",
+            where=option,
+            hint=f"it holds {cells.shown() or 'nothing'}",
+        )
 
 
 def _understood(keys: frozenset[str]) -> frozenset[str] | None:

@@ -86,7 +86,7 @@ def read_table(
     """
     if is_parquet(path):
         with readable(path):
-            frame: pd.DataFrame = _pyarrow("parquet").read_table(path).to_pandas(ignore_metadata=True)
+            frame: pd.DataFrame = _frame(_pyarrow("parquet").read_table(path), text)
     else:
         frame = next(_csv_pages(path, form, None, text, 0), pd.DataFrame())
     if not len(frame):
@@ -112,7 +112,7 @@ def read_pages(
     """
     rows = 0
     pages = (
-        _parquet_pages(path, columns)
+        _parquet_pages(path, columns, text)
         if is_parquet(path)
         else _csv_pages(path, form, columns, text, PAGE_ROWS)
     )
@@ -148,11 +148,21 @@ def _named(names: Sequence[str], path: Path) -> list[str]:
     return [name or f"Unnamed: {place}" for place, name in enumerate(names)]
 
 
-def _parquet_pages(path: Path, columns: Sequence[str] | None) -> Iterator[pd.DataFrame]:
+def _frame(rows: Any, text: Sequence[str]) -> pd.DataFrame:
+    """Rows of Arrow for pandas, which would round long whole numbers beside empty cells: text stays exact."""
+    for name in dict.fromkeys(text):
+        place = rows.schema.get_field_index(name) if name else -1
+        if place >= 0 and "int" in str(rows.schema.field(place).type) and rows.column(place).null_count:
+            rows = rows.set_column(place, name, rows.column(place).cast("string"))
+    found: pd.DataFrame = rows.to_pandas(ignore_metadata=True)
+    return found
+
+
+def _parquet_pages(path: Path, columns: Sequence[str] | None, text: Sequence[str]) -> Iterator[pd.DataFrame]:
     rows = 0
     with readable(path):
         for batch in _pyarrow("parquet").ParquetFile(path).iter_batches(PAGE_ROWS, columns=columns):
-            page: pd.DataFrame = batch.to_pandas(ignore_metadata=True)
+            page = _frame(batch, text)
             # Rows are counted through the file, so that an error names its line.
             page.index = pd.RangeIndex(rows, rows + len(page))
             rows += len(page)

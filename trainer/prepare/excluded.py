@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +12,14 @@ from edge_runtime.errors import UsageError
 from edge_runtime.timeparse import format_time, parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from edge_runtime.mapping.form import Form
     from trainer.data.rows import LabelledRows
 
-__all__ = ["Excluded"]
+__all__ = ["Excluded", "refuse_zoneless"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +81,22 @@ class Excluded:
     def describe(self) -> list[dict[str, str]]:
         """The ranges as JSON-ready values."""
         return [{"start": format_time(start), "stop": format_time(stop)} for start, stop in self.ranges]
+
+
+def refuse_zoneless(texts: Iterable[str | None], form: Form) -> None:
+    """Refuses bounds without a zone, which are UTC, beside files whose times are in another one.
+
+    Raises:
+        UsageError: There is such a bound.
+    """
+    for text in texts if form.time.zone else ():
+        try:
+            naive = text is not None and datetime.fromisoformat(text.strip()).tzinfo is None
+        except ValueError:
+            continue
+        if naive:
+            raise UsageError(
+                f"'{text}' has no zone, and the files are read in {form.time.zone}",
+                where="--start, --stop, --exclude",
+                hint="write the zone behind it, such as Z or +01:00",
+            )

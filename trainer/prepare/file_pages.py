@@ -28,6 +28,7 @@ from trainer.data.tables import (
     times_ns,
 )
 from trainer.prepare.origin import ONE_MACHINE
+from trainer.prepare.paths import CSV_SUFFIXES, PARQUET_SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,13 +50,20 @@ def names_of_files(paths: Sequence[Path]) -> dict[Path, str]:
     Raises:
         UsageError: Two would have the same name.
     """
-    stems = {path: path.name.partition(".")[0] for path in paths}
+    stems = {path: _stem(path) for path in paths}
     alike = len(set(stems.values())) < len(stems)
     names = {path: f"{path.resolve().parent.name}-{stem}" if alike else stem for path, stem in stems.items()}
     for name, number in Counter(names.values()).items():
         if number > 1 or len(stems) < len(paths):
             raise UsageError(f"two files would be the machine '{name}'", where="--machine-per-file")
     return names
+
+
+def _stem(path: Path) -> str:
+    """The name without the suffix of a table."""
+    suffixes = sorted((*CSV_SUFFIXES, *PARQUET_SUFFIXES), key=len, reverse=True)
+    suffix = next((one for one in suffixes if path.name.lower().endswith(one)), "")
+    return path.name[: len(path.name) - len(suffix)] or path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +158,7 @@ class FilePages:
         sensors = () if times_only else self._sensors
         times = Times(self._form.time, time.time_ns() + DAY_NS)
         wanted = list(dict.fromkeys([*time_names, *of_machine, *texts, *sensors]))
-        for frame in read_pages(path, columns=wanted):
+        for frame in read_pages(path, columns=wanted, text=self._texts):
             machines = text_of(frame[of_machine[0]]) if of_machine else np.full(len(frame), ONE_MACHINE)
             moments = times_ns(frame, time_names, path, self._form, machines, times)
             if machine is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.mapping.facts import Facts
 from edge_runtime.mapping.form import Columns
 from edge_runtime.mapping.header import machine_place
+from edge_runtime.mapping.roles import Role
 from edge_runtime.text.csvblocks import open_rows
 from edge_runtime.text.survey import survey
 from trainer.data.roles import add_frame, roles_of
@@ -32,18 +34,41 @@ if TYPE_CHECKING:
 
 __all__ = ["file_roles"]
 
+# Of two roles in two files, the first one counts.
+RANK = (Role.UNCLEAR, Role.TIME, Role.MACHINE, Role.LABEL, Role.SENSOR, Role.LEFT_OUT)
 
-def file_roles(path: Path, form: Form, named: Sequence[str]) -> tuple[list[RoleOf], NDArray[np.int64] | None]:
-    """The role of each column, by all of its rows; and the times of a CSV, which were read for that.
+
+def file_roles(
+    paths: Sequence[Path], form: Form, named: Sequence[str]
+) -> tuple[list[RoleOf], NDArray[np.int64] | None]:
+    """The role of each column, by all rows of all files; and the times of the first, if it is a CSV.
+
+    A column is left out where the rules say so in each file that has it: what is constant in one experiment
+    may move in the next.
 
     Args:
-        path: The file.
+        paths: The files.
         form: How a CSV is written.
         named: Columns that a person called sensors.
 
     Raises:
-        InputError: The file cannot be read, or a time in it.
+        InputError: A file cannot be read, or a time in it.
     """
+    first, moments = _roles_of_one(paths[0], form, named)
+    found = {one.name: one for one in first}
+    for path in () if named else paths[1:]:
+        for one in _roles_of_one(path, form, named)[0]:
+            before = found.setdefault(one.name, one)
+            if RANK.index(one.role) < RANK.index(before.role):
+                found[one.name] = one
+            elif one.role is before.role is Role.LEFT_OUT and one.why != before.why:
+                found[one.name] = replace(before, why=f"{before.why} in {paths[0].name}, or such in others")
+    return list(found.values()), moments
+
+
+def _roles_of_one(
+    path: Path, form: Form, named: Sequence[str]
+) -> tuple[list[RoleOf], NDArray[np.int64] | None]:
     with readable(path):
         if is_parquet(path):
             return roles_of(*_parquet_facts(path, form), named), None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.errors import InputError, UsageError
+from edge_runtime.errors import InputError, UsageError, listed
 from edge_runtime.mapping.form import MACHINE_NAMES, PLAIN
 from edge_runtime.timeparse import format_time
 from trainer.data.label_column import KIND_COLUMN, LABEL_COLUMN
@@ -81,6 +81,8 @@ class FileOrigin:
         one_machine = None
         if machine_column is not None and machine_column.startswith("="):
             one_machine = machine_column.removeprefix("=")
+            if not one_machine.strip():
+                raise UsageError("there is no name behind =", where="--machine-tag")
         elif machine_column is not None:
             form = replace(form, machine=machine_column)
         if machine_per_file and (form.machine or one_machine):
@@ -98,7 +100,7 @@ class FileOrigin:
         self.labels = find_labels(self._paths, labels, taken, form)
         self.labelled = self.labels is not None
         left_out = {LABEL_COLUMN, KIND_COLUMN, *labels.own.drop} - {*sensors}
-        found, moments = file_roles(self._paths[0], form, sensors)
+        found, moments = file_roles(self._paths, form, sensors)
         self.roles = with_others(found, None, left_out, () if self.labels is None else self.labels.roles)
         # What was read for that need not be read again.
         alone = len(self._paths) == 1 and self._wanted == Wanted()
@@ -177,7 +179,11 @@ class FileOrigin:
         names = column_names(path, self._form)
         for name in (*self.sensors, *filter(None, [self._form.machine])):
             if name not in names:
-                raise InputError(f"no column '{name}'", where=str(path), hint=f"it has {', '.join(names)}")
+                has = f"it has {listed(names)}"
+                hint = f'{has}; prepare it apart, or leave the column out with --drop "{name}"'
+                raise InputError(
+                    f"no column '{name}'", where=str(path), hint=hint if len(self._paths) > 1 else has
+                )
 
     def _nothing(self) -> InputError:
         if self._wanted != Wanted():

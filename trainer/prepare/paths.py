@@ -41,18 +41,21 @@ def _meant(word: Path, suffixes: Sequence[str], option: str) -> Iterable[Path]:
     if word.exists() or not glob.has_magic(str(word)):
         return [word]  # whoever reads it says what is wrong with it
     matches = glob.glob(str(word), recursive=True)  # noqa: PTH207 - it may be absolute
-    if not (found := sorted(path for path in map(Path, matches) if path.is_file())):
+    paths = sorted(map(Path, matches))
+    folders = [path for path in paths if path.is_dir() and "**" not in str(word)]
+    found = [path for path in paths if path.is_file()]
+    found += [path for folder in folders for path in _meant(folder, suffixes, option)]
+    if not found:
         raise UsageError(f"no file matches '{word}'", where=option, hint="see what `ls` finds there")
-    return found
+    return sorted(found)
 
 
 def _no_table(folder: Path, suffixes: Sequence[str], option: str) -> InputError:
-    below = sorted({path.parent for path in folder.glob("*/*") if _is_table(path, suffixes)})
+    tables = [path for path in folder.glob("*/*") if _is_table(path, suffixes)]
+    below = sorted({path.parent for path in tables})
     if below:
-        hint = (
-            f"{listed(path.name for path in below)} in it have some; name them, or all of them with {option} "
-        )
-        hint += f"'{folder}/*/*{suffixes[0]}'"
+        some = listed(path.name for path in below)
+        hint = f"{some} in it have some; name them, or all of them with {option} '{folder}/*'"
     else:
         hint = "name a file, a folder with such files, or a pattern in quotes"
     kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
