@@ -47,9 +47,8 @@ def sums(samples: dict[str, NDArray[np.float64]]) -> dict[str, tuple[str, ...]]:
         others = np.array([i for i, name in enumerate(names) if i != place and name not in found])
         weights = np.linalg.lstsq(alike[np.ix_(others, others)], alike[others, place], rcond=1e-10)[0]
         parts = others[np.abs(weights) > SHARE]
-        if len(parts) > 1 and _is_sum(
-            rows, place, parts, step
-        ):  # one alone would be a copy, moved or stretched
+        # One alone would be a copy, moved or stretched.
+        if len(parts) > 1 and _is_sum(rows, place, parts, step):
             found[names[place]] = tuple(names[i] for i in parts)
     return found
 

@@ -85,7 +85,7 @@ def test_a_file_may_be_called_like_a_pattern(lines: Path) -> None:
         ("north/7.csv", "north/7.csv: no such file", 1),
         (
             "",
-            "no file [*].csv or [*].csv.gz in this folder; north, south in it have some.* '.*/[*]'$",
+            "in this folder; north, south in it have some.* '.*/[*]/[*].csv' --csv '.*/[*]/[*].csv.gz'$",
             1,
         ),
         (

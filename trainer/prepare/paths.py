@@ -55,7 +55,9 @@ def _no_table(folder: Path, suffixes: Sequence[str], option: str) -> InputError:
     below = sorted({path.parent for path in tables})
     if below:
         some = listed(path.name for path in below)
-        hint = f"{some} in it have some; name them, or all of them with {option} '{folder}/*'"
+        found = [one for one in suffixes if any(path.name.lower().endswith(one) for path in tables)]
+        patterns = " ".join(f"{option} '{folder}/*/*{one}'" for one in found)
+        hint = f"{some} in it have some; name them, or all of them with {patterns}"
     else:
         hint = "name a file, a folder with such files, or a pattern in quotes"
     kinds = " or ".join(f"*{suffix}" for suffix in suffixes)
