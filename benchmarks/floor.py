@@ -21,7 +21,7 @@ __all__ = ["bound_call", "plain_call"]
 
 def plain_call(bundle: Bundle, blocks: list[Readings]) -> Callable[[int], object]:
     """`session.run` on one block after another, from a model's first state each time."""
-    calls = [raw_call(bundle.metadata.model, block) for block in blocks]
+    calls = [raw_call(bundle.metadata, block) for block in blocks]
     run, count = bundle.session.run, len(calls)
     return lambda i: run(*calls[i % count])
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_runtime.bundle.metadata import Golden
 from edge_runtime.errors import ExportError
+from edge_runtime.scoring.baseline import no_baseline
 from edge_runtime.scoring.inference import seconds_of_day
 from export.tolerance import Tolerance
 
@@ -37,12 +38,16 @@ def make_golden(detector: Detector, rows: GoldenRows) -> Golden:
             where="golden.npy",
         )
     readings = readings.astype(np.float32)
-    score, _, _ = detector.score(readings, times=rows.times)
+    start = None if detector.baseline is None else detector.baseline.golden
+    score, _, _ = detector.score(readings, times=rows.times, start=start)
     if not np.isfinite(score).all():
         raise ExportError(
             "the network's scores are not finite", where="golden.npy", hint="train the model again"
         )
-    tolerance = Tolerance.of(detector, readings, rows.times)
+    levels = None
+    if start is not None:
+        levels = np.asarray([start.values], np.float32), no_baseline(len(start.values))[1]
+    tolerance = Tolerance.of(detector, readings, rows.times, levels)
     seconds = seconds_of_day(rows.times).tolist() if detector.asks_for_time else None
     return Golden(
         readings=tuple(tuple(row) for row in readings.tolist()),

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 from edge_runtime.bundle.metadata import METADATA_KEY
 from edge_runtime.version import __version__
 from export.builder import Builder, State
+from export.fusion import write_fusion
 from export.layers import write_network
 from export.memory import write_average, write_features, write_history, write_smoothing
 
@@ -52,6 +53,28 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     if detector.features is not None:
         shown = write_features(graph, detector.features, shown)
     reproduced = write_network(graph, detector.network, shown)
+    if detector.fusion is not None:
+        reproduced = write_fusion(
+            graph,
+            state,
+            detector.fusion.channels,
+            detector.smoothing,
+            scaled,
+            reproduced,
+            baseline=detector.baseline is not None,
+        )
+    else:
+        _write_errors(graph, state, detector, scaled, reproduced)
+    state.finish()
+    if detector.fusion is None:
+        graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
+    unscaled = graph.node("Mul", "unscaled", reproduced, scale)
+    graph.node("Add", "expected", unscaled, offset)
+    return _model(graph, detector, metadata)
+
+
+def _write_errors(graph: Builder, state: State, detector: Detector, scaled: str, reproduced: str) -> None:
+    """The errors of a single channel, averaged, weighed and smoothed if they are."""
     residual = graph.node("Sub", "residual", scaled, reproduced)
     if detector.average is not None:
         residual = write_average(graph, state, detector.average, residual)
@@ -61,16 +84,16 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
         matrix = graph.constant("whitening.matrix", whitening.matrix)
         residual = graph.node("MatMul", "white", about, matrix)
     squared = graph.node("Mul", "squared", residual, residual)
-    share = graph.constant("share", np.asarray(1.0 / sensors, np.float32))
-    sensor_axis = graph.constant("sensor_axis", np.asarray([1], np.int64))
+    share = graph.constant("share", np.asarray(1.0 / len(detector.scaler.offset), np.float32))
+    sensor_axis = graph.axes("sensor_axis", 1)
     own = graph.node("Mul", "errors" if detector.smoothing is None else "own_errors", squared, share)
-    errors = own
     if detector.smoothing is not None:
-        errors = write_smoothing(graph, state, detector.smoothing, own, sensor_axis)
-    state.finish()
-    graph.node("ReduceSum", "score", errors, sensor_axis, keepdims=0)
-    unscaled = graph.node("Mul", "unscaled", reproduced, scale)
-    graph.node("Add", "expected", unscaled, offset)
+        write_smoothing(graph, state, detector.smoothing, own, sensor_axis)
+
+
+def _model(graph: Builder, detector: Detector, metadata: str) -> ModelProto:
+    """The graph with its inputs and outputs, and the document."""
+    sensors = len(detector.scaler.offset)
 
     def tensor(name: str, *shape: str | int) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
@@ -87,6 +110,9 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
         outputs.append(tensor("state_out", *shape))
     if detector.asks_for_time:
         inputs.append(tensor("time_of_day", "rows"))
+    if (baseline := detector.baseline) is not None:
+        inputs += [tensor(name, 1, len(baseline.spread)) for name in ("baseline", "bound")]
+        outputs.append(tensor("residuals", "rows", len(baseline.spread)))
     model = helper.make_model(
         helper.make_graph(graph.nodes, "edge_detect", inputs, outputs, graph.constants),
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -34,6 +34,10 @@ def write_history(graph: Builder, state: State, scaled: str, sensors: int) -> st
 def write_features(graph: Builder, features: InputFeatures, series: str) -> str:
     """The columns that the network is shown: `trainer.detector.features`, node for node."""
     history = features.history
+    if features.clamp is not None:
+        low, high = np.asarray([-features.clamp, 1 + features.clamp], np.float32)
+        least = graph.node("Max", "not_below", series, graph.constant("clamp.low", low))
+        series = graph.node("Min", "clamped", least, graph.constant("clamp.high", high))
 
     def before(name: str, rows: int) -> str:
         """Each row's, so many rows before; all that is there from then on when the name says so."""
@@ -65,7 +69,7 @@ def write_features(graph: Builder, features: InputFeatures, series: str) -> str:
         frequencies = graph.constant("frequencies", features.frequencies.reshape(1, -1))
         angles = graph.node("Mul", "angles", column, frequencies)
         parts += [graph.node("Sin", "sines", angles), graph.node("Cos", "cosines", angles)]
-    return graph.node("Concat", "shown", *parts, axis=1)
+    return parts[0] if len(parts) == 1 else graph.node("Concat", "shown", *parts, axis=1)
 
 
 def write_average(graph: Builder, state: State, average: ResidualAverage, residual: str) -> str:
@@ -80,9 +84,9 @@ def write_average(graph: Builder, state: State, average: ResidualAverage, residu
 
 def write_smoothing(
     graph: Builder, state: State, smoothing: ScoreSmoothing, own_errors: str, sensor_axis: str
-) -> str:
+) -> None:
     """The errors, held up by the last rows' capped mean: `trainer.detector`, node for node."""
-    tiny = graph.constant("tiny", np.asarray(TINY, np.float32))
+    tiny = graph.shared("tiny", np.asarray(TINY, np.float32))
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
     one = graph.constant("one", np.asarray(1.0, np.float32))
     own = graph.node("ReduceSum", "own_score", own_errors, sensor_axis, keepdims=1)
@@ -94,7 +98,7 @@ def write_smoothing(
     held = graph.node("ReduceSum", "held", mean, sensor_axis, keepdims=1)
     above = graph.node("Relu", "held_above_own", graph.node("Sub", "held_less_own", held, own))
     raised = graph.node("Div", "raised_part", above, graph.node("Add", "held_and_tiny", held, tiny))
-    return graph.node("Add", "errors", own_errors, graph.node("Mul", "raised", mean, raised))
+    graph.node("Add", "errors", own_errors, graph.node("Mul", "raised", mean, raised))
 
 
 def _mean(graph: Builder, name: str, series: str, rows: int) -> str:

@@ -15,9 +15,9 @@ import typing
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bundle.caps import MAX_NAME, MAX_SENSORS, RESERVED
+from edge_runtime.bundle.caps import LONGEST_BASELINE_STEP, MAX_BASELINE, MAX_NAME, MAX_SENSORS, RESERVED
 from edge_runtime.bundle.document import MAY_BE_ABSENT
-from edge_runtime.bundle.metadata import FORMAT_VERSION, LONGEST_DEBOUNCE, Metadata
+from edge_runtime.bundle.metadata import FORMAT_VERSIONS, LONGEST_DEBOUNCE, NEEDS, OF_VERSION_2, Metadata
 
 __all__ = ["SCHEMA_FILE", "metadata_schema"]
 
@@ -25,10 +25,17 @@ SCHEMA_FILE = Path(__file__).resolve().parents[1] / "edge_runtime" / "data" / "b
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 # What the types do not say, and the reader checks.
 FURTHER: dict[tuple[str, str], dict[str, Any]] = {
-    ("Metadata", "format_version"): {"const": FORMAT_VERSION},
+    ("Metadata", "format_version"): {"enum": list(FORMAT_VERSIONS)},
     ("Metadata", "sensors"): {"minItems": 1, "maxItems": MAX_SENSORS},
     ("Metadata", "cadence_seconds"): {"exclusiveMinimum": 0},
     ("Metadata", "content_digest"): {"pattern": "^sha256:[0-9a-f]{64}$"},
+    ("Metadata", "needs"): {"items": {"enum": list(NEEDS)}, "uniqueItems": True},
+    ("Baseline", "rows"): {"minimum": 1, "maximum": LONGEST_BASELINE_STEP},
+    ("Baseline", "spread"): {"minItems": 1, "maxItems": MAX_BASELINE},
+    ("Baseline", "near"): {"exclusiveMinimum": 0},
+    ("Baseline", "gain"): {"exclusiveMinimum": 0},
+    ("Baseline", "persistent"): {"minimum": 0, "maximum": 1},
+    ("BaselineState", "rows"): {"minimum": 0},
     ("Sensor", "name"): {"minLength": 1, "maxLength": MAX_NAME, "not": {"enum": sorted(RESERVED)}},
     ("Model", "parameters"): {"minimum": 0},
     ("Threshold", "value"): {"exclusiveMinimum": 0},
@@ -54,8 +61,14 @@ def metadata_schema() -> dict[str, Any]:
     """The schema of `metadata_props["edge_detect"]`, as draft 2020-12 has it."""
     return {
         "$schema": ADDRESS,
-        "title": f"edge-detect bundle metadata, format version {FORMAT_VERSION}",
+        "title": "edge-detect bundle metadata, format versions 1 and 2",
         **_object(Metadata),
+        "if": {"properties": {"format_version": {"const": 1}}},
+        "then": {"not": {"anyOf": [{"required": [name]} for name in OF_VERSION_2]}},
+        "else": {"required": ["needs"]},
+        "dependentSchemas": {
+            name: {"properties": {"needs": {"contains": {"const": name}}}} for name in NEEDS
+        },
     }
 
 

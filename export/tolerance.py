@@ -10,11 +10,13 @@ import torch
 from torch import nn
 
 from edge_runtime.scoring.inference import seconds_of_day
+from export.fusiontolerance import fused_tolerance
 from trainer.detector.features import MIN_VARIANCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_runtime.scoring.baseline import Given
     from trainer.detector import Detector
     from trainer.detector.features import InputFeatures
 
@@ -53,9 +55,19 @@ class Tolerance:
     @staticmethod
     @torch.no_grad()
     def of(
-        detector: Detector, readings: NDArray[np.float32], times: NDArray[np.int64] | None = None
+        detector: Detector,
+        readings: NDArray[np.float32],
+        times: NDArray[np.int64] | None = None,
+        levels: Given | None = None,
     ) -> Tolerance:
-        """The tolerance for each of a machine's first rows, [rows, sensors] raw units, and [rows] ns."""
+        """The tolerance for each of a machine's first rows.
+
+        Args:
+            detector: What is evaluated.
+            readings: [rows, sensors] raw units.
+            times: [rows] ns, where the detector asks for the time of day.
+            levels: The slow baseline and the bound, of a detector that has one; None for the beginning.
+        """
         # Scaling is one subtraction and one division: the same everywhere.
         scaled = torch.from_numpy(detector.scaler.transform(readings)).double()
         series = torch.cat([scaled[:1].expand(detector.history, -1), scaled])
@@ -65,18 +77,38 @@ class Tolerance:
             shown = _features(detector.features, series, seconds)
         value, variance = _network(detector, shown)
         reproduced: NDArray[np.float64] = 4 * variance.sqrt().numpy()
-        if (whitening := detector.whitening) is not None:
-            rounded = EPSILON**2 * (scaled * scaled + value * value)
-            residual, variance = scaled - value, variance + rounded
-            if (average := detector.average) is not None:
-                residual, variance = _averaged(residual, variance, torch.from_numpy(average.weights).double())
-            about = residual - torch.from_numpy(whitening.centre).double()
-            matrix = torch.from_numpy(whitening.matrix).double()
-            _, variance = _linear(about, variance, matrix, torch.zeros(()).double())
-        absolute = 16 * variance.numpy() / RELATIVE_TOLERANCE / readings.shape[1]
+        if detector.fusion is not None:
+            fused = fused_tolerance(
+                detector.fusion,
+                scaled,
+                value,
+                variance + EPSILON**2 * value * value,
+                levels,
+                epsilon=EPSILON,
+                relative=RELATIVE_TOLERANCE,
+            )
+            reproduced, absolute = reproduced + fused.shift, fused.absolute
+        else:
+            absolute = _weighed(detector, scaled, value, variance)
         if (smoothing := detector.smoothing) is not None:
             absolute = _smoothed(absolute, smoothing.rows)
         return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute)
+
+
+def _weighed(
+    detector: Detector, scaled: torch.Tensor, value: torch.Tensor, variance: torch.Tensor
+) -> NDArray[np.float64]:
+    """[rows, sensors] what the errors of a single channel may always differ by."""
+    if (whitening := detector.whitening) is not None:
+        rounded = EPSILON**2 * (scaled * scaled + value * value)
+        residual, variance = scaled - value, variance + rounded
+        if (average := detector.average) is not None:
+            residual, variance = _averaged(residual, variance, torch.from_numpy(average.weights).double())
+        about = residual - torch.from_numpy(whitening.centre).double()
+        matrix = torch.from_numpy(whitening.matrix).double()
+        _, variance = _linear(about, variance, matrix, torch.zeros(()).double())
+    absolute: NDArray[np.float64] = 16 * variance.numpy() / RELATIVE_TOLERANCE / scaled.shape[1]
+    return absolute
 
 
 def _features(features: InputFeatures, series: torch.Tensor, seconds: torch.Tensor | None) -> Uncertain:

@@ -119,6 +119,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         limits=Limits(),
         golden=make_golden(detector, checkpoint.golden),
         content_digest=UNSTAMPED,
+        baseline=detector.baseline,
     )
     try:
         document = metadata.to_json()

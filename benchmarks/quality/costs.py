@@ -19,6 +19,7 @@ from simulated import read_simulated
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bench.latency import Rounds, measure_in_turns
 from edge_runtime.bench.rows import rising
+from edge_runtime.scoring.baseline import no_baseline
 from edge_runtime.scoring.inference import infer, initial_state, seconds_of_day
 from trainer.experiment.plan import Plan
 from trainer.experiment.run import run_fit
@@ -76,10 +77,12 @@ def _calls(data: TrainingData, settings: Settings) -> list[Callable[[int], Any]]
     model = bundle.metadata.model
     blocks = [Readings(np.array(["m"]), times[i : i + 1], values[i : i + 1]) for i in range(ROWS)]
     seconds = seconds_of_day(times)
-    state = initial_state(model)
+    state, slow = initial_state(model), bundle.metadata.baseline
+    baseline = None if slow is None else no_baseline(len(slow.spread))
 
     def alone(i: int) -> Any:
         row = slice(i % ROWS, i % ROWS + 1)
-        return infer(bundle.session, values[row], state, seconds[row] if model.time_of_day else None)
+        moment = seconds[row] if model.time_of_day else None
+        return infer(bundle.session, values[row], state, moment, baseline)
 
     return [alone, rising(Engine(bundle).feed, blocks)]

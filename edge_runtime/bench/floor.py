@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.scoring.baseline import no_baseline
 from edge_runtime.scoring.inference import initial_state, seconds_of_day
 from edge_runtime.scoring.session import make_session
 
@@ -45,6 +46,9 @@ class BoundFloor:
         self.score = np.zeros(rows, np.float32)
         self._errors, self._expected = np.zeros((2, rows, sensors), np.float32)
         start = initial_state(metadata.model)
+        columns = 0 if metadata.baseline is None else len(metadata.baseline.spread)
+        self._baseline = no_baseline(columns)
+        self._residuals = np.zeros((rows, columns), np.float32)
         states = None if start is None else (start.copy(), start.copy())
         turns = [None] if states is None else [states, states[::-1]]
         self._kept = states
@@ -71,6 +75,9 @@ class BoundFloor:
             inputs["time_of_day"] = self._time_of_day
         if states is not None:
             inputs["state"], outputs["state_out"] = states
+        if self._residuals.size:
+            inputs["baseline"], inputs["bound"] = self._baseline
+            outputs["residuals"] = self._residuals
         binding = session.io_binding()
         for bind, buffers in ((binding.bind_input, inputs), (binding.bind_output, outputs)):
             for name, buffer in buffers.items():

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.records import Readings
-from edge_runtime.scoring.inference import OUTPUTS, OUTPUTS_AND_STATE, initial_state, seconds_of_day
+from edge_runtime.scoring.baseline import no_baseline
+from edge_runtime.scoring.inference import initial_state, output_names, seconds_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from edge_runtime.bundle.metadata import Metadata, Model
+    from edge_runtime.bundle.metadata import Metadata
 
 __all__ = ["make_rows", "raw_call", "rising"]
 
@@ -35,15 +36,17 @@ def make_rows(metadata: Metadata, rows: int) -> Readings:
     return Readings.coded(("machine-1",), None, times, values)
 
 
-def raw_call(model: Model, rows: Readings) -> tuple[list[str], dict[str, Any]]:
-    """Outputs and inputs of `session.run` for these rows, a model with memory at its start."""
-    inputs: dict[str, Any] = {"readings": rows.values}
+def raw_call(metadata: Metadata, rows: Readings) -> tuple[list[str], dict[str, Any]]:
+    """Outputs and inputs of `session.run` for these rows, of a machine at its start."""
+    model, inputs = metadata.model, {"readings": rows.values}
     if model.time_of_day:
         inputs["time_of_day"] = seconds_of_day(rows.times)
-    state = initial_state(model)
-    if state is None:
-        return OUTPUTS, inputs
-    return OUTPUTS_AND_STATE, {**inputs, "state": state}
+    state, baseline = initial_state(model), metadata.baseline
+    if state is not None:
+        inputs["state"] = state
+    if baseline is not None:
+        inputs["baseline"], inputs["bound"] = no_baseline(len(baseline.spread))
+    return output_names(memory=state is not None, baseline=baseline is not None), inputs
 
 
 def rising(judge: Callable[[Readings], object], blocks: Sequence[Readings]) -> Callable[[int], object]:

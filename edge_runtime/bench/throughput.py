@@ -92,7 +92,7 @@ def _blocks(bundle: Bundle, size: int) -> list[Readings]:
 def _contestants(bundle: Bundle, blocks: list[Readings]) -> list[Callable[[int], object]]:
     """Our whole path to a verdict and `session.run`, over the same blocks."""
     count = len(blocks)
-    calls = [raw_call(bundle.metadata.model, block) for block in blocks]
+    calls = [raw_call(bundle.metadata, block) for block in blocks]
     session = bundle.session
     return [rising(Engine(bundle).feed, blocks), lambda i: session.run(*calls[i % count])]
 

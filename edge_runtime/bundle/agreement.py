@@ -6,7 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.caps import MAX_NAME, MAX_SENSORS, OF_A_SENSOR, RESERVED
+from edge_runtime.bundle.baseline import check_baseline
+from edge_runtime.bundle.caps import LARGEST, MAX_NAME, MAX_SENSORS, OF_A_SENSOR, RESERVED, SMALLEST
 from edge_runtime.errors import BundleFormatError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ __all__ = ["check_agreement", "check_ranges"]
 
 # A self-test that lets a score be off by more than this would pass a wrong model.
 MAX_RELATIVE_TOLERANCE = 0.01
-LARGEST, SMALLEST = 3.4028234663852886e38, 1.1754943508222875e-38  # of float32's normal numbers
 SHORTEST_CADENCE_S, LONGEST_CADENCE_S = 1e-6, 366 * 86_400.0
 DAY_S = 86_400.0
 # Names that need no closer look, which most have.
@@ -49,6 +49,7 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
             "disagrees with the graph about whether the model needs the time of day",
             where="metadata: model.time_of_day",
         )
+    check_baseline(metadata.baseline, graph.baseline)
     if metadata.warm_up_rows:
         raise BundleFormatError(
             "the model needs warm-up rows, which this edge-detect does not support",

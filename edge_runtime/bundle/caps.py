@@ -6,6 +6,9 @@ And the names that are taken.
 from __future__ import annotations
 
 __all__ = [
+    "LARGEST",
+    "LONGEST_BASELINE_STEP",
+    "MAX_BASELINE",
     "MAX_CONSTANTS",
     "MAX_CONSTANT_BYTES",
     "MAX_DIMENSION",
@@ -21,6 +24,7 @@ __all__ = [
     "MAX_WINDOW",
     "OF_A_SENSOR",
     "RESERVED",
+    "SMALLEST",
 ]
 
 MAX_FILE_BYTES = 32 << 20
@@ -35,6 +39,9 @@ MAX_STATE_VALUES = 1 << 20  # a model's memory is kept for each machine
 MAX_WINDOW = 4096  # a number in a node's attribute
 MAX_TEXT_BYTES = 256  # a name, or any text but the metadata
 MAX_SENSORS = 128
+MAX_BASELINE = 4 * MAX_SENSORS  # columns of a slow baseline
+LONGEST_BASELINE_STEP = 65_536  # rows between two advances of it
+LARGEST, SMALLEST = 3.4028234663852886e38, 1.1754943508222875e-38  # of float32's normal numbers
 MAX_NAME = 128  # characters of a sensor's
 
 # What no sensor can be called: the columns, keys, tags and fields that results have for themselves, in

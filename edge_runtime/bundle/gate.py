@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from edge_runtime.bundle import caps, schema
 from edge_runtime.bundle.outline import DEFAULT_DOMAIN, at_most
 from edge_runtime.bundle.protobuf import Message, Span, read_message
-from edge_runtime.bundle.tensors import is_finite, is_positive, read_constant, read_values
+from edge_runtime.bundle.tensors import Tensor, is_finite, is_positive, read_constant, read_values
 from edge_runtime.errors import GateError
 
 __all__ = ["Graph", "check_graph"]
@@ -52,6 +52,7 @@ OPERATORS = {
 INPUTS = ("readings",)
 OUTPUTS = ("score", "errors", "expected")
 STATE, STATE_OUT, TIME_OF_DAY = "state", "state_out", "time_of_day"
+BASELINE, BOUND, RESIDUALS = "baseline", "bound", "residuals"
 FLOAT32, INT64 = schema.ElementType.FLOAT32, schema.ElementType.INT64
 
 
@@ -65,6 +66,7 @@ class Graph:
         time_of_day: Whether it asks for the time of day.
         operators: Operator to the number of nodes that use it.
         initializer_bytes: Size of all constants.
+        baseline: Columns of the slow baseline that it takes; 0 for a graph without one.
     """
 
     sensors: int
@@ -72,6 +74,7 @@ class Graph:
     time_of_day: bool
     operators: dict[str, int]
     initializer_bytes: int
+    baseline: int = 0
 
 
 def check_graph(data: bytes, span: Span) -> Graph:
@@ -82,8 +85,8 @@ def check_graph(data: bytes, span: Span) -> Graph:
         GateError: Holds something that the gate does not let through.
     """
     graph = read_message(data, span, schema.GRAPH, "graph")
-    inputs = read_values(data, graph, "input", INPUTS, (STATE, TIME_OF_DAY))
-    outputs = read_values(data, graph, "output", OUTPUTS, (STATE_OUT,))
+    inputs = read_values(data, graph, "input", INPUTS, (STATE, TIME_OF_DAY, BASELINE, BOUND))
+    outputs = read_values(data, graph, "output", OUTPUTS, (STATE_OUT, RESIDUALS))
     kind, shape = inputs["readings"]
     if kind != FLOAT32 or len(shape) != len(("rows", "sensors")) or shape[0] or not shape[1]:
         raise GateError("is not float32 of shape [rows, sensors]", where="graph: input readings")
@@ -102,6 +105,7 @@ def check_graph(data: bytes, span: Span) -> Graph:
     at_most(math.prod(state_shape or ()), caps.MAX_STATE_VALUES, "values", "graph: state")
     if inputs.get(TIME_OF_DAY, (FLOAT32, [0])) != (FLOAT32, [0]):
         raise GateError("is not float32 of shape [rows]", where="graph: input time_of_day")
+    columns = _baseline(inputs.get(BASELINE), inputs.get(BOUND), outputs.get(RESIDUALS))
     # What every name holds. Each is defined before it is used, and once, so that there is no cycle either.
     names = dict.fromkeys(inputs, FLOAT32)
     constants = _constants(data, graph, names)
@@ -109,7 +113,22 @@ def check_graph(data: bytes, span: Span) -> Graph:
     for name in outputs:
         if name not in names or name in constants or name in inputs:
             raise GateError("is not produced by any node", where=f"graph: output {name}")
-    return Graph(sensors, state_shape, TIME_OF_DAY in inputs, used, _size(constants))
+    return Graph(sensors, state_shape, TIME_OF_DAY in inputs, used, _size(constants), columns)
+
+
+def _baseline(taken: Tensor | None, bound: Tensor | None, residuals: Tensor | None) -> int:
+    """The columns of the slow baseline; 0 where there is none."""
+    if taken is None and bound is None and residuals is None:
+        return 0
+    columns = taken[1][-1] if taken is not None and taken[1] else 0
+    one = (FLOAT32, [1, columns])
+    if taken != one or bound != one or residuals != (FLOAT32, [0, columns]) or not columns:
+        raise GateError(
+            "is not float32 of shape [1, columns], beside bound and an output residuals of [rows, columns]",
+            where="graph: input baseline",
+        )
+    at_most(columns, caps.MAX_BASELINE, "columns", "graph: input baseline")
+    return columns
 
 
 def _constants(data: bytes, graph: Message, names: dict[str, schema.ElementType]) -> dict[str, Span]:

@@ -1,24 +1,35 @@
 """What a bundle says of itself: the JSON document in `metadata_props["edge_detect"]`.
 
-The dataclasses below are the schema of format version 1. Reading is strict: a missing field, an unknown
-one or one of a wrong type is a `BundleFormatError` that names it by its path, such as `sensors[2].unit`. The
-one field that may be absent, `threshold.debounce`, is marked as such.
+The dataclasses below are the schema of format versions 1 and 2. Reading is strict: a missing field, an
+unknown one or one of a wrong type is a `BundleFormatError` that names it by its path, such as
+`sensors[2].unit`. The fields that may be absent are marked as such.
+
+Version 2 adds `needs`, the features that change a verdict and that a reader must therefore know, an object of
+its own for each of them, and `notes`, which no verdict depends on. A bundle without any of these is written
+as version 1.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field
+from typing import Any
 
+from edge_runtime.bundle.baseline import Baseline, BaselineState
 from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
+from edge_runtime.bundle.threshold import LONGEST_DEBOUNCE, LONGEST_HOLD, Debounce, Hold, Threshold
 from edge_runtime.errors import BundleFormatError
 
 __all__ = [
-    "FORMAT_VERSION",
+    "FORMAT_VERSIONS",
+    "LONGEST_DEBOUNCE",
     "LONGEST_HOLD",
     "METADATA_KEY",
+    "NEEDS",
+    "OF_VERSION_2",
+    "Baseline",
+    "BaselineState",
     "Debounce",
     "Golden",
     "Hold",
@@ -32,13 +43,14 @@ __all__ = [
     "Threshold",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+# What a bundle of version 2 may need: the fields that hold these features.
+NEEDS = ("baseline",)
+OF_VERSION_2 = ("needs", *NEEDS, "notes")
 METADATA_KEY = "edge_detect"
+NEWER = "install a newer edge-detect, or export again with this one"
 
 Range = tuple[float, float]
-LONGEST_DEBOUNCE = 1024
-# Rows for which a hold may go on after the last one above, and that it may take to begin: a day of seconds.
-LONGEST_HOLD = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,91 +93,6 @@ class Scaler:
     """How the graph scales readings: "minmax" or "standard"."""
 
     kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """The adaptive hold of the verdict, a counter for each machine.
-
-    The counter rises by `rise` on a row above the threshold, falls by `fall` on one that is not, and stays
-    within 0 and `cap`. A row is anomalous when its score is above the threshold, or while the counter is
-    above `level`: an oscillation is held through its zero crossings, and a short spike is let go at once. The
-    defaults hold nothing.
-    """
-
-    rise: float = 1.0
-    fall: float = 1.0
-    cap: float = 1.0
-    level: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not (self.rise > 0 and self.fall > 0 and math.inf > self.cap > self.level >= 0):
-            raise BundleFormatError(
-                "a hold needs rise > 0, fall > 0 and a finite cap > level >= 0",
-                where="metadata: threshold.hold",
-            )
-        if (self.cap - self.level) / self.fall > LONGEST_HOLD or self.level / self.rise > LONGEST_HOLD:
-            raise BundleFormatError(
-                f"such a hold would begin or end only after more than {LONGEST_HOLD:,} rows",
-                where="metadata: threshold.hold",
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Debounce:
-    """How many of a machine's last rows must be above the threshold for its newest row to count as above.
-
-    At least `k` of its last `n` scored rows, the newest among them; rows before its first are not above.
-    """
-
-    k: int
-    n: int
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.k <= self.n <= LONGEST_DEBOUNCE:
-            raise BundleFormatError(
-                f"a debounce needs 1 <= k <= n <= {LONGEST_DEBOUNCE}, not {self.k} of {self.n}",
-                where="metadata: threshold.debounce",
-            )
-
-    def __str__(self) -> str:
-        return f"{self.k} of {self.n}"
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """Above which score a row counts as anomalous.
-
-    Attributes:
-        value: The score; finite and positive.
-        method: How it was chosen: "percentile", "best_f1" or "false_alarms".
-        quantile: For "percentile", which one, 0 to 1.
-        metric: For "best_f1", "f1"; for "false_alarms", the budget of a machine, such as "1/week".
-        rows: Number of rows that it was chosen on.
-        hold: The verdict's adaptive hold.
-        per_machine: Machine id to the score that replaces `value` for that machine.
-        debounce: How many rows must be above it, before the hold; None for 1 of 1.
-    """
-
-    value: float
-    method: str
-    quantile: float | None
-    metric: str | None
-    rows: int
-    hold: Hold = field(default_factory=Hold)
-    per_machine: dict[str, float] = field(default_factory=dict)
-    debounce: Debounce | None = field(default=None, metadata={MAY_BE_ABSENT: True})
-
-    def __post_init__(self) -> None:
-        for where, value in [
-            ("value", self.value),
-            *((f"per_machine.{m}", v) for m, v in self.per_machine.items()),
-        ]:
-            if not (math.isfinite(value) and value > 0):
-                raise BundleFormatError(
-                    f"a threshold must be finite and positive, not {value}",
-                    where=f"metadata: threshold.{where}",
-                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +173,10 @@ class Metadata:
         limits: What it declares to need.
         golden: Its self-test.
         content_digest: "sha256:" and 64 hex digits over the file with these 64 digits set to zero.
-        format_version: Always `FORMAT_VERSION`.
+        needs: The features that change a verdict, each of which has a field of this name.
+        baseline: How each machine's levels are followed; None for a bundle without a baseline.
+        notes: What readers may ignore, by name.
+        format_version: 2 where one of the three fields above is there; else 1.
     """
 
     sensors: tuple[Sensor, ...]
@@ -260,7 +190,10 @@ class Metadata:
     limits: Limits
     golden: Golden
     content_digest: str
-    format_version: int = FORMAT_VERSION
+    needs: tuple[str, ...] = field(default=(), metadata={MAY_BE_ABSENT: True})
+    baseline: Baseline | None = field(default=None, metadata={MAY_BE_ABSENT: True})
+    notes: dict[str, str] = field(default_factory=dict, metadata={MAY_BE_ABSENT: True})
+    format_version: int = 1
 
     @property
     def sensor_names(self) -> tuple[str, ...]:
@@ -268,10 +201,20 @@ class Metadata:
         return tuple(sensor.name for sensor in self.sensors)
 
     def to_json(self) -> str:
-        """The document as it stands in the bundle: sorted keys, ASCII, no NaN."""
+        """The document as it stands in the bundle: sorted keys, ASCII, no NaN.
+
+        What a bundle does not have is left out, and so is the version that has room for it.
+        """
         document = dataclasses.asdict(self)
         if self.threshold.debounce is None:
             del document["threshold"]["debounce"]
+        document["needs"] = [name for name in NEEDS if document[name] is not None]
+        for name in OF_VERSION_2:
+            if not document[name]:
+                del document[name]
+        if any(name in document for name in OF_VERSION_2):
+            document["format_version"] = 2
+            document.setdefault("needs", [])
         return json.dumps(document, sort_keys=True, allow_nan=False, separators=(",", ":"))
 
     @staticmethod
@@ -279,16 +222,46 @@ class Metadata:
         """Reads and checks a document.
 
         Raises:
-            BundleFormatError: It is not JSON, of another format version, or a field is missing, unknown or
-                of a wrong type.
+            BundleFormatError: It is not JSON, of another format version, needs a feature that is not known
+                here, or a field is missing, unknown or of a wrong type.
         """
         document = parse(text)
         version = document.get("format_version")
-        if version != FORMAT_VERSION or type(version) is not int:
+        if version not in FORMAT_VERSIONS or type(version) is not int:
+            known = " and ".join(map(str, FORMAT_VERSIONS))
             raise BundleFormatError(
-                f"bundle format version {shown(version)}, but this edge-detect reads "
-                f"version {FORMAT_VERSION}",
+                f"bundle format version {shown(version)}, but this edge-detect reads versions {known}",
                 where="metadata: format_version",
-                hint="install a newer edge-detect, or export again with this one",
+                hint=NEWER,
             )
+        if version == 1:
+            for name in OF_VERSION_2:
+                if name in document:
+                    raise BundleFormatError("an unknown field", where=f"metadata: {name}")
+        else:
+            _check_needs(document)
         return read_as(Metadata, document)
+
+
+def _check_needs(document: dict[str, Any]) -> None:
+    """What the bundle needs must be known here, and be there; and what is there must be named.
+
+    Raises:
+        BundleFormatError: It is not so.
+    """
+    needs = document.get("needs")
+    if not isinstance(needs, list) or not all(isinstance(name, str) for name in needs):
+        raise BundleFormatError("is not a list of names", where="metadata: needs")
+    for name in needs:
+        if name not in NEEDS:
+            raise BundleFormatError(
+                f"the bundle needs {shown(name)}, which this edge-detect does not know",
+                where="metadata: needs",
+                hint=NEWER,
+            )
+    there = [name for name in NEEDS if document.get(name) is not None]
+    if sorted(needs) != there:
+        raise BundleFormatError(
+            f"names {shown(', '.join(needs))}, but the bundle has {shown(', '.join(there))}",
+            where="metadata: needs",
+        )

@@ -37,6 +37,8 @@ def check_rows(data: bytes, span: Span, found: Graph) -> None:
         "readings": Flow((0, found.sensors), 0, 0),
         "time_of_day": Flow((0,), 0, 0),
         "state": Flow(found.state_shape or ()),
+        "baseline": Flow((1, found.baseline)),
+        "bound": Flow((1, found.baseline)),
     }
     values: dict[str, list[int]] = {}
     for part in graph.spans("initializer"):
@@ -57,6 +59,8 @@ def check_rows(data: bytes, span: Span, found: Graph) -> None:
             raise GateError(f"{node.kind} {why}", where=where, hint=HINT) from None
         flows[message.texts("output")[0]] = flow
     wanted = {"score": (0,), "errors": (0, found.sensors), "expected": (0, found.sensors)}
+    if found.baseline:
+        wanted["residuals"] = (0, found.baseline)
     for name, shape in wanted.items():
         if flows[name].shape != shape or flows[name].axis != 0 or flows[name].ahead > 0:
             raise GateError("depends on rows other than its own", where=f"graph: output {name}", hint=HINT)

@@ -65,8 +65,12 @@ class Engine:
         self._quality = Quality(metadata)
         self._graph = Graph(bundle.session, bundle.metadata)
         self._judge = Judge(metadata.threshold)
-        remembering = (self._times, self._graph.memory, self._judge.debounce, self._judge.hold)
-        self._stages: tuple[Stage, ...] = tuple(stage for stage in remembering if stage is not None)
+        self._stages: tuple[Stage, ...] = (
+            self._times,
+            *self._graph.stages,
+            self._judge.debounce,
+            self._judge.hold,
+        )
         self._times.max_machines = bounded(self._stages, max_machines, state_mb, engines, where=bundle.name)
         self._row = row_path(self._times, self._quality, self._graph, self._judge)
         self._row_shape = (1, len(self._sensors))

@@ -95,7 +95,10 @@ def one_by_one(session: Any, metadata: Metadata, series: Series, seconds: float 
     scores = Scores.empty(len(series), sensors)
     with running():
         start = initial_state(model)
-        one_row = OneRow(session, sensors, start, asks_for_time=model.time_of_day)
+        columns = 0 if series.baseline is None else series.baseline[0].shape[1]
+        one_row = OneRow(session, sensors, start, asks_for_time=model.time_of_day, columns=columns)
+        if series.baseline is not None:
+            one_row.give(*series.baseline)
         until = time.process_time() + (np.inf if seconds is None else seconds)
         for row in range(len(series)):
             part = slice(row, row + 1)
@@ -121,7 +124,9 @@ def in_blocks(session: Any, metadata: Metadata, series: Series, sizes: Sequence[
         if rows.stop <= rows.start:
             break
         seconds = None if series.seconds is None else series.seconds[rows]
-        scores, state = run_graph(session, metadata.model, series.readings[rows], seconds, state)
+        scores, state = run_graph(
+            session, metadata.model, series.readings[rows], seconds, state, series.baseline
+        )
         parts.append(scores)
         start = rows.stop
     return Scores.joined(parts)

@@ -218,7 +218,7 @@ def load_bytes(
         passed("trial", trial(data, digest) if trial else "not needed")
         session = make_session(data)
         passed("session", "ONNX Runtime, CPU, one thread")
-        self_test = replay(session, metadata.model, metadata.golden)
+        self_test = replay(session, metadata)
         passed(
             "self-test",
             f"{self_test.rows} golden rows, largest difference {self_test.largest_difference:.3g}",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.random import default_rng  # imported at once: the trial can open no file later
 
+from edge_runtime.scoring.baseline import no_baseline
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Metadata
+    from edge_runtime.scoring.baseline import Given
 
 __all__ = ["FAR", "Series", "half_ranges", "sample_series"]
 
@@ -37,6 +40,8 @@ class Series:
         reach: [rows] how far its farthest reading is from the middle of the training range, in halves of
             that range; at least 1.
         seconds: [rows] float32 since midnight UTC; None for a model that does not ask.
+        baseline: [1, columns] float32 each, the slow baseline that all are scored with, and the bound; None
+            for a bundle without one.
     """
 
     name: str
@@ -44,6 +49,7 @@ class Series:
     within: NDArray[np.bool_]
     reach: NDArray[np.float64]
     seconds: NDArray[np.float32] | None
+    baseline: Given | None = None
 
     def __len__(self) -> int:
         return len(self.readings)
@@ -51,7 +57,13 @@ class Series:
     def only(self, rows: NDArray[np.bool_] | slice) -> Series:
         """Some of its rows."""
         seconds = None if self.seconds is None else self.seconds[rows]
-        return Series(self.name, self.readings[rows], self.within[rows], self.reach[rows], seconds)
+        return replace(
+            self,
+            readings=self.readings[rows],
+            within=self.within[rows],
+            reach=self.reach[rows],
+            seconds=seconds,
+        )
 
 
 def sample_series(metadata: Metadata, rows: int, seed: int = 0) -> tuple[Series, Series]:
@@ -79,13 +91,24 @@ def sample_series(metadata: Metadata, rows: int, seed: int = 0) -> tuple[Series,
     if metadata.model.time_of_day:
         seconds = np.sort(random.uniform(0, 86_400, rows)).astype(np.float32)
 
-    def series(name: str, values: NDArray[np.float64]) -> Series:
+    begun = drifted = None
+    if (baseline := metadata.baseline) is not None:
+        spread = np.asarray([baseline.spread], np.float64)
+        begun = no_baseline(spread.shape[1])
+        bound = np.where(random.random(spread.shape) < POSSIBLE, baseline.bound * spread, LARGEST)
+        away = random.uniform(-1, 1, spread.shape) * baseline.near * spread
+        drifted = away.astype(np.float32), bound.astype(np.float32)
+
+    def series(name: str, values: NDArray[np.float64], levels: Given | None) -> Series:
         readings = np.clip(values, -LARGEST, LARGEST).astype(np.float32)
         within = ((readings >= low) & (readings <= high)).all(1)
         reach = np.maximum(1, (np.abs(readings - middle) / half).max(1))
-        return Series(name, readings, within, reach, seconds)
+        return Series(name, readings, within, reach, seconds, levels)
 
-    return series("ordinary rows with anomalies among them", ordinary), series("rows of every kind", mixed)
+    return (
+        series("ordinary rows with anomalies among them", ordinary, begun),
+        series("rows of every kind", mixed, drifted),
+    )
 
 
 def half_ranges(metadata: Metadata) -> NDArray[np.float64]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import SelfTestError
+from edge_runtime.records import Readings
+from edge_runtime.scoring.graph import Graph
 from edge_runtime.scoring.inference import infer, initial_state
 
 if TYPE_CHECKING:
@@ -16,9 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Golden, Model
+    from edge_runtime.bundle.metadata import BaselineState, Metadata, Model
     from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Scores
+    from edge_runtime.scoring.baseline import Given
 
 __all__ = ["DailyReplay", "SelfTest", "replay", "run_graph", "running"]
 
@@ -40,17 +43,25 @@ class SelfTest:
     allowance_used: float
 
 
-def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
+def replay(session: Any, metadata: Metadata) -> SelfTest:
     """Scores the golden rows and compares.
+
+    Args:
+        session: Of the bundle.
+        metadata: What the bundle says of itself.
 
     Raises:
         SelfTestError: A score differs by more than the tolerance, or the graph cannot be run.
     """
+    golden = metadata.golden
     with np.errstate(over="ignore"):  # a reading beyond float32 becomes infinite, and fails below
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
-    score = run_graph(session, model, rows, seconds)[0].score
+    if metadata.baseline is None:
+        score = run_graph(session, metadata.model, rows, seconds)[0].score
+    else:
+        score = _with_baseline(session, metadata, metadata.baseline.golden, rows, seconds)
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
     # Written so that a NaN counts as different.
@@ -68,12 +79,34 @@ def replay(session: Any, model: Model, golden: Golden) -> SelfTest:
     )
 
 
+def _with_baseline(
+    session: Any,
+    metadata: Metadata,
+    start: BaselineState,
+    rows: NDArray[np.float32],
+    seconds: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
+    """[rows] scores, from where a baseline stands; it moves as it would in use.
+
+    Raises:
+        SelfTestError: The graph cannot be run.
+    """
+    with running():
+        graph = Graph(session, metadata)
+        times = np.arange(len(rows), dtype=np.int64)
+        if seconds is not None:
+            times = np.rint(seconds.astype(np.float64) * 1e9).astype(np.int64)
+        graph.begin("golden", start)
+        return graph.score(Readings.coded(("golden",), None, times, rows), None).score
+
+
 def run_graph(
     session: Any,
     model: Model,
     rows: NDArray[np.float32],
     time_of_day: NDArray[np.float32] | None,
     state: NDArray[np.float32] | None = None,
+    baseline: Given | None = None,
 ) -> tuple[Scores, NDArray[np.float32] | None]:
     """Scores rows, from the start of a machine or from a state; returns the state to go on with, too.
 
@@ -83,12 +116,20 @@ def run_graph(
         rows: [rows, sensors] raw units.
         time_of_day: [rows] seconds since midnight UTC, for a model that asks; else None.
         state: What an earlier call returned; None for the start.
+        baseline: The slow baseline and the bound, for a graph that asks; else None.
 
     Raises:
         SelfTestError: The graph cannot be run, or its outputs have other shapes than it declares.
     """
     with running():
-        found, after = infer(session, rows, initial_state(model) if state is None else state, time_of_day)
+        before = initial_state(model) if state is None else state
+        found, after, residuals = infer(session, rows, before, time_of_day, baseline)
+    if (
+        residuals is not None
+        and baseline is not None
+        and residuals.shape != (len(rows), baseline[0].shape[1])
+    ):
+        raise SelfTestError("the residuals do not have the shape that the graph declares", where="self-test")
     shapes = (found.errors.shape, found.expected.shape, None if after is None else after.shape)
     if found.score.shape != rows.shape[:1] or shapes != (rows.shape, rows.shape, model.state_shape):
         raise SelfTestError("the outputs do not have the shapes that the graph declares", where="self-test")
@@ -130,7 +171,7 @@ class DailyReplay:
             return
         bundle = self._bundle
         try:
-            replay(bundle.session, bundle.metadata.model, bundle.metadata.golden)
+            replay(bundle.session, bundle.metadata)
         except SelfTestError as error:
             raise SelfTestError(
                 f"the daily replay failed: {error.what}",

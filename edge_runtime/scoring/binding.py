@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.bundle.caps import LARGEST
 from edge_runtime.records import Scores
 from edge_runtime.scoring.session import run_options
 
@@ -57,16 +58,25 @@ class OneRow:
         sensors: Number of sensors.
         start: A state, of a model with memory.
         asks_for_time: Whether the graph asks for `time_of_day`.
+        columns: Of the slow baseline; 0 for a graph without one.
 
     Attributes:
         readings: [1, sensors] What is scored next.
-        calls: What scores it: one, or two in turns.
+        baseline: [1, columns] The slow baseline that it is scored with, and the bound; without one, empty.
+        residuals: [1, columns] Of the last row, with a baseline.
+        calls: What scores it, two in turns: of a model without memory they are the same.
         score: The last row's, when called.
         copies: Copies of its score, errors and expected, when called.
     """
 
     def __init__(
-        self, session: Any, sensors: int, start: NDArray[np.float32] | None, *, asks_for_time: bool
+        self,
+        session: Any,
+        sensors: int,
+        start: NDArray[np.float32] | None,
+        *,
+        asks_for_time: bool,
+        columns: int = 0,
     ) -> None:
         self.readings = np.zeros((1, sensors), np.float32)
         self._time: NDArray[np.float32] | None = np.zeros(1, np.float32) if asks_for_time else None
@@ -76,6 +86,11 @@ class OneRow:
         if self._time is not None:
             inputs["time_of_day"] = self._time
         outputs = _outputs(self._scores)
+        self.baseline = np.zeros((1, columns), np.float32), np.full((1, columns), LARGEST, np.float32)
+        self.residuals = np.zeros((1, columns), np.float32)
+        if columns:
+            inputs["baseline"], inputs["bound"] = self.baseline
+            outputs["residuals"] = self.residuals
         if self._states:
             first, second = self._states
             self.calls = [
@@ -83,7 +98,7 @@ class OneRow:
                 for before, after in ((first, second), (second, first))
             ]
         else:
-            self.calls = [_call(session, _bind(session, inputs, outputs))]
+            self.calls = [_call(session, _bind(session, inputs, outputs))] * 2
         found = self._scores
         self.score = found.score.item
         self.copies = found.score.copy, found.errors.copy, found.expected.copy
@@ -101,6 +116,11 @@ class OneRow:
             self._time[...] = seconds
         self.calls[self._turn]()
         return self.score()
+
+    def give(self, baseline: NDArray[np.float32], bound: NDArray[np.float32]) -> None:
+        """Goes on with this slow baseline and this bound, [1, columns] each."""
+        for buffer, value in zip(self.baseline, (baseline, bound), strict=True):
+            buffer[...] = value
 
     def copy(self) -> Scores:
         """The last row's scores, for good."""

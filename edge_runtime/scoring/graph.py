@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Metadata
+    from edge_runtime.bundle.metadata import BaselineState, Metadata
     from edge_runtime.records import Readings
+    from edge_runtime.scoring.baseline import Baselines
 
 __all__ = ["Graph"]
 
@@ -27,7 +28,8 @@ class Graph:
         metadata: Of the session's bundle.
 
     Attributes:
-        memory: Each machine's state; None for a model without memory.
+        memory: Each machine's state, with its baseline; None for a model without either.
+        stages: Those of them that the engine carries on.
         one_row: What scores a single row.
         asks_for_time: Whether the graph asks for the time of the day.
     """
@@ -37,8 +39,32 @@ class Graph:
         start = initial_state(model)
         self._session = session
         self.asks_for_time = model.time_of_day
-        self.one_row = OneRow(session, len(metadata.sensors), start, asks_for_time=model.time_of_day)
-        self.memory = None if start is None else Memory(session, start, self.one_row)
+        columns = 0 if metadata.baseline is None else len(metadata.baseline.spread)
+        self.one_row = OneRow(
+            session, len(metadata.sensors), start, asks_for_time=model.time_of_day, columns=columns
+        )
+        self.memory: Memory | None = None
+        self.stages: tuple[Memory | Baselines, ...] = ()
+        self._baselines: Baselines | None = None
+        if metadata.baseline is not None:
+            from edge_runtime.scoring.baseline import Baselines  # noqa: PLC0415 - for the bundles that have one
+            from edge_runtime.scoring.drifting import DriftingMemory  # noqa: PLC0415 - for the same
+
+            self._baselines = baselines = Baselines(metadata.baseline)
+            self.memory = DriftingMemory(session, start, self.one_row, baselines)
+            self.stages = (self.memory, baselines) if start is not None else (baselines,)
+        elif start is not None:
+            self.memory = Memory(session, start, self.one_row)
+            self.stages = (self.memory,)
+
+    def begin(self, machine: str, state: BaselineState | None) -> None:
+        """Lets a machine's baseline begin where a state says; None for where every machine begins.
+
+        Raises:
+            ValueError: It is none of this bundle's.
+        """
+        if self._baselines is not None and state is not None:
+            self._baselines.begin(machine, state)
 
     def score(self, readings: Readings, usable: NDArray[np.bool_] | None) -> Scores:
         """The graph's outputs; NaN for a row that is not usable or whose score is not finite.

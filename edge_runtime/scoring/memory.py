@@ -84,12 +84,17 @@ class Memory:
     def _rows(self, machine: str, values: NDArray[np.float32], seconds: NDArray[np.float32] | None) -> Scores:
         """Scores rows of one machine."""
         if len(values) > 1:
-            scores, after = infer(self._session, values, self._state(machine), seconds)
+            scores, after, _ = infer(self._session, values, self._state(machine), seconds)
             if np.isfinite(scores.score).all():
                 if after is not None:
                     self._keep(machine, after)
                 return scores
-            # The slow way around a row that overflows: its state is not gone on with.
+        return self._one_by_one(machine, values, seconds)
+
+    def _one_by_one(
+        self, machine: str, values: NDArray[np.float32], seconds: NDArray[np.float32] | None
+    ) -> Scores:
+        """The slow way around a row that overflows: its state is not gone on with."""
         scores = Scores.unknown(*values.shape)
         for i in range(len(values)):
             row = slice(i, i + 1)

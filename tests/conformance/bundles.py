@@ -37,6 +37,8 @@ BUNDLES: dict[str, dict[str, Any]] = {
     "rolling": {"shown": {"rolling": 10}},
     "phase": {"model": "linear", "shown": {"window": 2, "period": 60.0, "harmonics": 29}, "average": 0.5},
     "convolutional": {"model": "convolutional", "smooth": 5},
+    "two channels": {"channels": True, "smooth": 11},
+    "baseline": {"channels": True, "horizon": 1024.0, "smooth": 11, "shown": {"clamp": 0.25}},
     "everything": {
         "smooth": 5,
         "average": 0.5,

@@ -53,7 +53,14 @@ def test_every_field_is_described() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"smooth": 5}, {"shown": {"period": 60.0}}, {"model": "pca"}, {"debounce": Debounce(2, 3)}],
+    [
+        {},
+        {"smooth": 5},
+        {"shown": {"period": 60.0}},
+        {"model": "pca"},
+        {"debounce": Debounce(2, 3)},
+        {"channels": True, "horizon": 1024.0, "smooth": 5},
+    ],
 )
 def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
     metadata = load_bundle(make_bundle(tmp_path, **options)).metadata
@@ -80,7 +87,13 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "hold that never rises": lambda d: d["threshold"]["hold"].update(rise=0),
     "debounce of no row": lambda d: d["threshold"].update(debounce={"k": 0, "n": 3}),
     "debounce without a length": lambda d: d["threshold"].update(debounce={"k": 1}),
-    "another version": lambda d: d.update(format_version=2),
+    "another version": lambda d: d.update(format_version=3),
+    "a later version without needs": lambda d: d.update(format_version=2),
+    "needs in version 1": lambda d: d.update(needs=[]),
+    "notes in version 1": lambda d: d.update(notes={}),
+    "an unknown need": lambda d: d.update(format_version=2, needs=["telepathy"]),
+    "a need twice": lambda d: d.update(format_version=2, needs=["baseline", "baseline"]),
+    "a note that is no text": lambda d: d.update(format_version=2, needs=[], notes={"rows": 3}),
     "list for an object": lambda d: d.update(metrics=[]),
     "text in a list of numbers": lambda d: d["golden"].update(scores=["1"]),
 }

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
+from trainer.data.split import Split
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
 from trainer.detector.features import InputFeatures
@@ -18,6 +19,7 @@ from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.golden import GoldenRows
+from trainer.fitting.channels import fit_channels
 from trainer.models.base import Architecture, ClosedFormModel, Network
 from trainer.models.options import DEFAULT_KERNELS, DEFAULT_WIDTHS, ModelOptions
 from trainer.models.registry import build, kind_of
@@ -73,6 +75,8 @@ def make_checkpoint(
     model: str = "autoencoder",
     members: int = 1,
     shown: Mapping[str, Any] | None = None,
+    channels: bool = False,
+    horizon: float | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -93,6 +97,8 @@ def make_checkpoint(
         model: Kind of the network; one in closed form is fitted to the rows.
         members: Networks that are averaged.
         shown: Fields of `InputFeatures` beside `sensors`.
+        channels: Whether rows are judged by two channels.
+        horizon: Rows over which levels are followed, with two channels; None for no baseline.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -110,7 +116,10 @@ def make_checkpoint(
     network.eval()
     averaging = None if average is None else ResidualAverage(average)
     parts = DetectorParts(network, fitted, given, averaging)
-    if whiten:
+    if channels:
+        normal = Split(folder, times, machines, rows, None, None)
+        parts = fit_channels(parts, normal, normal, floor=0.01, horizon=horizon)
+    elif whiten:
         residuals = Detector(parts).residuals(rows, times, machines)
         parts = replace(parts, whitening=ResidualWhitening.fit(residuals))
     if smooth > 1:

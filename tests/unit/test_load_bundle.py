@@ -153,7 +153,8 @@ def _metadata(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("format_version", 2, "bundle format version 2, but this edge-detect reads version 1"),
+        ("format_version", 3, "bundle format version 3, but this edge-detect reads versions 1 and 2"),
+        ("format_version", 2, "is not a list of names"),
         ("threshold.value", None, "threshold.value: a field is missing"),
         ("golden", None, "golden: a field is missing"),
         ("provenance.colour", "red", "provenance.colour: an unknown field"),
@@ -179,7 +180,7 @@ def test_metadata_that_is_wrong_is_named_by_its_path(
 
 
 def test_a_later_version_is_said_even_when_its_graph_holds_new_operators(data: bytes) -> None:
-    later = with_document(data, _metadata("format_version", 2))
+    later = with_document(data, _metadata("format_version", 3))
     later = with_model(later, lambda model: setattr(model.graph.node[0], "op_type", "Attention"))
     with pytest.raises(BundleFormatError, match="install a newer edge-detect"):
         load_bytes(later, "later.onnx")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.detector.module import BLOCK, TINY, Detector
+from trainer.detector.fusion import TINY
+from trainer.detector.module import BLOCK, Detector
 
 __all__ = ["BLOCK", "TINY", "Detector"]

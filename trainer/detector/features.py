@@ -39,6 +39,8 @@ class InputFeatures:
         period: Length in seconds of what repeats, counted from midnight UTC, such as 86400 for the time of
             day or 60 for a load cycle of a minute; None for no phase.
         harmonics: Sines and cosines of the phase, from the first.
+        clamp: How far beyond 0 to 1 a scaled reading is shown as it is; one that lies farther is shown as if
+            it lay there. None for all as they are.
 
     Raises:
         UsageError: A value is out of range.
@@ -50,6 +52,7 @@ class InputFeatures:
     rolling: int = 0
     period: float | None = None
     harmonics: int = 3
+    clamp: float | None = None
 
     def __post_init__(self) -> None:
         for option, value, fine in (
@@ -57,6 +60,7 @@ class InputFeatures:
             ("--rolling", self.rolling, self.rolling == 0 or 2 <= self.rolling <= MAX_ROLLED),  # noqa: PLR2004
             ("--period", self.period, self.period is None or 0 < self.period < np.inf),
             ("--harmonics", self.harmonics, 1 <= self.harmonics <= MAX_HARMONICS),
+            ("--clamp", self.clamp, self.clamp is None or 0 <= self.clamp < np.inf),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -80,7 +84,7 @@ class InputFeatures:
     @property
     def is_plain(self) -> bool:
         """Whether the scaled readings are all there is."""
-        return self.columns == self.sensors
+        return self.columns == self.sensors and self.clamp is None
 
     @property
     def frequencies(self) -> NDArray[np.float32]:
@@ -104,6 +108,8 @@ class InputFeatures:
             TrainingError: The phase is asked for, and there is no time.
         """
         count = series.shape[-2] - self.history
+        if self.clamp is not None:
+            series = torch.clamp(series, -self.clamp, 1 + self.clamp)
 
         def before(rows: int, length: int = count) -> torch.Tensor:
             start = self.history - rows

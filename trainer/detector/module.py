@@ -9,17 +9,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from edge_runtime.errors import TrainingError
+from edge_runtime.scoring.baseline import no_baseline
 from edge_runtime.scoring.inference import seconds_of_day
+from trainer.detector.following import Following, Levels
+from trainer.detector.fusion import TINY, Fusion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from edge_runtime.bundle.baseline import BaselineState
+    from edge_runtime.scoring.baseline import Given
     from trainer.detector.parts import DetectorParts
     from trainer.detector.smoothing import ScoreSmoothing
 
-__all__ = ["TINY", "Detector"]
+__all__ = ["BLOCK", "Detector"]
 
-TINY = 1e-30  # keeps 0 / 0 from being NaN, and is lost beside any score
 BLOCK = 65_536
 
 
@@ -55,6 +60,8 @@ class Detector(nn.Module):
         if self.whitening is not None:
             self.register_buffer("centre", torch.from_numpy(self.whitening.centre.copy()))
             self.register_buffer("matrix", torch.from_numpy(self.whitening.matrix.copy()))
+        self.fusion = None if parts.channels is None else Fusion(parts.channels)
+        self.baseline = parts.baseline
         if self.average is not None:
             self.register_buffer("kernel", torch.from_numpy(self.average.weights).reshape(1, 1, -1, 1))
 
@@ -94,6 +101,7 @@ class Detector(nn.Module):
         readings: torch.Tensor,
         state: torch.Tensor | None = None,
         seconds: torch.Tensor | None = None,
+        levels: Levels | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Scores raw readings.
 
@@ -101,6 +109,7 @@ class Detector(nn.Module):
             readings: [rows, sensors] float32, raw units; with a memory those of one machine, oldest first.
             state: What the machine's last call returned; None for a machine's first rows.
             seconds: [rows] of the day, UTC, where the detector asks for it.
+            levels: Of the slow baseline of a detector that has one; None for levels as in training.
 
         Returns:
             score [rows], errors [rows, sensors], expected [rows, sensors] in raw units, and the state.
@@ -109,18 +118,56 @@ class Detector(nn.Module):
             state = readings.new_zeros(self.state_shape)
         before = self._parts(state)
         residual, reproduced, after = self._residual(readings, before, seconds)
-        if self.whitening is not None:
-            residual = (residual - self.centre) @ self.matrix
-        errors = residual * residual * (1.0 / readings.shape[1])
-        if self.smoothing is not None:
-            errors, part = _smooth(self.smoothing, errors, before["smoothed"])
-            after.append(part)
+        if self.fusion is not None:
+            errors, reproduced = self._fused(self.fusion, readings, reproduced, levels, before, after)
+        else:
+            if self.whitening is not None:
+                residual = (residual - self.centre) @ self.matrix
+            errors = residual * residual * (1.0 / readings.shape[1])
+            if self.smoothing is not None:
+                errors, part = _smooth(self.smoothing, errors, before["smoothed"])
+                after.append(part)
         return (
             errors.sum(1),
             errors,
             reproduced * self.scale + self.offset,
             torch.cat(after) if after else None,
         )
+
+    def channel_residuals(
+        self, readings: torch.Tensor, state: torch.Tensor | None, seconds: torch.Tensor | None
+    ) -> torch.Tensor:
+        """[rows, columns] that a baseline follows; arguments as for a call.
+
+        Raises:
+            TrainingError: The detector does not have two channels.
+        """
+        if self.fusion is None:
+            raise TrainingError("a detector with a single channel has no baseline")
+        if self.state_shape is not None and state is None:
+            state = readings.new_zeros(self.state_shape)
+        _, reproduced, _ = self._residual(readings, self._parts(state), seconds)
+        return self.fusion.residuals((readings - self.offset) / self.scale, reproduced)
+
+    def _fused(
+        self,
+        fusion: Fusion,
+        readings: torch.Tensor,
+        reproduced: torch.Tensor,
+        levels: Levels | None,
+        before: dict[str, torch.Tensor],
+        after: list[torch.Tensor],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Errors, and scaled rows as they are expected; the last part of the state goes into `after`."""
+        residuals = fusion.residuals((readings - self.offset) / self.scale, reproduced)
+        if self.baseline is not None and levels is None:
+            levels = Levels(*map(torch.from_numpy, no_baseline(residuals.shape[1])))
+        fused = fusion(residuals, levels)
+        if self.smoothing is None:
+            return fusion.errors(fused), reproduced + fused.shift
+        errors, part = fusion.smoothed(fused, self.smoothing, before["smoothed"])
+        after.append(part)
+        return errors, reproduced + fused.shift
 
     def _parts(self, state: torch.Tensor | None) -> dict[str, torch.Tensor]:
         rows = self.state_rows
@@ -151,7 +198,12 @@ class Detector(nn.Module):
 
     @torch.no_grad()
     def score(
-        self, readings: NDArray[np.float32], block: int = BLOCK, times: NDArray[np.int64] | None = None
+        self,
+        readings: NDArray[np.float32],
+        block: int = BLOCK,
+        times: NDArray[np.int64] | None = None,
+        start: BaselineState | None = None,
+        levels: Given | None = None,
     ) -> tuple[NDArray[np.float32], ...]:
         """The same for numpy arrays, block by block, from a machine's first row: score, errors, expected.
 
@@ -159,17 +211,47 @@ class Detector(nn.Module):
             readings: [rows, sensors] raw units.
             block: Rows of a call.
             times: [rows] ns, where the detector asks for the time of day.
+            start: Where the baseline stands, if the detector has one; None for the beginning.
+            levels: [1, columns] each, baseline and bound that all rows are judged with, instead of a baseline
+                that follows them.
         """
         self.eval()
         seconds = None if times is None else torch.from_numpy(seconds_of_day(times))
         parts, state = [], None
+        fixed = None if levels is None else Levels(*map(torch.from_numpy, levels))
+        following = None if self.baseline is None or levels is not None else Following(self.baseline, start)
         for i in range(0, len(readings), block):
             rows = torch.from_numpy(np.ascontiguousarray(readings[i : i + block]))
-            *outputs, state = self(rows, state, None if seconds is None else seconds[i : i + block])
+            moments = None if seconds is None else seconds[i : i + block]
+            by_row = fixed
+            if following is not None:
+                residuals = self.channel_residuals(rows, state, moments).numpy()
+                by_row = following.follow(residuals)
+            *outputs, state = self(rows, state, moments, by_row)
             parts.append(outputs)
         if not parts:
             return (np.empty(0, np.float32), np.empty_like(readings), np.empty_like(readings))
         return tuple(torch.cat(columns).numpy() for columns in zip(*parts, strict=True))
+
+    @torch.no_grad()
+    def channel_residual_rows(
+        self, readings: NDArray[np.float32], times: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """[rows, columns] that a baseline follows, of one machine's rows from its first.
+
+        Args:
+            readings: [rows, sensors] raw units, in time order.
+            times: [rows] ns.
+        """
+        self.eval()
+        found, state = [], None
+        for i in range(0, len(readings), BLOCK):
+            rows = torch.from_numpy(np.ascontiguousarray(readings[i : i + BLOCK]))
+            seconds = torch.from_numpy(seconds_of_day(times[i : i + BLOCK]))
+            found.append(self.channel_residuals(rows, state, seconds))
+            *_, state = self(rows, state, seconds)
+        residuals: NDArray[np.float32] = torch.cat(found).numpy()
+        return residuals
 
     def score_rows(
         self, readings: NDArray[np.float32], times: NDArray[np.int64], machines: NDArray[np.str_]
@@ -184,7 +266,7 @@ class Detector(nn.Module):
         Returns:
             score [rows], errors [rows, sensors], expected [rows, sensors] in raw units.
         """
-        if self.state_shape is None:
+        if self.state_shape is None and self.baseline is None:
             return self.score(readings, times=times)
         found = tuple(np.empty(s, np.float32) for s in (len(readings), readings.shape, readings.shape))
         for rows in _by_machine(times, machines):
@@ -204,7 +286,7 @@ class Detector(nn.Module):
     ) -> NDArray[np.float32]:
         """[rows, sensors] scaled residuals, averaged if they are, as whitening weighs them."""
         self.eval()
-        bare = Detector(replace(self.parts, whitening=None, smoothing=None))
+        bare = Detector(replace(self.parts, whitening=None, smoothing=None, channels=None, baseline=None))
         found = np.empty(readings.shape, np.float32)
         for rows in _by_machine(times, machines):
             state = torch.zeros(bare.state_shape or (0, readings.shape[1]))

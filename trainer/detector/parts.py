@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edge_runtime.bundle.baseline import Baseline
     from trainer.detector.averaging import ResidualAverage
+    from trainer.detector.channels import Channels
     from trainer.detector.features import InputFeatures
     from trainer.detector.scaler import SensorScaler
     from trainer.detector.smoothing import ScoreSmoothing
@@ -27,6 +29,9 @@ class DetectorParts:
         average: Of the residuals over the last rows, before they are whitened; None for none.
         whitening: Of the residuals, averaged if they are, fitted on normal training rows; None for none.
         smoothing: Of the score over the last rows; None for none.
+        channels: How the residuals are judged beside the sensors' plain distances, instead of by the
+            whitening alone; None for by that alone.
+        baseline: The slow baseline of both channels, which the runtime carries; None for none.
     """
 
     network: Network
@@ -35,3 +40,5 @@ class DetectorParts:
     average: ResidualAverage | None = None
     whitening: ResidualWhitening | None = None
     smoothing: ScoreSmoothing | None = None
+    channels: Channels | None = None
+    baseline: Baseline | None = None

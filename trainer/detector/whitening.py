@@ -29,7 +29,7 @@ class ResidualWhitening:
 
     Attributes:
         centre: [sensors] float32, scaled.
-        matrix: [sensors, sensors] float32, symmetric.
+        matrix: [sensors, sensors] float32; symmetric where each sensor counts in the same unit.
     """
 
     centre: NDArray[np.float32]
@@ -46,6 +46,37 @@ class ResidualWhitening:
         return ResidualWhitening.of(rows.mean(0), np.atleast_2d(np.cov(rows.T)))
 
     @staticmethod
+    def floored(
+        centre: NDArray[np.float64],
+        covariance: NDArray[np.float64],
+        variance: NDArray[np.float64],
+        floor: float,
+    ) -> ResidualWhitening:
+        """A whitening that does not trust directions in which there is hardly any movement.
+
+        Nearly redundant sensors leave directions with next to no variance, in which a whitening would weigh a
+        thousandfold what is rounding, or a level that has moved. With each sensor in units of its own
+        deviation, no direction counts as having less than `floor` of a sensor's variance.
+
+        Args:
+            centre: [sensors] mean of the residuals.
+            covariance: [sensors, sensors] of the residuals.
+            variance: [sensors] each sensor's own, in the residuals' units; one without any is left out.
+            floor: Part of a sensor's own variance.
+
+        Raises:
+            TrainingError: Nothing moves, so nothing can be weighed.
+        """
+        moves = variance > 0
+        if not moves.any():
+            raise _still()
+        scale = np.where(moves, 1 / np.sqrt(np.where(moves, variance, 1.0)), 0.0)
+        variances, directions = np.linalg.eigh(scale[:, None] * covariance * scale)
+        weighed = (directions / np.sqrt(np.maximum(variances, floor))) @ directions.T
+        matrix = scale[:, None] * ((weighed + weighed.T) / 2)
+        return ResidualWhitening(centre.astype(np.float32), matrix.astype(np.float32))
+
+    @staticmethod
     def of(centre: NDArray[np.float64], covariance: NDArray[np.float64]) -> ResidualWhitening:
         """Of residuals with this mean, [sensors], and covariance, [sensors, sensors].
 
@@ -54,10 +85,7 @@ class ResidualWhitening:
         """
         variances, directions = np.linalg.eigh(covariance)
         if not variances[-1] > 0:
-            raise TrainingError(
-                "the network reproduces every training row exactly, so nothing moves in it",
-                hint="check that the sensors' columns change",
-            )
+            raise _still()
         deviations = np.sqrt(np.maximum(variances, MIN_VARIANCE * variances[-1]))
         matrix = (directions / deviations) @ directions.T
         return ResidualWhitening(centre.astype(np.float32), ((matrix + matrix.T) / 2).astype(np.float32))
@@ -83,3 +111,10 @@ class ResidualWhitening:
         if centre.ndim != 1 or matrix.shape != (len(centre), len(centre)):
             raise TrainingError("not the description of a whitening", where="whitening.json")
         return ResidualWhitening(centre, matrix)
+
+
+def _still() -> TrainingError:
+    return TrainingError(
+        "the network reproduces every training row exactly, so nothing moves in it",
+        hint="check that the sensors' columns change",
+    )

@@ -7,6 +7,8 @@ whitening.json      how residuals are weighed; not there where they are not
 smoothing.json      how scores are smoothed; not there where they are not
 average.json        how residuals are averaged; not there where they are not
 features.json       what the network is shown; not there where it is the row alone
+channels.json       how two channels are judged; not there where there is one
+baseline.json       how the levels of a machine are followed; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -17,14 +19,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from edge_runtime.bundle.baseline import Baseline
+from edge_runtime.bundle.document import read_as
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
+from trainer.detector.channels import Channels
 from trainer.detector.features import InputFeatures
 from trainer.detector.parts import DetectorParts
 from trainer.detector.scaler import SensorScaler
@@ -43,6 +49,8 @@ __all__ = ["Checkpoint"]
 Part = TypeVar("Part")
 WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.json"
 FEATURES = "features.json"
+CHANNELS = "channels.json"
+BASELINE = "baseline.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +96,15 @@ class Checkpoint:
             SMOOTHING: self.parts.smoothing,
             AVERAGE: self.parts.average,
             FEATURES: self.parts.features,
+            CHANNELS: self.parts.channels,
         }
         for name, part in optional.items():
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
+        (folder / BASELINE).unlink(missing_ok=True)
+        if self.parts.baseline is not None:
+            _write(folder / BASELINE, asdict(self.parts.baseline))
         _write(folder / "threshold.json", asdict(self.threshold))
         _write(
             folder / "training.json",
@@ -130,6 +142,8 @@ class Checkpoint:
                     average=_optional(folder / AVERAGE, ResidualAverage.from_dict),
                     whitening=_optional(folder / WHITENING, ResidualWhitening.from_dict),
                     smoothing=_optional(folder / SMOOTHING, ScoreSmoothing.from_dict),
+                    channels=_optional(folder / CHANNELS, Channels.from_dict),
+                    baseline=_optional(folder / BASELINE, partial(read_as, Baseline)),
                 ),
                 sensors=tuple(
                     Sensor(

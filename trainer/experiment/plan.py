@@ -83,7 +83,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
     settings = plan.settings
     return {
         **{name: getattr(settings, name) for name in settings.__dataclass_fields__},
-        "widths": ",".join(map(str, settings.widths)),
+        "widths": ",".join(map(str, settings.widths)) if settings.widths else "auto",
         "kernels": ",".join(map(str, settings.kernels)),
         "sensors": ",".join(data.sensors),
         "label_column": data.label or "",

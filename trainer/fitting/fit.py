@@ -13,6 +13,7 @@ from trainer.detector.averaging import ResidualAverage
 from trainer.detector.parts import DetectorParts
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
+from trainer.fitting.channels import fit_channels
 from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders
 from trainer.fitting.device import pick_device, reproducible
 from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows
@@ -133,7 +134,10 @@ def finished(
         (data.train.values[rows], data.train.times[rows], data.train.machines[rows]),
         data.train.normal[rows],
     )
-    if settings.whiten and covariance is not None and parts.average is None:
+    if settings.two_channels:
+        horizon = settings.horizon_rows(data.cadence_seconds)
+        parts = fit_channels(parts, data.train, data.val, floor=settings.floor, horizon=horizon)
+    elif settings.whiten and covariance is not None and parts.average is None:
         parts = replace(parts, whitening=ResidualWhitening.of(np.zeros(len(data.sensors)), covariance))
     elif settings.whiten:
         residuals = Detector(parts).residuals(*passed)[normal]

@@ -37,8 +37,14 @@ class Recipe:
 
 RECIPES = {
     "best": Recipe(
-        what="two autoencoders with strong input noise, whitened residuals, a smoothed score and a hold",
-        settings={"differences": True, "members": 2},
+        what="an autoencoder beside the sensors' plain distances, with slow changes of level followed",
+        settings={
+            "widths": None,
+            "noise": 0.1,
+            "clamp": 0.25,
+            "two_channels": True,
+            "adapt": "day",
+        },
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",

@@ -21,6 +21,9 @@ Device = Literal["auto", "cpu", "cuda"]
 MAX_SMOOTHED = 1024
 MAX_MEMBERS = 32
 MAX_KERNEL = 64
+# A baseline that followed faster would be no slow one: it advances every 64 rows, 16 times over its horizon.
+LEAST_HORIZON, MAX_HORIZON = 1024, 10**9
+DAY_S = 86_400.0
 # What a kind of model may lack without a word: the recipes and the defaults set these for all of them.
 SHARED = frozenset({"members", "noise"})
 
@@ -55,6 +58,14 @@ class Settings(ModelOptions):
         cap: Whether what one row may add to the smoothed score is bounded, by what normal rows reach: then a
             spike is over at once. Without it, what lasts is held for as long as the smoothing goes back.
         average: Weight of the newest row in the residuals' moving average; None for no average.
+        clamp: How far beyond the training range, in parts of it, the network is shown a reading as it is;
+            None for however far.
+        two_channels: Whether rows are judged by the sensors' plain distances, too, and not by the network's
+            residuals alone.
+        floor: With two channels, the least variance that the whitening grants any direction, in parts of the
+            sensors' own.
+        adapt: With two channels, over which time each machine's levels are followed: "off", "day" for a day
+            but at least 1,024 rows, or a number of rows.
 
     Raises:
         UsageError: A value is out of range.
@@ -82,6 +93,10 @@ class Settings(ModelOptions):
     smooth: int = 11
     cap: bool = True
     average: float | None = None
+    clamp: float | None = None
+    two_channels: bool = False
+    floor: float = 0.01
+    adapt: str = "off"
 
     def __post_init__(self) -> None:
         for option, value, fine in (
@@ -101,6 +116,7 @@ class Settings(ModelOptions):
             ("--stride", self.stride, self.stride >= 1),
             ("--model", self.model, self.model in KINDS),
             ("--members", self.members, 1 <= self.members <= MAX_MEMBERS),
+            ("--floor", self.floor, 0 < self.floor <= 1),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -120,6 +136,17 @@ class Settings(ModelOptions):
             if name in named - kind.options and getattr(self, name) != field.default:
                 raise UsageError(self._lacks(name), where=f"--{name.replace('_', '-')}", hint=_has(name))
 
+        if self.two_channels and not self.whiten:
+            raise UsageError(
+                "two channels are always whitened", where="--no-whiten", hint="add --one-channel"
+            )
+        if self.two_channels and self.average is not None:
+            raise UsageError("requires a single channel", where="--average", hint="add --one-channel")
+        if not self.two_channels and self.adapt != "off":
+            raise UsageError("requires two channels", where="--adapt", hint="add --two-channels")
+        if self.clamp is not None and self.scaler != "minmax":
+            raise UsageError("requires the scaler minmax", where="--clamp", hint="add --scaler minmax")
+        self.horizon_rows(1.0)
         if self.period is None and self.harmonics != Settings.__dataclass_fields__["harmonics"].default:
             raise UsageError("requires --period", where="--harmonics")
 
@@ -130,6 +157,26 @@ class Settings(ModelOptions):
         shown = f"only the rows and --{' or --'.join(others)}" if others else "only the rows themselves"
         return f"a {self.model} model is shown {shown}"
 
+    def horizon_rows(self, cadence_seconds: float) -> float | None:
+        """Rows over which a machine's levels are followed; None where they are not.
+
+        Args:
+            cadence_seconds: Time between two rows.
+
+        Raises:
+            UsageError: `adapt` is neither a word nor a number of rows, or too small a number.
+        """
+        if self.adapt == "off":
+            return None
+        if self.adapt == "day":
+            return max(float(LEAST_HORIZON), DAY_S / cadence_seconds)
+        if not self.adapt.isdecimal() or not LEAST_HORIZON <= int(self.adapt) <= MAX_HORIZON:
+            raise UsageError(
+                f"'{self.adapt}' is neither off, nor day, nor {LEAST_HORIZON:,} to {MAX_HORIZON:,} rows",
+                where="--adapt",
+            )
+        return float(self.adapt)
+
     def features(self, sensors: int) -> InputFeatures:
         """What the network is shown of so many sensors."""
         return InputFeatures(
@@ -139,6 +186,7 @@ class Settings(ModelOptions):
             rolling=self.rolling,
             period=self.period,
             harmonics=self.harmonics,
+            clamp=self.clamp,
         )
 
 

@@ -60,7 +60,7 @@ def train_fleet(
         for member in range(settings.members):
             torch.manual_seed(settings.seed + member)
             starts.append(
-                SensorAutoencoder(sensors, settings.widths, None if features is None else features.columns)
+                SensorAutoencoder.untrained(settings, sensors, None if features is None else features.columns)
             )
         part = 1 / (settings.members * settings.epochs)
 

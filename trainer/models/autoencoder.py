@@ -9,7 +9,7 @@ from torch import nn
 
 from edge_runtime.errors import UsageError
 from trainer.models.base import SHOWN, Architecture, TrainedModel
-from trainer.models.options import DEFAULT_WIDTHS
+from trainer.models.options import DEFAULT_WIDTHS, fitting_widths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +65,8 @@ class SensorAutoencoder(TrainedModel):
     @classmethod
     def untrained(cls, options: ModelOptions, sensors: int, inputs: int | None) -> Self:
         """A freshly initialised one."""
-        return cls(sensors, options.widths, inputs, options.dropout)
+        widths = options.widths or fitting_widths(sensors, inputs or sensors)
+        return cls(sensors, widths, inputs, options.dropout)
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [rows, inputs] to [rows, sensors]."""

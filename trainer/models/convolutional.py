@@ -11,7 +11,7 @@ from torch import nn
 from edge_runtime.errors import UsageError
 from trainer.models.autoencoder import TRAINING, check_widths, dense, run
 from trainer.models.base import Architecture, TrainedModel
-from trainer.models.options import DEFAULT_KERNELS, DEFAULT_WIDTHS
+from trainer.models.options import DEFAULT_KERNELS, DEFAULT_WIDTHS, fitting_widths
 
 if TYPE_CHECKING:
     from trainer.models.options import ModelOptions
@@ -72,7 +72,8 @@ class ConvolutionalAutoencoder(TrainedModel):
     def untrained(cls, options: ModelOptions, sensors: int, inputs: int | None) -> Self:
         """A freshly initialised one, which is shown nothing but the rows."""
         del inputs
-        return cls(sensors, options.widths, options.kernels, options.dropout)
+        widths = options.widths or fitting_widths(sensors, CHANNELS)
+        return cls(sensors, widths, options.kernels, options.dropout)
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [history + rows, sensors] to [rows, sensors], or windows."""

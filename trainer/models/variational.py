@@ -10,7 +10,7 @@ from torch import nn
 
 from trainer.models.autoencoder import TRAINING, check_widths, dense, run
 from trainer.models.base import SHOWN, Architecture, TrainedModel
-from trainer.models.options import DEFAULT_BETA, DEFAULT_WIDTHS
+from trainer.models.options import DEFAULT_BETA, DEFAULT_WIDTHS, fitting_widths
 
 if TYPE_CHECKING:
     from trainer.models.options import ModelOptions
@@ -69,7 +69,8 @@ class VariationalAutoencoder(TrainedModel):
     @classmethod
     def untrained(cls, options: ModelOptions, sensors: int, inputs: int | None) -> Self:
         """A freshly initialised one."""
-        return cls(sensors, options.widths, inputs, options.beta, options.dropout)
+        widths = options.widths or fitting_widths(sensors, inputs or sensors)
+        return cls(sensors, widths, inputs, options.beta, options.dropout)
 
     def forward(self, shown: torch.Tensor) -> torch.Tensor:
         """Reproduces scaled rows, [rows, inputs] to [rows, sensors], by the means."""

@@ -1,0 +1,100 @@
+"""When a bundle calls a row anomalous: its threshold, and the debounce and hold that follow it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from edge_runtime.bundle.document import MAY_BE_ABSENT
+from edge_runtime.errors import BundleFormatError
+
+__all__ = ["LONGEST_DEBOUNCE", "LONGEST_HOLD", "Debounce", "Hold", "Threshold"]
+
+LONGEST_DEBOUNCE = 1024
+# Rows for which a hold may go on after the last one above, and that it may take to begin: a day of seconds.
+LONGEST_HOLD = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The adaptive hold of the verdict, a counter for each machine.
+
+    The counter rises by `rise` on a row above the threshold, falls by `fall` on one that is not, and stays
+    within 0 and `cap`. A row is anomalous when its score is above the threshold, or while the counter is
+    above `level`: an oscillation is held through its zero crossings, and a short spike is let go at once. The
+    defaults hold nothing.
+    """
+
+    rise: float = 1.0
+    fall: float = 1.0
+    cap: float = 1.0
+    level: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.rise > 0 and self.fall > 0 and math.inf > self.cap > self.level >= 0):
+            raise BundleFormatError(
+                "a hold needs rise > 0, fall > 0 and a finite cap > level >= 0",
+                where="metadata: threshold.hold",
+            )
+        if (self.cap - self.level) / self.fall > LONGEST_HOLD or self.level / self.rise > LONGEST_HOLD:
+            raise BundleFormatError(
+                f"such a hold would begin or end only after more than {LONGEST_HOLD:,} rows",
+                where="metadata: threshold.hold",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """How many of a machine's last rows must be above the threshold for its newest row to count as above.
+
+    At least `k` of its last `n` scored rows, the newest among them; rows before its first are not above.
+    """
+
+    k: int
+    n: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.n <= LONGEST_DEBOUNCE:
+            raise BundleFormatError(
+                f"a debounce needs 1 <= k <= n <= {LONGEST_DEBOUNCE}, not {self.k} of {self.n}",
+                where="metadata: threshold.debounce",
+            )
+
+    def __str__(self) -> str:
+        return f"{self.k} of {self.n}"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Above which score a row counts as anomalous.
+
+    Attributes:
+        value: The score; finite and positive.
+        method: How it was chosen: "percentile", "best_f1" or "false_alarms".
+        quantile: For "percentile", which one, 0 to 1.
+        metric: For "best_f1", "f1"; for "false_alarms", the budget of a machine, such as "1/week".
+        rows: Number of rows that it was chosen on.
+        hold: The verdict's adaptive hold.
+        per_machine: Machine id to the score that replaces `value` for that machine.
+        debounce: How many rows must be above it, before the hold; None for 1 of 1.
+    """
+
+    value: float
+    method: str
+    quantile: float | None
+    metric: str | None
+    rows: int
+    hold: Hold = field(default_factory=Hold)
+    per_machine: dict[str, float] = field(default_factory=dict)
+    debounce: Debounce | None = field(default=None, metadata={MAY_BE_ABSENT: True})
+
+    def __post_init__(self) -> None:
+        for where, value in [
+            ("value", self.value),
+            *((f"per_machine.{m}", v) for m, v in self.per_machine.items()),
+        ]:
+            if not (math.isfinite(value) and value > 0):
+                raise BundleFormatError(
+                    f"a threshold must be finite and positive, not {value}",
+                    where=f"metadata: threshold.{where}",
+                )

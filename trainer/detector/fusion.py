@@ -1,0 +1,126 @@
+"""What two channels make of a row: the score, each sensor's share, and what was expected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from trainer.detector.channels import Channels, Usual
+    from trainer.detector.following import Levels
+    from trainer.detector.smoothing import ScoreSmoothing
+
+__all__ = ["TINY", "Fused", "Fusion"]
+
+TINY = 1e-30  # keeps 0 / 0 from being NaN, and is lost beside any score
+
+
+class Fused(NamedTuple):
+    """What was made of rows.
+
+    Attributes:
+        shares: [rows, sensors] how the score is to be shared; their sum is any.
+        score: [rows, 1].
+        shift: [1 or rows, sensors] what the expected scaled readings lie above the reproduced ones.
+    """
+
+    shares: torch.Tensor
+    score: torch.Tensor
+    shift: torch.Tensor
+
+
+class Fusion(nn.Module):
+    """The channels as PyTorch computes them; `export.fusion` writes the same, node for node.
+
+    Args:
+        channels: As they were fitted.
+    """
+
+    level: torch.Tensor
+    matrix: torch.Tensor
+    shares: torch.Tensor
+
+    def __init__(self, channels: Channels) -> None:
+        super().__init__()
+        self.channels = channels
+        for name, value in (
+            ("level", channels.sensors.centre),
+            ("matrix", channels.matrix),
+            ("shares", channels.shares),
+        ):
+            self.register_buffer(name, torch.from_numpy(value.copy()))
+
+    def residuals(self, scaled: torch.Tensor, reproduced: torch.Tensor) -> torch.Tensor:
+        """Those of both channels, which a baseline follows.
+
+        Args:
+            scaled: [rows, sensors] scaled readings.
+            reproduced: [rows, sensors] what the network made of them.
+
+        Returns:
+            [rows, 2 * sensors], the network's first.
+        """
+        return torch.cat([scaled - reproduced, scaled - self.level], 1)
+
+    @staticmethod
+    def adapted(residuals: torch.Tensor, levels: Levels) -> torch.Tensor:
+        """[rows, 2 * sensors] about the slow baseline, and within the bound."""
+        return torch.maximum(torch.minimum(residuals - levels.baseline, levels.bound), -levels.bound)
+
+    def squares(self, residuals: torch.Tensor) -> torch.Tensor:
+        """[rows, 2 * sensors] of the white residuals."""
+        white = residuals @ self.matrix
+        return white * white
+
+    def score(self, squares: torch.Tensor, view: Usual) -> torch.Tensor:
+        """[rows, 1] of one view."""
+        network, sensors = (torch.from_numpy(part) for part in self.channels.weights(view))
+        return torch.sqrt((squares @ network) * (squares @ sensors))
+
+    def forward(self, residuals: torch.Tensor, levels: Levels | None) -> Fused:
+        """Judges rows.
+
+        Args:
+            residuals: As `residuals` gave them.
+            levels: What they are judged with; None for a detector without a slow baseline.
+        """
+        sensors = residuals.shape[1] // 2
+        squares = self.squares(residuals)
+        score = self.score(squares, self.channels.fixed)
+        shift = residuals.new_zeros((1, sensors))
+        if levels is not None:
+            adapted = self.squares(self.adapted(residuals, levels))
+            other = self.score(adapted, self.channels.adapted)
+            # How much of a row's explanation is the baseline's view: most of it where that fits better.
+            part = score / (score + other + TINY)
+            squares = squares + part * (adapted - squares)
+            shift = part * levels.baseline[:, :sensors]
+            score = torch.minimum(score, other)
+        return Fused(squares @ self.shares, score, shift)
+
+    @staticmethod
+    def errors(fused: Fused) -> torch.Tensor:
+        """[rows, sensors] that sum to the score."""
+        return fused.shares * (fused.score / (fused.shares.sum(1, keepdim=True) + TINY))
+
+    @staticmethod
+    def smoothed(
+        fused: Fused, smoothing: ScoreSmoothing, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The errors, raised where the last rows' capped mean is above their sum; and the state.
+
+        Args:
+            fused: Of rows of one machine, oldest first.
+            smoothing: How.
+            state: [smoothed rows - 1, sensors] what the last call left.
+        """
+        total = fused.shares.sum(1, keepdim=True) + TINY
+        own = fused.shares * (fused.score / total)
+        capped = fused.shares * (torch.clamp(fused.score, max=smoothing.cap) / total)
+        series = torch.cat([state, capped])
+        mean = nn.functional.avg_pool2d(series[None, None], (smoothing.rows, 1), stride=1)[0, 0]
+        held = mean.sum(1, keepdim=True) + TINY
+        raised = torch.relu(held - fused.score) / held
+        return own + mean * raised, series[1 - smoothing.rows :]
