@@ -16,6 +16,7 @@ from alarms import measure_alarms
 from attribution import measure_attribution
 from costs import measure_costs
 from hydraulic import measure_hydraulic
+from real_plants import measure_plants
 from simulated import measure_simulated
 from skab import measure_skab
 
@@ -28,6 +29,7 @@ MEASURES = {
     "attribution": measure_attribution,
     "skab": measure_skab,
     "hydraulic": measure_hydraulic,
+    "plants": measure_plants,
     "costs": measure_costs,
 }
 # Where it is not the measure's own.
@@ -43,7 +45,7 @@ def main() -> int:
         "--data",
         type=Path,
         default=os.environ.get("EDGE_DETECT_DATA"),
-        help="the folder with simulated/, skab/ and hydraulic/",
+        help="the folder with simulated/, skab/, hydraulic/ and plants/",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="training seeds")
     parser.add_argument(

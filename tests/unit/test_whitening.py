@@ -65,3 +65,37 @@ def test_it_survives_json_and_refuses_what_it_did_not_write() -> None:
     for wrong in ({}, {"centre": [0.0], "matrix": [[1.0, 0.0]]}, {"centre": ["a"], "matrix": [[1.0]]}):
         with pytest.raises(TrainingError, match="not the description of a whitening"):
             ResidualWhitening.from_dict(wrong)
+
+
+def test_a_floor_keeps_a_nearly_redundant_direction_from_counting_a_thousandfold() -> None:
+    rows = residuals()
+    rows[:, 2] = rows[:, 0] + 1e-4 * rows[:, 2]
+    floored = ResidualWhitening.floored(rows.mean(0), np.cov(rows.T), rows.var(0), 0.01)
+    white = (rows - floored.centre) @ floored.matrix
+    assert np.cov(white.T).max() < 1.01
+    apart = rows.mean(0)
+    apart[2] += 0.1 * rows[:, 2].std()  # a tenth of a deviation between two copies
+    free = ResidualWhitening.fit(rows)
+    assert (((apart - free.centre) @ free.matrix) ** 2).sum() > 1000
+    assert (((apart - floored.centre) @ floored.matrix) ** 2).sum() < 1
+
+
+def test_a_sensor_without_movement_has_no_part() -> None:
+    rows = residuals()
+    rows[:, 1] = 7
+    for whitening in (
+        ResidualWhitening.floored(rows.mean(0), np.cov(rows.T), rows.var(0), 0.01),
+        ResidualWhitening.fit(rows, rows.var(0)),
+    ):
+        assert not whitening.matrix[1].any()
+        assert not whitening.matrix[:, 1].any()
+        others = (rows - whitening.centre) @ whitening.matrix
+        np.testing.assert_allclose(np.diag(np.cov(others.T))[[0, 2]], 1, atol=0.02)
+
+
+def test_what_is_not_redundant_is_whitened_as_before() -> None:
+    rows = residuals()
+    assert ResidualWhitening.fit(rows, rows.var(0)) is not None
+    np.testing.assert_array_equal(
+        ResidualWhitening.fit(rows, rows.var(0)).matrix, ResidualWhitening.fit(rows).matrix
+    )

@@ -42,8 +42,9 @@ def look_at_splits(
     """
     from edge_runtime.errors import TrainingError
     from trainer.data.plausible import doubts_about_splits
+    from trainer.data.redundant import doubts_about_sensors
 
-    found = doubts_about_splits(tables, percentile)
+    found = [*doubts_about_sensors(tables.train, tables.sensors), *doubts_about_splits(tables, percentile)]
     warn(found)
     if found and strict:
         raise TrainingError(

@@ -16,6 +16,8 @@ __all__ = ["ResidualWhitening"]
 
 # Of the largest variance: below it a direction is rounding, not movement.
 MIN_VARIANCE = 1e-6
+# Of the sensors' own variance, in which every sensor counts the same: below it a direction is redundant.
+LEAST = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,24 @@ class ResidualWhitening:
     matrix: NDArray[np.float32]
 
     @staticmethod
-    def fit(residuals: NDArray[np.floating[Any]]) -> ResidualWhitening:
-        """Fits on the scaled residuals of normal rows, [rows, sensors].
+    def fit(
+        residuals: NDArray[np.floating[Any]], variance: NDArray[np.float64] | None = None
+    ) -> ResidualWhitening:
+        """Fits on the scaled residuals of normal rows.
+
+        Args:
+            residuals: [rows, sensors].
+            variance: [sensors] of the scaled sensors themselves: where one of them does not move, or repeats
+                what others say, it is what the residuals are measured by. None for not known.
 
         Raises:
             TrainingError: Nothing moves, so nothing can be weighed.
         """
         rows = np.asarray(residuals, np.float64)
-        return ResidualWhitening.of(rows.mean(0), np.atleast_2d(np.cov(rows.T)))
+        centre, covariance = rows.mean(0), np.atleast_2d(np.cov(rows.T))
+        if variance is not None and _is_singular(covariance, variance):
+            return ResidualWhitening.floored(centre, covariance, variance, LEAST)
+        return ResidualWhitening.of(centre, covariance)
 
     @staticmethod
     def floored(
@@ -111,6 +123,14 @@ class ResidualWhitening:
         if centre.ndim != 1 or matrix.shape != (len(centre), len(centre)):
             raise TrainingError("not the description of a whitening", where="whitening.json")
         return ResidualWhitening(centre, matrix)
+
+
+def _is_singular(covariance: NDArray[np.float64], variance: NDArray[np.float64]) -> bool:
+    """Whether a sensor does not move, or some direction hardly does."""
+    if not (variance > 0).all():
+        return True
+    scale = 1 / np.sqrt(variance)
+    return bool(np.linalg.eigvalsh(scale[:, None] * covariance * scale)[0] < LEAST)
 
 
 def _still() -> TrainingError:

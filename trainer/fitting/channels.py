@@ -11,6 +11,7 @@ from torch import nn
 
 from edge_runtime.bundle.baseline import Baseline, BaselineState
 from edge_runtime.errors import TrainingError
+from trainer.data.redundant import moving
 from trainer.detector import Detector
 from trainer.detector.channels import Channels, Usual
 from trainer.detector.following import Following
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
     from trainer.data.split import Split
     from trainer.detector.parts import DetectorParts
+    from trainer.detector.scaler import SensorScaler
     from trainer.models.base import Network
 
-__all__ = ["fit_channels", "make_baseline"]
+__all__ = ["fit_channels", "make_baseline", "own_variance"]
 
 # What counts as usual: this quantile of normal validation rows.
 USUAL = 0.9955
@@ -68,7 +70,7 @@ def fit_channels(
     _shift(parts.network, residual.mean(0))
     readings = readings[normal]
     scaled = parts.scaler.transform(readings).astype(np.float64)
-    own = np.where(np.ptp(readings, axis=0) > 0, scaled.var(0), 0.0)
+    own = own_variance(parts.scaler, readings)
     channels = Channels(
         ResidualWhitening.floored(np.zeros(len(own)), _covariance(residual), own, floor),
         ResidualWhitening.floored(scaled.mean(0), _covariance(scaled), own, floor),
@@ -81,6 +83,13 @@ def fit_channels(
         spread = np.sqrt(np.concatenate([residual.var(0) + least, own + least]))
         parts = replace(parts, baseline=make_baseline(spread, horizon))
     return replace(parts, channels=_with_usual(parts, channels, val))
+
+
+def own_variance(scaler: SensorScaler, readings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[sensors] variance of scaled readings, [rows, sensors] in raw units; 0 of a sensor that never moves."""
+    scaled = scaler.transform(readings).astype(np.float64)
+    found: NDArray[np.float64] = np.where(moving(readings), scaled.var(0), 0.0)
+    return found
 
 
 def make_baseline(spread: NDArray[np.float64], horizon: float) -> Baseline:

@@ -13,7 +13,7 @@ from trainer.detector.averaging import ResidualAverage
 from trainer.detector.parts import DetectorParts
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
-from trainer.fitting.channels import fit_channels
+from trainer.fitting.channels import fit_channels, own_variance
 from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders
 from trainer.fitting.device import pick_device, reproducible
 from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows
@@ -141,7 +141,8 @@ def finished(
         parts = replace(parts, whitening=ResidualWhitening.of(np.zeros(len(data.sensors)), covariance))
     elif settings.whiten:
         residuals = Detector(parts).residuals(*passed)[normal]
-        parts = replace(parts, whitening=ResidualWhitening.fit(residuals))
+        own = own_variance(parts.scaler, data.train.normal_values)
+        parts = replace(parts, whitening=ResidualWhitening.fit(residuals, own))
     if settings.smooth > 1:
         scores = Detector(parts).score_table(*passed)[normal]
         parts = replace(parts, smoothing=ScoreSmoothing.fit(settings.smooth, scores, capped=settings.cap))

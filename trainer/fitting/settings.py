@@ -95,7 +95,7 @@ class Settings(ModelOptions):
     average: float | None = None
     clamp: float | None = None
     two_channels: bool = False
-    floor: float = 0.01
+    floor: float = 0.03
     adapt: str = "off"
 
     def __post_init__(self) -> None:
