@@ -45,6 +45,7 @@ from trainer.cli.table_options import (
     show_roles,
 )
 from trainer.cli.threshold_options import (
+    Clean,
     Debounce,
     FalseAlarms,
     Hold,
@@ -137,6 +138,7 @@ def fit(
     debounce: Debounce = None,
     per_machine: PerMachine = False,
     hold: Hold = None,
+    clean: Clean = False,
     physical_range: Annotated[
         list[str] | None,
         typer.Option(
@@ -219,6 +221,7 @@ def fit(
         hold=how.hold if given_hold is None else given_hold,
         debounce=given_debounce,
         per_machine=per_machine,
+        clean=clean,
         recipe=named_recipe,
         budget=budget,
         units=units,

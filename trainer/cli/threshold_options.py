@@ -8,7 +8,7 @@ import typer
 
 from trainer.cli.choices import ThresholdChoice
 
-__all__ = ["Debounce", "FalseAlarms", "Hold", "Margin", "PerMachine", "Percentile", "Threshold"]
+__all__ = ["Clean", "Debounce", "FalseAlarms", "Hold", "Margin", "PerMachine", "Percentile", "Threshold"]
 
 Threshold = Annotated[
     ThresholdChoice,
@@ -34,6 +34,14 @@ FalseAlarms = Annotated[
         help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
         "replaces --threshold.",
         show_default=False,
+    ),
+]
+Clean = Annotated[
+    bool,
+    typer.Option(
+        "--clean",
+        help="If training seems to hold faults that nobody labelled, leave them out and train again. Without "
+        "this option, they are only listed.",
     ),
 ]
 Debounce = Annotated[

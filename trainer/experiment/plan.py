@@ -38,6 +38,8 @@ class Plan:
         hold: The verdict's.
         debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
+        clean: Whether to train again without the stretches of training that seem to be faults, if there are
+            any.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
         recipe: Name of the recipe that the settings began with, for the record.
         units: Sensor to its unit, before what the data says.
@@ -57,6 +59,7 @@ class Plan:
     hold: Hold = DEFAULT_HOLD
     debounce: Debounce | None = None
     per_machine: bool = False
+    clean: bool = False
     budget: AlarmBudget | None = None
     recipe: str = "best"
     units: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +95,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "percentile": plan.percentile,
         "margin": plan.margin,
         "per_machine": plan.per_machine,
+        "clean": plan.clean,
         "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
         "train_rows": len(data.train),

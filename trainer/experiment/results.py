@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Threshold
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
+    from trainer.calibration.contamination import Contamination
     from trainer.data.split import Split
     from trainer.data.training_data import TrainingData
     from trainer.detector import Detector
@@ -57,6 +58,8 @@ class Results:
         budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
         latent_deviation: How uncertain a variational bottleneck is, [bottleneck]; None of another.
         doubts: Sentences on what speaks against the data and the detector.
+        contamination: What the scores of training and validation say of their rows; None where nobody asked.
+        cleaned_rows: Rows of training that were left out because they seemed to be faults.
     """
 
     output: Path
@@ -73,6 +76,8 @@ class Results:
     budget: BudgetThreshold | None = None
     latent_deviation: tuple[float, ...] | None = None
     doubts: tuple[str, ...] = ()
+    contamination: Contamination | None = None
+    cleaned_rows: int = 0
 
     @property
     def best(self) -> Epoch | None:
@@ -96,6 +101,8 @@ class Results:
             "budget": None if self.budget is None else asdict(self.budget),
             "validation": self.validation.to_dict(),
             "test": self.test.to_dict(),
+            "contamination": None if self.contamination is None else self.contamination.to_dict(),
+            "cleaned_rows": self.cleaned_rows,
             "warnings": list(self.doubts),
             "mlflow_run_id": self.run_id,
         }
@@ -173,6 +180,8 @@ class Results:
         if self.threshold.per_machine:
             own = self.threshold.per_machine.values()
             facts["per machine"] = f"{len(own)} with their own threshold, {min(own):.6g} to {max(own):.6g}"
+        if self.cleaned_rows:
+            facts["cleaned"] = f"{self.cleaned_rows:,} training rows that seemed to be faults were left out"
         if self.latent_deviation is not None:
             facts["uncertainty"] = ", ".join(f"{part:.2f}" for part in self.latent_deviation) + (
                 " (standard deviations of the bottleneck; 1 carries no information)"

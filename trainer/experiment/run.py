@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.metadata import Metrics
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
+from trainer.calibration.contamination import find_contamination
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.golden import golden_rows
@@ -62,15 +63,29 @@ def run_fit(
     if plan.register is not None:
         tracker.expect(plan.register)
 
+    before = 0  # epochs of a training that was done again
+
     def epoch_done(epoch: Epoch) -> None:
         losses = {"train_loss": epoch.train_loss, "val_loss": epoch.val_loss}
-        tracker.log_epoch(epoch.number, {**losses, "learning_rate": epoch.learning_rate})
+        tracker.log_epoch(before + epoch.number, {**losses, "learning_rate": epoch.learning_rate})
         on_epoch(epoch)
 
     fitted = fit(data, plan.settings, epoch_done)
     origin = provenance(data, seed=plan.settings.seed, revision=plan.revision)
+    found, cleaned = find_contamination(data, fitted.detector), 0
+    if plan.clean and found.in_training:
+        cleaned = found.rows
+        data, before = found.cleaned(data), len(fitted.history)
+        fitted = fit(data, plan.settings, epoch_done)
+        found = find_contamination(data, fitted.detector)
     results = conclude(data, plan, fitted, export, origin)
-    results = replace(results, run_id=tracker.run_id, doubts=(*doubts, *results.doubts))
+    results = replace(
+        results,
+        run_id=tracker.run_id,
+        doubts=(*doubts, *found.doubts(cleaned=cleaned), *results.doubts),
+        contamination=found,
+        cleaned_rows=cleaned,
+    )
     on_bundle(results)
     results.write(plan.output / "metrics.json")
     if plan.plots:
@@ -157,6 +172,8 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     tracker.log_metrics({f"val_{name}": value for name, value in results.validation.metrics.items()})
     tracker.log_metrics({f"test_{name}": value for name, value in results.test.metrics.items()})
     tracker.log_metrics({"threshold": results.threshold.value})
+    if (found := results.contamination) is not None:
+        tracker.log_metrics({"train_ratio": found.train_ratio, "tail_ratio": found.tail_ratio})
     if fitted.best is not None:
         tracker.log_metrics({"best_epoch": fitted.best.number})
     tracker.set_tag("bundle_digest", results.digest)
