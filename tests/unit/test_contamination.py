@@ -38,7 +38,9 @@ def split(name: str, day: int, *, severity: float = 0.0, rows: int = 6000, label
 
 def tables(severity: float) -> tuple[TrainingData, Split]:
     """Training with faults that nobody labelled, and the same rows with their labels."""
-    train, truth = (split("train", 0, severity=severity, labelled=labelled) for labelled in (False, True))
+    train, truth = (
+        split("train", 0, severity=severity, rows=24_000, labelled=labelled) for labelled in (False, True)
+    )
     val, test = split("val", 1), split("test", 2, severity=2.0, labelled=True)
     return TrainingData(SENSORS, train, val, test, {}, {}, 1.0), truth
 
