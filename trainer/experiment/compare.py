@@ -174,8 +174,9 @@ def comparison_notes(found: Mapping[str, Evaluation]) -> list[str]:
     return [
         *minutes,
         f"precision: the part of the alarms that {ABOUT}; false: the others",
-        f"events: found where {FOUND}; delay: the median of how much later",
+        f"events: found where {FOUND}",
         f"up before: {UP_BEFORE}",
+        "delay: from an event's start to that alarm, the median of those that were found",
         RANDOM,
         one.always_line,
     ]
