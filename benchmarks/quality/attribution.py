@@ -1,7 +1,7 @@
 """Whether the errors point at the sensor that is broken.
 
 One sensor at a time is broken, as `trainer.evaluation.injected` does it, in rows that are normal otherwise.
-Of the events that are found, it counts whether the sensor with the largest error, summed over the flagged
+Of the faults with a flagged row, it counts whether the sensor with the largest error, summed over the flagged
 rows, is the broken one.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["measure_attribution"]
 def measure_attribution(
     folder: Path, settings: list[Settings], percentile: float, say: Callable[[str], None]
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Fault to the parts found and rightly attributed: mean and standard deviation over the settings.
+    """Fault to the parts flagged and rightly attributed: mean and standard deviation over the settings.
 
     Args:
         folder: As for the simulated files, of which train and val are used.
@@ -58,10 +58,10 @@ def measure_attribution(
             flagged = verdicts(score, threshold, rows.times, rows.machines)
             counts = np.zeros(3)
             for start, sensor in zip(broken.starts, broken.sensors, strict=True):
-                found = np.arange(start, start + LENGTH)
-                found = found[flagged[found]]
-                top = -1 if not len(found) else int(np.argmax(errors[found].sum(0)))
-                counts += (1, len(found) > 0, top == sensor)
+                own = np.arange(start, start + LENGTH)
+                own = own[flagged[own]]
+                top = -1 if not len(own) else int(np.argmax(errors[own].sum(0)))
+                counts += (1, len(own) > 0, top == sensor)
             runs[fault].append(_parts(counts))
             total += counts
         runs["all"].append(_parts(total))
@@ -70,5 +70,9 @@ def measure_attribution(
 
 
 def _parts(counts: NDArray[np.float64]) -> dict[str, float]:
-    events, found, right = counts
-    return {"events": float(events), "found": found / events, "top_sensor_right": right / max(found, 1.0)}
+    faults, flagged, right = counts
+    return {
+        "faults": float(faults),
+        "flagged": flagged / faults,
+        "top_sensor_right": right / max(flagged, 1.0),
+    }

@@ -123,7 +123,7 @@ class InfluxPlant:
         return self._frame(text)
 
     def injected(self, start: datetime, stop: datetime) -> pd.DataFrame:
-        columns = "kind, sensors, stop, machine_id"
+        columns = "kind, sensors, onset, stop, machine_id"
         text = f"SELECT {columns} FROM events WHERE time >= {_ns(start)} AND time < {_ns(stop)}"  # noqa: S608
         return self._frame(text).rename(columns={"time": "start"})
 
@@ -169,7 +169,7 @@ class FilePlant:
 
     def injected(self, start: datetime, stop: datetime) -> pd.DataFrame:  # noqa: ARG002
         events = pd.read_csv(self.folder / "unseen-events.csv")
-        for column in ("start", "stop"):
+        for column in ("onset", "start", "stop"):
             events[column] = pd.to_datetime(events[column], utc=True).dt.as_unit("ns").astype("int64")
         return events
 

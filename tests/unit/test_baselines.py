@@ -12,7 +12,6 @@ from sklearn.preprocessing import StandardScaler
 from edge_runtime.errors import TrainingError
 from trainer.evaluation.baselines import (
     FITTED,
-    AlwaysAnomaly,
     FixedLimits,
     IsolationForest,
     Mahalanobis,
@@ -88,13 +87,6 @@ def test_fitting_needs_rows_and_a_quantile() -> None:
     for quantile in (0.0, 1.0, float("nan")):
         with pytest.raises(TrainingError, match="is not between 0 and 1"):
             MaxZ.fit(TRAIN, VAL, quantile)
-
-
-def test_always_anomaly_flags_every_row_that_can_be_scored() -> None:
-    rows = np.array([[1.0, 2.0], [np.nan, 2.0]], np.float32)
-    baseline = AlwaysAnomaly()
-    assert (baseline.score(rows) > baseline.threshold).tolist() == [True, False]
-    assert np.isnan(baseline.score(rows)[1])
 
 
 def test_fixed_limits_by_hand() -> None:

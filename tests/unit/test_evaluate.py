@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,11 @@ def test_arrays_of_unequal_length_are_an_error() -> None:
         evaluate(SCORES, 4.0, TRUTH, KINDS, TIMES[1:], MACHINES)
 
 
+def document_events(found: Evaluation) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(json.dumps(found.to_dict(), allow_nan=False))["events"]
+    return document
+
+
 def test_intervals_are_in_the_table_the_json_and_the_metrics() -> None:
     verdicts = (SCORES > 4.0) & TRUTH
     verdicts[750] = True  # more than a minute from any event
@@ -119,6 +125,12 @@ def test_intervals_are_in_the_table_the_json_and_the_metrics() -> None:
     assert " per machine and day, " in alarms
     assert (found.metrics()["f1_low"], found.metrics()["f1_high"]) == (low, high)
     assert "false_alarms_per_day_low" in found.metrics()
+    for name in ("alarm_minutes_per_day", "false_alarm_rate", "alarm_precision"):
+        assert found.metrics()[name] == document_events(found)[name]
+    chance = document_events(found)["random_alarms"]
+    assert found.metrics()["events_found_by_random_alarms"] == chance["events_found"]
+    assert found.metrics()["f1_of_random_alarms"] == chance["f1"]
+    assert found.metrics()["precision_of_random_alarms"] == chance["precision"]
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert document["intervals"]["f1"] == [low, high]
     assert document["vus_pr"] == found.vus_pr
@@ -132,3 +144,38 @@ def test_a_figure_without_an_interval_stands_alone() -> None:
     assert f"{'F1':<20}{'0.500':>12}" in lines
     assert f"{'recall SPIKE':<20}{'1.000':>12}" in lines
     assert bare.interval("f1") == ""
+
+
+def test_a_table_says_plainly_that_an_alarm_that_is_always_on_finds_nothing() -> None:
+    found = evaluate(SCORES, 0.0, TRUTH, KINDS, TIMES, MACHINES)
+    assert found.flagged == COUNT
+    lines = [" ".join(line.split()) for line in found.table().splitlines()]
+    assert "normal rows flagged 100.00%" in lines
+    assert (
+        "alarm minutes a day 1,440.0 (of one machine's 1,440 of normal time: it is up more often than not)"
+        in lines
+    )
+    assert any(line.startswith("events found 0 of 10 (an alarm begins,") for line in lines)
+    assert any(line.startswith("up since before 10 (missed: ") for line in lines)
+    assert not any(line.startswith("delay") for line in lines)
+    # What stands below every table of these rows is what this detector comes to.
+    assert found.always_anomalous == pytest.approx((found.f1, found.precision))
+    quiet = evaluate(SCORES, 1e9, TRUTH, KINDS, TIMES, MACHINES)
+    assert quiet.always_anomalous == found.always_anomalous
+    assert quiet.metrics()["f1_always_anomalous"] == pytest.approx(found.f1)
+    assert quiet.metrics()["precision_always_anomalous"] == pytest.approx(found.precision)
+    assert quiet.always_line in quiet.table()
+    assert f"F1 {found.f1:.3f}, precision {found.precision:.3f}, but no event found" in quiet.always_line
+
+
+def test_the_figures_of_alarms_are_those_of_the_rows_outside_events() -> None:
+    found = evaluate(SCORES, 4.0, TRUTH, KINDS, TIMES, MACHINES)
+    assert found.events is not None
+    assert found.events.false_alarm_rate == found.fp / (found.fp + found.tn)
+    # Rows as far apart as each other: minutes and rows say the same.
+    assert found.events.alarm_minutes_per_day == pytest.approx(1440 * found.events.false_alarm_rate)
+    chance = found.events.random_alarms
+    assert chance is not None
+    assert f"{chance.events_found:.1f} of 10 events found, F1 {chance.f1:.3f}" in found.table()
+    assert found.precision is not None
+    assert chance.precision == pytest.approx(TRUTH.mean(), abs=0.05) != pytest.approx(found.precision)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import TrainingError
-from trainer.data.stretches import Stretch, observed_seconds, series_starts, stretches
+from trainer.data.stretches import Stretch, observed_seconds, row_seconds, series_starts, stretches
 from trainer.evaluation.events import Delays, false_alarms, match_events
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def test_events_are_found_with_a_delay_and_the_rest_are_false_alarms() -> None:
         Stretch("b", 500 * SECOND, 600 * SECOND, "S"),  # of a machine without rows
     ]
     report = match_events(events, times, machines, flagged)
-    assert (report.injected, report.found) == (3, 1)
+    assert (report.injected, report.found, report.in_alarm_since_before) == (3, 1, 0)
     assert report.by_kind == {"D": (1, 0), "S": (2, 1)}
     assert report.delays_s == Delays(4.0, 4.0)
-    # 500 and 540 are less than a minute apart: one alarm.
-    assert report.false_alarms == 2
+    # 104 and 110, and 500 and 540, are less than a minute apart: one alarm each.
+    assert (report.alarms, report.false_alarms, report.alarm_precision) == (4, 2, 0.5)
     assert report.machine_days == pytest.approx(1000 / 86_400)
     assert report.false_alarms_per_day == pytest.approx(2 * 86.4)
     assert spans(false_alarms(events, times, machines, flagged)) == [("a", 500, 540, ""), ("a", 700, 700, "")]
@@ -90,6 +90,7 @@ def test_nothing_found_has_no_delay_and_no_rows_no_rate() -> None:
     report = match_events(event, seconds(), np.empty(0, np.str_), np.zeros(0, np.bool_))
     assert report.delays_s is None
     assert (report.found, report.false_alarms, report.false_alarms_per_day) == (0, 0, 0.0)
+    assert (report.false_alarm_rate, report.alarm_minutes_per_day, report.random_alarms) == (None, None, None)
 
 
 def test_a_hole_is_no_observed_time() -> None:
@@ -97,6 +98,9 @@ def test_a_hole_is_no_observed_time() -> None:
     assert observed_seconds(seconds(0, 1, 2, 1000, 1001)) == pytest.approx(5)
     assert observed_seconds(seconds(0, 1, 2, 7, 8)) == pytest.approx(9)
     assert observed_seconds(seconds(5)) == 0
+    # The row before the hole stands for one step, as the last one does.
+    assert row_seconds(seconds(0, 1, 2, 1000, 1004, 1005)).tolist() == [1, 1, 1, 4, 1, 1]
+    assert row_seconds(seconds()).tolist() == []
 
 
 def test_a_series_begins_with_a_machine_and_after_a_hole() -> None:

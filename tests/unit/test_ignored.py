@@ -25,6 +25,7 @@ from trainer.fitting.dataset import create_dataloaders
 from trainer.fitting.fit import Settings, fit, shown_rows
 from trainer.fitting.rows import fit_scaler
 from trainer.report import Run, build_page
+from trainer.report.findings import missed_findings
 from trainer.report.scored import score_split
 from trainer.sweep.objective import choose_objective
 from trainer.tracking import NoTracker
@@ -90,6 +91,29 @@ def test_a_detector_without_memory_is_what_it_would_be_without_them(
         found = [assess(each.test, ours.detector, chosen[0]) for each in (disturbed, without)]
         assert found[0].to_dict() == found[1].to_dict()
     assert compare(disturbed, {}, 0.99) == compare(without, {}, 0.99)
+
+
+def test_they_do_not_make_an_alarm_begin(disturbed: TrainingData) -> None:
+    test = disturbed.test
+    assert test.labels is not None
+    # The last rows before an event are ignored, while the alarm is on.
+    first = np.flatnonzero(test.labels)[0]
+    machine = test.machines == test.machines[first]
+    before = np.sort(test.times[machine & (test.times < test.times[first])])[-5:]
+    ignored = machine & np.isin(test.times, before)
+    assert ignored.sum() == 5
+    detector = fit(disturbed, PLAIN)
+    threshold = choose_threshold(disturbed.val, detector.detector, "percentile", percentile=99.0, hold=Hold())
+    always = replace(threshold, value=1e-12)
+    test = replace(test, ignored=ignored)
+    evaluation = assess(test, detector.detector, always).evaluation
+    assert evaluation is not None
+    assert evaluation.events is not None
+    assert evaluation.rows == len(test) - ignored.sum()
+    assert evaluation.events.injected > 0
+    assert (evaluation.events.found, evaluation.events.alarm_minutes_per_day) == (0, 1440.0)
+    missed = missed_findings(score_split(test, detector.detector, always))
+    assert [one.note for one in missed] == ["the alarm was up since before"] * evaluation.events.injected
 
 
 def test_a_window_looks_back_on_them(disturbed: TrainingData) -> None:

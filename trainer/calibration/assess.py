@@ -155,25 +155,24 @@ def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment
     Ignored rows are judged, since what follows them may depend on them, but count in no figure.
     With thresholds per machine, a machine's scores are ranked in parts of its own threshold.
     """
-    rows = split.finite
-    times, machines = split.times[rows], split.machines[rows]
-    scores = detector.score_table(split.values[rows], times, machines)
-    flagged = verdicts(scores, threshold, times, machines)
-    not_scored = int((~rows & split.counted).sum())
-    if split.ignored is not None:
-        counted, rows = split.counted[rows], rows & split.counted
-        scores, flagged, times, machines = (
-            scores[counted],
-            flagged[counted],
-            times[counted],
-            machines[counted],
-        )
-    alarm_rate = float(flagged.mean()) if len(scores) else 0.0
+    finite, counted = split.finite, split.counted
+    times, machines = split.times[finite], split.machines[finite]
+    found = detector.score_table(split.values[finite], times, machines)
+    # A row that lacks a reading stays in, without a score: an event of such rows alone was missed.
+    scores, flagged = np.full(len(split), np.nan), np.zeros(len(split), np.bool_)
+    scores[finite] = found if not threshold.per_machine else found / limits(threshold, machines)
+    flagged[finite] = verdicts(found, threshold, times, machines)
+    rows = int((finite & counted).sum())
+    alarm_rate = float(flagged[counted].sum() / rows) if rows else 0.0
     evaluation = None
-    if split.labels is not None and len(scores):
-        kinds = None if split.kinds is None else split.kinds[rows]
-        ranked = scores if not threshold.per_machine else scores / limits(threshold, machines)
+    if split.labels is not None and rows:
         evaluation = evaluate(
-            ranked, threshold.value, split.labels[rows], kinds, times, machines, verdicts=flagged
+            scores[counted],
+            threshold.value,
+            split.labels[counted],
+            None if split.kinds is None else split.kinds[counted],
+            split.times[counted],
+            split.machines[counted],
+            verdicts=flagged[counted],
         )
-    return Assessment(len(scores), not_scored, alarm_rate, evaluation)
+    return Assessment(rows, int((~finite & counted).sum()), alarm_rate, evaluation)

@@ -22,6 +22,7 @@ __all__ = [
     "Stretch",
     "by_machine",
     "observed_seconds",
+    "row_seconds",
     "runs_of",
     "series_starts",
     "stretches",
@@ -30,7 +31,8 @@ __all__ = [
 SECOND_NS = 1_000_000_000
 # Flagged rows no further apart are one alarm.
 ALARM_JOIN_NS = 60 * SECOND_NS
-# An alarm may lie so far from an event and still be about it.
+# The tolerance: an alarm may lie so far from an event and still be about it, and one that begins so shortly
+# before it has found it.
 SLACK_NS = 30 * SECOND_NS
 # So many usual steps without a row are a hole in the data: nothing is known to go on across it.
 HOLE_STEPS = 10
@@ -139,8 +141,21 @@ def _step(times: NDArray[np.int64]) -> float:
     return float(np.median(steps)) if len(steps) else 0.0
 
 
+def row_seconds(times: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[rows] seconds that each row of one machine stands for, times ascending.
+
+    They last until the next row; a row before a hole, and the last one, stand for one usual step.
+    """
+    return _lengths(times) / SECOND_NS
+
+
 def observed_seconds(times: NDArray[np.int64]) -> float:
     """Seconds that the rows stand for: a row after a hole stands for one step, not for the hole."""
+    return float(_lengths(times).sum()) / SECOND_NS
+
+
+def _lengths(times: NDArray[np.int64]) -> NDArray[np.float64]:
+    """[rows] ns."""
     step = _step(times)
     steps = np.diff(times)
-    return float(np.where(steps > HOLE_STEPS * step, step, steps).sum() + step) / SECOND_NS
+    return np.append(np.where(steps > HOLE_STEPS * step, step, steps), np.full(min(len(times), 1), step))

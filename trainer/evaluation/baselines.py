@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_LIMITS",
     "FITTED",
-    "AlwaysAnomaly",
     "Baseline",
     "FixedLimits",
     "IsolationForest",
@@ -56,17 +55,6 @@ class Baseline(Protocol):
     def score(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """[rows, sensors] in raw units → [rows], higher is worse."""
         ...
-
-
-class AlwaysAnomaly:
-    """Every row is an anomaly: what precision and F1 are worth where anomalies are common."""
-
-    name = "always anomaly"
-    threshold = 0.0
-
-    def score(self, rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """The same for every row."""
-        return _unless_finite(np.asarray(rows, np.float64), np.ones(len(rows)))
 
 
 class FixedLimits:

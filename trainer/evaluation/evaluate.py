@@ -56,15 +56,18 @@ def evaluate(
             raise TrainingError(f"{len(scores)} scores, but {len(column)} {name}")
     known = ~np.isnan(scores)
     flags = known & (scores > threshold if verdicts is None else verdicts.astype(np.bool_))
-    rows, unknown, flagged = int(known.sum()), int((~known).sum()), int(flags.sum())
-    if labels is None:
+    unknown = int((~known).sum())
+    events = None if labels is None else stretches(times, machines, labels.astype(np.bool_), kinds)
+    # A row without a score has no verdict: what was up before it and is up after it has not begun in between.
+    scores, flags, times, machines = scores[known], flags[known], times[known], machines[known]
+    rows, flagged = len(scores), int(flags.sum())
+    if labels is None or events is None:
         return Evaluation(rows=rows, unknown=unknown, flagged=flagged, labelled=False, recall_by_kind={})
-    truth = labels.astype(np.bool_)
+    truth = labels.astype(np.bool_)[known]
     tp, fp = int((flags & truth).sum()), int((flags & ~truth).sum())
-    fn, tn = int((known & truth & ~flags).sum()), int((known & ~truth & ~flags).sum())
-    roc_auc, average_precision = ranking(scores[known], truth[known])
-    volume = volume_under_surface(scores[known], truth[known], times[known], machines[known])
-    true = stretches(times, machines, truth, kinds)
+    fn, tn = int((truth & ~flags).sum()), int((~truth & ~flags).sum())
+    roc_auc, average_precision = ranking(scores, truth)
+    volume = volume_under_surface(scores, truth, times, machines)
     return Evaluation(
         rows=rows,
         unknown=unknown,
@@ -82,10 +85,10 @@ def evaluate(
         fp=fp,
         fn=fn,
         tp=tp,
-        recall_by_kind={} if kinds is None else _recall_by_kind(flags, known & truth, kinds),
-        events=match_events(true, times, machines, flags),
+        recall_by_kind={} if kinds is None else _recall_by_kind(flags, truth, kinds[known]),
+        events=match_events(events, times, machines, flags),
         intervals=block_intervals(
-            scores, flags, truth, times, machines, false_alarms(true, times, machines, flags)
+            scores, flags, truth, times, machines, false_alarms(events, times, machines, flags)
         ),
     )
 

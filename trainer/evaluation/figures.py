@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from trainer.evaluation.wording import chance_line, event_lines
+
 if TYPE_CHECKING:
     from trainer.evaluation.events import EventReport
 
@@ -51,7 +53,7 @@ class Evaluation:
         fn: Anomalous rows that were not flagged.
         tp: Anomalous rows that were flagged.
         recall_by_kind: Recall on the rows of each kind of anomaly.
-        events: Runs of anomalous rows against runs of flagged rows; None without labels.
+        events: Runs of anomalous rows against alarms; None without labels.
         intervals: Figure to the ends of its 90 % interval, see `trainer.evaluation.intervals`.
     """
 
@@ -85,20 +87,26 @@ class Evaluation:
         """Whether a row is labelled anomalous."""
         return self.tp + self.fn > 0
 
+    @property
+    def always_anomalous(self) -> tuple[float, float] | None:
+        """F1 and precision of calling every row anomalous; None where no row is labelled anomalous.
+
+        That finds no event, since such an alarm never begins.
+        """
+        if not self.has_anomalies:
+            return None
+        anomalous = (self.tp + self.fn) / self.rows
+        return 2 * anomalous / (1 + anomalous), anomalous
+
     def metrics(self) -> dict[str, float]:
         """Flat names, defined and finite figures only; such as f1, f1_low, recall_SPIKE, events_found."""
         figures: dict[str, float | None] = {name: getattr(self, name) for name in OF_ROWS.values()}
         figures |= {f"recall_{kind}": recall for kind, recall in self.recall_by_kind.items()}
         if self.labelled:
             figures |= {name: getattr(self, name) for name in ("tn", "fp", "fn", "tp")}
-        if self.events is not None:
-            figures["events_injected"] = self.events.injected
-            figures["events_found"] = self.events.found
-            figures["false_alarms"] = self.events.false_alarms
-            figures["false_alarms_per_day"] = self.events.false_alarms_per_day
-            if self.events.delays_s is not None:
-                figures["delay_median_s"] = self.events.delays_s.median
-                figures["delay_p90_s"] = self.events.delays_s.p90
+        figures |= {} if self.events is None else _of_events(self.events)
+        if self.always_anomalous is not None:
+            figures["f1_always_anomalous"], figures["precision_always_anomalous"] = self.always_anomalous
         for name, (low, high) in self.intervals.items():
             figures |= {f"{name}_low": low, f"{name}_high": high}
         return {
@@ -129,7 +137,22 @@ class Evaluation:
             f"{'normal rows':<20}{self.tn:>12,}{self.fp:>12,}",
             f"{'anomalous rows':<20}{self.fn:>12,}{self.tp:>12,}",
         ]
-        return "\n".join(lines + self._event_lines())
+        return "\n".join([*lines, *self._event_lines(), "", *self.beside()])
+
+    def beside(self) -> list[str]:
+        """Sentences on what the figures are to be held against: the same alarms at random, and every row."""
+        return [*filter(None, ["" if self.events is None else chance_line(self.events), self.always_line])]
+
+    @property
+    def always_line(self) -> str:
+        """What calling every row anomalous comes to, for people; empty where no row is labelled so."""
+        if self.always_anomalous is None:
+            return ""
+        f1, precision = self.always_anomalous
+        return (
+            f"Every row called anomalous: F1 {f1:.3f}, precision {precision:.3f}, but no event found, since "
+            "that alarm never begins."
+        )
 
     def interval(self, name: str, form: str = ".3f") -> str:
         """A figure's interval, as in "0.941 to 0.962"; empty where it has none."""
@@ -144,23 +167,26 @@ class Evaluation:
         return f"{shown:<20}{cell:>12}" + (f"  ({interval})" if interval else "")
 
     def _event_lines(self) -> list[str]:
-        events = self.events
-        if events is None:
-            return []
-        lines = [""]
-        if events.injected:
-            lines += [f"{'events found':<20}{f'{events.found} of {events.injected}':>12}"]
-        lines += [
-            f"  {kind:<18}{f'{found} of {injected}':>12}"
-            for kind, (injected, found) in events.by_kind.items()
-            if kind
-        ]
-        if events.delays_s is not None:
-            delays = f"{events.delays_s.median:.0f} s, p90 {events.delays_s.p90:.0f} s"
-            lines.append(f"{'delay, median':<20}{delays:>12}")
         interval = self.interval("false_alarms_per_day", ".1f")
-        a_day = f"{events.false_alarms_per_day:.1f} per machine and day" + (
-            f", {interval}" if interval else ""
-        )
-        lines.append(f"{'false alarms':<20}{events.false_alarms:>12}  ({a_day})")
-        return lines
+        return [] if self.events is None else event_lines(self.events, interval)
+
+
+def _of_events(events: EventReport) -> dict[str, float | None]:
+    figures: dict[str, float | None] = {
+        "events_injected": events.injected,
+        "events_found": events.found,
+        "events_in_alarm_since_before": events.in_alarm_since_before,
+        "alarms": events.alarms,
+        "alarm_precision": events.alarm_precision,
+        "false_alarms": events.false_alarms,
+        "false_alarms_per_day": events.false_alarms_per_day,
+        "false_alarm_rate": events.false_alarm_rate,
+        "alarm_minutes_per_day": events.alarm_minutes_per_day,
+    }
+    if events.delays_s is not None:
+        figures |= {"delay_median_s": events.delays_s.median, "delay_p90_s": events.delays_s.p90}
+    if events.random_alarms is not None:
+        figures["events_found_by_random_alarms"] = events.random_alarms.events_found
+        figures["f1_of_random_alarms"] = events.random_alarms.f1
+        figures["precision_of_random_alarms"] = events.random_alarms.precision
+    return figures

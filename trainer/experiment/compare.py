@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess
 from trainer.data.rows import replacing
-from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, AlwaysAnomaly, FixedLimits
+from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, FixedLimits
+from trainer.evaluation.chance import SHIFTS
 from trainer.evaluation.evaluate import Evaluation, evaluate
 from trainer.evaluation.figures import NO_ANOMALIES, NOTHING_COUNTS, UNLABELLED
+from trainer.evaluation.wording import ABOUT, FOUND, JOINED, MINUTES, UP_BEFORE
 from trainer.experiment.provenance import data_digest
 
 if TYPE_CHECKING:
@@ -23,16 +26,46 @@ if TYPE_CHECKING:
     from trainer.experiment.checkpoint import Checkpoint
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = ["compare", "comparison_cells", "comparison_note", "comparison_table", "record", "write_figures"]
+__all__ = [
+    "Figures",
+    "compare",
+    "comparison_figures",
+    "comparison_notes",
+    "comparison_table",
+    "record",
+    "write_figures",
+]
 
-FIGURES = {
+OF_ROWS = {
     "F1": "f1",
     "precision": "precision",
     "recall": "recall",
     "ROC AUC": "roc_auc",
     "avg prec": "average_precision",
     "VUS-PR": "vus_pr",
+    "random F1": "f1_of_random_alarms",
+    "random prec": "precision_of_random_alarms",
 }
+EVENT_COLUMNS = [
+    *("normal flagged", "minutes a day", "alarms", "precision", "false a day"),
+    *("events", "random", "up before", "delay"),
+]
+RANDOM = f"random: what the same alarms find at random times, the mean of {SHIFTS} trials"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A table of a comparison, for people.
+
+    Attributes:
+        title: Of what the figures are; empty where there is but one table.
+        columns: The columns' names, without that of the method.
+        rows: Method to its cells; "-" where a figure is undefined.
+    """
+
+    title: str
+    columns: list[str]
+    rows: dict[str, list[str]]
 
 
 def compare(
@@ -80,58 +113,90 @@ def compare(
     return found
 
 
-def comparison_cells(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
-    """The columns' names, and each method's cells; "-" where a figure is undefined.
+def comparison_figures(found: Mapping[str, Evaluation]) -> list[Figures]:
+    """Every method's figures of rows, and those of alarms and events.
 
     Without labels, or labelled anomalies, what is flagged is all that is known.
     """
+    evaluations = found.items()
+    if not any(evaluation.labelled for evaluation in found.values()):
+        return [Figures("", ["flagged"], {name: [f"{one.alarm_rate:.2%}"] for name, one in evaluations})]
     if not any(evaluation.has_anomalies for evaluation in found.values()):
-        return _cells_without_anomalies(found)
-    rows = {}
-    for name, evaluation in found.items():
-        figures = evaluation.metrics()
-        cells = [f"{figures[key]:.3f}" if key in figures else "-" for key in FIGURES.values()]
-        cells.insert(1, evaluation.interval("f1") or "-")
-        events = evaluation.events
-        cells += (
-            ["-", "-"]
-            if events is None
-            else [f"{events.found}/{events.injected}", f"{events.false_alarms_per_day:.1f}"]
-        )
-        rows[name] = cells
-    first, *others = FIGURES
-    return [first, "90 % interval", *others, "events", "false a day"], rows
+        rows = {
+            name: [
+                f"{one.alarm_rate:.2%}",
+                _cell(one, "alarm_minutes_per_day", ",.1f"),
+                _cell(one, "alarms", ",.0f"),
+                _cell(one, "false_alarms_per_day", ".1f"),
+            ]
+            for name, one in evaluations
+        }
+        return [Figures("", ["flagged", "minutes a day", "alarms", "false a day"], rows)]
+    first, *others = OF_ROWS
+    of_rows = {}
+    for name, one in evaluations:
+        of_rows[name] = [_cell(one, key, ".3f") for key in OF_ROWS.values()]
+        of_rows[name].insert(1, one.interval("f1") or "-")
+    return [
+        Figures("Rows", [first, "90 % interval", *others], of_rows),
+        Figures("Alarms and events", EVENT_COLUMNS, {name: _event_cells(one) for name, one in evaluations}),
+    ]
 
 
-def _cells_without_anomalies(found: Mapping[str, Evaluation]) -> tuple[list[str], dict[str, list[str]]]:
-    rows = {}
-    for name, evaluation in found.items():
-        events = evaluation.events
-        rows[name] = [f"{evaluation.alarm_rate:.2%}"]
-        rows[name] += [] if events is None else [f"{events.false_alarms_per_day:.1f}"]
-    labelled = any(evaluation.labelled for evaluation in found.values())
-    return (["flagged", "false a day"] if labelled else ["flagged"]), rows
+def _event_cells(evaluation: Evaluation) -> list[str]:
+    events = evaluation.events
+    return [
+        _cell(evaluation, "false_alarm_rate", ".2%"),
+        _cell(evaluation, "alarm_minutes_per_day", ",.1f"),
+        _cell(evaluation, "alarms", ",.0f"),
+        _cell(evaluation, "alarm_precision", ".3f"),
+        _cell(evaluation, "false_alarms_per_day", ".1f"),
+        "-" if events is None else f"{events.found}/{events.injected}",
+        _cell(evaluation, "events_found_by_random_alarms", ".1f"),
+        _cell(evaluation, "events_in_alarm_since_before", ".0f"),
+        "-" if events is None or events.delays_s is None else f"{events.delays_s.median:.0f} s",
+    ]
 
 
-def comparison_note(found: Mapping[str, Evaluation]) -> str:
-    """What a comparison cannot know, for people; empty where there are labelled anomalies."""
-    if any(evaluation.has_anomalies for evaluation in found.values()):
-        return ""
-    return NO_ANOMALIES if any(evaluation.labelled for evaluation in found.values()) else UNLABELLED
+def _cell(evaluation: Evaluation, figure: str, form: str) -> str:
+    figures = evaluation.metrics()
+    return format(figures[figure], form) if figure in figures else "-"
+
+
+def comparison_notes(found: Mapping[str, Evaluation]) -> list[str]:
+    """Sentences on what a comparison's figures mean, and what it cannot know."""
+    if not any(evaluation.labelled for evaluation in found.values()):
+        return [UNLABELLED]
+    minutes = [f"minutes a day: in alarm, {MINUTES}", f"alarms: {JOINED}"]
+    if not any(evaluation.has_anomalies for evaluation in found.values()):
+        return [NO_ANOMALIES, *minutes]
+    one = next(evaluation for evaluation in found.values() if evaluation.has_anomalies)
+    return [
+        *minutes,
+        f"precision: the part of the alarms that {ABOUT}; false: the others",
+        f"events: found where {FOUND}",
+        f"up before: {UP_BEFORE}",
+        "delay: from an event's start to that alarm, the median of those that were found",
+        RANDOM,
+        one.always_line,
+    ]
 
 
 def comparison_table(found: Mapping[str, Evaluation]) -> str:
-    """For people: one line a method, and a note where labels are missing."""
-    columns, rows = comparison_cells(found)
-    table = [columns, *rows.values()]
+    """For people: one line a method in each table, and notes."""
+    parts = [_lines(figures) for figures in comparison_figures(found)]
+    return "\n\n".join(["\n".join(lines) for lines in [*parts, comparison_notes(found)]])
+
+
+def _lines(figures: Figures) -> list[str]:
+    table = [figures.columns, *figures.rows.values()]
     widths = [max(map(len, cells)) + 2 for cells in zip(*table, strict=True)]
-    names = ["method", *rows]
+    names = ["method", *figures.rows]
     width = max(map(len, names))
-    lines = [
+    return [figures.title] * bool(figures.title) + [
         f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
         for name, cells in zip(names, table, strict=True)
     ]
-    return "\n".join([*lines, *filter(None, [comparison_note(found)])])
 
 
 def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:
@@ -177,7 +242,6 @@ def record(
 
 
 def _baselines(data: TrainingData, quantile: float, on_method: Callable[[str], None]) -> Iterator[Baseline]:
-    yield AlwaysAnomaly()
     if set(data.sensors) & set(DEFAULT_LIMITS):
         yield FixedLimits(data.sensors)
     for kind in FITTED:

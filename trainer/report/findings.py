@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from trainer.data.stretches import ALARM_JOIN_NS, Stretch, stretches
-from trainer.evaluation.events import false_alarms, first_flags
+from trainer.evaluation.events import false_alarms, first_alarms
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from trainer.report.scored import Scored
 
 __all__ = ["Finding", "alarms", "false_findings", "missed_findings"]
@@ -27,6 +29,7 @@ class Finding:
         sensor: The sensor with the largest error in that row, by its column.
         expected: What it should have read there, raw units.
         actual: What it read.
+        note: What else to know of it, for people; may be empty.
     """
 
     stretch: Stretch
@@ -35,20 +38,31 @@ class Finding:
     sensor: int
     expected: float
     actual: float
+    note: str = ""
 
 
 def missed_findings(scored: Scored) -> list[Finding]:
-    """The events without a flagged row, the longest first."""
-    events = scored.events
-    firsts = first_flags(events, scored.times, scored.machines, scored.flagged)
-    found = [_finding(scored, event) for event, first in zip(events, firsts, strict=True) if first is None]
+    """The events that no alarm found, the longest first."""
+    found = []
+    for event, first in zip(scored.events, first_alarms(*_verdicts(scored)), strict=True):
+        if first is None:
+            up = scored.flagged[scored.within(event)].any()
+            note = "the alarm was up since before" if up else ""
+            found.append(replace(_finding(scored, event), note=note))
     return sorted(found, key=lambda one: one.stretch.start - one.stretch.stop)
 
 
 def false_findings(scored: Scored) -> list[Finding]:
     """The alarms that touch no event, the highest first."""
-    wrong = false_alarms(scored.events, scored.times, scored.machines, scored.flagged)
-    return _highest_first([_finding(scored, alarm) for alarm in wrong])
+    return _highest_first([_finding(scored, alarm) for alarm in false_alarms(*_verdicts(scored))])
+
+
+def _verdicts(
+    scored: Scored,
+) -> tuple[tuple[Stretch, ...], NDArray[np.int64], NDArray[np.str_], NDArray[np.bool_]]:
+    """The events, and times, machines and verdicts of the rows that count."""
+    rows = scored.counted
+    return scored.events, scored.times[rows], scored.machines[rows], scored.flagged[rows]
 
 
 def alarms(scored: Scored) -> list[Finding]:

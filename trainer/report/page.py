@@ -185,7 +185,11 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
         page.add("findings", "Alarms to look at", shown("Alarms", alarms(test), "Nothing was flagged."))
         return
     none = "Every labelled event was found." if test.events else "No event is labelled."
+    if test.unseen:
+        none = "Every labelled event that could be scored was found."
     missed = shown("Missed events", missed_findings(test), none)
+    if test.unseen:
+        missed += f"\n<p>And {counted(test.unseen, 'event')} of which every row lacks a reading.</p>"
     wrong = shown("False alarms", false_findings(test), "There were no false alarms.")
     page.add("findings", "Misses and false alarms to look at", missed, wrong)
 

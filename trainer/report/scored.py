@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,8 +38,10 @@ class Scored:
         severity: [rows] score over its machine's threshold; 0 for a score that is no number.
         flagged: [rows] the verdict, with its hold; never of an ignored row.
         labels: [rows] whether the row is anomalous; None where nobody knows.
-        events: The labelled ones, in order of machine and time; none where nobody knows.
+        events: The labelled ones, in order of machine and time; none where nobody knows. Those
+            without a row here are not among them.
         counted: [rows] False where a row is ignored: it is shown, and counts in no figure.
+        unseen: Number of further events, of which every row lacks a reading.
     """
 
     times: NDArray[np.int64]
@@ -53,6 +55,7 @@ class Scored:
     labels: NDArray[np.bool_] | None
     events: tuple[Stretch, ...]
     counted: NDArray[np.bool_]
+    unseen: int = 0
 
     def __len__(self) -> int:
         return len(self.times)
@@ -104,8 +107,8 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
     times, machines, values = split.times[order], split.machines[order], split.values[order]
     scores, errors, expected = detector.score_rows(values, times, machines)
     labels = None if split.labels is None else split.labels[order]
-    kinds = None if split.kinds is None else split.kinds[order]
-    return Scored(
+    events = _events(split)
+    scored = Scored(
         times,
         machines,
         values,
@@ -115,6 +118,17 @@ def score_split(split: Split, detector: Detector, threshold: Threshold) -> Score
         np.nan_to_num(scores / limits(threshold, machines), nan=0.0, posinf=MOST),
         verdicts(scores, threshold, times, machines) & split.counted[order],
         labels,
-        () if labels is None else tuple(stretches(times, machines, labels, kinds)),
+        events,
         split.counted[order],
     )
+    rows = [scored.within(event) for event in events]
+    seen = tuple(event for event, own in zip(events, rows, strict=True) if own.stop > own.start)
+    return replace(scored, events=seen, unseen=len(events) - len(seen))
+
+
+def _events(split: Split) -> tuple[Stretch, ...]:
+    if split.labels is None:
+        return ()
+    rows = split.counted
+    kinds = None if split.kinds is None else split.kinds[rows]
+    return tuple(stretches(split.times[rows], split.machines[rows], split.labels[rows], kinds))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.data.rows import iso_times
-from trainer.experiment.compare import comparison_cells
+from trainer.experiment.compare import comparison_figures, comparison_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,9 +65,14 @@ def tiles(pairs: Mapping[str, tuple[str, str]]) -> str:
 
 
 def comparison_html(found: Mapping[str, Evaluation]) -> str:
-    """One row a method, the first one marked."""
-    columns, cells = comparison_cells(found)
-    return table(["method", *columns], [[name, *row] for name, row in cells.items()], mark=0)
+    """Tables of one row a method, the first one marked, and what their figures mean."""
+    parts = []
+    for one in comparison_figures(found):
+        rows = [[name, *cells] for name, cells in one.rows.items()]
+        parts += [f"<h3>{escape(one.title)}</h3>"] * bool(one.title)
+        parts.append(table(["method", *one.columns], rows, mark=0))
+    notes = "".join(f"<li>{escape(note)}</li>\n" for note in comparison_notes(found))
+    return "\n".join([*parts, f"<ul>\n{notes}</ul>"])
 
 
 def kinds_table(evaluation: Evaluation) -> str:
@@ -85,18 +90,18 @@ def kinds_table(evaluation: Evaluation) -> str:
 def findings_table(found: Sequence[Finding], scored: Scored, sensors: Sequence[Sensor]) -> str:
     """What to look at, one row a finding."""
     columns = ["machine", "start, UTC", "length", "peak / threshold", "top sensor", "expected", "actual"]
-    kinds = any(one.stretch.kind for one in found)
+    kinds, notes = any(one.stretch.kind for one in found), any(one.note for one in found)
     rows = []
     for one in found[:MAX_FINDINGS]:
         stretch, sensor = one.stretch, sensors[one.sensor]
         length = (stretch.stop - stretch.start + scored.step_ns(stretch.machine)) / 1e9
         unit = f" {sensor.unit}" if sensor.unit else ""
         row = [stretch.machine, moment(stretch.start), duration(length), f"{one.severity:.3g}", sensor.name]
-        row += [f"{one.expected:.4g}{unit}", f"{one.actual:.4g}{unit}"]
+        row += [f"{one.expected:.4g}{unit}", f"{one.actual:.4g}{unit}", *[one.note] * notes]
         rows.append([stretch.kind or "unnamed", *row] if kinds else row)
     more = len(found) - MAX_FINDINGS
     rest = f"<p>And {more:,} more.</p>" if more > 0 else ""
-    return table(["kind", *columns] if kinds else columns, rows) + rest
+    return table([*["kind"] * kinds, *columns, *["note"] * notes], rows) + rest
 
 
 def budget_table(budgets: Sequence[Foretold], splits: Mapping[str, NormalRows]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import counted, listed
 from trainer.data.machines import rows_of, unseen
+from trainer.evaluation.wording import FOUND, MINUTES
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.results import how_chosen
 from trainer.report.tables import facts, kinds_table, tiles
@@ -15,6 +16,7 @@ from trainer.report.tables import facts, kinds_table, tiles
 if TYPE_CHECKING:
     from trainer.calibration.assess import Assessment
     from trainer.data.training_data import TrainingData
+    from trainer.evaluation.events import EventReport
     from trainer.report.run import Run
 
 __all__ = ["origin_html", "verdict_html"]
@@ -46,14 +48,8 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
             pairs["precision"] = _figure(evaluation.precision), "flagged rows that are anomalous"
             pairs["recall"] = _figure(evaluation.recall), "anomalous rows that are flagged"
         events = evaluation.events
-        if events is not None and events.injected:
-            pairs["events found"] = f"{events.found} of {events.injected}", "with a flagged row"
-            if events.delays_s is not None:
-                note = f"median; 90 % within {events.delays_s.p90:.0f} s"
-                pairs["delay"] = f"{events.delays_s.median:.0f} s", note
         if events is not None:
-            note = f"of a machine; {events.false_alarms:,} in {events.machine_days:.3g} machine-days"
-            pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
+            pairs |= _of_events(events)
     pairs["threshold"] = f"{threshold.value:.4g}", how_chosen(threshold)
     pairs["flagged"] = f"{test.alarm_rate:.2%}", f"of {test.rows:,} test rows"
     notes = _unknown(test)
@@ -73,7 +69,29 @@ def verdict_html(run: Run, data: TrainingData, test: Assessment) -> str:
             "a reading is missing.</p>"
         )
     kinds = "" if evaluation is None else kinds_table(evaluation)
-    return "\n".join([*notes, tiles(pairs), kinds])
+    beside = [] if evaluation is None else [f"<p>{escape(line)}</p>" for line in evaluation.beside()]
+    return "\n".join([*notes, tiles(pairs), *beside, kinds])
+
+
+def _of_events(events: EventReport) -> dict[str, tuple[str, str]]:
+    """The figures of alarms and events."""
+    pairs: dict[str, tuple[str, str]] = {}
+    if events.injected:
+        missed = events.in_alarm_since_before
+        more = f"; {missed} missed as the alarm was up since before" if missed else ""
+        pairs["events found"] = f"{events.found} of {events.injected}", f"{FOUND}{more}"
+        if events.delays_s is not None:
+            note = f"median; 90 % within {events.delays_s.p90:.0f} s"
+            pairs["delay"] = f"{events.delays_s.median:.0f} s", note
+    if events.alarm_precision is not None:
+        pairs["alarm precision"] = f"{events.alarm_precision:.3f}", f"of {counted(events.alarms, 'alarm')}"
+    note = f"of a machine; {events.false_alarms:,} in {events.machine_days:.3g} machine-days"
+    pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
+    if events.alarm_minutes_per_day is not None:
+        pairs["alarm minutes a day"] = f"{events.alarm_minutes_per_day:,.3g}", MINUTES
+    if events.false_alarm_rate is not None:
+        pairs["normal rows flagged"] = f"{events.false_alarm_rate:.2%}", "of the test rows outside events"
+    return pairs
 
 
 def _unknown(test: Assessment) -> list[str]:
