@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,7 +167,7 @@ class Results:
             low, high, days = self.budget.low, self.budget.high, self.budget.machine_days
             far = ", which is rarer than this time can show" if self.budget.extrapolated else ""
             facts["expected alarms"] = (
-                f"{low:.0f} to {high:.0f}, 9 times out of 10 (from {days:.1f} machine-days{far})"
+                f"{low:.0f} to {ceil(high)}, 9 times out of 10 (from {days:.1f} machine-days{far})"
             )
         if self.threshold.debounce is not None:
             facts["debounce"] = f"{self.threshold.debounce} rows above the threshold flag a row"

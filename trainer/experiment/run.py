@@ -116,6 +116,7 @@ def conclude(
             seed=plan.settings.seed,
             debounce=plan.debounce,
             per_machine=plan.per_machine,
+            train=data.train,
         )
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
