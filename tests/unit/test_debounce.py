@@ -19,7 +19,7 @@ from edge_runtime.errors import BundleFormatError, TrainingError
 from edge_runtime.records import Groups
 from trainer.calibration.budget import AlarmBudget
 from trainer.calibration.calibrate import verdicts
-from trainer.calibration.debounce import ValidationScores, choose_debounce, kth_largest
+from trainer.calibration.debounce import ScoredRows, choose_debounce, kth_largest
 from trainer.data.stretches import ALARM_JOIN_NS, stretches
 from trainer.experiment.checkpoint import Checkpoint
 
@@ -176,7 +176,7 @@ def test_a_debounced_alarm_is_an_exceedance_of_the_order_statistic(debounce: Deb
     assert kth_largest(scores[:0], times[:0], machines[:0], debounce).shape == (0,)
 
 
-def validation(seed: int, days: float, *, spikes: float = 0.0, labelled: bool = False) -> ValidationScores:
+def validation(seed: int, days: float, *, spikes: float = 0.0, labelled: bool = False) -> ScoredRows:
     """Normal rows, some of them lone spikes; where labelled, with long, low anomalies."""
     random = np.random.default_rng(seed)
     rows = int(days * DAY)
@@ -188,7 +188,7 @@ def validation(seed: int, days: float, *, spikes: float = 0.0, labelled: bool = 
         normal = (np.arange(rows) // 120) % 50 != 7
         scores[~normal] += 4.0
     times = np.arange(rows, dtype=np.int64) * SECOND
-    return ValidationScores(scores.astype(np.float32), times, np.full(rows, "m"), normal)
+    return ScoredRows(scores.astype(np.float32), times, np.full(rows, "m"), normal)
 
 
 def test_without_labels_every_row_counts_by_itself_unless_a_debounce_is_asked_for() -> None:
@@ -223,7 +223,7 @@ def test_the_debounce_is_chosen_before_the_rows_that_its_threshold_comes_from() 
 
 
 def test_where_half_of_the_rows_are_too_few_every_row_counts_by_itself() -> None:
-    budget, rows = AlarmBudget.parse("1/day"), validation(7, 0.15, spikes=0.003)
+    budget, rows = AlarmBudget.parse("1/day"), validation(7, 0.05, spikes=0.003)
     plain = rows.budget_threshold(None, budget, seed=0)
     with pytest.raises(TrainingError):
         rows.halves()[0].budget_threshold(None, budget, seed=0)

@@ -14,7 +14,7 @@ from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import assess, choose_threshold
 from trainer.calibration.calibrate import calibrate
-from trainer.calibration.debounce import ValidationScores
+from trainer.calibration.debounce import ScoredRows
 from trainer.data.choice import Columns
 from trainer.data.training_data import TrainingData, read_training_data
 from trainer.evaluation.injected import inject
@@ -156,7 +156,7 @@ def test_a_budget_neither_watches_them_nor_takes_them_for_anomalies() -> None:
     times = np.arange(6) * 10**9
     normal = np.array([True, True, False, False, True, True])
     ignored = np.array([False, False, True, False, False, False])
-    scores = ValidationScores(np.ones(6, np.float32), times, np.full(6, "a"), normal, ignored)
+    scores = ScoredRows(np.ones(6, np.float32), times, np.full(6, "a"), normal, ignored)
     assert np.flatnonzero(scores.anomalous).tolist() == [3]
     earlier, later = scores.halves()
     assert earlier.ignored is not None

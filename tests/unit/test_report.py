@@ -351,11 +351,14 @@ def test_an_alarm_does_not_go_over_from_one_machine_to_another() -> None:
     assert rows.alarms(1.0) == 2
 
 
-def test_what_is_foretold_rises_with_a_smaller_budget_and_too_little_data_says_why() -> None:
-    found = foretold(normal_rows(6.0, 1), seed=0)
-    values = [one.threshold.value for one in found if one.threshold is not None]
-    assert len(values) == 3
-    assert values == sorted(values)
+def test_what_is_foretold_rises_with_a_smaller_budget_and_what_is_not_promised_says_why() -> None:
+    found = foretold(normal_rows(8.0, 1), seed=0)
+    daily, weekly, monthly = (one.threshold for one in found)
+    assert daily is not None
+    assert weekly is not None
+    assert daily.value < weekly.value
+    assert monthly is None
+    assert "8 machine-days of validation cannot promise 1/month" in found[2].why_not
     low, high = found[0].interval_per_day
     assert low <= 1 <= high
     too_few = foretold(normal_rows(0.01, 1), seed=0)

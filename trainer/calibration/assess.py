@@ -10,7 +10,8 @@ import numpy as np
 from edge_runtime.bundle.metadata import Threshold
 from edge_runtime.errors import TrainingError
 from trainer.calibration.calibrate import calibrate, limits, verdicts
-from trainer.calibration.debounce import ValidationScores, choose_debounce
+from trainer.calibration.debounce import ScoredRows, choose_debounce
+from trainer.calibration.promise import promised
 from trainer.evaluation.evaluate import evaluate
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def choose_threshold(
     threshold = choose(np.ones(len(scores), np.bool_))
     if not per_machine:
         return threshold
-    own = _own_thresholds(machines, val.normal[rows], lambda chosen: choose(chosen).value)
+    own = _own_thresholds(machines, val.normal[rows], lambda _name, chosen: choose(chosen).value)
     return replace(threshold, per_machine=own)
 
 
@@ -104,38 +105,44 @@ def keep_budget(
     seed: int,
     debounce: Debounce | None = None,
     per_machine: bool = False,
+    train: Split | None = None,
 ) -> tuple[Threshold, BudgetThreshold]:
     """The threshold that keeps a false-alarm budget, and the debounce it does so with, from validation.
 
-    The debounce is chosen too, unless one is given.
+    The debounce is chosen too, unless one is given. What the rows of training say against the budget is
+    heard, where they are given.
+
+    Raises:
+        TrainingError: There are too few rows, or the history cannot promise the budget.
     """
-    rows = np.flatnonzero(val.finite)
-    scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
-    scored = ValidationScores(
-        scores,
-        val.times[rows],
-        val.machines[rows],
-        val.normal[rows],
-        None if val.ignored is None else val.ignored[rows],
-    )
+    scored = ScoredRows.of(val, detector)
+    before = None if train is None else ScoredRows.of(train, detector)
     asked = debounce
     debounce, found = choose_debounce(scored, budget, hold, seed=seed, wanted=asked)
+    held_out = scored if debounce is None or asked is not None else scored.halves()[1]
+
+    def kept(rows: ScoredRows, trained: ScoredRows | None) -> BudgetThreshold:
+        series = None if trained is None else trained.series(debounce)
+        return promised(rows.series(debounce), series, budget, seed=seed)
+
+    found = kept(held_out, before)
     threshold = Threshold(
         found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
     )
     if per_machine:
-        held_out = scored if debounce is None or asked is not None else scored.halves()[1]
         own = _own_thresholds(
             held_out.machines,
             held_out.normal,
-            lambda chosen: held_out.part(chosen).budget_threshold(debounce, budget, seed=seed).value,
+            lambda name, chosen: (
+                kept(held_out.part(chosen), before and before.part(before.machines == name)).value
+            ),
         )
         threshold = replace(threshold, per_machine=own)
     return threshold, found
 
 
 def _own_thresholds(
-    machines: NDArray[np.str_], normal: NDArray[np.bool_], choose: Callable[[NDArray[np.bool_]], float]
+    machines: NDArray[np.str_], normal: NDArray[np.bool_], choose: Callable[[str, NDArray[np.bool_]], float]
 ) -> dict[str, float]:
     """Machine to its threshold, of those with rows enough to choose one."""
     found = {}
@@ -143,7 +150,7 @@ def _own_thresholds(
         rows = machines == machine
         if (rows & normal).sum() >= MIN_OWN_ROWS:
             try:
-                found[str(machine)] = choose(rows)
+                found[str(machine)] = choose(str(machine), rows)
             except TrainingError:  # no anomaly of its own to learn from, say: it gets the threshold of all
                 continue
     return found

@@ -15,24 +15,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import TrainingError, UsageError
-from trainer.data.stretches import ALARM_JOIN_NS
-from trainer.evaluation.blocks import time_blocks
+from edge_runtime.errors import TrainingError, UsageError, counted
+from trainer.calibration.peaks import DAY_S, GAUSS, NONE_SEEN, PARTS, ScoreSeries, student
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["AlarmBudget", "BudgetThreshold", "threshold_for_budget"]
+    from trainer.calibration.peaks import Peaks
+
+__all__ = ["DAYS", "AlarmBudget", "BudgetThreshold", "budget_threshold", "threshold_for_budget"]
 
 DAYS = {"hour": 1 / 24, "day": 1.0, "week": 7.0, "month": 30.0, "year": 365.0}
 FORM = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(hour|day|week|month|year)")
 # Levels to try, as quantiles of the scores, the highest first.
-LEVELS = (0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9)
-MIN_PEAKS = 50
+LEVELS = (0.999, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8)
+# As many peaks as this, or where there are nowhere so many, as few as this.
+MIN_PEAKS = (50, 20)
 DRAWS = 500
 # A resampled rate that is lower than the budget by more than this says no more than that.
 MAX_OFF = 20.0
 INTERVAL = (0.05, 0.95)
+# How much wider the parts' resampling has to be: Student's t of their number, and its bias in small samples.
+FEW = student(PARTS - 1) / GAUSS * (PARTS / (PARTS - 1)) ** 0.5
 EXPONENTIAL = 1e-6  # a shape this close to 0 is the exponential distribution
 
 
@@ -120,50 +124,53 @@ def threshold_for_budget(
     Raises:
         TrainingError: There are too few rows to say anything.
     """
-    order = np.lexsort((times, machines))
-    ranked: NDArray[np.float64] = scores[order].astype(np.float64)
-    times, machines = times[order], machines[order]
-    clear = np.ones(len(order), np.bool_) if disturbed is None else ~disturbed[order]
-    blocks, seconds = time_blocks(times, machines)
-    if len(order):
-        seconds *= np.bincount(blocks, weights=clear) / np.bincount(blocks)
-    days = seconds.sum() / 86_400
-    for level in np.quantile(ranked[clear], LEVELS) if clear.any() else ():
-        peaks, of_block = _peaks(ranked, times, machines, clear, float(level))
-        of_block = blocks[of_block]
-        if len(peaks) >= MIN_PEAKS and len(peaks) / days > budget.per_day:
-            break
-    else:
-        raise TrainingError(
-            f"{clear.sum():,} normal validation rows are too few for a budget of {budget}",
-            where="--false-alarms",
-            hint="take a longer history, or use --threshold percentile",
-        )
-    shape, scale = _pareto(peaks - level)
+    return budget_threshold(ScoreSeries.of(scores, times, machines, disturbed), budget, seed=seed)
+
+
+def budget_threshold(series: ScoreSeries, budget: AlarmBudget, *, seed: int = 0) -> BudgetThreshold:
+    """The same, of a series.
+
+    Raises:
+        TrainingError: There are too few rows to say anything, or nothing alarms as often as the budget.
+    """
+    clear, days = series.scores[series.clear], series.machine_days
+    levels = np.quantile(clear, LEVELS).tolist() if len(clear) else []
+    tried = [(level, series.peaks(level)) for level in levels]
+    found = _highest(tried, budget.per_day * days)
+    if found is None:
+        raise _no_tail(len(clear), days, max((len(peaks) for _, peaks in tried), default=0), budget)
+    level, peaks = found
+    shape, scale = _pareto(peaks.heights - level)
     value = float(level + _excess(len(peaks) / days / budget.per_day, shape, scale))
-    low, high = _interval(peaks - level, of_block, seconds, value - level, budget, seed)
-    return BudgetThreshold(
-        value, int(clear.sum()), len(peaks), float(days), low, high, bool(budget.per_day * days < 1)
+    low, high = _interval(series, peaks, level, (shape, scale), budget, seed)
+    return BudgetThreshold(value, len(clear), len(peaks), days, low, high, bool(budget.per_day * days < 1))
+
+
+def _highest(tried: list[tuple[float, Peaks]], kept: float) -> tuple[float, Peaks] | None:
+    """The highest of the levels with alarms enough for a tail, and more of them than the budget allows."""
+    for least in MIN_PEAKS:
+        for level, peaks in tried:
+            if len(peaks) >= least and len(peaks) > kept:
+                return level, peaks
+    return None
+
+
+def _no_tail(rows: int, days: float, most: int, budget: AlarmBudget) -> TrainingError:
+    """Why there is no threshold; `most` are the alarms above the level that has the most of them."""
+    if most >= MIN_PEAKS[-1]:
+        return TrainingError(
+            f"no threshold alarms as often as {budget}: above no level do the normal validation rows alarm "
+            f"more often than {most / days:.3g} times a day",
+            where="--false-alarms",
+            hint="allow fewer, or use --threshold percentile",
+        )
+    longer = f" of about {days * MIN_PEAKS[-1] / most:.2g} machine-days" if most else ""
+    return TrainingError(
+        f"{counted(rows, 'normal validation row is', 'normal validation rows are')} too few for a budget of "
+        f"{budget}",
+        where="--false-alarms",
+        hint=f"take a longer history{longer}, or use --threshold percentile",
     )
-
-
-def _peaks(
-    scores: NDArray[np.float64],
-    times: NDArray[np.int64],
-    machines: NDArray[np.str_],
-    clear: NDArray[np.bool_],
-    level: float,
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """The peak of each cluster above the level that touches no disturbed row, and the row where it began."""
-    above = np.flatnonzero(scores > level)
-    if not len(above):
-        return np.empty(0), np.empty(0, np.intp)
-    apart = (np.diff(times[above]) > ALARM_JOIN_NS) | (machines[above][1:] != machines[above][:-1])
-    starts = np.append(0, np.flatnonzero(apart) + 1)
-    first, last = above[starts], above[np.append(starts[1:], len(above)) - 1]
-    before = np.append(0, np.cumsum(~clear))
-    own = before[last + 1] == before[first]
-    return np.maximum.reduceat(scores[above], starts)[own], first[own]
 
 
 def _pareto(excess: NDArray[np.float64]) -> tuple[float, float]:
@@ -193,27 +200,54 @@ def _survival(excess: float, shape: float, scale: float) -> float:
 
 
 def _interval(
-    excess: NDArray[np.float64],
-    of_block: NDArray[np.intp],
-    seconds: NDArray[np.float64],
-    above: float,
+    series: ScoreSeries,
+    peaks: Peaks,
+    level: float,
+    tail: tuple[float, float],
     budget: AlarmBudget,
     seed: int,
 ) -> tuple[float, float]:
     """Of the number of alarms in a period.
 
-    The tail is refitted to resampled hours. By as much as a resampled rate is below the budget, the true one
-    may be above it (the basic bootstrap on the logarithm, Davison and Hinkley, 1997, section 5.2); then
-    chance adds its own.
+    The threshold is chosen again from resampled parts of the time, and its rate is what the tail of all of
+    them says (the bootstrap of what is done, Davison and Hinkley, 1997, section 5.2); as there are few
+    parts, by Student's t further off. A period that comes may be as unlike the others as the parts are among
+    themselves, beyond chance, so that its rate is a multiple of the usual one; then chance adds its own.
+
+    As none seen is no proof that there is none, the upper end is no less than the rate of which a tenth of
+    such histories would show none.
     """
     random = np.random.default_rng(seed)
+    part = series.parts()
+    seconds = np.bincount(part, weights=series.seconds, minlength=PARTS)
+    of_part, excess = part[peaks.rows], peaks.heights - level
+    spread = _overdispersion(np.bincount(of_part, minlength=PARTS), seconds / seconds.sum())
     counts = []
     for _ in range(DRAWS):
-        drawn = np.bincount(random.integers(0, len(seconds), len(seconds)), minlength=len(seconds))
-        peaks, days = np.repeat(excess, drawn[of_block]), float((seconds * drawn).sum()) / 86_400
-        rate = 0.0
-        if len(peaks) > 1 and days > 0:
-            rate = len(peaks) / days * _survival(above, *_pareto(peaks))
-        counts.append(random.poisson(budget.alarms * min(MAX_OFF, budget.per_day / max(rate, 1e-9))))
+        drawn = np.bincount(random.integers(0, PARTS, PARTS), minlength=PARTS)
+        resampled, days = np.repeat(excess, drawn[of_part]), float((seconds * drawn).sum()) / DAY_S
+        chosen = 0.0
+        if len(resampled) > 1 and len(resampled) > days * budget.per_day:
+            chosen = _excess(len(resampled) / days / budget.per_day, *_pareto(resampled))
+        rate = len(excess) / series.machine_days * _survival(chosen, *tail)
+        off = min(MAX_OFF, max(rate / budget.per_day, 1 / MAX_OFF)) ** FEW
+        multiple = random.gamma(1 / spread, spread) if spread > 0 else 1.0
+        counts.append(random.poisson(budget.alarms * multiple * off))
     low, high = np.quantile(counts, INTERVAL)
-    return float(low), float(high)
+    unseen = NONE_SEEN / series.machine_days * DAYS[budget.period]
+    return float(low), float(max(high, unseen))
+
+
+def _overdispersion(counts: NDArray[np.intp], part: NDArray[np.float64]) -> float:
+    """Variance, relative to its square, of the rate that the counts in parts of the time go by.
+
+    Pearson's statistic against equal rates, less what chance alone makes of it.
+
+    Args:
+        counts: [parts] alarms.
+        part: [parts] of the time, which sum to 1.
+    """
+    expected = counts.sum() * part
+    known = expected > 0
+    pearson = ((counts - expected)[known] ** 2 / expected[known]).sum() / max(1, known.sum() - 1)
+    return float(max(0.0, pearson - 1) / expected[known].mean()) if known.any() else 0.0

@@ -67,7 +67,7 @@ def calibrate(
 
 
 def verdicts(
-    scores: NDArray[np.float32],
+    scores: NDArray[np.floating],
     threshold: Threshold,
     times: NDArray[np.int64],
     machines: NDArray[np.str_],

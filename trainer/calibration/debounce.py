@@ -15,24 +15,27 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
 from edge_runtime.errors import TrainingError
-from trainer.calibration.budget import threshold_for_budget
+from trainer.calibration.budget import budget_threshold
 from trainer.calibration.calibrate import verdicts
+from trainer.calibration.peaks import ScoreSeries
 from trainer.data.stretches import SLACK_NS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.calibration.budget import AlarmBudget, BudgetThreshold
+    from trainer.data.split import Split
+    from trainer.detector import Detector
 
-__all__ = ["ValidationScores", "choose_debounce", "kth_largest"]
+__all__ = ["ScoredRows", "choose_debounce", "kth_largest"]
 
 # Beside none, which is 1 of 1.
 CANDIDATES = (Debounce(2, 3), Debounce(3, 5), Debounce(5, 8))
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationScores:
-    """Scored rows of validation, in any order.
+class ScoredRows:
+    """Scored rows of a split, in any order.
 
     Attributes:
         scores: [rows], all finite.
@@ -53,9 +56,19 @@ class ValidationScores:
         """[rows] labelled so."""
         return ~self.normal if self.ignored is None else ~(self.normal | self.ignored)
 
-    def part(self, rows: NDArray[np.bool_]) -> ValidationScores:
+    @staticmethod
+    def of(split: Split, detector: Detector) -> ScoredRows:
+        """The rows of a split that have all of their readings, by machine and time."""
+        rows = np.lexsort((split.times, split.machines))
+        rows = rows[split.finite[rows]]
+        times, machines = split.times[rows], split.machines[rows]
+        scores = detector.score_table(split.values[rows], times, machines)
+        ignored = None if split.ignored is None else split.ignored[rows]
+        return ScoredRows(scores, times, machines, split.normal[rows], ignored)
+
+    def part(self, rows: NDArray[np.bool_]) -> ScoredRows:
         """These rows alone."""
-        return ValidationScores(
+        return ScoredRows(
             self.scores[rows],
             self.times[rows],
             self.machines[rows],
@@ -63,7 +76,7 @@ class ValidationScores:
             None if self.ignored is None else self.ignored[rows],
         )
 
-    def halves(self) -> tuple[ValidationScores, ValidationScores]:
+    def halves(self) -> tuple[ScoredRows, ScoredRows]:
         """The earlier and the later half of each machine's rows."""
         order = np.lexsort((self.times, self.machines))
         later = np.empty(len(order), np.bool_)
@@ -71,6 +84,12 @@ class ValidationScores:
         for rows in np.split(order, starts):
             later[rows] = np.arange(len(rows)) >= len(rows) // 2
         return self.part(~later), self.part(later)
+
+    def series(self, debounce: Debounce | None) -> ScoreSeries:
+        """What the threshold is applied to, and where an alarm would be about no event."""
+        scores = kth_largest(self.scores, self.times, self.machines, debounce)
+        full = np.isfinite(scores)
+        return ScoreSeries.of(scores[full], self.times[full], self.machines[full], self._disturbed()[full])
 
     def budget_threshold(
         self, debounce: Debounce | None, budget: AlarmBudget, *, seed: int
@@ -80,16 +99,7 @@ class ValidationScores:
         Raises:
             TrainingError: There are too few normal rows.
         """
-        series = kth_largest(self.scores, self.times, self.machines, debounce)
-        full = np.isfinite(series)
-        return threshold_for_budget(
-            series[full],
-            self.times[full],
-            self.machines[full],
-            budget,
-            disturbed=self._disturbed()[full],
-            seed=seed,
-        )
+        return budget_threshold(self.series(debounce), budget, seed=seed)
 
     def _disturbed(self) -> NDArray[np.bool_]:
         """[rows] whether the row is not normal, or as near to one such as an alarm about it may lie."""
@@ -131,7 +141,7 @@ def kth_largest(
 
 
 def choose_debounce(
-    validation: ValidationScores,
+    validation: ScoredRows,
     budget: AlarmBudget,
     hold: Hold,
     *,
@@ -172,7 +182,7 @@ def choose_debounce(
     return None, plain
 
 
-def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: int) -> Debounce | None:
+def _best(validation: ScoredRows, budget: AlarmBudget, hold: Hold, seed: int) -> Debounce | None:
     """The debounce that these rows speak for; one that they are too few for is not among those."""
     if not validation.anomalous.any():
         return None
@@ -184,7 +194,7 @@ def _best(validation: ValidationScores, budget: AlarmBudget, hold: Hold, seed: i
     return max(found, key=lambda pair: _f1(validation, pair[0], pair[1], hold))[0]
 
 
-def _f1(validation: ValidationScores, debounce: Debounce | None, found: BudgetThreshold, hold: Hold) -> float:
+def _f1(validation: ScoredRows, debounce: Debounce | None, found: BudgetThreshold, hold: Hold) -> float:
     threshold = Threshold(found.value, "false_alarms", None, None, found.rows, hold=hold, debounce=debounce)
     flags = verdicts(validation.scores, threshold, validation.times, validation.machines)
     if validation.ignored is not None:

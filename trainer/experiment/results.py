@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
     from trainer.calibration.contamination import Contamination
+    from trainer.calibration.expected import ExpectedShare
     from trainer.data.split import Split
     from trainer.data.training_data import TrainingData
     from trainer.detector import Detector
@@ -55,6 +57,7 @@ class Results:
         parameters: Number of trained weights.
         seed: Of every random choice.
         run_id: The MLflow run; None where nothing was tracked.
+        expected: What part of later normal rows will be flagged; None where validation is too short to say.
         budget: What to expect of a threshold that was chosen by a false-alarm budget; None for another.
         latent_deviation: How uncertain a variational bottleneck is, [bottleneck]; None of another.
         doubts: Sentences on what speaks against the data and the detector.
@@ -73,6 +76,7 @@ class Results:
     parameters: int
     seed: int
     run_id: str | None
+    expected: ExpectedShare | None = None
     budget: BudgetThreshold | None = None
     latent_deviation: tuple[float, ...] | None = None
     doubts: tuple[str, ...] = ()
@@ -83,6 +87,15 @@ class Results:
     def best(self) -> Epoch | None:
         """The epoch whose network was kept; None for a model in closed form."""
         return next((epoch for epoch in reversed(self.history) if epoch.best), None)
+
+    @property
+    def promises(self) -> dict[str, float]:
+        """The ends of what is expected of later time, by their names."""
+        found: dict[str, float] = {}
+        for name, interval in (("expected_flagged", self.expected), ("expected_alarms", self.budget)):
+            if interval is not None:
+                found |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """What metrics.json holds."""
@@ -98,6 +111,7 @@ class Results:
             "fit_seconds": round(sum(epoch.seconds for epoch in self.history), 3),
             "latent_deviation": self.latent_deviation,
             "threshold": asdict(self.threshold),
+            "expected_flagged": None if self.expected is None else asdict(self.expected),
             "budget": None if self.budget is None else asdict(self.budget),
             "validation": self.validation.to_dict(),
             "test": self.test.to_dict(),
@@ -169,11 +183,14 @@ class Results:
             "plots": str(self.output / "plots"),
             "MLflow run": self.run_id or "not tracked",
         }
+        if self.expected is not None:
+            facts["expected flags"] = f"{self.expected}, 9 times out of 10 ({self.expected.parts})"
+            facts["fewest alarms"] = self.expected.fewest
         if self.budget is not None:
             low, high, days = self.budget.low, self.budget.high, self.budget.machine_days
             far = ", which is rarer than this time can show" if self.budget.extrapolated else ""
             facts["expected alarms"] = (
-                f"{low:.0f} to {high:.0f}, 9 times out of 10 (from {days:.1f} machine-days{far})"
+                f"{low:.0f} to {ceil(high)}, 9 times out of 10 (from {days:.1f} machine-days{far})"
             )
         if self.threshold.debounce is not None:
             facts["debounce"] = f"{self.threshold.debounce} rows above the threshold flag a row"

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from edge_runtime.bundle.metadata import Metrics
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.calibration.contamination import find_contamination
+from trainer.calibration.debounce import ScoredRows
+from trainer.calibration.expected import expected_share
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.golden import golden_rows
-from trainer.experiment.outcome import doubts_about_fit
+from trainer.experiment.outcome import doubts_about_fit, doubts_about_size
 from trainer.experiment.plan import Plan, params, refuse_options, sensors
 from trainer.experiment.provenance import provenance
 from trainer.experiment.results import Results
@@ -131,7 +133,11 @@ def conclude(
             seed=plan.settings.seed,
             debounce=plan.debounce,
             per_machine=plan.per_machine,
+            train=data.train,
         )
+    expected = expected_share(
+        ScoredRows.of(data.val, detector), ScoredRows.of(data.train, detector), threshold
+    )
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
 
@@ -163,7 +169,11 @@ def conclude(
         run_id=None,
         budget=kept,
         latent_deviation=fitted.latent_deviation,
-        doubts=tuple(doubts_about_fit(fitted.history, most_epochs, validation, test)),
+        expected=expected,
+        doubts=(
+            *doubts_about_size(data, fitted.parts.network.parameter_count, expected),
+            *doubts_about_fit(fitted.history, most_epochs, validation, test),
+        ),
     )
 
 
@@ -171,9 +181,9 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     """Everything that was found and written."""
     tracker.log_metrics({f"val_{name}": value for name, value in results.validation.metrics.items()})
     tracker.log_metrics({f"test_{name}": value for name, value in results.test.metrics.items()})
-    tracker.log_metrics({"threshold": results.threshold.value})
     if (found := results.contamination) is not None:
         tracker.log_metrics({"train_ratio": found.train_ratio, "tail_ratio": found.tail_ratio})
+    tracker.log_metrics({"threshold": results.threshold.value, **results.promises})
     if fitted.best is not None:
         tracker.log_metrics({"best_epoch": fitted.best.number})
     tracker.set_tag("bundle_digest", results.digest)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.errors import TrainingError
-from trainer.calibration.budget import DAYS, AlarmBudget, BudgetThreshold, threshold_for_budget
-from trainer.data.stretches import ALARM_JOIN_NS, observed_seconds
+from trainer.calibration.budget import DAYS, AlarmBudget, BudgetThreshold
+from trainer.calibration.peaks import DAY_S, ScoreSeries
+from trainer.calibration.promise import promised
+from trainer.data.stretches import observed_seconds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +23,6 @@ __all__ = ["BUDGETS", "Foretold", "NormalRows", "foretold", "thresholds"]
 BUDGETS = ("1/day", "1/week", "1/month")
 STEPS = 200
 USUAL = 0.9
-DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,17 @@ class NormalRows:
         times: [rows] ns.
         machines: [rows] machine ids.
         machine_days: Time that they stand for, summed over the machines.
+        series: The same, as thresholds of budgets are chosen on it.
     """
 
     scores: NDArray[np.float64]
     times: NDArray[np.int64]
     machines: NDArray[np.str_]
     machine_days: float
+    series: ScoreSeries = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "series", ScoreSeries.of(self.scores, self.times, self.machines))
 
     @staticmethod
     def of(scored: Scored) -> NormalRows:
@@ -49,13 +55,8 @@ class NormalRows:
         return NormalRows(scored.scores[rows].astype(np.float64), times, machines, float(days))
 
     def alarms(self, threshold: float) -> int:
-        """Clusters of rows above the threshold, as the budget counts them: a minute below it ends one."""
-        above = np.flatnonzero(self.scores > threshold)
-        if not len(above):
-            return 0
-        apart = np.diff(self.times[above]) > ALARM_JOIN_NS
-        apart |= self.machines[above][1:] != self.machines[above][:-1]
-        return 1 + int(apart.sum())
+        """Clusters of rows above the threshold, as the budget counts them."""
+        return len(self.series.peaks(threshold))
 
     def rate(self, threshold: float) -> float:
         """Alarms a machine and day."""
@@ -85,15 +86,16 @@ class Foretold:
         return self.threshold.low / days, self.threshold.high / days
 
 
-def foretold(validation: NormalRows, seed: int) -> list[Foretold]:
-    """For each of `BUDGETS`; the seed is that of the interval's resampling."""
+def foretold(validation: NormalRows, seed: int, training: ScoreSeries | None = None) -> list[Foretold]:
+    """For each of `BUDGETS`; the seed is that of the interval's resampling.
+
+    Where training's rows are given, they are heard as `edge-train fit --false-alarms` hears them.
+    """
     found = []
     for text in BUDGETS:
         budget = AlarmBudget.parse(text)
         try:
-            threshold = threshold_for_budget(
-                validation.scores, validation.times, validation.machines, budget, seed=seed
-            )
+            threshold = promised(validation.series, training, budget, seed=seed)
         except TrainingError as error:
             found.append(Foretold(budget, None, error.what))
         else:

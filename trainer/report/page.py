@@ -13,6 +13,7 @@ import numpy as np
 from edge_runtime.errors import counted
 from edge_runtime.version import __version__
 from trainer.calibration.assess import assess
+from trainer.calibration.debounce import ScoredRows
 from trainer.experiment.compare import compare
 from trainer.experiment.plots import curves_figure, scores_figure
 from trainer.report.alarm_rate import NormalRows, foretold
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from edge_runtime.bundle.metadata import Sensor
+    from trainer.calibration.peaks import ScoreSeries
     from trainer.data.training_data import TrainingData
     from trainer.evaluation.evaluate import Evaluation
     from trainer.report.findings import Finding
@@ -129,7 +131,8 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
         page.add("curves", "Curves", page.plot(curves_figure(scores, labels), caption, narrow=True))
     _findings(page, test, sensors)
     on_step("alarm budget")
-    _calibration(page, validation, test, threshold.value, checkpoint.provenance.seed)
+    training = ScoredRows.of(data.train, detector).series(None)
+    _calibration(page, training, validation, test, threshold.value, checkpoint.provenance.seed)
     page.add("origin", "Provenance", origin_html(run, data))
     return page.html(f"Detector report: {run.name}")
 
@@ -194,15 +197,17 @@ def _findings(page: _Page, test: Scored, sensors: Sequence[Sensor]) -> None:
     page.add("findings", "Misses and false alarms to look at", missed, wrong)
 
 
-def _calibration(page: _Page, validation: Scored, test: Scored, threshold: float, seed: int) -> None:
+def _calibration(
+    page: _Page, training: ScoreSeries, validation: Scored, test: Scored, threshold: float, seed: int
+) -> None:
     splits = {"validation": NormalRows.of(validation), "test": NormalRows.of(test)}
-    budgets = foretold(splits["validation"], seed)
+    budgets = foretold(splits["validation"], seed, training)
     note = (
         "<p>How often the normal rows would have raised an alarm at each threshold, and what peaks over "
-        "threshold on validation predicts for three budgets. Rows above the threshold no further than a "
-        "minute apart are one alarm, before the hold. Rows within half a minute of an event are left out: "
-        "an alarm there is about the event. Dotted: one alarm in all of that time; rarer events have not "
-        "been observed.</p>"
+        "threshold on validation predicts for three budgets, more widely where training speaks for it. "
+        "Rows above the threshold that are neighbours, or no further than a minute apart, are one alarm, "
+        "before the hold. Rows within half a minute of an event are left out: an alarm there is about the "
+        "event. Dotted: one alarm in all of that time; rarer events have not been observed.</p>"
     )
     unlabelled = [
         name for name, split in (("validation", validation), ("test", test)) if split.labels is None

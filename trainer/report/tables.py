@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -113,7 +114,7 @@ def budget_table(budgets: Sequence[Foretold], splits: Mapping[str, NormalRows]) 
             continue
         value, period = one.threshold.value, one.budget.period
         far = ", rarer than validation can show" if one.threshold.extrapolated else ""
-        cells = [f"{value:.4g}", f"{one.threshold.low:.0f} to {one.threshold.high:.0f} a {period}{far}"]
+        cells = [f"{value:.4g}", f"{one.threshold.low:.0f} to {ceil(one.threshold.high)} a {period}{far}"]
         for split in splits.values():
             count = split.alarms(value)
             cells.append(f"{count:,} in {split.machine_days:.3g} machine-days")
