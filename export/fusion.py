@@ -90,7 +90,8 @@ def _write_errors(
     by = graph.node("Div", "score_by_sum", own, total)
     if smoothing is None:
         graph.node("Mul", "errors", shares, by)
-        graph.node("Squeeze", "score", own, graph.axes("sensor_axis", 1))
+        # Not the score itself, which may be a number where what explains it no longer is.
+        graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
         return
     own_errors = graph.node("Mul", "own_errors", shares, by)
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))

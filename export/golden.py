@@ -11,6 +11,7 @@ from edge_runtime.errors import ExportError
 from edge_runtime.scoring.baseline import no_baseline
 from edge_runtime.scoring.inference import seconds_of_day
 from export.tolerance import Tolerance
+from trainer.detector.following import Following
 
 if TYPE_CHECKING:
     from trainer.detector import Detector
@@ -44,8 +45,11 @@ def make_golden(detector: Detector, rows: GoldenRows) -> Golden:
         raise ExportError(
             "the network's scores are not finite", where="golden.npy", hint="train the model again"
         )
-    levels = None
-    if start is not None:
+    levels = after = None
+    if detector.baseline is not None and start is not None:
+        following = Following(detector.baseline, start)
+        following.follow(detector.channel_residual_rows(readings, rows.times))
+        after = following.state()
         levels = np.asarray([start.values], np.float32), no_baseline(len(start.values))[1]
     tolerance = Tolerance.of(detector, readings, rows.times, levels)
     seconds = seconds_of_day(rows.times).tolist() if detector.asks_for_time else None
@@ -55,4 +59,5 @@ def make_golden(detector: Detector, rows: GoldenRows) -> Golden:
         relative_tolerance=tolerance.relative,
         absolute_tolerance=float(tolerance.absolute.sum(1).max()),
         time_of_day=None if seconds is None else tuple(seconds),
+        baseline_after=after,
     )

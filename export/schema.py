@@ -35,6 +35,8 @@ FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Baseline", "near"): {"exclusiveMinimum": 0},
     ("Baseline", "gain"): {"exclusiveMinimum": 0},
     ("Baseline", "persistent"): {"minimum": 0, "maximum": 1},
+    ("Baseline", "doubtful"): {"minimum": 0, "maximum": 1},
+    ("Baseline", "bound"): {"exclusiveMinimum": 0},
     ("BaselineState", "rows"): {"minimum": 0},
     ("Sensor", "name"): {"minLength": 1, "maxLength": MAX_NAME, "not": {"enum": sorted(RESERVED)}},
     ("Model", "parameters"): {"minimum": 0},
@@ -65,11 +67,15 @@ def metadata_schema() -> dict[str, Any]:
         **_object(Metadata),
         "if": {"properties": {"format_version": {"const": 1}}},
         "then": {"not": {"anyOf": [{"required": [name]} for name in OF_VERSION_2]}},
-        "else": {"required": ["needs"]},
-        "dependentSchemas": {
-            name: {"properties": {"needs": {"contains": {"const": name}}}} for name in NEEDS
-        },
+        "else": {"required": ["needs"], "allOf": [_needed(name) for name in NEEDS]},
     }
+
+
+def _needed(name: str) -> dict[str, Any]:
+    """A feature is named in `needs` if, and only if, the field of this name is there."""
+    named = {"required": ["needs"], "properties": {"needs": {"contains": {"const": name}}}}
+    there = {"required": [name], "properties": {name: {"type": "object"}}}
+    return {"if": {"anyOf": [named, {"required": [name]}]}, "then": {"allOf": [named, there]}}
 
 
 def _object(kind: type[Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
             "disagrees with the graph about whether the model needs the time of day",
             where="metadata: model.time_of_day",
         )
-    check_baseline(metadata.baseline, graph.baseline)
+    check_baseline(metadata.baseline, metadata.golden.baseline_after, graph.baseline)
     if metadata.warm_up_rows:
         raise BundleFormatError(
             "the model needs warm-up rows, which this edge-detect does not support",

@@ -148,6 +148,7 @@ class Golden:
         relative_tolerance: Part of the expected score by which a replayed one may differ.
         absolute_tolerance: Difference that is always allowed.
         time_of_day: [rows] seconds since midnight UTC; None for a model that does not ask.
+        baseline_after: Where the slow baseline stands after the last row; None for a bundle without one.
     """
 
     readings: tuple[tuple[float, ...], ...]
@@ -155,6 +156,7 @@ class Golden:
     relative_tolerance: float
     absolute_tolerance: float
     time_of_day: tuple[float, ...] | None = None
+    baseline_after: BaselineState | None = field(default=None, metadata={MAY_BE_ABSENT: True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,8 @@ class Metadata:
         document = dataclasses.asdict(self)
         if self.threshold.debounce is None:
             del document["threshold"]["debounce"]
+        if self.golden.baseline_after is None:
+            del document["golden"]["baseline_after"]
         document["needs"] = [name for name in NEEDS if document[name] is not None]
         for name in OF_VERSION_2:
             if not document[name]:
@@ -259,7 +263,10 @@ def _check_needs(document: dict[str, Any]) -> None:
                 where="metadata: needs",
                 hint=NEWER,
             )
-    there = [name for name in NEEDS if document.get(name) is not None]
+    there = [name for name in NEEDS if name in document]
+    for name in there:
+        if document[name] is None:
+            raise BundleFormatError("expected an object, found null", where=f"metadata: {name}")
     if sorted(needs) != there:
         raise BundleFormatError(
             f"names {shown(', '.join(needs))}, but the bundle has {shown(', '.join(there))}",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import BaselineState, Metadata, Model
+    from edge_runtime.bundle.metadata import Baseline, BaselineState, Metadata, Model
     from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Scores
     from edge_runtime.scoring.baseline import Given
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["DailyReplay", "SelfTest", "replay", "run_graph", "running"]
 
 REPLAY_EVERY_S = 86_400.0
+AGAIN = "export the model again; if that does not help, this machine computes differently"
+# By how much a row's residual may differ from the trainer's: in parts of what is usual for it, which counts
+# as no less than the second of these, for float32 rounds; and a sum, in parts of itself.
+ROUNDED, LEAST_SPREAD, RELATIVE = 0.01, 1e-3, 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +62,11 @@ def replay(session: Any, metadata: Metadata) -> SelfTest:
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
+    after = None
     if metadata.baseline is None:
         score = run_graph(session, metadata.model, rows, seconds)[0].score
     else:
-        score = _with_baseline(session, metadata, metadata.baseline.golden, rows, seconds)
+        score, after = _with_baseline(session, metadata, metadata.baseline.golden, rows, seconds)
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
     # Written so that a NaN counts as different.
@@ -72,8 +77,10 @@ def replay(session: Any, metadata: Metadata) -> SelfTest:
             f"{len(wrong)} of {len(rows)} golden rows do not give the scores that the trainer computed: "
             f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
             where="self-test",
-            hint="export the model again; if that does not help, this machine computes differently",
+            hint=AGAIN,
         )
+    if metadata.baseline is not None and after is not None and golden.baseline_after is not None:
+        _check_baseline(metadata.baseline, after, golden.baseline_after, len(rows))
     return SelfTest(
         len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
     )
@@ -85,8 +92,8 @@ def _with_baseline(
     start: BaselineState,
     rows: NDArray[np.float32],
     seconds: NDArray[np.float32] | None,
-) -> NDArray[np.float32]:
-    """[rows] scores, from where a baseline stands; it moves as it would in use.
+) -> tuple[NDArray[np.float32], BaselineState | None]:
+    """[rows] scores, from where a baseline stands, and where it stands then; it moves as it would in use.
 
     Raises:
         SelfTestError: The graph cannot be run.
@@ -97,7 +104,34 @@ def _with_baseline(
         if seconds is not None:
             times = np.rint(seconds.astype(np.float64) * 1e9).astype(np.int64)
         graph.begin("golden", start)
-        return graph.score(Readings.coded(("golden",), None, times, rows), None).score
+        score = graph.score(Readings.coded(("golden",), None, times, rows), None).score
+        return score, graph.baseline_of("golden")
+
+
+def _check_baseline(baseline: Baseline, found: BaselineState, wanted: BaselineState, rows: int) -> None:
+    """Whether the golden rows moved the baseline to where the trainer saw it.
+
+    Raises:
+        SelfTestError: They did not.
+    """
+    spread = np.maximum(baseline.spread, LEAST_SPREAD)
+    sums = ROUNDED * rows * spread
+    # A row that lies at a bound may count as beyond it on one machine alone.
+    for name, allowed in (
+        ("rows", 0),
+        ("values", sums * max(1.0, baseline.gain) / baseline.horizon),
+        ("persistence", 2 / baseline.horizon),
+        ("near", sums),
+        ("far", sums),
+        ("beyond", 1),
+    ):
+        one, other = (np.asarray(getattr(state, name), np.float64) for state in (found, wanted))
+        if not (np.abs(one - other) <= allowed + RELATIVE * np.abs(other)).all():
+            raise SelfTestError(
+                f"the golden rows do not move the baseline to where the trainer saw it: its {name} differ",
+                where="self-test",
+                hint=AGAIN,
+            )
 
 
 def run_graph(

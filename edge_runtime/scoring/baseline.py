@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.baseline import BaselineState
+from edge_runtime.bundle.baseline import BaselineState, misfit
 from edge_runtime.bundle.caps import LARGEST
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ Given = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 # Rows that wait to be summed up: a numpy call for a single row would cost as much as for so many.
 WAITING = 64
-OBJECT_BYTES = 1_200  # of a machine's arrays beside their numbers, and its place in a dictionary
-NUMBERS = 5  # of each column: value, persistence, and three sums
+OBJECT_BYTES = 1_600  # of a machine's arrays beside their numbers, and its place in a dictionary
+NUMBERS, BOUNDS, GIVEN = 5, 3, 2  # of each column: value, persistence and three sums; and what `given` has
 
 
 def no_baseline(columns: int) -> Given:
@@ -140,12 +140,9 @@ class MachineBaseline:
         Raises:
             ValueError: It is none of this baseline's.
         """
-        numbers = _numbers(state)
-        if numbers.shape != self._numbers.shape or not np.isfinite(numbers).all():
-            raise ValueError(f"not {NUMBERS} times {self._numbers.shape[1]} finite numbers")
-        if not 0 <= state.rows < self._spec.rows:
-            raise ValueError(f"not 0 to {self._spec.rows - 1} rows")
-        self._numbers = numbers
+        if found := misfit(state, self._spec):
+            raise ValueError(" ".join(found))
+        self._numbers = _numbers(state)
         self._rows, self._waits = state.rows, 0
         self._give()
 
@@ -165,7 +162,7 @@ class Baselines:
         self._spec = baseline
         self.columns = columns = len(baseline.spread)
         self.machine_bytes = OBJECT_BYTES + columns * (
-            8 * (NUMBERS + 2) + 4 * (min(WAITING, baseline.rows) + 1)
+            8 * (NUMBERS + BOUNDS) + 4 * (min(WAITING, baseline.rows) + GIVEN)
         )
         self._machines: dict[str, MachineBaseline] = {}
         self._changed: set[str] = set()

@@ -66,6 +66,10 @@ class Graph:
         if self._baselines is not None and state is not None:
             self._baselines.begin(machine, state)
 
+    def baseline_of(self, machine: str) -> BaselineState | None:
+        """Where a machine's baseline stands; None for a bundle without one."""
+        return None if self._baselines is None else self._baselines.of(machine).state()
+
     def score(self, readings: Readings, usable: NDArray[np.bool_] | None) -> Scores:
         """The graph's outputs; NaN for a row that is not usable or whose score is not finite.
 

@@ -34,6 +34,13 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    path = make_bundle(tmp_path_factory.mktemp("second"), channels=True, horizon=1024.0, smooth=5)
+    found: dict[str, Any] = json.loads(load_bundle(path).metadata.to_json()) | {"notes": {"by": "hand"}}
+    return found
+
+
 def test_the_file_is_what_the_code_says_today() -> None:
     assert json.loads(SCHEMA_FILE.read_text(encoding="utf-8")) == metadata_schema()
     Draft202012Validator.check_schema(metadata_schema())
@@ -110,3 +117,40 @@ def test_schema_and_code_refuse_the_same(
     assert not validator.is_valid(changed)
     with pytest.raises(BundleFormatError):
         Metadata.from_json(json.dumps(changed))
+
+
+OF_VERSION_2: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no needs": lambda d: d.pop("needs"),
+    "a need that is not there": lambda d: d.pop("baseline"),
+    "a need that is null": lambda d: d.update(baseline=None),
+    "a null that is not needed": lambda d: d.update(needs=[], baseline=None),
+    "what is not named": lambda d: d.update(needs=[]),
+    "an unknown need": lambda d: d["needs"].append("telepathy"),
+    "version 1": lambda d: d.update(format_version=1),
+    "notes in a list": lambda d: d.update(notes=["x"]),
+    "unknown inside": lambda d: d["baseline"].update(colour="red"),
+    "missing inside": lambda d: d["baseline"].pop("gain"),
+    "missing further inside": lambda d: d["baseline"]["golden"].pop("values"),
+    "half a row": lambda d: d["baseline"].update(rows=64.5),
+    "text in a list": lambda d: d["baseline"].update(spread=["1"]),
+    "a state that is a list": lambda d: d["golden"].update(baseline_after=[]),
+}
+
+
+@pytest.mark.parametrize("change", OF_VERSION_2)
+def test_schema_and_code_refuse_the_same_of_version_2(
+    second: dict[str, Any], validator: Draft202012Validator, change: str
+) -> None:
+    validator.validate(second)
+    assert Metadata.from_json(json.dumps(second))
+    changed = copy.deepcopy(second)
+    OF_VERSION_2[change](changed)
+    assert not validator.is_valid(changed)
+    with pytest.raises(BundleFormatError):
+        Metadata.from_json(json.dumps(changed))
+
+
+def test_schema_and_code_take_notes_alone(document: dict[str, Any], validator: Draft202012Validator) -> None:
+    noted = copy.deepcopy(document) | {"format_version": 2, "needs": [], "notes": {"by": "hand"}}
+    validator.validate(noted)
+    assert Metadata.from_json(json.dumps(noted)).notes == {"by": "hand"}

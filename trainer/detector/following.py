@@ -42,6 +42,10 @@ class Following:
         if start is not None:
             self._machine.go_on(start)
 
+    def state(self) -> BaselineState:
+        """Where the baseline stands."""
+        return self._machine.state()
+
     def follow(self, residuals: NDArray[np.float32]) -> Levels:
         """What each of the next rows, [rows, columns], all finite, is judged with."""
         found = np.empty_like(residuals), np.empty_like(residuals)

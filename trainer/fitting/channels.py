@@ -40,8 +40,10 @@ FEWEST_ROWS, MOST_ROWS = 64, 4096
 NEAR, FAR, GAIN, PERSISTENT = 5.0, 10_000.0, 4.0, 0.5
 # A column that was far off in so large a part of the last rows counts so many times its spread at most.
 DOUBTFUL, BOUND = 0.03, 7.0
-# Before the golden rows, a baseline is made to stand so far off, and to be about to advance.
+# Before the golden rows, a baseline is made to stand so far off, and to be about to advance. Then every third
+# column, which was far off in so large a part of the last rows, moves this far, and its rows reach a bound.
 GOLDEN_LEVEL, GOLDEN_ROWS_LEFT = 0.3, 12
+GOLDEN_PERSISTENCE, GOLDEN_LEAP = 0.8, 8.0
 UNIT = Usual(1.0, 1.0, 1.0)
 
 
@@ -105,6 +107,9 @@ def make_baseline(spread: NDArray[np.float64], horizon: float) -> Baseline:
     signs = np.where(np.arange(len(spread)) % 2, -1.0, 1.0)
     before = rows - GOLDEN_ROWS_LEFT
     away = signs * GOLDEN_LEVEL * spread
+    leaps = np.arange(len(spread)) % 3 == 1
+    leap = signs * GOLDEN_LEAP * spread * horizon / GAIN
+    persistence = np.where(leaps, GOLDEN_PERSISTENCE, np.where(signs > 0, 0.0, 2 * DOUBTFUL))
     return Baseline(
         rows=rows,
         horizon=float(horizon),
@@ -117,10 +122,10 @@ def make_baseline(spread: NDArray[np.float64], horizon: float) -> Baseline:
         bound=BOUND,
         golden=BaselineState(
             values=tuple((-away).tolist()),
-            persistence=(0.0,) * len(spread),
+            persistence=tuple((signs * persistence).tolist()),
             near=tuple((before * NEAR * away).tolist()),
-            far=tuple((before * NEAR * away).tolist()),
-            beyond=(0.0,) * len(spread),
+            far=tuple(np.where(leaps, leap, before * NEAR * away).tolist()),
+            beyond=tuple(np.where(leaps, signs * before, 0.0).tolist()),
             rows=before,
         ),
     )
