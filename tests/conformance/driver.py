@@ -28,7 +28,10 @@ class Baseline:
         """What the graph takes."""
         doubtful = np.abs(self.persistence) > self.spec["doubtful"]
         bound = np.where(doubtful, self.spec["bound"] * self.spread, np.finfo(np.float32).max)
-        return {"baseline": np.float32([self.value]), "bound": np.float32([bound])}
+        return {
+            name: np.asarray([part], np.float32)
+            for name, part in (("baseline", self.value), ("bound", bound))
+        }
 
     def add(self, residuals: Any) -> None:
         """Takes those of no more rows than there are left before it advances."""

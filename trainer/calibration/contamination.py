@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Contamination", "OddStretch", "find_contamination"]
 
-HIGH, USUALLY = 0.9955, 0.9
-# On histories known to be healthy, the high scores of training are at most 1.5 times those of validation.
-SUSPICIOUS_TRAIN, SUSPICIOUS_TAIL = 2.0, 10.0
+HIGHEST, HIGH, USUALLY = 0.9955, 0.99, 0.9
+# On histories known to be healthy, the high scores of training are at most 1.4 times those of validation.
+SUSPICIOUS_TRAIN, SUSPICIOUS_TAIL = 1.5, 10.0
 # Shorter than these rows is a spike; longer than this part of a machine's rows is how it usually runs.
 SHORTEST, LONGEST = 4, 0.01
+# Rows before and after those that are high still belong to the fault.
+AROUND = 10
 SHOWN = 5
 
 
@@ -55,10 +57,11 @@ class Contamination:
     """What the scores of training and validation say of their rows.
 
     Attributes:
-        train_ratio: The 99.55th percentile of training's normal rows in parts of validation's.
+        train_ratio: The 99th or 99.55th percentile of training's normal rows in parts of validation's,
+            whichever is more.
         tail_ratio: That of validation in parts of its 90th.
         stretches: Of training, which stand out; the oddest first.
-        rows: How many rows they have.
+        rows: How many rows they have together.
     """
 
     train_ratio: float
@@ -132,9 +135,10 @@ def find_contamination(data: TrainingData, detector: Detector) -> Contamination:
         detector: As it was fitted.
     """
     train, val = _scores(data.train, detector), _scores(data.val, detector)
-    high = float(np.quantile(val[data.val.normal], HIGH))
-    usual = float(np.quantile(val[data.val.normal], USUALLY))
-    if not min(high, usual) > 0:
+    normal = train[data.train.normal], val[data.val.normal]
+    trained = np.quantile(normal[0], (HIGHEST, HIGH))
+    high, less, usual = np.quantile(normal[1], (HIGHEST, HIGH, USUALLY)).tolist()
+    if not min(high, less, usual) > 0:
         return Contamination(1.0, 1.0, (), 0)
     odd = [
         OddStretch(Stretch(machine, int(times[0]), int(times[-1])), len(times), float(scores.max()) / high)
@@ -142,7 +146,7 @@ def find_contamination(data: TrainingData, detector: Detector) -> Contamination:
     ]
     odd.sort(key=lambda each: -each.peak)
     return Contamination(
-        float(np.quantile(train[data.train.normal], HIGH)) / high,
+        float((trained / (high, less)).max()),
         high / usual,
         tuple(odd),
         sum(each.rows for each in odd),
@@ -152,15 +156,14 @@ def find_contamination(data: TrainingData, detector: Detector) -> Contamination:
 def _odd(
     train: Split, scores: NDArray[np.float32], high: float
 ) -> list[tuple[str, NDArray[np.int64], NDArray[np.float32]]]:
-    """Runs of a machine's normal rows whose scores are all high, if they are neither spikes nor usual."""
+    """Runs of a machine's normal rows whose scores are high, if they are neither spikes nor usual."""
     found = []
     for machine, index in by_machine(train.times, train.machines):
         rows = index[train.normal[index]]
-        above = np.concatenate([[False], scores[rows] > high, [False]])
-        edges = np.flatnonzero(above[1:] != above[:-1])
-        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-            if SHORTEST <= stop - start <= max(SHORTEST, LONGEST * len(rows)):
-                own = rows[start:stop]
+        above = np.flatnonzero(scores[rows] > high)
+        for run in np.split(above, np.flatnonzero(np.diff(above) > 2 * AROUND + 1) + 1) if len(above) else ():
+            if SHORTEST <= run[-1] + 1 - run[0] <= max(SHORTEST, LONGEST * len(rows)):
+                own = rows[max(0, run[0] - AROUND) : run[-1] + 1 + AROUND]
                 found.append((machine, train.times[own], scores[own]))
     return found
 

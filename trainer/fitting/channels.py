@@ -37,7 +37,7 @@ LEAST_MOVEMENT = 0.01
 # the second of these.
 ADVANCES = 16
 FEWEST_ROWS, MOST_ROWS = 64, 4096
-NEAR, FAR, GAIN, PERSISTENT = 5.0, 10_000.0, 4.0, 0.5
+NEAR, FAR, GAIN, PERSISTENT = 3.0, 10_000.0, 4.0, 0.5
 # A column that was far off in so large a part of the last rows counts so many times its spread at most.
 DOUBTFUL, BOUND = 0.03, 7.0
 # Before the golden rows, a baseline is made to stand so far off, and to be about to advance. Then every third
