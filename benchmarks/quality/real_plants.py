@@ -64,7 +64,7 @@ def measure_plants(
             fitted = fit(data, each)
             detector = fitted.detector
             threshold = choose_threshold(
-                data.val, detector, "percentile", percentile=percentile, hold=DEFAULT_HOLD
+                data.val, detector, "percentile", percentile=percentile, margin=None, hold=DEFAULT_HOLD
             )
             figures = assess(data.test, detector, threshold).metrics
             runs.append(
@@ -111,7 +111,9 @@ def _simple(data: TrainingData, kind: Any, percentile: float) -> dict[str, float
             found[rows] = np.maximum(own, mean)
         return found.astype(np.float32)
 
-    threshold = percentile_threshold(scores(data.val)[data.val.normal], percentile, hold=DEFAULT_HOLD)
+    threshold = percentile_threshold(
+        scores(data.val)[data.val.normal], percentile, margin=None, hold=DEFAULT_HOLD
+    )
     rows = data.test.finite & data.test.counted
     tested, times, machines = scores(data.test)[rows], data.test.times[rows], data.test.machines[rows]
     flagged = verdicts(tested, threshold, times, machines)

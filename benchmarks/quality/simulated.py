@@ -59,7 +59,7 @@ def measure_simulated(
         fitted = fit(first, each)
         detector = fitted.detector
         threshold = choose_threshold(
-            first.val, detector, "percentile", percentile=percentile, hold=DEFAULT_HOLD
+            first.val, detector, "percentile", percentile=percentile, margin=None, hold=DEFAULT_HOLD
         )
         for severity, files in tests.items():
             found = []

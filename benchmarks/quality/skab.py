@@ -4,10 +4,11 @@ Its authors' protocol: for each file fit on the first 400 rows, test on the rest
 files; F1, false alarm rate FP/(FP+TN), missed alarm rate FN/(FN+TP). Here every row is judged when it comes,
 never by those after it, and no prediction is adjusted.
 
-Autoencoders and simple detectors train on the first 300 rows, and rows 300 to 399 give the threshold, their
-99th percentile. The models in closed form train on all 400, of which they have seen every one: their
-threshold is a multiple of those rows' 95th percentile. The multiple that gives the best F1 on every other
-file is used on the files between, and the reverse; "all" is the one that is best on the first half, on all.
+Autoencoders and simple detectors train on the first 300 rows, and rows 300 to 399 give the threshold: for the
+simple ones their 99th percentile, for autoencoders what `edge-train fit` makes of them. The models in closed
+form train on all 400, of which they have seen every one: their threshold is a multiple of those rows' 95th
+percentile. The multiple that gives the best F1 on every other file is used on the files between, and the
+reverse; "all" is the one that is best on the first half, on all.
 """
 
 from __future__ import annotations
@@ -138,7 +139,7 @@ def _ours(
         threshold = (
             percentile_threshold(scores[:FIT], IN_SAMPLE)
             if closed
-            else percentile_threshold(scores[TRAIN:FIT], PERCENTILE)
+            else percentile_threshold(scores[TRAIN:FIT], RECIPES["best"].percentile, margin=None)
         )
         if held:
             threshold = replace(threshold, hold=DEFAULT_HOLD)

@@ -13,7 +13,13 @@ from edge_runtime.bundle.metadata import Hold
 from edge_runtime.engine.hold import HoldCounter
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
-from trainer.calibration.calibrate import best_f1_threshold, calibrate, percentile_threshold, verdicts
+from trainer.calibration.calibrate import (
+    best_f1_threshold,
+    calibrate,
+    percentile_threshold,
+    short_margin,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -126,3 +132,11 @@ def test_verdicts_are_those_of_the_gateway_whatever_the_order_of_the_rows() -> N
         wanted[rows] = HoldCounter(threshold.hold).apply(Groups.of(machines[rows]), above)
     found = verdicts(scores[shuffled], threshold, times[shuffled], machines[shuffled])
     np.testing.assert_array_equal(found, wanted[shuffled])
+
+
+def test_the_fewer_rows_the_wider_the_margin() -> None:
+    assert short_margin(100, 99.55) == pytest.approx(1 + 1 / 1.45)
+    assert short_margin(100_000, 99.55) < 1.003
+    rows = SCORES[:200]
+    plain = percentile_threshold(rows, 99.0).value
+    assert percentile_threshold(rows, 99.0, margin=None).value == pytest.approx(plain * (1 + 1 / 3))

@@ -67,7 +67,7 @@ def choose_threshold(
     *,
     percentile: float,
     hold: Hold,
-    margin: float = 1.0,
+    margin: float | None = 1.0,
     per_machine: bool = False,
 ) -> Threshold:
     """The threshold by one of the methods, from the finite rows of validation."""

@@ -15,7 +15,15 @@ from edge_runtime.records import Groups
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ThresholdMethod", "best_f1_threshold", "calibrate", "limits", "percentile_threshold", "verdicts"]
+__all__ = [
+    "ThresholdMethod",
+    "best_f1_threshold",
+    "calibrate",
+    "limits",
+    "percentile_threshold",
+    "short_margin",
+    "verdicts",
+]
 
 ThresholdMethod = Literal["percentile", "best-f1"]
 HOLDS_NOTHING = Hold()
@@ -31,7 +39,7 @@ def calibrate(
     *,
     machines: NDArray[np.str_] | None = None,
     percentile: float = 99.0,
-    margin: float = 1.0,
+    margin: float | None = 1.0,
     hold: Hold = HOLDS_NOTHING,
     counted: NDArray[np.bool_] | None = None,
 ) -> Threshold:
@@ -44,7 +52,7 @@ def calibrate(
         machines: [rows] machine ids; None for one machine.
         percentile: For "percentile", which one of the normal rows' scores.
         margin: For "percentile", what it is multiplied with: above 1 where validation is too short to have
-            seen all that is normal.
+            seen all that is normal. None for `short_margin`.
         hold: The verdict's: goes into the threshold, and the best F1 is that of the held verdict.
         counted: [rows] False where a row says nothing, and is but passed by a hold; None where all count.
 
@@ -97,10 +105,12 @@ def percentile_threshold(
     normal_scores: NDArray[np.float32],
     percentile: float,
     *,
-    margin: float = 1.0,
+    margin: float | None = 1.0,
     hold: Hold = HOLDS_NOTHING,
 ) -> Threshold:
-    """This percentile of the normal rows' scores, times the margin."""
+    """This percentile of the normal rows' scores, times the margin; None for `short_margin`."""
+    if margin is None:
+        margin = short_margin(len(normal_scores), percentile)
     if not 0 < margin < np.inf:
         raise UsageError(f"{margin:g} is not a positive factor", where="--margin")
     if not 0 < percentile < 100:  # noqa: PLR2004
@@ -109,6 +119,15 @@ def percentile_threshold(
         raise TrainingError("validation has no normal rows", hint="take a longer history")
     value = margin * float(np.percentile(normal_scores.astype(np.float64), percentile))
     return _threshold(value, "percentile", percentile / 100, None, len(normal_scores), hold)
+
+
+def short_margin(rows: int, percentile: float) -> float:
+    """What so few rows call for: 1 + 1 / (1 + k), where k of them are to be expected above the percentile.
+
+    The fewer rows there are above it, the less is known of where later normal rows will end. With the default
+    percentile it is 1.7 for 100 rows, 1.2 for 1,000, and 1.02 for 10,000.
+    """
+    return 1 + 1 / (1 + rows * (1 - percentile / 100))
 
 
 def best_f1_threshold(

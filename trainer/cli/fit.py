@@ -133,7 +133,7 @@ def fit(
     dropout: Dropout = None,
     threshold: Threshold = ThresholdChoice.PERCENTILE,
     percentile: Percentile = None,
-    margin: Margin = 1.0,
+    margin: Margin = None,
     false_alarms: FalseAlarms = None,
     debounce: Debounce = None,
     per_machine: PerMachine = False,

@@ -79,7 +79,7 @@ def fleet(
     seed: Seed = 0,
     threshold: Threshold = ThresholdChoice.PERCENTILE,
     percentile: Percentile = None,
-    margin: Margin = 1.0,
+    margin: Margin = None,
     false_alarms: FalseAlarms = None,
     cadence: Cadence = None,
     strict: Strict = False,

@@ -22,10 +22,11 @@ Percentile = Annotated[
     typer.Option(help="Percentile for --threshold percentile. [recipe best: 99.55]", show_default=False),
 ]
 Margin = Annotated[
-    float,
+    float | None,
     typer.Option(
-        help="Factor applied to the percentile's score. A factor above 1 allows for a "
-        "short validation period."
+        help="Factor applied to the percentile's score, above 1 where validation is too short to have seen all "
+        "that is normal. [default: 1 + 1/(1 + the number of normal validation rows above the percentile)]",
+        show_default=False,
     ),
 ]
 FalseAlarms = Annotated[

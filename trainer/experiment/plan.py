@@ -34,7 +34,8 @@ class Plan:
         settings: How to train.
         method: How to choose the threshold.
         percentile: For the threshold by percentile.
-        margin: What the percentile is multiplied with.
+        margin: What the percentile's score is multiplied with; None for what so few rows call for, as
+            `short_margin` has it.
         hold: The verdict's.
         debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
@@ -55,7 +56,7 @@ class Plan:
     settings: Settings = field(default_factory=Settings)
     method: ThresholdMethod = "percentile"
     percentile: float = DEFAULT_PERCENTILE
-    margin: float = 1.0
+    margin: float | None = None
     hold: Hold = DEFAULT_HOLD
     debounce: Debounce | None = None
     per_machine: bool = False
@@ -73,7 +74,7 @@ class Plan:
     def __post_init__(self) -> None:
         if not 0 < self.percentile < 100:  # noqa: PLR2004
             raise UsageError(f"{self.percentile:g} is not between 0 and 100", where="--percentile")
-        if not 0 < self.margin < np.inf:
+        if self.margin is not None and not 0 < self.margin < np.inf:
             raise UsageError(f"{self.margin:g} is not a positive factor", where="--margin")
         if self.cadence_seconds is not None and not 0 < self.cadence_seconds < np.inf:
             raise UsageError(
@@ -93,7 +94,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "recipe": plan.recipe,
         "threshold_method": plan.method,
         "percentile": plan.percentile,
-        "margin": plan.margin,
+        "margin": "auto" if plan.margin is None else plan.margin,
         "per_machine": plan.per_machine,
         "clean": plan.clean,
         "false_alarms": str(plan.budget or ""),
