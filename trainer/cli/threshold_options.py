@@ -24,8 +24,8 @@ Percentile = Annotated[
 Margin = Annotated[
     float | None,
     typer.Option(
-        help="Factor applied to the percentile's score, above 1 where validation is too short to have seen all "
-        "that is normal. [default: 1 + 1/(1 + the number of normal validation rows above the percentile)]",
+        help="Factor applied to the percentile's score, above 1 where validation is too short to have seen "
+        "all that is normal. [default: 1 + 1/(1 + number of normal validation rows above the percentile)]",
         show_default=False,
     ),
 ]
