@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from trainer.data.training_data import TrainingData
     from trainer.evaluation.baselines import Baseline
 
-__all__ = ["write_report"]
+__all__ = ["matched_events", "write_report"]
 
 FIGURES = ("f1", "precision", "recall", "roc_auc")
 BESIDE = (
@@ -51,7 +51,7 @@ def write_report(folder: Path, fits: Sequence[Path], found: pd.DataFrame, inject
     """
     runs = [_read(fit / "metrics.json")["test"] for fit in fits]
     data = read_training_data(folder / "data", Columns())
-    matched = _matched(found, injected)
+    matched = matched_events(found, injected)
     report = {
         "test": {figure: mean(run[figure] for run in runs) for figure in FIGURES},
         "test_sd": {figure: _deviation([run[figure] for run in runs]) for figure in FIGURES},
@@ -80,8 +80,11 @@ def write_report(folder: Path, fits: Sequence[Path], found: pd.DataFrame, inject
     sys.stdout.write(_text(report, matched))
 
 
-def _matched(found: pd.DataFrame, injected: pd.DataFrame) -> EventReport:
-    """Injected events against the verdicts that were delivered; a drift is one from its onset on."""
+def matched_events(found: pd.DataFrame, injected: pd.DataFrame) -> EventReport:
+    """Injected events against the verdicts that were delivered; a drift is one from its onset on.
+
+    The tables are those of `write_report`.
+    """
     found = found[found["verdict"] != "unknown"]
     # A stop is the first moment after an event, its stretch's last row the one before.
     truth = [

@@ -172,7 +172,7 @@ def test_the_figures_are_those_of_the_evaluation(page: str, run: Run, data: Trai
     assert f"ROC AUC{evaluation.roc_auc:.3f}" in text
     assert f"events found{events.found} of {events.injected}" in text
     assert f"{events.false_alarms:,} in {events.machine_days:.3g} machine-days" in text
-    assert f"alarm minutes a day{events.alarm_minutes_per_day:,.3g}of one machine's normal time" in text
+    assert f"alarm minutes a day{events.alarm_minutes_per_day:,.1f}of one machine's normal time" in text
     assert f"normal rows flagged{events.false_alarm_rate:.2%}" in text
     assert f"alarm precision{events.alarm_precision:.3f}" in text
     for line in evaluation.beside():
@@ -209,6 +209,19 @@ def test_misses_and_false_alarms_are_as_many_as_the_evaluation_counts(
         assert scored.severity[rows].max() == one.severity
         assert rows.start <= one.peak < rows.stop
         assert set(scored.machines[rows]) == {one.stretch.machine}
+
+
+def test_an_alarm_that_is_always_up_is_seen_in_the_tiles(run: Run, data: TrainingData) -> None:
+    checkpoint = replace(run.checkpoint, threshold=replace(run.checkpoint.threshold, value=1e-12))
+    assessment = assess(data.test, checkpoint.detector, checkpoint.threshold)
+    assert assessment.evaluation is not None
+    assert assessment.evaluation.events is not None
+    injected = assessment.evaluation.events.injected
+    text = Reader(verdict_html(replace(run, checkpoint=checkpoint), data, assessment)).text
+    assert f"events found0 of {injected}" in text
+    assert f"{injected} missed as the alarm was up since before" in text
+    assert "alarm minutes a day1,440.0" in text
+    assert "normal rows flagged100.00%" in text
 
 
 def test_events_of_which_no_row_could_be_scored_are_told_of(run: Run, data: TrainingData) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import counted, listed
 from trainer.data.machines import rows_of, unseen
-from trainer.evaluation.wording import FOUND, MINUTES
+from trainer.evaluation.wording import ABOUT, FOUND, MINUTES
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.results import how_chosen
 from trainer.report.tables import facts, kinds_table, tiles
@@ -84,11 +84,12 @@ def _of_events(events: EventReport) -> dict[str, tuple[str, str]]:
             note = f"median; 90 % within {events.delays_s.p90:.0f} s"
             pairs["delay"] = f"{events.delays_s.median:.0f} s", note
     if events.alarm_precision is not None:
-        pairs["alarm precision"] = f"{events.alarm_precision:.3f}", f"of {counted(events.alarms, 'alarm')}"
+        note = f"{events.alarms - events.false_alarms:,} of {counted(events.alarms, 'alarm')} {ABOUT}"
+        pairs["alarm precision"] = f"{events.alarm_precision:.3f}", note
     note = f"of a machine; {events.false_alarms:,} in {events.machine_days:.3g} machine-days"
-    pairs["false alarms a day"] = f"{events.false_alarms_per_day:.2g}", note
+    pairs["false alarms a day"] = f"{events.false_alarms_per_day:,.1f}", note
     if events.alarm_minutes_per_day is not None:
-        pairs["alarm minutes a day"] = f"{events.alarm_minutes_per_day:,.3g}", MINUTES
+        pairs["alarm minutes a day"] = f"{events.alarm_minutes_per_day:,.1f}", MINUTES
     if events.false_alarm_rate is not None:
         pairs["normal rows flagged"] = f"{events.false_alarm_rate:.2%}", "of the test rows outside events"
     return pairs
