@@ -55,8 +55,10 @@ def found(validation: ScoredRows, training: ScoredRows | None, threshold: Thresh
 @pytest.mark.parametrize("machines", [("m",), ("a", "b", "c")])
 def test_for_steady_scores_the_range_is_narrow_and_holds(machines: tuple[str, ...]) -> None:
     held, highs = [], []
+    days = 40 // len(machines)
     for run in range(20):
-        validation, training = scored(run, 40, machines=machines), scored(100 + run, 120, machines=machines)
+        validation = scored(run, days, machines=machines)
+        training = scored(100 + run, 3 * days, machines=machines)
         threshold = chosen(validation)
         expected = found(validation, training, threshold)
         highs.append(expected.high)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from edge_runtime.errors import TrainingError
 from trainer.calibration.budget import AlarmBudget, budget_threshold
 from trainer.calibration.peaks import ScoreSeries, parts_of_time
-from trainer.calibration.promise import promised, widened
+from trainer.calibration.promise import promised, refuse_short, widened
+from trainer.data.split import Split
 
 SECOND = 1_000_000_000
 STEP = 300 * SECOND  # longer than the minute within which alarms are one
@@ -130,6 +133,23 @@ def test_what_no_history_of_this_length_shows_is_refused() -> None:
     assert "it can promise 1/" in error.value.hint
     # None seen in eight days: a tenth of such histories would show none of one in three and a half days.
     assert budget_threshold(history, WEEK).high >= 7 * np.log(10) / 8
+
+
+def test_what_is_too_short_for_any_scores_is_refused_before_training() -> None:
+    rows = 3 * A_DAY
+    normal = np.arange(rows) < 2 * A_DAY
+    times = np.arange(rows, dtype=np.int64) * STEP
+    values = np.ones((rows, 1), np.float32)
+    val = Split(Path("val.csv"), times, np.full(rows, "m"), values, ~normal, None)
+    refuse_short(val, WEEK)  # takes 1.6 days
+    with pytest.raises(
+        TrainingError, match="has 2 machine-days of normal rows, and 1/month takes at least 6.9"
+    ):
+        refuse_short(val, AlarmBudget.parse("1/month"))
+    # Several machines are so many times the time.
+    five = val.take(np.tile(np.arange(rows), 5))
+    machines = replace(five, machines=np.repeat(list("abcde"), rows))
+    refuse_short(machines, AlarmBudget.parse("1/month"))
 
 
 def test_a_generous_budget_is_not_called_a_short_history() -> None:

@@ -66,6 +66,18 @@ def test_the_champion_is_exported_by_name_and_another_can_be_promoted(
     assert b"replacing version 2" in back.stdout
 
 
+def test_what_is_expected_of_later_rows_is_recorded(store: str) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415 - slow
+
+    client = MlflowClient(store)
+    version = client.get_model_version("pump", "1")
+    assert version.run_id is not None
+    metrics = client.get_run(version.run_id).data.metrics
+    low, high = metrics["expected_flagged_low"], metrics["expected_flagged_high"]
+    assert 0 < low < 0.0045 < high <= 1
+    assert "expected_alarms_high" not in metrics  # no budget was asked for
+
+
 @pytest.mark.parametrize("words", [("motor",), ("pump", "--version", "9")])
 def test_what_is_not_there_cannot_be_promoted(words: tuple[str, ...], command: Command, store: str) -> None:
     assert_one_clear_line(

@@ -87,7 +87,8 @@ class BudgetThreshold:
         peaks: Clusters of exceedances that the tail was fitted to.
         machine_days: Time that was observed.
         low: Alarms of one machine in the budget's period, of which 5 % of the time there are fewer.
-        high: The same, of which 5 % of the time there are more.
+        high: The same, of which 5 % of the time there are more; no less than what so short a time, or
+            training's rows, leave possible.
         extrapolated: Whether the budget is rarer than anything that can have been seen in that time.
     """
 

@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError, counted
 from trainer.calibration.budget import DAYS, AlarmBudget, budget_threshold
-from trainer.calibration.peaks import NONE_SEEN
+from trainer.calibration.peaks import DAY_S, NONE_SEEN
+from trainer.data.stretches import by_machine, observed_seconds
 
 if TYPE_CHECKING:
     from trainer.calibration.budget import BudgetThreshold
     from trainer.calibration.peaks import ScoreSeries
+    from trainer.data.split import Split
 
-__all__ = ["is_promised", "promised", "widened"]
+__all__ = ["is_promised", "promised", "refuse_short", "widened"]
 
 # A budget is promised if its interval ends at no more than so many times it.
 MOST = 10.0
@@ -101,6 +103,24 @@ def promised(
         where="--false-alarms",
         hint=f"{can}; or use --threshold percentile",
     )
+
+
+def refuse_short(val: Split, budget: AlarmBudget) -> None:
+    """Refuses a budget that no scores of a validation this short could promise, before anything is trained.
+
+    Raises:
+        TrainingError: There is too little time in it.
+    """
+    index = by_machine(val.times[val.normal], val.machines[val.normal])
+    days = sum(observed_seconds(val.times[val.normal][own]) for _, own in index) / DAY_S
+    needed = NONE_SEEN / MOST / budget.per_day
+    if days < needed:
+        raise TrainingError(
+            f"validation has {days:.2g} machine-days of normal rows, and {budget} takes at least {needed:.2g}"
+            ": in a shorter time, ten times as many false alarms may not show",
+            where="--false-alarms",
+            hint="take a longer history, allow more, or use --threshold percentile",
+        )
 
 
 def _kept(

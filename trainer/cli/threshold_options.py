@@ -33,7 +33,7 @@ FalseAlarms = Annotated[
     str | None,
     typer.Option(
         help="Accepted rate of false alarms for each machine, such as 1/day or 1/week. It "
-        "replaces --threshold.",
+        "replaces --threshold, and is refused if the history cannot promise it.",
         show_default=False,
     ),
 ]

@@ -10,6 +10,7 @@ from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.calibration.contamination import find_contamination
 from trainer.calibration.debounce import ScoredRows
 from trainer.calibration.expected import expected_share
+from trainer.calibration.promise import refuse_short
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.golden import golden_rows
@@ -55,10 +56,13 @@ def run_fit(
 
     Raises:
         UsageError: A unit or range is of no sensor, or the folder cannot be written.
-        TrainingError: The data does not allow it, or the tracker's store fails.
+        TrainingError: The data does not allow it, as where it is too short for the budget, or the tracker's
+            store fails.
         ExportError: The network cannot be exported.
     """
     refuse_options(data, plan)
+    if plan.budget is not None:
+        refuse_short(data.val, plan.budget)
     export = find_exporter()
     make_folder(plan.output / "plots")
     tracker.log_params(params(data, plan))
