@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,7 @@ BUNDLES: dict[str, dict[str, Any]] = {
     "convolutional": {"model": "convolutional", "smooth": 5},
     "two channels": {"channels": True, "smooth": 11},
     "baseline": {"channels": True, "horizon": 1024.0, "smooth": 11, "shown": {"clamp": 0.25}},
+    "baseline without memory": {"channels": True, "horizon": 1024.0},
     "everything": {
         "smooth": 5,
         "average": 0.5,
@@ -55,7 +56,7 @@ class Case:
     Attributes:
         name: One of `BUNDLES`.
         path: The bundle.
-        rows: A JSON file for runtimes in other languages: readings, seconds, state_shape.
+        rows: A JSON file for runtimes in other languages: readings, seconds, state_shape, baseline.
         readings: [rows, sensors] raw units, of one machine.
         seconds: [rows] of the day.
         scores: [rows] by PyTorch.
@@ -87,12 +88,14 @@ class Case:
 
 
 def make_case(folder: Path, name: str, rows: int) -> Case:
-    """Writes a bundle and its rows: as in training, with every tenth far off."""
+    """Writes a bundle and its rows: as in training, with every tenth far off; levels move where followed."""
     options = BUNDLES[name]
     path = make_bundle(folder, f"{name.replace(' ', '-').replace(',', '')}.onnx", **options)
     checkpoint = Checkpoint.load(folder / f"{path.name}.checkpoint")
     readings = normal_rows(rows, seed=9, sensors=options.get("sensors", SENSORS))
     readings[5::10] *= 1.5
+    if "horizon" in options:
+        readings[rows // 3 :] += [6, 4, 0, 0]
     times = (86_000 + np.arange(rows, dtype=np.int64)) * 10**9  # over midnight
     detector = checkpoint.detector
     scores = detector.score(readings, times=times)[0]
@@ -102,6 +105,7 @@ def make_case(folder: Path, name: str, rows: int) -> Case:
         "readings": readings.tolist(),
         "seconds": seconds.tolist() if detector.asks_for_time else None,
         "state_shape": detector.state_shape,
+        "baseline": None if detector.baseline is None else asdict(detector.baseline),
     }
     listed = path.with_suffix(".json")
     listed.write_text(json.dumps(document))

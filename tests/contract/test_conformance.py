@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conformance.bundles import Case
 
 DRIVER = Path(__file__).parents[1] / "conformance" / "driver.py"
-ROWS = 120
+ROWS = 150
 
 
 @pytest.fixture(scope="module", params=BUNDLES)
@@ -43,7 +43,7 @@ def test_another_runtime_gives_the_same_verdicts(case: Case, runtime: str) -> No
 def test_the_gateway_gives_the_same_verdicts(case: Case) -> None:
     times = (case.seconds.astype(np.int64) + 86_400 * (np.diff(case.seconds, prepend=0) < 0).cumsum()) * 10**9
     engine = Engine(load_bundle(case.path))
-    parts = np.split(np.arange(ROWS), [1, 8, 50])
+    parts = np.split(np.arange(ROWS), [1, 8, 50, 140])
     blocks = [engine.feed(Readings(np.full(len(p), "m"), times[p], case.readings[p])).score for p in parts]
     used, equal = case.judge(np.concatenate(blocks))
     assert equal

@@ -8,7 +8,6 @@ import tract
 
 def open_bundle(path: str) -> Any:
     """What takes inputs by name and gives outputs by name."""
-    names = ["score", "errors", "expected", "state_out"]
 
     @cache
     def model(shapes: tuple[tuple[int, ...], ...]) -> Any:
@@ -19,6 +18,8 @@ def open_bundle(path: str) -> Any:
 
     def run(feed: dict[str, Any]) -> dict[str, Any]:
         outputs = model(tuple(value.shape for value in feed.values())).run(list(feed.values()))
-        return dict(zip(names, (output.to_numpy() for output in outputs), strict=False))
+        names = ["score", "errors", "expected", *["state_out"] * ("state" in feed)]
+        names += ["residuals"] * ("baseline" in feed)
+        return dict(zip(names, (output.to_numpy() for output in outputs), strict=True))
 
     return run
