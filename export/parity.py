@@ -11,6 +11,7 @@ from edge_runtime.bundle.caps import LARGEST
 from edge_runtime.errors import ExportError
 from edge_runtime.scoring.inference import DAY_NS, infer, seconds_of_day
 from export.tolerance import EPSILON, Tolerance
+from trainer.detector import TINY
 from trainer.experiment.golden import GoldenRows
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def check_parity(session: Any, detector: Detector, rows: GoldenRows, what: str) 
                 where="parity",
                 hint="this is a defect of the export; nothing was written",
             )
-        used = max(used, float((difference / allowance).max()))
+        used = max(used, float((difference / np.maximum(allowance, TINY)).max()))
     difference = np.abs(onnx_outputs[0] - torch_outputs[0])
     relative = difference / np.maximum(torch_outputs[0], np.finfo(np.float32).tiny)
     return Parity(len(readings), float(difference.max()), float(relative.max()), used)

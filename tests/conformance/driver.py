@@ -28,10 +28,8 @@ class Baseline:
         """What the graph takes."""
         doubtful = np.abs(self.persistence) > self.spec["doubtful"]
         bound = np.where(doubtful, self.spec["bound"] * self.spread, np.finfo(np.float32).max)
-        return {
-            name: np.asarray([part], np.float32)
-            for name, part in (("baseline", self.value), ("bound", bound))
-        }
+        given = {"baseline": self.value, "bound": bound}
+        return {name: np.asarray([value], np.float32) for name, value in given.items()}
 
     def add(self, residuals: Any) -> None:
         """Takes those of no more rows than there are left before it advances."""

@@ -99,6 +99,7 @@ def seeds(folder: Path) -> None:
             "shown": {"window": 2, "rolling": 3, "period": 60.0, "harmonics": 1},
         },
         "convolutional": {"model": "convolutional"},
+        "baseline": {"channels": True, "horizon": 1024.0, "smooth": 3},
     }
     for name, options in kinds.items():
         path = make_bundle(folder, f"{name}.onnx", sensors=SENSORS[:2], widths=(3, 1, 3), **options)

@@ -50,6 +50,8 @@ def make_corpus(folder: Path) -> list[Case]:
     """
     plain = make_bundle(folder, "plain.onnx", widths=(8, 2, 8)).read_bytes()
     with_memory = make_bundle(folder, "memory.onnx", widths=(8, 2, 8), smooth=4, average=0.3).read_bytes()
+    options = {"widths": (8, 2, 8), "channels": True, "horizon": 1024.0}
+    with_baseline = make_bundle(folder, "baseline.onnx", **options).read_bytes()
 
     def made() -> Iterator[Case]:
         for part in (
@@ -60,6 +62,7 @@ def make_corpus(folder: Path) -> list[Case]:
         ):
             yield from (Case(*entry) for entry in part)
         yield from (Case(*entry) for entry in documents.hostile(plain))
+        yield from (Case(*entry) for entry in documents.drifting(with_baseline))
 
     return list(made())
 

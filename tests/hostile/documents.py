@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hostile.files import Entry
 
-__all__ = ["hostile"]
+__all__ = ["drifting", "hostile"]
 
 NOT_JSON = "the metadata is not JSON"
 
@@ -26,6 +26,29 @@ def hostile(good: bytes) -> Iterator[Entry]:
     yield from _texts(good)
     yield from _values(good)
     yield from _golden(good)
+
+
+def drifting(good: bytes) -> Iterator[Entry]:
+    """Of a bundle with a slow baseline."""
+
+    def changed(name: str, value: Any) -> bytes:
+        return with_document(good, lambda d: d["baseline"].update({name: value}))
+
+    yield "a baseline that advances never", changed("rows", 2**62), "baseline.rows: is out of range"
+    yield "a baseline that leaps", changed("gain", 1e30), "baseline.horizon: is out of range"
+    yield "a baseline that is not bounded", changed("far", 1e300), "baseline.far: is out of range"
+    yield "a baseline of another width", changed("spread", [1.0] * 100_000), "spread: has 100000 numbers"
+    yield (
+        "a baseline of nested lists",
+        changed("golden", [[[]]] * 9),
+        "golden: expected an object, found a list",
+    )
+    yield "a baseline that follows faster", changed("horizon", 512.0), "golden rows do not move the baseline"
+    yield (
+        "a need of which nothing is known",
+        with_document(good, lambda d: d["needs"].append("\x1b[2J")),
+        "the bundle needs .*, which this edge-detect does not know",
+    )
 
 
 def _texts(good: bytes) -> Iterator[Entry]:
@@ -100,7 +123,9 @@ def _values(good: bytes) -> Iterator[Entry]:
 
     number = "expected a finite number"
     for path, value, message in (
-        ("format_version", 2, "bundle format version 2, but this edge-detect reads version 1"),
+        ("format_version", 3, "bundle format version 3, but this edge-detect reads versions 1 and 2"),
+        ("format_version", 2, "needs: is not a list of names"),
+        ("needs", ["baseline"], "needs: an unknown field"),
         ("format_version", True, "bundle format version true"),
         ("format_version", "1", 'bundle format version "1"'),
         ("format_version", [[]] * 9, "bundle format version a list of 9"),

@@ -25,5 +25,10 @@ KINDS: dict[str, dict[str, Any]] = {
     "window and changes": {"shown": {"window": 4, "differences": True}},
     "rolling, long": {"smooth": 50, "average": 0.05, "shown": {"window": 20, "rolling": 60}},
     "time of day": {"shown": {"period": 60.0, "harmonics": 3}},
+    "two channels": {"channels": True, "smooth": 11},
+    "baseline": {"channels": True, "horizon": 1024.0, "smooth": 11, "shown": {"clamp": 0.25}},
+    "baseline, one sensor": {"channels": True, "horizon": 90_000.0, "sensors": SENSORS[:1]},
+    "baseline, sensors that hardly move": {"channels": True, "horizon": 1024.0, "sensors": TIGHT},
+    "baseline, a sensor that stands still": {"channels": True, "horizon": 1024.0, "sensors": STILL},
     "convolutional, 3 members": {"model": "convolutional", "members": 3, "average": 0.1, "smooth": 20},
 }

@@ -67,6 +67,17 @@ def test_the_document_reads_back_as_it_was_written(data: bytes, first: bytes) ->
     assert json.loads(Metadata.from_json(json.dumps(only_noted)).to_json()) == only_noted
 
 
+def test_every_flipped_bit_is_refused(data: bytes) -> None:
+    random = np.random.default_rng(6)
+    start = data.index(b'"baseline":')
+    places = [*random.integers(0, len(data), 200), *random.integers(start, len(data), 300)]
+    for position, bit in zip(places, random.integers(0, 8, 500), strict=True):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(bit)
+        with pytest.raises(BundleError):
+            load_bytes(bytes(damaged), "flipped")
+
+
 def test_notes_change_nothing(first: bytes) -> None:
     def change(document: dict[str, Any]) -> None:
         document.update(format_version=2, needs=[], notes={"trained by": "night shift"})

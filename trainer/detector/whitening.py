@@ -85,7 +85,8 @@ class ResidualWhitening:
         scale = np.where(moves, 1 / np.sqrt(np.where(moves, variance, 1.0)), 0.0)
         variances, directions = np.linalg.eigh(scale[:, None] * covariance * scale)
         weighed = (directions / np.sqrt(np.maximum(variances, floor))) @ directions.T
-        matrix = scale[:, None] * ((weighed + weighed.T) / 2)
+        # A sensor without movement has no share of the others' either, not even what rounding leaves.
+        matrix = scale[:, None] * ((weighed + weighed.T) / 2) * moves
         return ResidualWhitening(centre.astype(np.float32), matrix.astype(np.float32))
 
     @staticmethod

@@ -108,7 +108,7 @@ def make_baseline(spread: NDArray[np.float64], horizon: float) -> Baseline:
     before = rows - GOLDEN_ROWS_LEFT
     away = signs * GOLDEN_LEVEL * spread
     leaps = np.arange(len(spread)) % 3 == 1
-    leap = signs * GOLDEN_LEAP * spread * horizon / GAIN
+    leap = signs * spread * min(GOLDEN_LEAP * horizon / GAIN, before * FAR)
     persistence = np.where(leaps, GOLDEN_PERSISTENCE, np.where(signs > 0, 0.0, 2 * DOUBTFUL))
     return Baseline(
         rows=rows,

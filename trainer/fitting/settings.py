@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
-from edge_runtime.errors import UsageError, listed
+from edge_runtime.errors import UsageError, listed, printable
 from trainer.detector.features import InputFeatures
 from trainer.models.base import SHOWN, ClosedFormModel
 from trainer.models.options import ModelOptions
@@ -170,12 +171,14 @@ class Settings(ModelOptions):
             return None
         if self.adapt == "day":
             return max(float(LEAST_HORIZON), DAY_S / cadence_seconds)
-        if not self.adapt.isdecimal() or not LEAST_HORIZON <= int(self.adapt) <= MAX_HORIZON:
+        digits = re.fullmatch(r"0*([0-9]{1,10})", self.adapt)
+        if digits is None or not LEAST_HORIZON <= int(digits[1]) <= MAX_HORIZON:
             raise UsageError(
-                f"'{self.adapt}' is neither off, nor day, nor {LEAST_HORIZON:,} to {MAX_HORIZON:,} rows",
+                f"'{printable(self.adapt)}' is neither off, nor day, nor "
+                f"{LEAST_HORIZON:,} to {MAX_HORIZON:,} rows",
                 where="--adapt",
             )
-        return float(self.adapt)
+        return float(digits[1])
 
     def features(self, sensors: int) -> InputFeatures:
         """What the network is shown of so many sensors."""
