@@ -48,5 +48,5 @@ def _scored(scored: Scored | None, first: str, second: str) -> str:
 
 
 def _text(value: Any) -> str:
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    text = f"{value:.6g}" if isinstance(value, float) else "none" if value == () else str(value)
     return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

@@ -10,11 +10,13 @@ import typer
 from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
 
 if TYPE_CHECKING:
+    from edge_runtime.bundle.metadata import Baseline
     from edge_runtime.loading.load import Bundle
 
 __all__ = ["inspect"]
 
 Rows = list[tuple[str, str]]
+HOUR_S = 3600
 
 
 def inspect(
@@ -78,11 +80,13 @@ def _signature(bundle: Bundle, path: Path | None) -> dict[str, Any] | None:
 
 
 def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any]:
-    """Everything, with the metadata as it stands in the file; of the golden rows only how many there are."""
+    """Everything, with the metadata as it stands in the file; of the self-test only how many rows it has."""
     import dataclasses
 
     metadata = dataclasses.asdict(bundle.metadata)
     golden = metadata.pop("golden")
+    if metadata["baseline"] is not None:
+        del metadata["baseline"]["golden"]
     return {
         "name": bundle.name,
         "digest": bundle.digest,
@@ -142,9 +146,21 @@ def _model(bundle: Bundle) -> Rows:
         *sorted(overrides),
         ("debounce", "none" if threshold.debounce is None else f"{threshold.debounce} rows above"),
         ("hold", f"rise {hold.rise:g}, fall {hold.fall:g}, cap {hold.cap:g}, level {hold.level:g}"),
+        ("levels", _levels(metadata.baseline, metadata.cadence_seconds)),
         ("p99 latency", "not declared" if limits.p99_latency_us is None else f"{limits.p99_latency_us:g} µs"),
         ("memory", "not declared" if limits.memory_mb is None else f"{limits.memory_mb:g} MB"),
     ]
+
+
+def _levels(baseline: Baseline | None, cadence_seconds: float) -> str:
+    """Whether the levels of a machine are those of training, or followed."""
+    if baseline is None:
+        return "as in training"
+    rows, horizon = (
+        f"{rows:,.0f} rows ({rows * cadence_seconds / HOUR_S:.3g} h)"
+        for rows in (baseline.rows, baseline.horizon)
+    )
+    return f"followed over {horizon}, every {rows}"
 
 
 def _origin(bundle: Bundle) -> Rows:
@@ -170,6 +186,8 @@ def _file(bundle: Bundle) -> Rows:
         ("digest", bundle.digest),
         ("content digest", metadata.content_digest),
         ("format", f"version {metadata.format_version}, opset {outline.opset}, IR {outline.ir_version}"),
+        ("needs", ", ".join(metadata.needs) or "nothing"),
+        *(("note", f"{name}: {text}") for name, text in sorted(metadata.notes.items())),
         ("operators", ", ".join(f"{count} {name}" for name, count in bundle.graph.operators.items())),
         ("weights", f"{bundle.graph.initializer_bytes:,} bytes"),
         ("golden rows", f"{len(golden.scores)}, tolerance {tolerance}"),

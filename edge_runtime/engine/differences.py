@@ -62,6 +62,10 @@ def compare_bundles(first: Bundle, second: Bundle) -> Differences:
 def _facts(bundle: Bundle) -> dict[str, Any]:
     metadata = dataclasses.asdict(bundle.metadata)
     del metadata["golden"]
+    if metadata["baseline"] is None:
+        del metadata["baseline"]
+    else:
+        del metadata["baseline"]["golden"]
     metadata["sensors"] = {sensor.pop("name"): sensor for sensor in metadata["sensors"]}
     graph = {
         "opset": bundle.outline.opset,

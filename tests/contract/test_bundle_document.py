@@ -31,11 +31,14 @@ def fields(value: Any, path: str = "") -> set[str]:
 
 
 def test_every_field_of_the_metadata_is_documented(tmp_path: Path) -> None:
-    model = onnx.load(make_bundle(tmp_path))
+    model = onnx.load(make_bundle(tmp_path, channels=True, horizon=1024.0))
     document = json.loads(model.metadata_props[0].value)
     missing = {name for name in fields(document) if f"{name}`" not in TEXT and f"{name}[]`" not in TEXT}
     # A parent is documented by its children.
-    assert missing - {"model", "scaler", "threshold", "metrics", "provenance", "limits", "golden"} == set()
+    assert (
+        missing - {"model", "scaler", "threshold", "metrics", "provenance", "limits", "golden", "baseline"}
+        == set()
+    )
 
 
 def test_every_cap_is_documented() -> None:
@@ -94,6 +97,44 @@ def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         expected, value * constants["scaler.scale"] + constants["scaler.offset"], rtol=1e-5
     )
+
+
+def test_two_channels_compute_the_documented_formula(tmp_path: Path) -> None:
+    path = make_bundle(tmp_path, channels=True, horizon=1024.0)
+    constants = {
+        t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in onnx.load(path).graph.initializer
+    }
+    readings, random = normal_rows(200, seed=5), np.random.default_rng(6)
+    spread = np.asarray(json.loads(onnx.load(path).metadata_props[0].value)["baseline"]["spread"])
+    baseline, bound = random.normal(0, 0.5, 8) * spread, spread * random.uniform(0.5, 2, 8)
+    given = {"baseline": baseline[None].astype(np.float32), "bound": bound[None].astype(np.float32)}
+    session = onnxruntime.InferenceSession(str(path))
+    score, errors, expected, residuals = session.run(None, {"readings": readings, **given})
+
+    scaled = (readings - constants["scaler.offset"]) / constants["scaler.scale"]
+    value = scaled
+    for layer in range(0, 11, 2):
+        value = value @ constants[f"layer{layer}.weight"] + constants[f"layer{layer}.bias"]
+        value = np.maximum(value, 0) if layer < 10 else value
+    wanted = np.hstack([scaled - value, scaled - constants["sensors.level"]])
+    np.testing.assert_allclose(residuals, wanted, rtol=1e-3, atol=1e-5)
+
+    def squares(of: Any) -> Any:
+        return (of @ constants["whitening.matrix"]) ** 2
+
+    def view(of: Any, name: str) -> Any:
+        return np.sqrt((of @ constants[f"{name}.network"]) * (of @ constants[f"{name}.sensors"]))
+
+    moved = np.maximum(np.minimum(wanted - baseline, bound), -bound)
+    own, other = view(squares(wanted), "fixed"), view(squares(moved), "adapted")
+    assert 20 < (own < other).sum() < 180
+    least, part = np.minimum(own, other), own / (own + other)
+    np.testing.assert_allclose(score, least[:, 0], rtol=1e-3, atol=1e-5)
+    shares = (squares(wanted) + part * (squares(moved) - squares(wanted))) @ constants["sensors.shares"]
+    shared = shares * least / shares.sum(1, keepdims=True)
+    np.testing.assert_allclose(errors, shared, rtol=2e-3, atol=1e-5)
+    levels = (value + part * baseline[:4]) * constants["scaler.scale"] + constants["scaler.offset"]
+    np.testing.assert_allclose(expected, levels, rtol=1e-4)
 
 
 def test_the_content_digest_is_as_documented(tmp_path: Path) -> None:

@@ -31,6 +31,23 @@ def test_what_differs_is_listed_and_what_it_does_to_verdicts(tmp_path: Path, com
     assert found["scored"]["largest_difference"] > 0
 
 
+def test_what_a_baseline_adds_is_listed(tmp_path: Path, command: Command) -> None:
+    first, second = make_bundle(tmp_path, "one.onnx"), make_bundle(tmp_path, "two.onnx", channels=True)
+    follows = make_bundle(tmp_path, "three.onnx", channels=True, horizon=2048.0)
+    done = command("edge-detect", "inspect", first, "--diff", second)
+    assert b"baseline" not in done.stdout
+    done = command("edge-detect", "inspect", second, "--diff", follows)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.decode().splitlines()]
+    assert ["baseline.horizon", "-", "2048"] in rows
+    assert ["baseline.rows", "-", "128"] in rows
+    assert ["format_version", "1", "2"] in rows
+    assert ["needs", "none", "('baseline',)"] in rows
+    assert not [row for row in rows if row and row[0].startswith("baseline.golden")]
+    found = json.loads(command("edge-detect", "inspect", second, "--diff", follows, "--json").stdout)
+    assert found["fields"]["needs"] == [[], ["baseline"]]
+
+
 def test_bundles_of_other_sensors_are_compared_without_scores(tmp_path: Path, command: Command) -> None:
     first, second = make_bundle(tmp_path, "one.onnx"), make_bundle(tmp_path, "two.onnx", sensors=SENSORS[:2])
     done = command("edge-detect", "inspect", first, "--diff", second)

@@ -71,6 +71,26 @@ def test_inspect_for_machines(
     assert document["golden"]["rows"] == 32
 
 
+def test_inspect_shows_what_a_bundle_of_version_2_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, follows = make_bundle(tmp_path), make_bundle(tmp_path, "f.onnx", channels=True, horizon=7200.0)
+    assert run(monkeypatch, "inspect", str(plain)) == 0
+    rows = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line]
+    assert ["levels", "as in training"] in rows
+    assert ["needs", "nothing"] in rows
+    assert ["format", "version 1, opset 17, IR 8"] in rows
+    assert run(monkeypatch, "inspect", str(follows)) == 0
+    rows = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line]
+    assert ["levels", "followed over 7,200 rows (2 h), every 256 rows (0.0711 h)"] in rows
+    assert ["needs", "baseline"] in rows
+    assert ["format", "version 2, opset 17, IR 8"] in rows
+    assert run(monkeypatch, "inspect", "--json", str(follows)) == 0
+    shown = json.loads(capsys.readouterr().out)["metadata"]
+    assert (shown["format_version"], shown["needs"], shown["baseline"]["rows"]) == (2, ["baseline"], 256)
+    assert "golden" not in shown["baseline"]
+
+
 def test_without_a_name_it_is_the_default_bundle(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

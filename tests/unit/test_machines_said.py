@@ -150,11 +150,22 @@ class TestScored:
     [
         (
             ("--model", "convolutional", "--recipe", "best"),
-            "recipe 'best' sets --differences",
+            "--clamp: a convolutional model .*; recipe 'best' sets it, so add --clamp none",
         ),
-        (("--model", "pca", "--recipe", "best"), "recipe 'best' sets --members; choose another --recipe"),
+        (("--model", "pca", "--recipe", "best"), "recipe 'best' sets --widths; choose another --recipe"),
         (("--model", "pca", "--differences"), "--differences: a pca model .*; leave it out"),
         (("--harmonics", "5"), "--harmonics: requires --period"),
+        (("--one-channel",), "--adapt: requires two channels; recipe 'best' sets it, so add --adapt off"),
+        (("--scaler", "standard"), "--clamp: requires .* minmax; .* sets it, so add --clamp none"),
+        (("--no-whiten",), "--no-whiten: two channels .*; add --one-channel --adapt off"),
+        (("--average", "0.1", "--adapt", "off"), "--average: requires a single channel; add --one-channel$"),
+        (("--average", "0.1"), "--average: requires a single channel; add --one-channel --adapt off"),
+        (("--recipe", "plain", "--two-channels"), "--no-whiten: .* recipe 'plain' sets it, so add --whiten"),
+        (("--recipe", "mewma", "--two-channels"), "recipe 'mewma' sets --average; choose another"),
+        (("--recipe", "plain", "--adapt", "day"), "--adapt: requires two channels; add --two-channels"),
+        (("--adapt", "1000"), "--adapt: '1000' is neither off, nor day, nor 1,024 to"),
+        (("--clamp", "wide"), "--clamp: 'wide' is not a number; write one, such as 0.25, or none"),
+        (("--widths", "fitting"), "--widths: 'fitting' is not a list of widths; write .*, or auto"),
     ],
 )
 def test_the_hint_of_an_option_is_about_who_set_it(

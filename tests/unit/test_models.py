@@ -146,6 +146,20 @@ def test_an_unknown_kind_is_refused_with_those_that_there_are() -> None:
         ({"members": 0}, "--members: 0 is out of range"),
         ({"beta": -1.0}, "--beta: -1.0 is out of range"),
         ({"components": 0}, "--components: 0 is out of range"),
+        ({"model": "convolutional", "clamp": 0.2}, "--clamp: a convolutional model has no such option"),
+        ({"clamp": -0.1}, "--clamp: -0.1 is out of range"),
+        ({"clamp": 0.1, "scaler": "standard"}, "--clamp: requires the scaler minmax; add --scaler minmax"),
+        ({"two_channels": True, "floor": 0.0}, "--floor: 0.0 is out of range"),
+        ({"floor": 0.1}, "--floor: requires two channels; add --two-channels"),
+        ({"adapt": "day"}, "--adapt: requires two channels; add --two-channels"),
+        ({"two_channels": True, "adapt": "1023"}, "--adapt: '1023' is neither off, nor day, nor 1,024 to"),
+        ({"two_channels": True, "adapt": "hour"}, "--adapt: 'hour' is neither"),
+        ({"two_channels": True, "average": 0.1}, "--average: requires a single channel; add --one-channel$"),
+        (
+            {"two_channels": True, "average": 0.1, "adapt": "day"},
+            "--average: requires a single channel; add --one-channel --adapt off",
+        ),
+        ({"two_channels": True, "whiten": False}, "--no-whiten: two channels are always whitened"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(options: dict[str, object], message: str) -> None:

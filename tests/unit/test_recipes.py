@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from support.fitoptions import as_fit_reads, fit_parameters
 from support.history import write_history
 
 from edge_runtime import Engine, Readings, load_bundle
@@ -44,6 +46,37 @@ def test_a_model_named_alone_brings_its_own_recipe() -> None:
     for model in ModelChoice:
         recipe = RECIPES[own_recipe(model.value)]
         assert Settings(**recipe.settings).model == model.value
+
+
+def test_the_help_states_what_the_recipe_best_sets() -> None:
+    best, words = Settings(**RECIPES["best"].settings), {True: "yes", False: "no", None: "auto"}
+    stated = 0
+    for option in fit_parameters():
+        found = re.search(r"\[recipe best: ([^]]+)\]", getattr(option, "help", None) or "")
+        if found is None or option.name not in Settings.__dataclass_fields__:
+            continue
+        value = getattr(best, option.name)
+        if option.name == "two_channels":
+            wanted = "two channels" if value else "one channel"
+        elif value is None or isinstance(value, bool):
+            wanted = words[value]
+        else:
+            wanted = str(value)
+        assert found[1] == wanted, option.name
+        stated += 1
+    assert stated >= 12
+
+
+def test_options_give_the_default_of_before() -> None:
+    words = ("--adapt", "off", "--one-channel", "--clamp", "none", "--members", "2", "--differences")
+    found = as_fit_reads(*words, "--widths", "64,32,4,32,64", "--noise", "0.15")
+    assert found == Settings(members=2, differences=True)
+    assert as_fit_reads() == Settings(**RECIPES["best"].settings)
+    found = as_fit_reads("--model", "variational", "--widths", "auto", "--two-channels", "--floor", "0.1")
+    assert (found.widths, found.two_channels, found.floor, found.adapt) == (None, True, 0.1, "off")
+    found = as_fit_reads("--adapt", "4096", "--clamp", "0")
+    assert (found.horizon_rows(7.0), found.clamp) == (4096, 0)
+    assert as_fit_reads().horizon_rows(60.0) == 1440
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

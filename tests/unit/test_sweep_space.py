@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
+import optuna
 import pytest
-import typer.main
+from optuna.trial import FixedTrial
 from sklearn.metrics import f1_score
+from support.fitoptions import as_fit_reads, fit_parameters
 from support.history import write_history
 
 from edge_runtime.bundle.metadata import Hold
 from edge_runtime.errors import TrainingError
-from trainer.cli import app
+from trainer.cli.choices import ModelChoice
 from trainer.cli.pairs import parse_hold
 from trainer.data.choice import Columns
 from trainer.data.split import Split
 from trainer.data.training_data import TrainingData, read_training_data
 from trainer.fitting.fit import Settings, fit
+from trainer.fitting.recipes import RECIPES, own_recipe
 from trainer.sweep.objective import HeldOutF1, InjectedFaults, choose_objective
 from trainer.sweep.results import options_of
-from trainer.sweep.space import HOLDS, MODELS, SPACE, Candidate, candidate, starts
+from trainer.sweep.space import HOLDS, SPACE, Candidate, candidate, starts, suggest
+
+EVERY = [choice.value for choice in ModelChoice]
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +80,8 @@ def test_without_labels_faults_are_put_into_validation(data: TrainingData) -> No
 
 
 def test_what_is_tried_can_be_trained_by_the_fit_command() -> None:
-    fit_command = typer.main.get_command(app).commands["fit"]  # type: ignore[attr-defined]
-    options = {option for each in fit_command.params for option in each.opts + each.secondary_opts}
-    for point in starts(MODELS, calibrated=True):
+    options = {option for each in fit_parameters() for option in each.opts + each.secondary_opts}
+    for point in starts(EVERY, calibrated=True):
         words = options_of(point)
         assert {word for word in words if word.startswith("--")} <= options
         assert words[:2] == ["--model", point["model"]]
@@ -86,3 +91,29 @@ def test_what_is_tried_can_be_trained_by_the_fit_command() -> None:
     assert {text: parse_hold(text) for text in HOLDS} == HOLDS
     way = candidate({"model": "autoencoder", "widths": "9,2,9", "average": None}, Settings(epochs=3))
     assert way.settings == Settings(epochs=3, widths=(9, 2, 9))
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_a_sweep_begins_with_each_models_recipe(model: str) -> None:
+    (point,) = starts([model], calibrated=True)
+    recipe = RECIPES[own_recipe(model)]
+    way = candidate(point, Settings())
+    assert (way.settings, way.percentile) == (Settings(**recipe.settings), recipe.percentile)
+    # As a sweep draws it: no choice is left out or added.
+    assert suggest(cast("optuna.Trial", FixedTrial(point)), [model], calibrated=True) == point
+
+
+@pytest.mark.parametrize("model", EVERY)
+def test_whatever_is_drawn_goes_together_and_fit_trains_the_same(model: str) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=5))
+    asked = set()
+    for _ in range(50):
+        drawn = suggest(study.ask(), [model], calibrated=True)
+        asked |= {name for name, value in drawn.items() if name in {"two_channels", "clamp"} and value}
+        settings = candidate(drawn, Settings(epochs=2)).settings
+        assert as_fit_reads("--epochs", "2", *options_of(drawn)) == settings
+    assert asked == {
+        "autoencoder": {"two_channels", "clamp"},
+        "variational": {"two_channels", "clamp"},
+        "convolutional": {"two_channels"},
+    }.get(model, set())

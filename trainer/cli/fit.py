@@ -11,12 +11,15 @@ from trainer.cli.choices import DeviceChoice, ThresholdChoice
 from trainer.cli.doubts import Strict, look_at_splits, warn
 from trainer.cli.ending import ended_by_signals, naming_bundle
 from trainer.cli.model_options import (
+    Adapt,
     Average,
     Beta,
     Cap,
+    Clamp,
     Components,
     Differences,
     Dropout,
+    Floor,
     Harmonics,
     Kernels,
     Members,
@@ -26,6 +29,7 @@ from trainer.cli.model_options import (
     Rolling,
     Scaler,
     Smooth,
+    TwoChannels,
     Whiten,
     Widths,
     Window,
@@ -89,6 +93,9 @@ NO_OWN = (
     "own; machines of val may"
 )
 
+# What undoes an option that a recipe sets.
+UNDONE = {"whiten": "--whiten", "clamp": "--clamp none", "adapt": "--adapt off"}
+
 
 def fit(
     ctx: typer.Context,
@@ -131,6 +138,10 @@ def fit(
     cap: Cap = None,
     average: Average = None,
     dropout: Dropout = None,
+    clamp: Clamp = None,
+    two_channels: TwoChannels = None,
+    floor: Floor = None,
+    adapt: Adapt = None,
     threshold: Threshold = ThresholdChoice.PERCENTILE,
     percentile: Percentile = None,
     margin: Margin = None,
@@ -178,6 +189,7 @@ def fit(
 ) -> None:
     """Train a detector on prepared tables, test it, and export it as one bundle."""
     import shlex
+    from dataclasses import replace
 
     from edge_runtime.errors import UsageError
     from trainer.cli.losses import show_losses
@@ -233,6 +245,8 @@ def fit(
     )
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     training_data = read_training_data(data, columns)
+    if cadence is not None:
+        training_data = replace(training_data, cadence_seconds=cadence)
     refuse_options(training_data, plan)
     also = _tell(training_data, output.name, per_machine=per_machine, quiet=quiet)
     by_percentile = plan.percentile if plan.method == "percentile" and budget is None else None
@@ -287,8 +301,11 @@ def _settings(training: dict[str, Any], how: RecipeSettings, chosen: dict[str, A
     try:
         return Settings(**{**training, **how.settings, **chosen})
     except UsageError as error:
-        option = (error.where or "").removeprefix("--").replace("-", "_")
+        option = (error.where or "").removeprefix("--").removeprefix("no-").replace("-", "_")
         if option not in how.settings or option in chosen:
             raise
+        if option in UNDONE:
+            hint = f"recipe '{recipe}' sets it, so add {UNDONE[option]}"
+            raise UsageError(error.what, where=error.where, hint=hint) from None
         hint = f"recipe '{recipe}' sets {error.where}; choose another --recipe, or leave it out"
         raise UsageError(error.what, where="--recipe", hint=hint) from None

@@ -95,6 +95,7 @@ def fleet(
     need_torch()
 
     from contextlib import nullcontext
+    from dataclasses import replace
 
     from trainer.calibration.budget import AlarmBudget
     from trainer.data.training_data import read_training_data
@@ -120,6 +121,8 @@ def fleet(
     )
     columns = columns_of(ctx, tuple(sensor or ()), label_column, normal_value, ignore_value, drop, machine)
     tables = read_training_data(data, columns)
+    if cadence is not None:
+        tables = replace(tables, cadence_seconds=cadence)
     if tables.by_machine:
         raise UsageError(
             "each machine is in one table alone, and a fleet needs its rows in all three",

@@ -7,15 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from trainer.cli.choices import ModelChoice, ScalerChoice
-from trainer.cli.pairs import parse_sizes
+from trainer.cli.pairs import parse_number, parse_sizes
 
 __all__ = [
+    "Adapt",
     "Average",
     "Beta",
     "Cap",
+    "Clamp",
     "Components",
     "Differences",
     "Dropout",
+    "Floor",
     "Harmonics",
     "Kernels",
     "Members",
@@ -25,6 +28,7 @@ __all__ = [
     "Rolling",
     "Scaler",
     "Smooth",
+    "TwoChannels",
     "Whiten",
     "Widths",
     "Window",
@@ -51,7 +55,13 @@ FIELDS = (
     "cap",
     "average",
     "dropout",
+    "clamp",
+    "two_channels",
+    "floor",
+    "adapt",
 )
+# What is written for None.
+NO_CLAMP, FITTING_WIDTHS = "none", "auto"
 
 Scaler = Annotated[
     ScalerChoice | None,
@@ -68,7 +78,8 @@ Model = Annotated[
 Widths = Annotated[
     str | None,
     typer.Option(
-        help="Widths of the hidden layers of an autoencoder. [recipe best: 64,32,4,32,64]",
+        help="Widths of the hidden layers of an autoencoder, such as 64,32,4,32,64. With auto, they are "
+        "as wide as 5,064 parameters allow. [recipe best: auto]",
         show_default=False,
     ),
 ]
@@ -97,7 +108,7 @@ Members = Annotated[
     int | None,
     typer.Option(
         help="Number of networks in the ensemble. The bundle uses the mean of their "
-        "outputs. [recipe best: 2]",
+        "outputs. [recipe best: 1]",
         show_default=False,
     ),
 ]
@@ -112,7 +123,7 @@ Differences = Annotated[
     bool | None,
     typer.Option(
         "--differences/--no-differences",
-        help="Show the network the change from the previous row. [recipe best: yes]",
+        help="Show the network the change from the previous row. [recipe best: no]",
         show_default=False,
     ),
 ]
@@ -145,7 +156,7 @@ Noise = Annotated[
     float | None,
     typer.Option(
         help="Standard deviation of the noise added to the scaled input during training. "
-        "With 0, no noise is added. [recipe best: 0.15]",
+        "With 0, no noise is added. [recipe best: 0.1]",
         show_default=False,
     ),
 ]
@@ -153,7 +164,8 @@ Whiten = Annotated[
     bool | None,
     typer.Option(
         "--whiten/--no-whiten",
-        help="Weight residuals by their covariance in normal rows. [recipe best: yes]",
+        help="Weight residuals by their covariance in normal rows, as two channels always do. "
+        "[recipe best: yes]",
         show_default=False,
     ),
 ]
@@ -176,7 +188,7 @@ Average = Annotated[
     float | None,
     typer.Option(
         help="Average the residuals exponentially over the last rows. The value is the "
-        "weight of the newest row, such as 0.1.",
+        "weight of the newest row, such as 0.1; for use with --one-channel.",
         show_default=False,
     ),
 ]
@@ -188,18 +200,59 @@ Dropout = Annotated[
         show_default=False,
     ),
 ]
+Clamp = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PART|none",
+        help="Distance beyond a sensor's training range, as part of that range, from which on the network is "
+        "shown the same reading; for use with --scaler minmax. With none, it is shown every reading as it "
+        "is. [recipe best: 0.25]",
+        show_default=False,
+    ),
+]
+TwoChannels = Annotated[
+    bool | None,
+    typer.Option(
+        "--two-channels/--one-channel",
+        help="Judge a row by the sensors' distances from their means as well, not by the residuals of the "
+        "model alone. [recipe best: two channels]",
+        show_default=False,
+    ),
+]
+Floor = Annotated[
+    float | None,
+    typer.Option(
+        help="Lowest variance that whitening assumes in any direction, as part of the sensors' own variance; "
+        "for use with --two-channels. [recipe best: 0.01]",
+        show_default=False,
+    ),
+]
+Adapt = Annotated[
+    str | None,
+    typer.Option(
+        metavar="off|day|ROWS",
+        help="Number of rows, at least 1,024, over which the gateway follows slow changes of each machine's "
+        "level; for use with --two-channels. With day, it is the rows of one day. With off, the levels of "
+        "training are kept. [recipe best: day]",
+        show_default=False,
+    ),
+]
 
 
 def model_settings(ctx: typer.Context) -> dict[str, Any]:
     """Fields of `Settings` that are given by a command's options of this file.
 
     Raises:
-        UsageError: A list of sizes is none.
+        UsageError: A list of sizes is none, or a number.
     """
     return {name: _value(name, given) for name in FIELDS if (given := ctx.params[name]) is not None}
 
 
 def _value(name: str, given: Any) -> Any:
+    if (name, given) in {("widths", FITTING_WIDTHS), ("clamp", NO_CLAMP)}:
+        return None
+    if name == "clamp":
+        return parse_number(given, "--clamp", f"0.25, or {NO_CLAMP}")
     if name in {"widths", "kernels"}:
-        return parse_sizes(given, f"--{name}")
+        return parse_sizes(given, f"--{name}", FITTING_WIDTHS if name == "widths" else None)
     return given.value if isinstance(given, ModelChoice | ScalerChoice) else given

@@ -11,7 +11,7 @@ from edge_runtime.errors import BundleFormatError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["parse_debounce", "parse_hold", "parse_ranges", "parse_sizes", "parse_units"]
+__all__ = ["parse_debounce", "parse_hold", "parse_number", "parse_ranges", "parse_sizes", "parse_units"]
 
 
 def parse_debounce(text: str) -> Debounce:
@@ -48,6 +48,20 @@ def parse_hold(text: str) -> Hold:
         ) from None
 
 
+def parse_number(text: str, option: str, example: str) -> float:
+    """A number from a text such as "0.25".
+
+    Raises:
+        UsageError: It is not one; the option is named, and the example.
+    """
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is not a number", where=option, hint=f"write one, such as {example}"
+        ) from None
+
+
 def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
     """Sensor to lowest and highest reading, from texts such as "temperature=-40:150".
 
@@ -79,8 +93,13 @@ def parse_units(texts: Sequence[str]) -> dict[str, str]:
     return dict(_pairs(texts, "--unit", "temperature=°C"))
 
 
-def parse_sizes(text: str, option: str) -> tuple[int, ...]:
+def parse_sizes(text: str, option: str, word: str | None = None) -> tuple[int, ...]:
     """Whole numbers such as layer widths, from a text such as "64,32,4,32,64".
+
+    Args:
+        text: As it was typed.
+        option: Where.
+        word: What may be typed instead, for the hint.
 
     Raises:
         UsageError: It is not a list of positive whole numbers; the option is named.
@@ -90,10 +109,11 @@ def parse_sizes(text: str, option: str) -> tuple[int, ...]:
     except ValueError:
         sizes = ()
     if not sizes or min(sizes) < 1:
+        instead = f", or {word}" if word else ""
         raise UsageError(
             f"'{text}' is not a list of {option.strip('-')}",
             where=option,
-            hint="write whole numbers separated by commas, such as 64,32,4,32,64",
+            hint=f"write whole numbers separated by commas, such as 64,32,4,32,64{instead}",
         )
     return sizes
 

@@ -117,6 +117,7 @@ class Settings(ModelOptions):
             ("--stride", self.stride, self.stride >= 1),
             ("--model", self.model, self.model in KINDS),
             ("--members", self.members, 1 <= self.members <= MAX_MEMBERS),
+            ("--clamp", self.clamp, self.clamp is None or 0 <= self.clamp < math.inf),
             ("--floor", self.floor, 0 < self.floor <= 1),
         ):
             if not fine:
@@ -137,19 +138,26 @@ class Settings(ModelOptions):
             if name in named - kind.options and getattr(self, name) != field.default:
                 raise UsageError(self._lacks(name), where=f"--{name.replace('_', '-')}", hint=_has(name))
 
-        if self.two_channels and not self.whiten:
-            raise UsageError(
-                "two channels are always whitened", where="--no-whiten", hint="add --one-channel"
-            )
-        if self.two_channels and self.average is not None:
-            raise UsageError("requires a single channel", where="--average", hint="add --one-channel")
-        if not self.two_channels and self.adapt != "off":
-            raise UsageError("requires two channels", where="--adapt", hint="add --two-channels")
+        self._check_channels()
         if self.clamp is not None and self.scaler != "minmax":
             raise UsageError("requires the scaler minmax", where="--clamp", hint="add --scaler minmax")
-        self.horizon_rows(1.0)
         if self.period is None and self.harmonics != Settings.__dataclass_fields__["harmonics"].default:
             raise UsageError("requires --period", where="--harmonics")
+
+    def _check_channels(self) -> None:
+        """What goes with two channels alone, and what does not."""
+        single = "add --one-channel" + ("" if self.adapt == "off" else " --adapt off")
+        if self.two_channels and not self.whiten:
+            raise UsageError("two channels are always whitened", where="--no-whiten", hint=single)
+        if self.two_channels and self.average is not None:
+            raise UsageError("requires a single channel", where="--average", hint=single)
+        for option, given in (
+            ("--adapt", self.adapt != "off"),
+            ("--floor", self.floor != Settings.__dataclass_fields__["floor"].default),
+        ):
+            if given and not self.two_channels:
+                raise UsageError("requires two channels", where=option, hint="add --two-channels")
+        self.horizon_rows(1.0)
 
     def _lacks(self, option: str) -> str:
         if option not in SHOWN:

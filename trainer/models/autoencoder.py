@@ -38,7 +38,7 @@ class SensorAutoencoder(TrainedModel):
     """
 
     kind: ClassVar[str] = "autoencoder"
-    options: ClassVar[frozenset[str]] = frozenset({"widths"}) | TRAINING | SHOWN
+    options: ClassVar[frozenset[str]] = frozenset({"widths", "clamp"}) | TRAINING | SHOWN
 
     def __init__(
         self,

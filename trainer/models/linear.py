@@ -34,7 +34,7 @@ class LinearModel(ClosedFormModel):
 
     kind: ClassVar[str] = "linear"
     # By its own change or mean, it would read each sensor off.
-    options: ClassVar[frozenset[str]] = frozenset({"window", "period"})
+    options: ClassVar[frozenset[str]] = frozenset({"window", "period", "clamp"})
 
     def __init__(self, sensors: int, inputs: int | None = None) -> None:
         super().__init__()

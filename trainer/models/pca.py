@@ -35,7 +35,7 @@ class PcaModel(ClosedFormModel):
     """
 
     kind: ClassVar[str] = "pca"
-    options: ClassVar[frozenset[str]] = frozenset({"components"})
+    options: ClassVar[frozenset[str]] = frozenset({"components", "clamp"})
 
     def __init__(self, sensors: int, components: int) -> None:
         super().__init__()

@@ -40,7 +40,7 @@ class VariationalAutoencoder(TrainedModel):
 
     kind: ClassVar[str] = "variational"
     uncertain: ClassVar[bool] = True
-    options: ClassVar[frozenset[str]] = frozenset({"widths", "beta"}) | TRAINING | SHOWN
+    options: ClassVar[frozenset[str]] = frozenset({"widths", "beta", "clamp"}) | TRAINING | SHOWN
 
     def __init__(
         self,

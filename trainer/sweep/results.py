@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import counted
 from trainer.data.rows import replacing
+from trainer.fitting.recipes import RECIPES, own_recipe
+from trainer.fitting.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,14 +137,23 @@ class SweepResults:
 
 
 def options_of(parameters: Mapping[str, Any]) -> list[str]:
-    """The options with which `edge-train fit` trains the same."""
+    """The options with which `edge-train fit` trains the same.
+
+    Args:
+        parameters: By name; what its model's recipe sets beyond these is as the defaults have it.
+    """
+    defaults = asdict(Settings())
+    recipe = RECIPES[own_recipe(parameters.get("model"))].settings
+    undone = {name: defaults[name] for name in recipe if name not in parameters}
     words = []
-    for name, value in parameters.items():
+    for name, value in {**parameters, **undone}.items():
         option = name.replace("_", "-")
-        if isinstance(value, bool):
+        if name == "two_channels":
+            words.append(f"--{option}" if value else "--one-channel")
+        elif isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
-        elif value is not None:
-            words += [f"--{option}", str(value)]
+        elif value is not None or name in recipe:
+            words += [f"--{option}", _shown(value)]
     return words
 
 
@@ -159,4 +170,6 @@ def _as_dict(trial: Tried) -> dict[str, Any]:
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
     return "none" if value is None else str(value)

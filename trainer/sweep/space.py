@@ -27,6 +27,7 @@ HOLDS = {
     "1,0.5,10,5.5": Hold(1.0, 0.5, 10.0, 5.5),
 }
 CALIBRATION = ("percentile", "hold")
+AUTO = "auto"  # As --widths takes it, for None.
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Dimension:
         high: Greatest.
         step: Of the range.
         models: The kinds of model that have it; empty for all.
+        only: A dimension before it, and the choice there with which alone it is one; None for always.
     """
 
     name: str
@@ -48,6 +50,16 @@ class Dimension:
     high: float = 0.0
     step: float = 0.0
     models: tuple[str, ...] = ()
+    only: tuple[str, str | bool] | None = None
+
+    def takes_part(self, chosen: Mapping[str, Any]) -> bool:
+        """Whether it is to be chosen, after what was chosen before it."""
+        if self.models and chosen["model"] not in self.models:
+            return False
+        if self.only is None:
+            return True
+        name, value = self.only
+        return bool(chosen.get(name, Settings.__dataclass_fields__[name].default) == value)
 
     def suggest(self, trial: Trial) -> Any:
         """What Optuna would try next."""
@@ -60,17 +72,22 @@ SPACE = (
     Dimension("scaler", ("minmax", "standard")),
     Dimension(
         "widths",
-        ("16,2,16", "32,4,32", "64,8,64", "64,32,4,32,64", "64,32,8,32,64", "128,64,4,64,128"),
+        (AUTO, "16,2,16", "32,4,32", "64,8,64", "64,32,4,32,64", "64,32,8,32,64", "128,64,4,64,128"),
         models=NETWORKS,
+    ),
+    Dimension("two_channels", (True, False), models=NETWORKS),
+    Dimension("adapt", ("off", "day"), models=NETWORKS, only=("two_channels", True)),
+    Dimension(
+        "clamp", (None, 0.0, 0.25, 0.5), models=("autoencoder", "variational"), only=("scaler", "minmax")
     ),
     Dimension("noise", low=0.0, high=0.4, step=0.05, models=NETWORKS),
     Dimension("members", (1, 2, 3), models=NETWORKS),
     Dimension("differences", (False, True), models=("autoencoder", "variational")),
     Dimension("window", (1, 4, 10), models=("linear",)),
-    Dimension("whiten", (True, False)),
+    Dimension("whiten", (True, False), only=("two_channels", False)),
     Dimension("smooth", (1, 5, 11, 21, 41)),
     Dimension("cap", (True, False)),
-    Dimension("average", (None, 0.05, 0.1, 0.2, 0.4)),
+    Dimension("average", (None, 0.05, 0.1, 0.2, 0.4), only=("two_channels", False)),
     # What ranks rows does not depend on these two, so they are chosen only where verdicts are compared.
     Dimension("percentile", low=98.5, high=99.95, step=0.05),
     Dimension("hold", tuple(HOLDS)),
@@ -101,8 +118,9 @@ def suggest(trial: Trial, models: Sequence[str], *, calibrated: bool) -> dict[st
         calibrated: Whether the calibration is to be chosen too.
     """
     chosen = {"model": trial.suggest_categorical("model", tuple(models))}
-    for dimension in _dimensions(chosen["model"], calibrated=calibrated):
-        chosen[dimension.name] = dimension.suggest(trial)
+    for dimension in _dimensions(calibrated=calibrated):
+        if dimension.takes_part(chosen):
+            chosen[dimension.name] = dimension.suggest(trial)
     return chosen
 
 
@@ -115,7 +133,8 @@ def candidate(chosen: Mapping[str, Any], base: Settings) -> Candidate:
     """
     fields = {name: value for name, value in chosen.items() if name not in CALIBRATION}
     if "widths" in fields:
-        fields["widths"] = tuple(int(width) for width in fields["widths"].split(","))
+        widths = fields["widths"]
+        fields["widths"] = None if widths == AUTO else tuple(int(width) for width in widths.split(","))
     return Candidate(
         replace(base, **fields),
         chosen.get("percentile", DEFAULT_PERCENTILE),
@@ -128,19 +147,23 @@ def starts(models: Sequence[str], *, calibrated: bool) -> list[dict[str, Any]]:
     defaults, found = asdict(Settings()), []
     for model in models:
         recipe = RECIPES[own_recipe(model)]
-        known = {"percentile": recipe.percentile, "hold": "1,1,10,5.5", **recipe.settings}
+        known = {**defaults, "percentile": recipe.percentile, "hold": "1,1,10,5.5", **recipe.settings}
         point: dict[str, Any] = {"model": model}
-        for dimension in _dimensions(model, calibrated=calibrated):
-            value = known.get(dimension.name, defaults.get(dimension.name))
-            point[dimension.name] = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        for dimension in _dimensions(calibrated=calibrated):
+            if dimension.takes_part(point):
+                point[dimension.name] = _written(
+                    dimension.name, known.get(dimension.name, defaults.get(dimension.name))
+                )
         found.append(point)
     return found
 
 
-def _dimensions(model: str, *, calibrated: bool) -> list[Dimension]:
-    return [
-        dimension
-        for dimension in SPACE
-        if (not dimension.models or model in dimension.models)
-        and (calibrated or dimension.name not in CALIBRATION)
-    ]
+def _written(name: str, value: Any) -> Any:
+    """A field of `Settings` as a dimension has it."""
+    if name == "widths":
+        return AUTO if value is None else ",".join(map(str, value))
+    return value
+
+
+def _dimensions(*, calibrated: bool) -> list[Dimension]:
+    return [dimension for dimension in SPACE if calibrated or dimension.name not in CALIBRATION]
