@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -113,6 +114,23 @@ def test_every_stage_of_every_machine_is_kept_by_any_number_of_workers(
         if state.stage != "memory":  # whose last bits hang on how rows are cut into calls
             assert found[key] == state
     assert sum(state.value for state in found.values() if state.stage == "alarms") > 100
+
+
+@pytest.mark.parametrize("workers", [[2], [3, 1]], ids=str)
+def test_the_baseline_of_every_machine_is_kept_by_any_number_of_workers(
+    tmp_path: Path, workers: list[int]
+) -> None:
+    loaded = load_bundle(make_bundle(tmp_path, channels=True, horizon=1024.0, smooth=3))
+    alone, found = states_after(loaded, [1]), states_after(loaded, workers)
+    assert found.keys() == alone.keys()
+    kept = [key for key in alone if key[1] == "baseline"]
+    assert [machine for _, _, machine in sorted(kept)] == sorted(MACHINES)
+    for key in kept:
+        (rows, one), (also, other) = alone[key].value, found[key].value
+        assert rows == also == 600 // 5 - 64
+        numbers = [np.frombuffer(binascii.a2b_base64(text), "<f8") for text in (one, other)]
+        assert numbers[0].any()
+        np.testing.assert_allclose(numbers[1], numbers[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
