@@ -130,7 +130,7 @@ def test_the_baseline_of_every_machine_is_kept_by_any_number_of_workers(
         assert rows == also == 600 // 5 - 64
         numbers = [np.frombuffer(binascii.a2b_base64(text), "<f8") for text in (one, other)]
         assert numbers[0].any()
-        np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(numbers[1], numbers[0], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("workers", [2, 3])
