@@ -120,7 +120,7 @@ def test_an_output_that_is_there_survives_a_failure(command: Command, bundle: Pa
 def test_bundles_that_cannot_be_used_are_named(command: Command, bundle: Path, tmp_path: Path) -> None:
     table(tmp_path / "in.csv")
     (tmp_path / "text.onnx").write_text("this is no model")
-    later = with_document(bundle.read_bytes(), lambda document: document.update(format_version=2))
+    later = with_document(bundle.read_bytes(), lambda document: document.update(format_version=3))
     (tmp_path / "later.onnx").write_bytes(later)
     other = make_bundle(tmp_path, "other.onnx", sensors=[("pressure", "Pa", 1e5, 50.0, None), SENSORS[0]])
     for name, words in (
