@@ -6,7 +6,6 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from edge_runtime.bundle.baseline import check_baseline
 from edge_runtime.bundle.caps import LARGEST, MAX_NAME, MAX_SENSORS, OF_A_SENSOR, RESERVED, SMALLEST
 from edge_runtime.errors import BundleFormatError
 
@@ -49,7 +48,11 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
             "disagrees with the graph about whether the model needs the time of day",
             where="metadata: model.time_of_day",
         )
-    check_baseline(metadata.baseline, metadata.golden.baseline_after, graph.baseline)
+    after = metadata.golden.baseline_after
+    if metadata.baseline is not None or after is not None or graph.baseline:
+        from edge_runtime.bundle.baseline import check_baseline  # noqa: PLC0415 - for the bundles that have one
+
+        check_baseline(metadata.baseline, after, graph.baseline)
     if metadata.warm_up_rows:
         raise BundleFormatError(
             "the model needs warm-up rows, which this edge-detect does not support",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.caps import LARGEST, LONGEST_BASELINE_STEP, SMALLEST
@@ -11,67 +10,14 @@ from edge_runtime.errors import BundleFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Baseline", "BaselineState", "check_baseline", "misfit"]
+    from edge_runtime.bundle.judging import Baseline, BaselineState
+
+__all__ = ["check_baseline", "misfit"]
 
 # Sums of bounded numbers may be beyond the sum of their bounds, as much as rounding does.
 ROUNDED = 1 + 1e-6
 AFTER = "golden.baseline_after"
 LISTS = ("values", "persistence", "near", "far", "beyond")
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineState:
-    """Where the baseline of one machine stands; each list has [columns] numbers.
-
-    Attributes:
-        values: The baseline itself, in the units of the graph's residuals.
-        persistence: -1 to 1: how much of the last rows lay far above the baseline, or below it.
-        near: Sum of the residuals less the baseline since its last advance, each bounded by `Baseline.near`.
-        far: The same sum, each bounded by `Baseline.far`.
-        beyond: How many of these rows lay above the nearer bound, less how many lay below it.
-        rows: Scored rows since the last advance, fewer than `Baseline.rows`.
-    """
-
-    values: tuple[float, ...]
-    persistence: tuple[float, ...]
-    near: tuple[float, ...]
-    far: tuple[float, ...]
-    beyond: tuple[float, ...]
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """The slow baseline, which follows each machine's levels outside the graph.
-
-    The graph takes the baseline as its input `baseline` and gives `residuals`. After every `rows` scored rows
-    of a machine, its baseline advances by what those residuals have in common: slowly, or faster in a column
-    most of whose last rows lie far off on the same side. A column that has been far off for a while counts
-    no more than so much, by the graph's input `bound`: what is new in the others is not drowned by it.
-
-    Attributes:
-        rows: Scored rows of a machine after which its baseline advances.
-        horizon: Rows over which a baseline follows a level.
-        spread: [columns] What is usual for a residual, in its own units; above zero.
-        near: Bound of a residual that moves the baseline slowly, in parts of the spread.
-        far: Bound of a residual that moves it fast, in the same unit.
-        gain: How many times faster the baseline moves in a column that stays far off.
-        persistent: Above which persistence it does so.
-        doubtful: Above which persistence a column counts as far off for a while.
-        bound: How much its residual less the baseline counts at most, in parts of the spread.
-        golden: Where the baseline stands before the first golden row.
-    """
-
-    rows: int
-    horizon: float
-    spread: tuple[float, ...]
-    near: float
-    far: float
-    gain: float
-    persistent: float
-    doubtful: float
-    bound: float
-    golden: BaselineState
 
 
 def misfit(state: BaselineState, baseline: Baseline) -> tuple[str, str] | None:

@@ -16,9 +16,16 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge_runtime.bundle.baseline import Baseline, BaselineState
 from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
-from edge_runtime.bundle.threshold import LONGEST_DEBOUNCE, LONGEST_HOLD, Debounce, Hold, Threshold
+from edge_runtime.bundle.judging import (
+    LONGEST_DEBOUNCE,
+    LONGEST_HOLD,
+    Baseline,
+    BaselineState,
+    Debounce,
+    Hold,
+    Threshold,
+)
 from edge_runtime.errors import BundleFormatError
 
 __all__ = [

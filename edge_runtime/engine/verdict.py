@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.engine.debounce import Debouncer
-from edge_runtime.engine.hold import HoldCounter
+from edge_runtime.engine.hysteresis import Debouncer, HoldCounter
 from edge_runtime.records import Results, Verdict
 
 if TYPE_CHECKING:

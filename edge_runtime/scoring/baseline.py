@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.bundle.baseline import BaselineState, misfit
+from edge_runtime.bundle.baseline import misfit
 from edge_runtime.bundle.caps import LARGEST
+from edge_runtime.bundle.judging import BaselineState
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.baseline import Baseline
+    from edge_runtime.bundle.judging import Baseline
 
 __all__ = ["Baselines", "Given", "MachineBaseline", "no_baseline"]
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from edge_runtime.bundle.baseline import Baseline, BaselineState
 from edge_runtime.bundle.caps import LARGEST
+from edge_runtime.bundle.judging import Baseline, BaselineState
 from edge_runtime.scoring.baseline import Baselines, MachineBaseline
 
 if TYPE_CHECKING:

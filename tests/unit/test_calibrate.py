@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from edge_runtime.bundle.metadata import Hold
-from edge_runtime.engine.hold import HoldCounter
+from edge_runtime.engine.hysteresis import HoldCounter
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
 from trainer.calibration.calibrate import (

@@ -13,7 +13,7 @@ from support.stages import hand_over, taken
 
 from edge_runtime import Engine, Readings, load_bundle
 from edge_runtime.bundle.metadata import Debounce, Hold, Metadata, Threshold
-from edge_runtime.engine.debounce import Debouncer
+from edge_runtime.engine.hysteresis import Debouncer
 from edge_runtime.engine.stage import StageState
 from edge_runtime.errors import BundleFormatError, TrainingError
 from edge_runtime.records import Groups

@@ -5,7 +5,7 @@ import pytest
 from support.stages import hand_over, taken
 
 from edge_runtime.bundle.metadata import Hold
-from edge_runtime.engine.hold import HoldCounter
+from edge_runtime.engine.hysteresis import HoldCounter
 from edge_runtime.errors import BundleFormatError
 from edge_runtime.records import Groups
 

@@ -126,7 +126,7 @@ def test_bundles_that_cannot_be_used_are_named(command: Command, bundle: Path, t
     for name, words in (
         ("none.onnx", ("none.onnx",)),
         ("text.onnx", ("text.onnx", "not an ONNX file")),
-        ("later.onnx", ("later.onnx", "format version 2")),
+        ("later.onnx", ("later.onnx", "format version 3")),
     ):
         done = command("edge-detect", "score", "in.csv", "-o", "out.csv", "--bundle", name)
         assert_one_clear_line(done, 2 if name == "none.onnx" else 1, *words)

@@ -121,7 +121,7 @@ def test_version_1_has_no_room_for_them(data: bytes, first: bytes, name: str) ->
         ("baseline.gain", 17.0, "baseline.horizon: is out of range"),
         ("baseline.near", 0, "baseline.near: is out of range"),
         ("baseline.near", 1e5, "baseline.near: is out of range"),
-        ("baseline.far", 4.0, "baseline.near: is out of range"),
+        ("baseline.far", 2.0, "baseline.near: is out of range"),
         ("baseline.far", 1e42, "baseline.far: is out of range"),
         ("baseline.persistent", 1.1, "baseline.persistent: is out of range"),
         ("baseline.persistent", -0.1, "baseline.persistent: is out of range"),

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge_runtime.bundle.metadata import Hold, Threshold
-from edge_runtime.engine.debounce import Debouncer
-from edge_runtime.engine.hold import HoldCounter
+from edge_runtime.engine.hysteresis import Debouncer, HoldCounter
 from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
 

@@ -223,7 +223,7 @@ Floor = Annotated[
     float | None,
     typer.Option(
         help="Lowest variance that whitening assumes in any direction, as part of the sensors' own variance; "
-        "for use with --two-channels. [recipe best: 0.01]",
+        "for use with --two-channels. [recipe best: 0.03]",
         show_default=False,
     ),
 ]

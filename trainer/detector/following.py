@@ -12,7 +12,7 @@ from edge_runtime.scoring.baseline import MachineBaseline
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.baseline import Baseline, BaselineState
+    from edge_runtime.bundle.judging import Baseline, BaselineState
 
 __all__ = ["Following", "Levels"]
 

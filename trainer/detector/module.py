@@ -18,7 +18,7 @@ from trainer.detector.fusion import TINY, Fusion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.baseline import BaselineState
+    from edge_runtime.bundle.judging import BaselineState
     from edge_runtime.scoring.baseline import Given
     from trainer.detector.parts import DetectorParts
     from trainer.detector.smoothing import ScoreSmoothing

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.baseline import Baseline
+    from edge_runtime.bundle.judging import Baseline
     from trainer.detector.averaging import ResidualAverage
     from trainer.detector.channels import Channels
     from trainer.detector.features import InputFeatures

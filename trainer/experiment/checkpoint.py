@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from edge_runtime.bundle.baseline import Baseline
 from edge_runtime.bundle.document import read_as
+from edge_runtime.bundle.judging import Baseline
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector

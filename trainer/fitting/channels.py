@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge_runtime.bundle.baseline import Baseline, BaselineState
+from edge_runtime.bundle.judging import Baseline, BaselineState
 from edge_runtime.errors import TrainingError
 from trainer.data.redundant import moving
 from trainer.detector import Detector

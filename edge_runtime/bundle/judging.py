@@ -1,4 +1,4 @@
-"""When a bundle calls a row anomalous: its threshold, and the debounce and hold that follow it."""
+"""How a bundle judges rows: the slow baseline, the threshold, and the debounce and hold that follow it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from dataclasses import dataclass, field
 from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.errors import BundleFormatError
 
-__all__ = ["LONGEST_DEBOUNCE", "LONGEST_HOLD", "Debounce", "Hold", "Threshold"]
+__all__ = [
+    "LONGEST_DEBOUNCE",
+    "LONGEST_HOLD",
+    "Baseline",
+    "BaselineState",
+    "Debounce",
+    "Hold",
+    "Threshold",
+]
 
 LONGEST_DEBOUNCE = 1024
 # Rows for which a hold may go on after the last one above, and that it may take to begin: a day of seconds.
@@ -98,3 +106,58 @@ class Threshold:
                     f"a threshold must be finite and positive, not {value}",
                     where=f"metadata: threshold.{where}",
                 )
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineState:
+    """Where the baseline of one machine stands; each list has [columns] numbers.
+
+    Attributes:
+        values: The baseline itself, in the units of the graph's residuals.
+        persistence: -1 to 1: how much of the last rows lay far above the baseline, or below it.
+        near: Sum of the residuals less the baseline since its last advance, each bounded by `Baseline.near`.
+        far: The same sum, each bounded by `Baseline.far`.
+        beyond: How many of these rows lay above the nearer bound, less how many lay below it.
+        rows: Scored rows since the last advance, fewer than `Baseline.rows`.
+    """
+
+    values: tuple[float, ...]
+    persistence: tuple[float, ...]
+    near: tuple[float, ...]
+    far: tuple[float, ...]
+    beyond: tuple[float, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """The slow baseline, which follows each machine's levels outside the graph.
+
+    The graph takes the baseline as its input `baseline` and gives `residuals`. After every `rows` scored rows
+    of a machine, its baseline advances by what those residuals have in common: slowly, or faster in a column
+    most of whose last rows lie far off on the same side. A column that has been far off for a while counts
+    no more than so much, by the graph's input `bound`: what is new in the others is not drowned by it.
+
+    Attributes:
+        rows: Scored rows of a machine after which its baseline advances.
+        horizon: Rows over which a baseline follows a level.
+        spread: [columns] What is usual for a residual, in its own units; above zero.
+        near: Bound of a residual that moves the baseline slowly, in parts of the spread.
+        far: Bound of a residual that moves it fast, in the same unit.
+        gain: How many times faster the baseline moves in a column that stays far off.
+        persistent: Above which persistence it does so.
+        doubtful: Above which persistence a column counts as far off for a while.
+        bound: How much its residual less the baseline counts at most, in parts of the spread.
+        golden: Where the baseline stands before the first golden row.
+    """
+
+    rows: int
+    horizon: float
+    spread: tuple[float, ...]
+    near: float
+    far: float
+    gain: float
+    persistent: float
+    doubtful: float
+    bound: float
+    golden: BaselineState
