@@ -17,6 +17,8 @@ __all__ = ["ResidualWhitening"]
 # Of the largest variance: below it a direction is rounding, not movement.
 MIN_VARIANCE = 1e-6
 # Of the sensors' own variance, in which every sensor counts the same: below it a direction is redundant.
+REDUNDANT = 1e-6
+# And if there is one, no direction counts as having less.
 LEAST = 1e-4
 
 
@@ -131,7 +133,7 @@ def _is_singular(covariance: NDArray[np.float64], variance: NDArray[np.float64])
     if not (variance > 0).all():
         return True
     scale = 1 / np.sqrt(variance)
-    return bool(np.linalg.eigvalsh(scale[:, None] * covariance * scale)[0] < LEAST)
+    return bool(np.linalg.eigvalsh(scale[:, None] * covariance * scale)[0] < REDUNDANT)
 
 
 def _still() -> TrainingError:
