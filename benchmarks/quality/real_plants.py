@@ -70,7 +70,7 @@ def measure_plants(
             runs.append(
                 {
                     **{name: figures[name] for name in ("f1", "precision", "recall", "roc_auc")},
-                    "far": _far(figures, data.test),
+                    "far": figures["false_alarm_rate"],
                     "parameters": float(fitted.parts.network.parameter_count),
                 }
             )
@@ -81,14 +81,6 @@ def measure_plants(
                 found[f"{plant.name}: {kind.name}"] = summary([_simple(data, kind, percentile)])
         say(f"plants: {plant.name}")
     return found
-
-
-def _far(figures: dict[str, float], test: Split) -> float:
-    """Part of the normal rows that is flagged."""
-    counted = test.finite & test.counted
-    anomalous = test.labels[counted] if test.labels is not None else np.zeros(int(counted.sum()), np.bool_)
-    flagged = figures["alarm_rate"] * len(anomalous)
-    return float((flagged - figures["recall"] * anomalous.sum()) / max(1, (~anomalous).sum()))
 
 
 def _simple(data: TrainingData, kind: Any, percentile: float) -> dict[str, float]:

@@ -59,7 +59,7 @@ class Contamination:
     Attributes:
         train_ratio: The 99th or 99.55th percentile of training's normal rows in parts of validation's,
             whichever is more.
-        tail_ratio: That of validation in parts of its 90th.
+        tail_ratio: The 99.55th percentile of validation's normal rows in parts of their 90th.
         stretches: Of training, which stand out; the oddest first.
         rows: How many rows they have together.
     """
@@ -85,7 +85,8 @@ class Contamination:
             said = f"training seems to {'still hold' if cleaned else 'hold'} faults that nobody labelled"
             places = "; ".join(map(str, self.stretches[:SHOWN]))
             more = f"; and {len(self.stretches) - SHOWN:,} more" if len(self.stretches) > SHOWN else ""
-            hint = "" if cleaned else f"; --clean leaves {self._what()} out and trains again"
+            these = f"these {counted(self.rows, 'row')}"
+            hint = "" if cleaned else f"; --clean leaves {these} out and trains again"
             found.append(
                 f"{said}: its highest scores are {self.train_ratio:.1f} times those of validation. "
                 f"Look at {places}{more}{hint}"
@@ -97,9 +98,6 @@ class Contamination:
                 "is rare; look at the plots, and label the rows or take a longer history"
             )
         return found
-
-    def _what(self) -> str:
-        return f"these {counted(self.rows, 'row')}" if self.rows else "them"
 
     def cleaned(self, data: TrainingData) -> TrainingData:
         """The data with these stretches of training ignored: nothing is learnt from them."""

@@ -12,6 +12,7 @@ from torch import nn
 from edge_runtime.bundle.judging import Baseline, BaselineState
 from edge_runtime.errors import TrainingError
 from trainer.data.redundant import moving
+from trainer.data.stretches import by_machine
 from trainer.detector import Detector
 from trainer.detector.channels import Channels, Usual
 from trainer.detector.following import Following
@@ -151,7 +152,10 @@ def _with_usual(parts: DetectorParts, channels: Channels, val: Split) -> Channel
     detector, fusion = Detector(replace(parts, smoothing=None)), Fusion(channels)
     fixed: list[NDArray[np.float32]] = []
     adapted: list[NDArray[np.float32]] = []
-    for place in _by_machine(val):
+    for _, rows in by_machine(val.times, val.machines):
+        place = rows[val.finite[rows]]  # what a gateway would score
+        if not len(place):
+            continue
         normal = val.normal[place]
         residuals = detector.channel_residual_rows(val.values[place], val.times[place])
         fixed.append(fusion.squares(torch.from_numpy(residuals)).numpy()[normal])
@@ -181,11 +185,3 @@ def _usual(squares: NDArray[np.float32]) -> Usual:
         )
     score = np.sqrt(network / usual[0] * distances / usual[1])
     return Usual(*usual, float(np.quantile(score, USUAL)))
-
-
-def _by_machine(split: Split) -> list[NDArray[np.intp]]:
-    """Each machine's rows that a gateway would score, in time order."""
-    rows = np.flatnonzero(split.finite)
-    rows = rows[np.lexsort((split.times[rows], split.machines[rows]))]
-    names = split.machines[rows]
-    return np.split(rows, np.flatnonzero(names[1:] != names[:-1]) + 1)
