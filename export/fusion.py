@@ -1,4 +1,4 @@
-"""Two channels as nodes: what `trainer.detector.fusion` computes, node for node.
+"""The channels as nodes: what `trainer.detector.fusion` computes, node for node.
 
 `run` scores a row at a time, where every node costs about as much as every other, whatever it computes.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.detector import TINY
+from trainer.detector.channels import SUDDEN
 
 if TYPE_CHECKING:
     from export.builder import Builder, State
@@ -43,36 +44,39 @@ def write_fusion(
     Returns:
         [rows, sensors] scaled readings as they are expected, with the levels of the view that fits better.
     """
-    sensors = len(channels.sensors.centre)
-    level = graph.constant("sensors.level", channels.sensors.centre)
+    sensors = len(channels.level)
+    level = graph.constant("sensors.level", channels.level)
     residual = graph.node("Sub", "residual", scaled, reproduced)
     distance = graph.node("Sub", "distance", scaled, level)
-    residuals = graph.node("Concat", "residuals", residual, distance, axis=1)
+    others = _write_others(graph, state, channels, distance)
+    residuals = graph.node("Concat", "residuals", residual, distance, *others, axis=1)
     matrix = graph.constant("whitening.matrix", channels.matrix)
+    weights = graph.constant("channels.weights", channels.weights)
 
-    def squares(name: str, of: str) -> str:
+    def view(name: str, of: str, usual: Usual) -> tuple[str, str]:
+        """The squares, and the score."""
         white = graph.node("MatMul", f"{name}_white", of, matrix)
-        return graph.node("Mul", f"{name}_squares", white, white)
+        squares = graph.node("Mul", f"{name}_squares", white, white)
+        sums = graph.constant(f"{name}.energies", channels.energies(usual))
+        energies = graph.node("Gemm", f"{name}_energies", squares, sums, _tiny(graph))
+        logarithms = graph.node("Log", f"{name}_logarithms", energies)
+        return squares, graph.node(
+            "Exp", f"{name}_score", graph.node("MatMul", f"{name}_mean", logarithms, weights)
+        )
 
-    def score(name: str, of: str, view: Usual) -> str:
-        parts = [
-            graph.node("MatMul", f"{name}_{channel}", of, graph.constant(f"{name}.{channel}", weights))
-            for channel, weights in zip(("network", "sensors"), channels.weights(view), strict=True)
-        ]
-        return graph.node("Sqrt", f"{name}_score", graph.node("Mul", f"{name}_product", *parts))
-
-    seen = squares("fixed", residuals)
-    own = score("fixed", seen, channels.fixed)
+    seen, own = view("fixed", residuals, channels.fixed)
     if baseline:
         away = graph.node("Sub", "away_from_baseline", residuals, "baseline")
         lowest = graph.node("Sub", "lowest", graph.constant("zero", np.asarray(0.0, np.float32)), "bound")
         within = graph.node("Max", "adapted_residuals", graph.node("Min", "at_most", away, "bound"), lowest)
-        adapted = squares("adapted", within)
-        other = score("adapted", adapted, channels.adapted)
-        both = graph.node("Max", "both_or_tiny", graph.node("Add", "both", own, other), _tiny(graph))
-        part = graph.node("Div", "adapted_part", own, both)
-        more = graph.node("Sub", "adapted_less_fixed", adapted, seen)
-        seen = graph.node("Add", "seen", seen, graph.node("Mul", "of_adapted", part, more))
+        adapted, other = view("adapted", within, channels.adapted)
+        both = graph.node("Add", "both_scores", own, other)
+        part, rest = (
+            graph.node("Div", "adapted_part", own, both),
+            graph.node("Div", "fixed_part", other, both),
+        )
+        of_fixed = graph.node("Mul", "of_fixed", rest, seen)
+        seen = graph.node("Add", "seen", of_fixed, graph.node("Mul", "of_adapted", part, adapted))
         ends = graph.axes("row_0", 0), graph.axes("sensors", sensors), graph.axes("sensor_axis", 1)
         levels = graph.node("Slice", "levels", "baseline", *ends)
         reproduced = graph.node("Add", "explained", reproduced, graph.node("Mul", "shift", part, levels))
@@ -80,6 +84,27 @@ def write_fusion(
     shares = graph.node("MatMul", "shares", seen, graph.constant("sensors.shares", channels.shares))
     _write_errors(graph, state, smoothing, shares, own, sensors)
     return reproduced
+
+
+def _write_others(graph: Builder, state: State, channels: Channels, distance: str) -> list[str]:
+    """The residuals of the channels that look back."""
+    if not channels.history:
+        return []
+    reach = channels.reach
+    below = graph.node("Min", "not_above_reach", distance, graph.constant("reach.high", reach))
+    known = graph.node("Max", "known_distance", below, graph.constant("reach.low", -reach))
+    series = graph.node("Concat", "distance_series", state.before("distances"), known, axis=0)
+    state.keep_last("distances", series)
+    found = []
+    if channels.rows > 1:
+        image = graph.image("distance_image", series)
+        pooled = graph.node("AveragePool", "lasting_pooled", image, kernel_shape=[channels.rows, 1])
+        found.append(graph.rows("lasting", pooled))
+    if SUDDEN in channels.names:
+        last = graph.slice("last_distance", series, channels.history - 1, -1)
+        remains = graph.constant("sudden.remains", channels.remains)
+        found.append(graph.node("Sub", "sudden", known, graph.node("Mul", "remaining", remains, last)))
+    return found
 
 
 def _write_errors(

@@ -1,10 +1,11 @@
-"""By how much two correct evaluations of two channels may differ; `export.tolerance` has the reasoning."""
+"""By how much two correct evaluations of the channels may differ; `export.tolerance` has the reasoning."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch import nn
 
 from edge_runtime.scoring.baseline import no_baseline
 from trainer.detector.following import Levels
@@ -34,7 +35,7 @@ class FusedTolerance(NamedTuple):
 
 
 class _View(NamedTuple):
-    squares: torch.Tensor  # [rows, 2 * sensors]
+    squares: torch.Tensor  # [rows, columns]
     off: torch.Tensor  # what each of them may be off by, beside its relative part
     score: torch.Tensor  # [rows, 1]
     score_off: torch.Tensor
@@ -52,9 +53,9 @@ def fused_tolerance(
 ) -> FusedTolerance:
     """What the errors, and the shift of what is expected, may be off by.
 
-    A square may be off by a relative part and an absolute one. The root of a product of two sums of them has
-    the same relative part, and is off by what either sum is, times how steep the root is there. The lower one
-    of two scores is off by no more than either. What shares a score are sums of such squares, weighed by the
+    A square may be off by a relative part and an absolute one. The geometric mean of sums of them has the
+    same relative part, and is off by what each sum is, times how steep the mean is there. The lower one of
+    two scores is off by no more than either. What shares a score are sums of such squares, weighed by the
     ratio of the two scores.
 
     Args:
@@ -82,17 +83,24 @@ def _tolerance(
     epsilon: float,
     relative: float,
 ) -> FusedTolerance:
-    residuals = fusion.residuals(scaled, reproduced)
-    sensors = scaled.shape[1]
-    rounded = 2 * epsilon**2 * residuals * residuals
-    spread = torch.cat([variance, torch.zeros_like(variance)], 1) + rounded
-    given = no_baseline(2 * sensors) if levels is None else levels
+    sensors, channels = scaled.shape[1], fusion.channels
+    before = scaled.new_zeros((channels.history, sensors)) if channels.history else None
+    residuals, _ = fusion.residuals(scaled, reproduced, before)
+    # What looks back is as exact as the distances that it is made of.
+    largest = residuals[:, sensors : 2 * sensors] ** 2
+    if channels.history:
+        padded = nn.functional.pad(largest, (0, 0, channels.history, 0))
+        largest = nn.functional.max_pool2d(padded[None, None], (channels.history + 1, 1), stride=1)[0, 0]
+    exact = torch.cat([variance] + [torch.zeros_like(variance)] * (len(channels.parts) - 1), 1)
+    of_past = torch.cat([torch.zeros_like(largest)] * 2 + [largest] * (len(channels.parts) - 2), 1)
+    spread = exact + epsilon**2 * (2 * residuals * residuals + 8 * of_past)
+    given = no_baseline(residuals.shape[1]) if levels is None else levels
     about = Levels(*(torch.from_numpy(part).double() for part in given))
     baseline = about.baseline
-    channels = fusion.channels
+    exponents = fusion.weights[:, 0]
 
     def view(moved: torch.Tensor, usual: Usual) -> _View:
-        weights = [torch.from_numpy(part).double() for part in channels.weights(usual)]
+        sums = torch.from_numpy(channels.energies(usual)).double()
         at = spread + epsilon**2 * moved * moved
         matrix = fusion.matrix
         white = moved @ matrix
@@ -101,19 +109,19 @@ def _tolerance(
             matrix * matrix
         ) + count * epsilon**2 * white * white
         squares, off = white * white, 16 * off / relative
-        one, other = (squares @ part for part in weights)
-        one_off, other_off = (off @ part for part in weights)
-        score_off = one_off * torch.sqrt(other / torch.maximum(one, one_off).clamp(min=TINY))
-        score_off = score_off + other_off * torch.sqrt(one / torch.maximum(other, other_off).clamp(min=TINY))
-        return _View(squares, off, torch.sqrt(one * other), score_off)
+        energies, energies_off = squares @ sums + TINY, off @ sums
+        score = torch.exp(torch.log(energies) @ exponents)[:, None]
+        steep = torch.maximum(energies, energies_off)
+        others = score / energies**exponents
+        score_off = (energies_off * steep ** (exponents - 1) * others).sum(1, keepdim=True)
+        return _View(squares, off, score, score_off)
 
     fixed, adapted = view(residuals, channels.fixed), view(fusion.adapted(residuals, about), channels.adapted)
     both = (fixed.score + adapted.score).clamp(min=TINY)
     score_off = torch.maximum(fixed.score_off, adapted.score_off)
     score = torch.minimum(fixed.score, adapted.score)
-    part = fixed.score / both
     part_off = torch.clamp(score_off / both + 3 * relative, max=1.0)
-    seen = fixed.squares + part * (adapted.squares - fixed.squares)
+    seen = (adapted.score * fixed.squares + fixed.score * adapted.squares) / both
     seen_off = fixed.off + adapted.off + part_off * (adapted.squares - fixed.squares).abs()
     shares, shares_off = seen @ fusion.shares, seen_off @ fusion.shares
     total, total_off = shares.sum(1, keepdim=True), shares_off.sum(1, keepdim=True)

@@ -182,8 +182,8 @@ def _mat_mul(node: Node) -> Flow:
 RULES: dict[str, Callable[[Node], Flow]] = {
     **dict.fromkeys(
         (
-            *("Abs", "Add", "Cos", "Div", "Max", "Min", "Mod", "Mul", "Relu", "Sigmoid", "Sin", "Sqrt"),
-            *("Sub", "Tanh"),
+            *("Abs", "Add", "Cos", "Div", "Exp", "Log", "Max", "Min", "Mod", "Mul", "Relu", "Sigmoid"),
+            *("Sin", "Sqrt", "Sub", "Tanh"),
         ),
         _elementwise,
     ),

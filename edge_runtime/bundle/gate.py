@@ -34,8 +34,8 @@ OPERATORS = {
     **{
         name: Operator()
         for name in (
-            *("Abs", "Add", "Cos", "Div", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid", "Sin", "Sqrt"),
-            *("Sub", "Tanh"),
+            *("Abs", "Add", "Cos", "Div", "Exp", "Log", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid"),
+            *("Sin", "Sqrt", "Sub", "Tanh"),
         )
     },
     "AveragePool": Operator({"kernel_shape": _INTS}),

@@ -39,6 +39,7 @@ BUNDLES: dict[str, dict[str, Any]] = {
     "convolutional": {"model": "convolutional", "smooth": 5},
     "two channels": {"channels": True, "smooth": 11},
     "baseline": {"channels": True, "horizon": 1024.0, "smooth": 11, "shown": {"clamp": 0.25}},
+    "all channels": {"channels": True, "lasting": 20, "sudden": 0.25, "horizon": 1024.0, "smooth": 11},
     "baseline without memory": {"channels": True, "horizon": 1024.0},
     "everything": {
         "smooth": 5,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from support.bundles import make_bundle, normal_rows
 
 from edge_runtime.bundle import caps
@@ -99,38 +100,50 @@ def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
     )
 
 
-def test_two_channels_compute_the_documented_formula(tmp_path: Path) -> None:
-    path = make_bundle(tmp_path, channels=True, horizon=1024.0)
+@pytest.mark.parametrize("others", [{}, {"lasting": 5, "sudden": 0.25}], ids=["two channels", "all channels"])
+def test_channels_compute_the_documented_formula(others: dict[str, Any], tmp_path: Path) -> None:
+    path = make_bundle(tmp_path, channels=True, horizon=1024.0, **others)
     constants = {
         t.name: onnx.numpy_helper.to_array(t).astype(np.float64) for t in onnx.load(path).graph.initializer
     }
     readings, random = normal_rows(200, seed=5), np.random.default_rng(6)
     spread = np.asarray(json.loads(onnx.load(path).metadata_props[0].value)["baseline"]["spread"])
-    baseline, bound = random.normal(0, 0.5, 8) * spread, spread * random.uniform(0.5, 2, 8)
+    columns = 16 if others else 8
+    baseline, bound = random.normal(0, 0.5, columns) * spread, spread * random.uniform(0.5, 2, columns)
     given = {"baseline": baseline[None].astype(np.float32), "bound": bound[None].astype(np.float32)}
+    if others:
+        readings[50, 2] += 1e6  # beyond reach
+        given["state"] = np.zeros((4, 4), np.float32)
     session = onnxruntime.InferenceSession(str(path))
-    score, errors, expected, residuals = session.run(None, {"readings": readings, **given})
+    names = ["score", "errors", "expected", "residuals"]
+    score, errors, expected, residuals = session.run(names, {"readings": readings, **given})
 
     scaled = (readings - constants["scaler.offset"]) / constants["scaler.scale"]
     value = scaled
     for layer in range(0, 11, 2):
         value = value @ constants[f"layer{layer}.weight"] + constants[f"layer{layer}.bias"]
         value = np.maximum(value, 0) if layer < 10 else value
-    wanted = np.hstack([scaled - value, scaled - constants["sensors.level"]])
+    distance = scaled - constants["sensors.level"]
+    wanted = np.hstack([scaled - value, distance])
+    if others:
+        known = np.maximum(np.minimum(distance, constants["reach.high"]), constants["reach.low"])
+        series = np.vstack([np.zeros((4, 4)), known])
+        lasting = np.mean([series[i : i + len(known)] for i in range(5)], 0)
+        wanted = np.hstack([wanted, lasting, known - constants["sudden.remains"] * series[3:-1]])
     np.testing.assert_allclose(residuals, wanted, rtol=1e-3, atol=1e-5)
 
     def squares(of: Any) -> Any:
         return (of @ constants["whitening.matrix"]) ** 2
 
     def view(of: Any, name: str) -> Any:
-        return np.sqrt((of @ constants[f"{name}.network"]) * (of @ constants[f"{name}.sensors"]))
+        return np.exp(np.log(of @ constants[f"{name}.energies"] + 1e-30) @ constants["channels.weights"])
 
     moved = np.maximum(np.minimum(wanted - baseline, bound), -bound)
     own, other = view(squares(wanted), "fixed"), view(squares(moved), "adapted")
     assert 20 < (own < other).sum() < 180
     least, part = np.minimum(own, other), own / (own + other)
     np.testing.assert_allclose(score, least[:, 0], rtol=1e-3, atol=1e-5)
-    shares = (squares(wanted) + part * (squares(moved) - squares(wanted))) @ constants["sensors.shares"]
+    shares = ((1 - part) * squares(wanted) + part * squares(moved)) @ constants["sensors.shares"]
     shared = shares * least / shares.sum(1, keepdims=True)
     np.testing.assert_allclose(errors, shared, rtol=2e-3, atol=1e-5)
     levels = (value + part * baseline[:4]) * constants["scaler.scale"] + constants["scaler.offset"]

@@ -48,6 +48,7 @@ def drifting() -> NDArray[np.float32]:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "a baseline": {"channels": True, "horizon": 1024.0, "smooth": 11},
+    "all channels": {"channels": True, "lasting": 20, "sudden": 0.25, "horizon": 1024.0, "smooth": 11},
     "a baseline without memory": {"channels": True, "horizon": 1024.0},
     "two channels without a baseline": {"channels": True, "smooth": 11},
     "version 1": {"smooth": 11},

@@ -19,7 +19,7 @@ from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.golden import GoldenRows
-from trainer.fitting.channels import fit_channels
+from trainer.fitting.channels import ChannelOptions, fit_channels
 from trainer.models.base import Architecture, ClosedFormModel, Network
 from trainer.models.options import DEFAULT_KERNELS, DEFAULT_WIDTHS, ModelOptions
 from trainer.models.registry import build, kind_of
@@ -76,6 +76,8 @@ def make_checkpoint(
     members: int = 1,
     shown: Mapping[str, Any] | None = None,
     channels: bool = False,
+    lasting: int = 0,
+    sudden: float = 0.0,
     horizon: float | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
@@ -97,7 +99,9 @@ def make_checkpoint(
         model: Kind of the network; one in closed form is fitted to the rows.
         members: Networks that are averaged.
         shown: Fields of `InputFeatures` beside `sensors`.
-        channels: Whether rows are judged by two channels.
+        channels: Whether rows are judged by two channels, at least.
+        lasting: Rows of the lasting channel's mean; 0 for no such channel.
+        sudden: Weight of the sudden channel; 0 for no such channel.
         horizon: Rows over which levels are followed, with two channels; None for no baseline.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
@@ -118,7 +122,8 @@ def make_checkpoint(
     parts = DetectorParts(network, fitted, given, averaging)
     if channels:
         normal = Split(folder, times, machines, rows, None, None)
-        parts = fit_channels(parts, normal, normal, floor=0.01, horizon=horizon)
+        options = ChannelOptions(floor=0.01, lasting=lasting, sudden=sudden, horizon=horizon)
+        parts = fit_channels(parts, normal, normal, options)
     elif whiten:
         residuals = Detector(parts).residuals(rows, times, machines)
         parts = replace(parts, whitening=ResidualWhitening.fit(residuals))

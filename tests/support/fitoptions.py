@@ -29,4 +29,5 @@ def as_fit_reads(*words: str) -> Settings:
     context = _command().make_context("fit", ["--data", "data", *words])
     model = context.params["model"]
     recipe = RECIPES[own_recipe(model)]
-    return Settings(**{**training_settings(context), **recipe.settings, **model_settings(context)})
+    chosen = model_settings(context)
+    return Settings(**{**training_settings(context), **recipe.beside(chosen), **chosen})

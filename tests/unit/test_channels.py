@@ -1,4 +1,4 @@
-"""How two channels and the slow baseline are fitted: odd sensors, and settings that exclude each other."""
+"""How channels and the slow baseline are fitted: odd sensors, and settings that exclude each other."""
 
 from __future__ import annotations
 
@@ -41,7 +41,14 @@ def tables(**options: Any) -> TrainingData:
 
 
 @pytest.mark.parametrize(
-    "settings", [ODD, {**ODD, "scaler": "standard"}, {**ODD, "adapt": "off", "clamp": 0.25}]
+    "settings",
+    [
+        ODD,
+        {**ODD, "scaler": "standard"},
+        {**ODD, "adapt": "off", "clamp": 0.25},
+        {**ODD, "lasting": 20, "sudden": 0.25},
+        {**ODD, "sudden": 1.0, "smooth": 1, "adapt": "off"},
+    ],
 )
 def test_sensors_that_stand_still_copy_or_sum_others_are_fitted_exported_and_scored(
     settings: dict[str, Any], tmp_path: Path

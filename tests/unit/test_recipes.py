@@ -68,7 +68,7 @@ def test_the_help_states_what_the_recipe_best_sets() -> None:
 
 
 def test_options_give_the_default_of_before() -> None:
-    words = ("--adapt", "off", "--one-channel", "--clamp", "none", "--members", "2", "--differences")
+    words = ("--one-channel", "--clamp", "none", "--members", "2", "--differences")
     found = as_fit_reads(*words, "--widths", "64,32,4,32,64", "--noise", "0.15")
     assert found == Settings(members=2, differences=True)
     assert as_fit_reads() == Settings(**RECIPES["best"].settings)

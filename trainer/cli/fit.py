@@ -22,6 +22,8 @@ from trainer.cli.model_options import (
     Floor,
     Harmonics,
     Kernels,
+    Lasting,
+    LastingWeight,
     Members,
     Model,
     Noise,
@@ -29,6 +31,7 @@ from trainer.cli.model_options import (
     Rolling,
     Scaler,
     Smooth,
+    Sudden,
     TwoChannels,
     Whiten,
     Widths,
@@ -94,7 +97,7 @@ NO_OWN = (
 )
 
 # What undoes an option that a recipe sets.
-UNDONE = {"whiten": "--whiten", "clamp": "--clamp none", "adapt": "--adapt off"}
+UNDONE = {"whiten": "--whiten", "clamp": "--clamp none"}
 
 
 def fit(
@@ -140,6 +143,9 @@ def fit(
     dropout: Dropout = None,
     clamp: Clamp = None,
     two_channels: TwoChannels = None,
+    lasting: Lasting = None,
+    lasting_weight: LastingWeight = None,
+    sudden: Sudden = None,
     floor: Floor = None,
     adapt: Adapt = None,
     threshold: Threshold = ThresholdChoice.PERCENTILE,
@@ -299,7 +305,7 @@ def _settings(training: dict[str, Any], how: RecipeSettings, chosen: dict[str, A
     from trainer.fitting.settings import Settings
 
     try:
-        return Settings(**{**training, **how.settings, **chosen})
+        return Settings(**{**training, **how.beside(chosen), **chosen})
     except UsageError as error:
         option = (error.where or "").removeprefix("--").removeprefix("no-").replace("-", "_")
         if option not in how.settings or option in chosen:

@@ -21,6 +21,8 @@ __all__ = [
     "Floor",
     "Harmonics",
     "Kernels",
+    "Lasting",
+    "LastingWeight",
     "Members",
     "Model",
     "Noise",
@@ -28,6 +30,7 @@ __all__ = [
     "Rolling",
     "Scaler",
     "Smooth",
+    "Sudden",
     "TwoChannels",
     "Whiten",
     "Widths",
@@ -57,6 +60,9 @@ FIELDS = (
     "dropout",
     "clamp",
     "two_channels",
+    "lasting",
+    "lasting_weight",
+    "sudden",
     "floor",
     "adapt",
 )
@@ -215,7 +221,31 @@ TwoChannels = Annotated[
     typer.Option(
         "--two-channels/--one-channel",
         help="Judge a row by the sensors' distances from their means as well, not by the residuals of the "
-        "model alone. [recipe best: two channels]",
+        "model alone. With one channel, what the recipe sets of the others is left out. "
+        "[recipe best: two channels]",
+        show_default=False,
+    ),
+]
+Lasting = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of rows over whose mean distance rows are judged as well, so that small changes that "
+        "last are found; for use with --two-channels. With 0, they are not. [recipe best: 20]",
+        show_default=False,
+    ),
+]
+LastingWeight = Annotated[
+    float | None,
+    typer.Option(
+        help="How much that mean counts beside the residuals of the model. [default: 0.35]",
+        show_default=False,
+    ),
+]
+Sudden = Annotated[
+    float | None,
+    typer.Option(
+        help="How much a change from one row to the next counts beside the residuals of the model; for use "
+        "with --two-channels. With 0, it does not count. [recipe best: 0.25]",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Two channels: what the network cannot reproduce, and how far each sensor is from where it usually is."""
+"""The channels that judge a row: what the network does not reproduce, how far sensors are from usual."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from trainer.detector.whitening import ResidualWhitening
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Channels", "Usual"]
+__all__ = ["LASTING", "NETWORK", "SENSORS", "SUDDEN", "Channel", "Channels", "Usual"]
 
 WHERE = "channels.json"
+# In the order of their columns; the last two only where they were asked for.
+NETWORK, SENSORS, LASTING, SUDDEN = "network", "sensors", "lasting", "sudden"
+ORDER = (NETWORK, SENSORS, LASTING, SUDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,73 +26,124 @@ class Usual:
     """What is usual of one view, with the levels as they were in training, or with those of the baseline.
 
     Attributes:
-        network: High quantile of the network channel's mean squared white residual, on normal rows.
-        sensors: The same of the sensors' channel.
-        score: The same of what the two make together.
+        energies: High quantile of each channel's mean squared white residual, on normal rows.
+        score: The same of what they make together.
     """
 
-    network: float
-    sensors: float
+    energies: tuple[float, ...]
     score: float
 
     def __post_init__(self) -> None:
-        if not all(0 < part < np.inf for part in (self.network, self.sensors, self.score)):
+        if not all(0 < part < np.inf for part in (*self.energies, self.score)):
             raise TrainingError("not what is usual of a score: positive numbers", where=WHERE)
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
-    """How a row is judged by two channels and in two views, where it is odd only if it is odd in both views.
-
-    The network's channel is its scaled residual; the sensors' channel is each scaled reading's distance from
-    its mean. Both are whitened. The score of a view is the geometric mean of the channels' mean squares, each
-    in parts of what is usual; a row's score is the lower one of the two views.
+class Channel:
+    """One of the channels.
 
     Attributes:
-        network: Of the network's residuals, whose mean is zero on normal training rows.
-        sensors: Of the scaled readings.
+        name: "network", "sensors", "lasting" or "sudden".
+        whitening: Of its residuals.
+        weight: How much it counts beside the others.
+    """
+
+    name: str
+    whitening: ResidualWhitening
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """How a row is judged by several channels and in two views, where it is odd only if it is odd in both.
+
+    The network's channel is its scaled residual; the sensors' channel is each scaled reading's distance from
+    its mean. The lasting channel is the mean distance over the last rows, in which a small change stands out
+    once it has lasted; the sudden channel is what each sensor's distance differs from the part of its last
+    one that usually remains. All are whitened. The score of a view is the weighted geometric mean of the
+    channels' mean squares, each in parts of what is usual; a row's score is the lower one of the two views.
+
+    Attributes:
+        parts: The channels, in the order of their columns: the network, the sensors, and others.
+        rows: Rows of the lasting channel's mean, the newest among them; 1 for no such channel.
+        reach: [sensors] float32, the largest distance that these two channels know, so that a spike is over
+            at once.
+        remains: [sensors] float32, the part of a distance that remains a row later; of no meaning without
+            the sudden channel.
         fixed: What is usual with the levels of training.
         adapted: What is usual with those of the slow baseline.
     """
 
-    network: ResidualWhitening
-    sensors: ResidualWhitening
+    parts: tuple[Channel, ...]
+    rows: int
+    reach: NDArray[np.float32]
+    remains: NDArray[np.float32]
     fixed: Usual
     adapted: Usual
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Of the channels, in order."""
+        return tuple(part.name for part in self.parts)
+
+    @property
+    def level(self) -> NDArray[np.float32]:
+        """[sensors] the mean of each scaled sensor on normal training rows."""
+        return self.parts[1].whitening.centre
+
+    @property
+    def history(self) -> int:
+        """Rows before the newest whose distances are needed."""
+        return max(self.rows - 1, int(SUDDEN in self.names))
+
+    @property
     def matrix(self) -> NDArray[np.float32]:
-        """[2 * sensors, 2 * sensors] that whitens both at once."""
-        count = len(self.sensors.centre)
-        matrix = np.zeros((2 * count, 2 * count), np.float32)
-        matrix[:count, :count], matrix[count:, count:] = self.network.matrix, self.sensors.matrix
+        """[columns, columns] that whitens all channels at once."""
+        count = len(self.level)
+        matrix = np.zeros((len(self.parts) * count,) * 2, np.float32)
+        for i, part in enumerate(self.parts):
+            own = slice(i * count, (i + 1) * count)
+            matrix[own, own] = part.whitening.matrix
         return matrix
 
-    def weights(self, view: Usual) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """[2 * sensors, 1] that sums the squares of each channel, in parts of what is usual of a view.
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """[channels, 1] exponents of the geometric mean; they sum to 1."""
+        weights = np.array([[part.weight] for part in self.parts], np.float64)
+        weights /= weights.sum()
+        return weights.astype(np.float32)
 
-        The root of the two sums' product is that view's score, in parts of what is usual of that.
+    def energies(self, view: Usual) -> NDArray[np.float32]:
+        """[columns, channels] that sums the squares of each channel, in parts of what is usual of a view.
+
+        The weighted geometric mean of the sums is that view's score, in parts of what is usual of that.
         """
-        count = len(self.sensors.centre)
-        network, sensors = np.zeros((2, 2 * count, 1))
-        network[:count] = 1 / (count * view.network * view.score)
-        sensors[count:] = 1 / (count * view.sensors * view.score)
-        return network.astype(np.float32), sensors.astype(np.float32)
+        count = len(self.level)
+        found = np.zeros((len(self.parts) * count, len(self.parts)))
+        for i, energy in enumerate(view.energies):
+            found[i * count : (i + 1) * count, i] = 1 / (count * energy * view.score)
+        return found.astype(np.float32)
 
     @property
     def shares(self) -> NDArray[np.float32]:
-        """[2 * sensors, sensors] that adds each sensor's squares in both channels."""
-        one = np.eye(len(self.sensors.centre))
-        found = np.concatenate([one / self.fixed.network, one / self.fixed.sensors])
-        return found.astype(np.float32) / np.float32(len(self.sensors.centre))
+        """[columns, sensors] that adds each sensor's squares in all channels."""
+        one = np.eye(len(self.level))
+        weighed = zip(self.parts, self.fixed.energies, strict=True)
+        found = np.concatenate([part.weight * one / energy for part, energy in weighed])
+        return found.astype(np.float32) / np.float32(len(self.level))
 
     def to_dict(self) -> dict[str, Any]:
         """The channels as JSON-ready values."""
         return {
-            "network": self.network.to_dict(),
-            "sensors": self.sensors.to_dict(),
+            "channels": [
+                {"name": part.name, "weight": part.weight, "whitening": part.whitening.to_dict()}
+                for part in self.parts
+            ],
+            "rows": self.rows,
+            "reach": self.reach.tolist(),
+            "remains": self.remains.tolist(),
             **{
-                name: {"network": view.network, "sensors": view.sensors, "score": view.score}
+                name: {"energies": list(view.energies), "score": view.score}
                 for name, view in (("fixed", self.fixed), ("adapted", self.adapted))
             },
         }
@@ -102,14 +156,36 @@ class Channels:
             TrainingError: A field is missing or wrong.
         """
         try:
-            found = Channels(
-                ResidualWhitening.from_dict(document["network"]),
-                ResidualWhitening.from_dict(document["sensors"]),
-                Usual(**document["fixed"]),
-                Usual(**document["adapted"]),
+            parts = tuple(
+                Channel(each["name"], ResidualWhitening.from_dict(each["whitening"]), float(each["weight"]))
+                for each in document["channels"]
             )
+            fixed, adapted = (
+                Usual(tuple(map(float, document[name]["energies"])), float(document[name]["score"]))
+                for name in ("fixed", "adapted")
+            )
+            reach, remains = (np.asarray(document[name], np.float32) for name in ("reach", "remains"))
+            found = Channels(parts, int(document["rows"]), reach, remains, fixed, adapted)
         except (KeyError, TypeError, ValueError) as error:
             raise TrainingError(f"not the description of channels ({error})", where=WHERE) from None
-        if found.network.centre.shape != found.sensors.centre.shape or found.network.centre.any():
+        if not _consistent(found):
             raise TrainingError("not the description of channels", where=WHERE)
         return found
+
+
+def _consistent(channels: Channels) -> bool:
+    names = channels.names
+    if names[:2] != ORDER[:2] or list(names) != [name for name in ORDER if name in names]:
+        return False
+    shape = channels.level.shape
+    same = all(part.whitening.centre.shape == shape for part in channels.parts)
+    others = (*channels.parts[:1], *channels.parts[2:])
+    return (
+        same
+        and not any(part.whitening.centre.any() for part in others)
+        and all(0 < part.weight < np.inf for part in channels.parts)
+        and (channels.rows > 1) == (LASTING in names)
+        and channels.rows >= 1
+        and channels.reach.shape == channels.remains.shape == shape
+        and all(len(view.energies) == len(names) for view in (channels.fixed, channels.adapted))
+    )

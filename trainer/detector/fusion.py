@@ -1,4 +1,4 @@
-"""What two channels make of a row: the score, each sensor's share, and what was expected."""
+"""What the channels make of a row: the score, each sensor's share, and what was expected."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import nn
 
+from trainer.detector.channels import SUDDEN
+
 if TYPE_CHECKING:
     from trainer.detector.channels import Channels, Usual
     from trainer.detector.following import Levels
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TINY", "Fused", "Fusion"]
 
-TINY = 1e-30  # keeps 0 / 0 from being NaN, and is lost beside any score
+TINY = 1e-30  # keeps 0 / 0 from being NaN, and the logarithm finite; it is lost beside any score
 
 
 class Fused(NamedTuple):
@@ -40,44 +42,65 @@ class Fusion(nn.Module):
 
     level: torch.Tensor
     matrix: torch.Tensor
+    weights: torch.Tensor
     shares: torch.Tensor
+    reach: torch.Tensor
+    remains: torch.Tensor
 
     def __init__(self, channels: Channels) -> None:
         super().__init__()
         self.channels = channels
         for name, value in (
-            ("level", channels.sensors.centre),
+            ("level", channels.level),
             ("matrix", channels.matrix),
+            ("weights", channels.weights),
             ("shares", channels.shares),
+            ("reach", channels.reach),
+            ("remains", channels.remains),
         ):
             self.register_buffer(name, torch.from_numpy(value.copy()))
 
-    def residuals(self, scaled: torch.Tensor, reproduced: torch.Tensor) -> torch.Tensor:
-        """Those of both channels, which a baseline follows.
+    def residuals(
+        self, scaled: torch.Tensor, reproduced: torch.Tensor, before: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Those of all channels, which a baseline follows, and the distances to be kept.
 
         Args:
-            scaled: [rows, sensors] scaled readings.
+            scaled: [rows, sensors] scaled readings, oldest first.
             reproduced: [rows, sensors] what the network made of them.
+            before: [history, sensors] distances of the rows before; None for channels without a history.
 
         Returns:
-            [rows, 2 * sensors], the network's first.
+            [rows, columns], channel by channel; and what comes before the next rows.
         """
-        return torch.cat([scaled - reproduced, scaled - self.level], 1)
+        distance = scaled - self.level
+        parts = [scaled - reproduced, distance]
+        if before is None:
+            return torch.cat(parts, 1), None
+        known = torch.maximum(torch.minimum(distance, self.reach), -self.reach)
+        series = torch.cat([before, known])
+        history, rows = self.channels.history, self.channels.rows
+        if rows > 1:
+            mean = nn.functional.avg_pool2d(series[None, None], (rows, 1), stride=1)[0, 0]
+            parts.append(mean)
+        if SUDDEN in self.channels.names:
+            parts.append(known - self.remains * series[history - 1 : -1])
+        return torch.cat(parts, 1), series[-history:]
 
     @staticmethod
     def adapted(residuals: torch.Tensor, levels: Levels) -> torch.Tensor:
-        """[rows, 2 * sensors] about the slow baseline, and within the bound."""
+        """[rows, columns] about the slow baseline, and within the bound."""
         return torch.maximum(torch.minimum(residuals - levels.baseline, levels.bound), -levels.bound)
 
     def squares(self, residuals: torch.Tensor) -> torch.Tensor:
-        """[rows, 2 * sensors] of the white residuals."""
+        """[rows, columns] of the white residuals."""
         white = residuals @ self.matrix
         return white * white
 
     def score(self, squares: torch.Tensor, view: Usual) -> torch.Tensor:
         """[rows, 1] of one view."""
-        network, sensors = (torch.from_numpy(part) for part in self.channels.weights(view))
-        return torch.sqrt((squares @ network) * (squares @ sensors))
+        energies = squares @ torch.from_numpy(self.channels.energies(view)) + TINY
+        return torch.exp(torch.log(energies) @ self.weights)
 
     def forward(self, residuals: torch.Tensor, levels: Levels | None) -> Fused:
         """Judges rows.
@@ -86,7 +109,7 @@ class Fusion(nn.Module):
             residuals: As `residuals` gave them.
             levels: What they are judged with; None for a detector without a slow baseline.
         """
-        sensors = residuals.shape[1] // 2
+        sensors = len(self.level)
         squares = self.squares(residuals)
         score = self.score(squares, self.channels.fixed)
         shift = residuals.new_zeros((1, sensors))
@@ -94,8 +117,10 @@ class Fusion(nn.Module):
             adapted = self.squares(self.adapted(residuals, levels))
             other = self.score(adapted, self.channels.adapted)
             # How much of a row's explanation is the baseline's view: most of it where that fits better.
-            part = score / (score + other + TINY)
-            squares = squares + part * (adapted - squares)
+            # Both parts are divided, for 1 - part would be lost in rounding where a row is far off.
+            both = score + other
+            part = score / both
+            squares = other / both * squares + part * adapted
             shift = part * levels.baseline[:, :sensors]
             score = torch.minimum(score, other)
         return Fused(squares @ self.shares, score, shift)

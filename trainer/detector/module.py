@@ -80,12 +80,13 @@ class Detector(nn.Module):
         """Rows of each part of the state, in order; only the parts that there are.
 
         "history" holds scaled rows, "started" a row of ones once there was a first row, "averaged" residuals,
-        "smoothed" errors.
+        "distances" those of the sensors' channel, "smoothed" errors.
         """
         rows = {
             "history": self.history,
             "started": int(self.history > 0),
             "averaged": 0 if self.average is None else self.average.rows - 1,
+            "distances": 0 if self.fusion is None else self.fusion.channels.history,
             "smoothed": 0 if self.smoothing is None else self.smoothing.rows - 1,
         }
         return {part: count for part, count in rows.items() if count}
@@ -140,14 +141,16 @@ class Detector(nn.Module):
         """[rows, columns] that a baseline follows; arguments as for a call.
 
         Raises:
-            TrainingError: The detector does not have two channels.
+            TrainingError: The detector has a single channel.
         """
         if self.fusion is None:
             raise TrainingError("a detector with a single channel has no baseline")
         if self.state_shape is not None and state is None:
             state = readings.new_zeros(self.state_shape)
-        _, reproduced, _ = self._residual(readings, self._parts(state), seconds)
-        return self.fusion.residuals((readings - self.offset) / self.scale, reproduced)
+        before = self._parts(state)
+        _, reproduced, _ = self._residual(readings, before, seconds)
+        scaled = (readings - self.offset) / self.scale
+        return self.fusion.residuals(scaled, reproduced, before.get("distances"))[0]
 
     def _fused(
         self,
@@ -158,8 +161,11 @@ class Detector(nn.Module):
         before: dict[str, torch.Tensor],
         after: list[torch.Tensor],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Errors, and scaled rows as they are expected; the last part of the state goes into `after`."""
-        residuals = fusion.residuals((readings - self.offset) / self.scale, reproduced)
+        """Errors, and scaled rows as they are expected; the last parts of the state go into `after`."""
+        scaled = (readings - self.offset) / self.scale
+        residuals, distances = fusion.residuals(scaled, reproduced, before.get("distances"))
+        if distances is not None:
+            after.append(distances)
         if self.baseline is not None and levels is None:
             levels = Levels(*map(torch.from_numpy, no_baseline(residuals.shape[1])))
         fused = fusion(residuals, levels)

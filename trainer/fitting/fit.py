@@ -13,7 +13,7 @@ from trainer.detector.averaging import ResidualAverage
 from trainer.detector.parts import DetectorParts
 from trainer.detector.smoothing import ScoreSmoothing
 from trainer.detector.whitening import ResidualWhitening
-from trainer.fitting.channels import fit_channels, own_variance
+from trainer.fitting.channels import ChannelOptions, fit_channels, own_variance
 from trainer.fitting.dataset import TimeWindowDataset, create_dataloaders
 from trainer.fitting.device import pick_device, reproducible
 from trainer.fitting.rows import fit_scaler, fitting_batch_size, training_rows
@@ -136,7 +136,14 @@ def finished(
     )
     if settings.two_channels:
         horizon = settings.horizon_rows(data.cadence_seconds)
-        parts = fit_channels(parts, data.train, data.val, floor=settings.floor, horizon=horizon)
+        options = ChannelOptions(
+            floor=settings.floor,
+            lasting=settings.lasting,
+            lasting_weight=settings.lasting_weight,
+            sudden=settings.sudden,
+            horizon=horizon,
+        )
+        parts = fit_channels(parts, data.train, data.val, options)
     elif settings.whiten and covariance is not None and parts.average is None:
         parts = replace(parts, whitening=ResidualWhitening.of(np.zeros(len(data.sensors)), covariance))
     elif settings.whiten:

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.metadata import Hold
+from trainer.fitting.settings import OF_CHANNELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DEFAULT_HOLD", "DEFAULT_PERCENTILE", "RECIPES", "Recipe", "own_recipe"]
+__all__ = ["DEFAULT_HOLD", "DEFAULT_PERCENTILE", "LONGER_HOLD", "RECIPES", "Recipe", "own_recipe"]
 
-# Six rows above the threshold hold an anomaly through the next below, ten through four of them: such as an
-# oscillation's zero crossing.
-DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
+# Six rows above the threshold hold an anomaly through the next below, eight through two of them: such as an
+# oscillation's zero crossing. Ten hold it through four, where no channel looks back by itself.
+DEFAULT_HOLD = Hold(rise=1.0, fall=1.0, cap=8.0, level=5.5)
+LONGER_HOLD = Hold(rise=1.0, fall=1.0, cap=10.0, level=5.5)
 DEFAULT_PERCENTILE = 99.55
 
 
@@ -32,19 +34,31 @@ class Recipe:
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     percentile: float = DEFAULT_PERCENTILE
-    hold: Hold = DEFAULT_HOLD
+    hold: Hold = LONGER_HOLD
+
+    def beside(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of `Settings` that it sets beside those that somebody chose.
+
+        Who chooses a single channel needs not say that what belongs to several is to be left out.
+        """
+        single = chosen.get("two_channels") is False
+        return {name: value for name, value in self.settings.items() if not (single and name in OF_CHANNELS)}
 
 
 RECIPES = {
     "best": Recipe(
-        what="an autoencoder beside the sensors' plain distances, with slow changes of level followed",
+        what="an autoencoder beside the sensors' plain distances, what lasts of them, what is sudden, with "
+        "slow changes of level followed",
         settings={
             "widths": None,
             "noise": 0.1,
             "clamp": 0.25,
             "two_channels": True,
+            "lasting": 20,
+            "sudden": 0.25,
             "adapt": "day",
         },
+        hold=DEFAULT_HOLD,
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",

@@ -16,12 +16,15 @@ from trainer.models.registry import KINDS
 if TYPE_CHECKING:
     from trainer.detector.scaler import ScalerKind
 
-__all__ = ["Settings"]
+__all__ = ["OF_CHANNELS", "Settings"]
 
 Device = Literal["auto", "cpu", "cuda"]
 MAX_SMOOTHED = 1024
 MAX_MEMBERS = 32
 MAX_KERNEL = 64
+MAX_WEIGHT = 10.0
+# What there is only beside two channels.
+OF_CHANNELS = ("adapt", "lasting", "lasting_weight", "sudden", "floor")
 # A baseline that followed faster would be no slow one: it advances every 64 rows, 16 times over its horizon.
 LEAST_HORIZON, MAX_HORIZON = 1024, 10**9
 DAY_S = 86_400.0
@@ -63,6 +66,11 @@ class Settings(ModelOptions):
             None for however far.
         two_channels: Whether rows are judged by the sensors' plain distances, too, and not by the network's
             residuals alone.
+        lasting: With two channels, rows of a third one, the mean distance over the last rows, in which small
+            changes that last stand out; 0 for no such channel.
+        lasting_weight: How much that counts beside the network's channel.
+        sudden: With two channels, how much a further one counts beside the network's: what each sensor's
+            distance differs from what usually remains of its last one; 0 for no such channel.
         floor: With two channels, the least variance that the whitening grants any direction, in parts of the
             sensors' own.
         adapt: With two channels, over which time each machine's levels are followed: "off", "day" for a day
@@ -97,6 +105,9 @@ class Settings(ModelOptions):
     clamp: float | None = None
     two_channels: bool = False
     floor: float = 0.03
+    lasting: int = 0
+    lasting_weight: float = 0.35
+    sudden: float = 0.0
     adapt: str = "off"
 
     def __post_init__(self) -> None:
@@ -119,6 +130,9 @@ class Settings(ModelOptions):
             ("--members", self.members, 1 <= self.members <= MAX_MEMBERS),
             ("--clamp", self.clamp, self.clamp is None or 0 <= self.clamp < math.inf),
             ("--floor", self.floor, 0 < self.floor <= 1),
+            ("--lasting", self.lasting, self.lasting == 0 or 2 <= self.lasting <= MAX_SMOOTHED),  # noqa: PLR2004
+            ("--lasting-weight", self.lasting_weight, 0 < self.lasting_weight <= MAX_WEIGHT),
+            ("--sudden", self.sudden, 0 <= self.sudden <= MAX_WEIGHT),
         ):
             if not fine:
                 raise UsageError(f"{value} is out of range", where=option)
@@ -146,17 +160,21 @@ class Settings(ModelOptions):
 
     def _check_channels(self) -> None:
         """What goes with two channels alone, and what does not."""
-        single = "add --one-channel" + ("" if self.adapt == "off" else " --adapt off")
+        single = "add --one-channel"
         if self.two_channels and not self.whiten:
             raise UsageError("two channels are always whitened", where="--no-whiten", hint=single)
         if self.two_channels and self.average is not None:
             raise UsageError("requires a single channel", where="--average", hint=single)
-        for option, given in (
-            ("--adapt", self.adapt != "off"),
-            ("--floor", self.floor != Settings.__dataclass_fields__["floor"].default),
-        ):
+        for name in OF_CHANNELS:
+            given = getattr(self, name) != Settings.__dataclass_fields__[name].default
             if given and not self.two_channels:
+                option = f"--{name.replace('_', '-')}"
                 raise UsageError("requires two channels", where=option, hint="add --two-channels")
+        if (
+            self.lasting_weight != Settings.__dataclass_fields__["lasting_weight"].default
+            and not self.lasting
+        ):
+            raise UsageError("requires --lasting", where="--lasting-weight", hint="add --lasting 20")
         self.horizon_rows(1.0)
 
     def _lacks(self, option: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bundle.metadata import Hold
-from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE, RECIPES, own_recipe
+from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE, LONGER_HOLD, RECIPES, own_recipe
 from trainer.fitting.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ NETWORKS = ("autoencoder", "variational", "convolutional")
 HOLDS = {
     "none": Hold(),
     "1,1,4,1.5": Hold(1.0, 1.0, 4.0, 1.5),
-    "1,1,10,5.5": DEFAULT_HOLD,
+    "1,1,8,5.5": DEFAULT_HOLD,
+    "1,1,10,5.5": LONGER_HOLD,
     "1,0.5,10,5.5": Hold(1.0, 0.5, 10.0, 5.5),
 }
 CALIBRATION = ("percentile", "hold")
