@@ -99,6 +99,8 @@ SPACE = (
         models=NETWORKS,
     ),
     Dimension("two_channels", (True, False), models=NETWORKS),
+    Dimension("lasting", (0, 20), models=NETWORKS, only=("two_channels", True)),
+    Dimension("sudden", (0.0, 0.25), models=NETWORKS, only=("two_channels", True)),
     Dimension("adapt", ("off", "day"), models=NETWORKS, only=("two_channels", True)),
     Dimension(
         "clamp", (None, 0.0, 0.25, 0.5), models=("autoencoder", "variational"), only=("scaler", "minmax")
