@@ -45,12 +45,15 @@ class Tolerance:
     Attributes:
         reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
         relative: Part of the value by which a score or an error may differ.
-        absolute: [rows, sensors] what an error may always differ by; a score by their sum.
+        absolute: [rows, sensors] what an error may always differ by; a score by no more than their sum.
+        score: [rows] what a score may always differ by. With smoothing that is less than the sum: each error
+            is a share of the smoothed score, so it may differ by as much as all of them.
     """
 
     reproduced: NDArray[np.float64]
     relative: float
     absolute: NDArray[np.float64]
+    score: NDArray[np.float64]
 
     @staticmethod
     @torch.no_grad()
@@ -90,9 +93,11 @@ class Tolerance:
             reproduced, absolute = reproduced + fused.shift, fused.absolute
         else:
             absolute = _weighed(detector, scaled, value, variance)
+        score = absolute.sum(1)
         if (smoothing := detector.smoothing) is not None:
             absolute = _smoothed(absolute, smoothing.rows)
-        return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute)
+            score = _worst(score[:, None], smoothing.rows)[:, 0]
+        return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute, score)
 
 
 def _weighed(
@@ -176,10 +181,16 @@ def _averaged(
 
 def _smoothed(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
     """What smoothed errors may be off by: a mean by no more than its worst row, a share of it twice."""
-    padded = np.concatenate([np.zeros((rows - 1, absolute.shape[1])), absolute])
-    worst = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).max(-1)
+    worst = _worst(absolute, rows)
     smoothed: NDArray[np.float64] = absolute + worst + 2 * worst.sum(1, keepdims=True)
     return smoothed
+
+
+def _worst(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """[rows, columns] the largest of the last so many rows."""
+    padded = np.concatenate([np.zeros((rows - 1, absolute.shape[1])), absolute])
+    worst: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).max(-1)
+    return worst
 
 
 def _linear(

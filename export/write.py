@@ -16,6 +16,7 @@ from edge_runtime.loading.load import load_bytes
 from export.golden import make_golden
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows
+from export.provable import provable
 from trainer.experiment.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         content_digest=UNSTAMPED,
         baseline=detector.baseline,
     )
+    metadata = replace(metadata, golden=provable(metadata, detector, checkpoint.golden))
     try:
         document = metadata.to_json()
     except ValueError:

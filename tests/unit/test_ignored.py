@@ -172,7 +172,7 @@ def test_no_fault_is_put_into_them_and_no_objective_counts_them(disturbed: Train
     assert not (broken.split.labels & broken.split.ignored).any()
     fitted = fit(disturbed, PLAIN).detector
     objective = choose_objective(disturbed, "faults")
-    assert 0 < objective.figure(fitted, None) <= 1  # type: ignore[arg-type]
+    assert 0 < objective.measure(fitted, None).figure <= 1  # type: ignore[arg-type]
 
 
 def test_the_report_shows_them_without_flagging_them(disturbed: TrainingData) -> None:

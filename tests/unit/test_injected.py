@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from support.history import write_history
 
 from edge_runtime.errors import TrainingError
 from trainer.data.choice import Columns
+from trainer.data.split import Split
 from trainer.data.training_data import TrainingData, read_training_data
-from trainer.evaluation.injected import FAULTS, LENGTH, inject
+from trainer.evaluation.injected import APART, FAULTS, LENGTH, inject
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,21 @@ def test_a_fault_is_of_one_sensor_and_of_the_rows_that_say_so(data: TrainingData
         assert fault is None or set(made.split.kinds[rows]) == {fault}
         changed[rows, sensor] = False
     assert not changed.any()
+
+
+@pytest.mark.parametrize("sensors", [1, 4, 5, 6, 8])
+def test_all_kinds_come_early_and_each_sensor_has_all(sensors: int) -> None:
+    rows = len(FAULTS) * sensors * APART + 1
+    times = np.arange(rows, dtype=np.int64) * 10**9
+    values = np.random.default_rng(0).normal(5.0, 1.0, (rows, sensors)).astype(np.float32)
+    split = Split(Path("val.csv"), times, np.full(rows, "m"), values, None, None)
+    made = inject(split, values, None)
+    assert made.split.kinds is not None
+    kinds = made.split.kinds[made.starts].tolist()
+    pairs = list(zip(made.sensors.tolist(), kinds, strict=True))
+    assert len(set(pairs)) == len(pairs) == len(FAULTS) * sensors
+    # In the first turn of the sensors, as many kinds as there is room for.
+    assert len(set(kinds[:sensors])) == min(sensors, len(FAULTS))
 
 
 def test_too_short_a_history_has_no_room_for_faults(data: TrainingData) -> None:

@@ -78,15 +78,24 @@ def test_a_sweep_ends_with_the_best_trained_as_a_normal_fit(data: TrainingData, 
     best = results.best
     assert best is not None
     assert best.figure == max(trial.figure or 0 for trial in results.tried)
-    # It began with the recipes, so it is no worse than these.
-    assert [trial.parameters for trial in results.tried[:2]] == starts(CLOSED, calibrated=True)
+    begun = starts(CLOSED, calibrated=True)
+    assert [trial.recipe for trial in results.tried] == [start.recipe for start in begun] + [None] * 8
+    assert [trial.parameters for trial in results.tried[:4]] == [start.parameters for start in begun]
+    comparison, chosen = results.comparison, results.chosen
+    assert comparison is not None
+    assert chosen is not None
+    assert comparison.default == results.tried[0]
+    assert chosen == (best if comparison.better else results.tried[0])
     assert results.fit is not None
     threshold = load_bundle(tmp_path / "sweep" / "best" / "bundle.onnx").metadata.threshold
-    assert threshold.quantile == pytest.approx(best.parameters["percentile"] / 100)
-    assert threshold.hold == HOLDS[best.parameters["hold"]]
+    assert threshold.quantile == pytest.approx(chosen.parameters["percentile"] / 100)
+    assert threshold.hold == HOLDS[chosen.parameters["hold"]]
 
     written = json.loads((tmp_path / "sweep" / "sweep.json").read_text())
     assert written["best"]["number"] == best.number
+    assert written["chosen"]["number"] == chosen.number
+    assert written["better_than_default"] is comparison.better
+    assert [trial["recipe"] for trial in written["trials"]][:5] == [*(s.recipe for s in begun), None]
     assert len(written["trials"]) == 12
     assert written["fit"]["digest"] == results.fit.digest
     assert written["fit"]["test"]["f1"] == results.fit.test.metrics["f1"]
@@ -94,6 +103,8 @@ def test_a_sweep_ends_with_the_best_trained_as_a_normal_fit(data: TrainingData, 
     lines = results.table().splitlines()
     assert lines[0].startswith("The best 10 of 12 trials, by F1 on validation, each half")
     assert [line.split()[0] for line in lines[2:12]] == [str(trial.number) for trial in results.ranked[:10]]
+    assert lines[1].split()[:3] == ["trial", "figure", "recipe"]
+    assert lines[-1] == written["conclusion"] == comparison.sentences()
 
 
 def test_an_interrupted_sweep_goes_on_as_if_it_had_not_been(data: TrainingData, tmp_path: Path) -> None:
@@ -147,20 +158,22 @@ def test_a_sweep_is_gone_on_with_under_the_same_terms_alone(data: TrainingData, 
 def test_a_trial_that_fails_does_not_end_the_sweep(data: TrainingData, tmp_path: Path) -> None:
     hopeless = Settings(learning_rate=1e30, epochs=1)
     said: list[str] = []
-    watcher = Watcher(on_trial=lambda trial, best: said.append(trial.line(2, best)))
+    watcher = Watcher(on_trial=lambda trial, best: said.append(trial.line(4, best)))
     results = sweep(
         data,
         tmp_path / "a",
-        trials=2,
+        trials=4,
         models=("autoencoder", "linear"),
         settings=hopeless,
         watcher=watcher,
     )
-    assert [trial.figure is None for trial in results.tried] == [True, False]
+    assert [trial.figure is None for trial in results.tried] == [True, True, True, False]
+    assert "recipe best: " in said[0]
     assert "the loss is not finite" in said[0]
-    assert "best" in said[1]
-    assert results.best == results.tried[1]
-    assert "of 2 trials, 1 of which failed" in results.table()
+    assert "best" in said[3]
+    assert results.best == results.chosen == results.tried[3]
+    assert "of 4 trials, 3 of which failed" in results.table()
+    assert "The default recipe has no figure, so nothing can be compared with it; trial 4" in results.table()
     with pytest.raises(TrainingError, match="none of 1 trial could be trained"):
         sweep(data, tmp_path / "b", trials=1, models=("autoencoder",), settings=hopeless)
 
@@ -201,8 +214,9 @@ def test_each_trial_is_a_run_under_the_sweeps_own(data: TrainingData, tmp_path: 
     assert {run.info.status for run in runs} == {"FINISHED"}
     figures = [named[f"trial {n}"].data.metrics["held_out_f1"] for n in (1, 2)]
     assert figures == [trial.figure for trial in results.tried]
-    assert parent.data.metrics == {"held_out_f1": max(figures), "trials": 2}
-    assert named["trial 2"].data.params["model"] == "pca"
+    assert results.chosen is not None
+    assert parent.data.metrics == {"held_out_f1": results.chosen.figure, "trials": 2}
+    assert named["trial 2"].data.params["recipe"] == "mewma"
     assert client.get_model_version("pump", "1").run_id == named["best"].info.run_id
 
 
@@ -219,8 +233,9 @@ def test_the_command_says_how_to_train_the_best_again(
 
     common = ("--no-mlflow", "-o", str(tmp_path / "sweep"))
     out = run("sweep", "--data", str(folder), "--model", "autoencoder", "--trials", "1", *common, *SHORT)
-    (again,) = (line for line in out.splitlines() if line.startswith("To train the best again, run: "))
-    words = shlex.split(again.removeprefix("To train the best again, run: edge-train "))
+    (again,) = (line for line in out.splitlines() if line.startswith("To train it again, run: "))
+    words = shlex.split(again.removeprefix("To train it again, run: edge-train "))
+    assert words[-2:] == ["--recipe", "best"]
     run(*words, "--no-mlflow", "-o", str(tmp_path / "again"))
     digests = [load_bundle(tmp_path / way / "bundle.onnx").digest for way in ("sweep/best", "again")]
     assert digests[0] == digests[1]
@@ -238,6 +253,7 @@ def test_ctrl_c_ends_it_with_what_there_is(folder: Path, tmp_path: Path) -> None
             assert program.stderr is not None
             line = program.stderr.readline()
             assert line.startswith("trial   1 of 100000  0."), line
+            assert line.endswith("recipe linear\n")
             program.send_signal(signal.SIGINT)
             printed, errors = program.communicate(timeout=300)
         finally:

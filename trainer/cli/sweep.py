@@ -1,4 +1,4 @@
-"""`edge-train sweep`: many ways to train, tried on validation; the best of them trained for good."""
+"""`edge-train sweep`: recipes and other ways to train, tried on validation; one of them trained for good."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ from trainer.cli.tracking_options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trainer.cli.ending import Ending
     from trainer.fitting.fit import Epoch
     from trainer.sweep import SweepResults, Tried, Watcher
@@ -70,7 +72,7 @@ def sweep(
     *,
     data: Data,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the trials, sweep.json and the best fit.")
+        Path, typer.Option("--output", "-o", help="Folder for the trials, sweep.json and the fit.")
     ] = Path("build/sweep"),
     trials: Annotated[
         int, typer.Option(help="Total number of trials, including those before --resume.")
@@ -98,7 +100,8 @@ def sweep(
     model: Annotated[
         list[ModelChoice] | None,
         typer.Option(
-            help="Kind of model to try. May be repeated. [default: autoencoder, variational, linear, pca]",
+            help="Kind of model to try. May be repeated. Without the autoencoder, the recipe of the first "
+            "kind counts as the default recipe. [default: all]",
             show_default=False,
         ),
     ] = None,
@@ -121,14 +124,17 @@ def sweep(
     register: Annotated[
         str | None,
         typer.Option(
-            help="Name under which the best fit is registered with MLflow. [default: it is not registered]",
+            help="Name under which the fit is registered with MLflow. [default: it is not registered]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Search models, widths, scalers, noise, smoothing and calibrations on validation, then train the best.
+    """Try the recipes on validation, then other settings; train the best if it is better than the default.
 
-    Ctrl-C ends the search and prints the results so far; --resume continues it.
+    The recipes come first, beginning with the default one. Further trials choose model, widths, scaler,
+    noise, smoothing and calibration. A trial counts as better than the default recipe only beyond the
+    uncertainty of the figure; otherwise the default recipe is trained. Ctrl-C ends the search and prints the
+    results so far; --resume continues it.
     """
     import shlex
     from dataclasses import asdict
@@ -180,9 +186,14 @@ def sweep(
         name: value for name in SAME if (value := getattr(plan.settings, name)) != defaults[name]
     }
     words = ["edge-train", "fit", "--data", str(data), *column_words(columns, sensors=True)]
-    if results.best is not None:
-        words += options_of({**same, **results.best.parameters})
+    if results.chosen is not None:
+        words += [*_options(same), *options_of(results.chosen)]
     _report(results, shlex.join(words), trials)
+
+
+def _options(same: Mapping[str, object]) -> list[str]:
+    """The options of `fit` for what all trials have in common."""
+    return [word for name, value in same.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def _watcher(trials: int, ending: Ending) -> Watcher:
@@ -199,7 +210,7 @@ def _watcher(trials: int, ending: Ending) -> Watcher:
 
     def on_epoch(number: int, epoch: Epoch) -> None:
         if live:
-            what = f"trial {number:>3} of {trials}" if number else "training the best"
+            what = f"trial {number:>3} of {trials}" if number else "training"
             sys.stderr.write(f"\r\033[K{what}: epoch {epoch.number}, loss {epoch.val_loss:.6f} …")
             sys.stderr.flush()
         ending.check()
@@ -212,7 +223,7 @@ def _report(results: SweepResults, again: str, trials: int) -> None:
 
     Args:
         results: What was found.
-        again: The command that trains the best once more.
+        again: The command that trains the same once more.
         trials: How many there were to be.
     """
     import sys
@@ -223,8 +234,8 @@ def _report(results: SweepResults, again: str, trials: int) -> None:
     typer.echo(f"\nAll trials: {results.output / 'sweep.json'}")
     if results.interrupted:
         done = len(results.tried)
-        trains = f", --resume --trials {done} trains the best of these" if results.best else ""
+        trains = f", --resume --trials {done} trains what is to be taken" if results.best else ""
         typer.echo(f"Interrupted after {counted(done, 'trial')}: --resume continues to {trials}{trains}.")
         raise typer.Exit(INTERRUPTED)
     if results.fit is not None:
-        typer.echo(f"To train the best again, run: {again}\n\n{results.fit.table()}")
+        typer.echo(f"To train it again, run: {again}\n\n{results.fit.table()}")

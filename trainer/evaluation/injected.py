@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from trainer.data.split import Split
 
-__all__ = ["FAULTS", "LENGTH", "Injected", "inject"]
+__all__ = ["APART", "FAULTS", "LENGTH", "Injected", "inject"]
 
 LENGTH, APART = 60, 180
 ALONG = np.linspace(0, 1, LENGTH)
@@ -56,7 +56,7 @@ def inject(split: Split, normal_values: NDArray[np.float32], fault: str | None, 
     Args:
         split: Rows; those that are not finite, labelled or ignored stay as they are and out of the events.
         normal_values: [rows, sensors] of training, for each sensor's standard deviation.
-        fault: One of `FAULTS`; None for all of them in turns.
+        fault: One of `FAULTS`; None for all of them in turns, each sensor beginning with the next.
         seed: Of every random choice.
 
     Raises:
@@ -76,8 +76,8 @@ def inject(split: Split, normal_values: NDArray[np.float32], fault: str | None, 
         rows = slice(start, start + LENGTH)
         if not usable[rows].all() or machines[start] != machines[start + LENGTH - 1]:
             continue
-        sensor = len(starts) % values.shape[1]
-        name = fault or list(FAULTS)[(len(starts) // values.shape[1]) % len(FAULTS)]
+        turn, sensor = divmod(len(starts), values.shape[1])
+        name = fault or list(FAULTS)[(turn + sensor) % len(FAULTS)]
         scaled = (values[rows, sensor] - centre[sensor]) / deviation[sensor]
         changed = FAULTS[name](scaled, random)
         values[rows, sensor] = np.where(np.isnan(changed), 0.0, changed * deviation[sensor] + centre[sensor])

@@ -1,19 +1,16 @@
 """How sure the figures are: 90 % intervals by resampling blocks of time.
 
-Rows that follow one another are alike, so resampling rows would claim too much. What is drawn is an hour of
-a machine, or a fiftieth of the time where that is shorter (the block bootstrap; Künsch, 1989, "The jackknife
-and the bootstrap for general stationary observations"). Of each figure the 5th and 95th percentile are kept.
+Of each figure's draws the 5th and 95th percentile are kept.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.evaluation.blocks import HOUR_NS, time_blocks
-from trainer.evaluation.ranking import ranked, score_levels
+from trainer.evaluation.ranking import ranked
+from trainer.evaluation.resampling import DRAWS, INTERVAL, Blocks, areas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,49 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["FIGURES", "block_intervals"]
 
 FIGURES = ("f1", "precision", "recall", "roc_auc", "average_precision", "false_alarms_per_day")
-DRAWS = 400
-INTERVAL = (0.05, 0.95)
-MIN_BLOCKS = 50
-SECOND_NS = 1_000_000_000
 DAY_S = 86_400.0
-# Levels by each of all rows and the anomalous ones: fine enough for the areas to be exact to a thousandth.
-LEVELS = 500
-# Blocks whose scores are counted at once, for memory.
-CHUNK = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """Rows by machine and time, and the block of each.
-
-    Attributes:
-        order: [rows] indices of the rows.
-        of_row: [rows] block.
-        seconds: [blocks] of time.
-        drawn: [draws, blocks] how often each is drawn.
-    """
-
-    order: NDArray[np.intp]
-    of_row: NDArray[np.intp]
-    seconds: NDArray[np.float64]
-    drawn: NDArray[np.float64]
-
-    @staticmethod
-    def of(times: NDArray[np.int64], machines: NDArray[np.str_], seed: int) -> _Blocks:
-        order = np.lexsort((times, machines))
-        of_row, seconds = time_blocks(times[order], machines[order])
-        length = int(min(HOUR_NS, seconds.sum() * SECOND_NS / MIN_BLOCKS))
-        if 0 < length < HOUR_NS:
-            of_row, seconds = time_blocks(times[order], machines[order], length)
-        chosen = np.random.default_rng(seed).integers(0, len(seconds), (DRAWS, len(seconds)))
-        places = chosen + len(seconds) * np.arange(DRAWS)[:, None]
-        drawn = np.bincount(places.ravel(), minlength=places.size).reshape(places.shape)
-        return _Blocks(order, of_row, seconds, drawn.astype(np.float64))
-
-    def sums(self, rows: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """[draws] how many of these rows are drawn; rows in the callers' order."""
-        counts = np.bincount(self.of_row[rows[self.order]], minlength=len(self.seconds))
-        return self.drawn @ counts.astype(np.float64)
 
 
 def block_intervals(
@@ -93,7 +48,7 @@ def block_intervals(
     """
     if not len(scores):
         return {}
-    blocks = _Blocks.of(times, machines, seed)
+    blocks = Blocks.of(times, machines, seed)
     known = ~np.isnan(scores)
     tp, fp, fn = (blocks.sums(known & rows) for rows in (flags & truth, flags & ~truth, ~flags & truth))
     begun = blocks.drawn @ _alarms(blocks, times, machines, alarms)
@@ -109,8 +64,8 @@ def block_intervals(
         if alarms:  # resampling none gives none, which would claim that there never is any
             drawn["false_alarms_per_day"] = begun / (blocks.drawn @ blocks.seconds) * DAY_S
         if (known & truth).any() and (known & ~truth).any():
-            areas = _areas(blocks, ranked(scores), known & truth, known & ~truth)
-            drawn["roc_auc"], drawn["average_precision"] = areas
+            roc_auc, precision = areas(blocks, ranked(scores), known & truth, known & ~truth)
+            drawn["roc_auc"], drawn["average_precision"] = roc_auc, precision
     found = {}
     for name in FIGURES:
         values = drawn.get(name, np.empty(0))
@@ -122,7 +77,7 @@ def block_intervals(
 
 
 def _alarms(
-    blocks: _Blocks, times: NDArray[np.int64], machines: NDArray[np.str_], alarms: Sequence[Stretch]
+    blocks: Blocks, times: NDArray[np.int64], machines: NDArray[np.str_], alarms: Sequence[Stretch]
 ) -> NDArray[np.float64]:
     """[blocks] alarms that began in each."""
     counts = np.zeros(len(blocks.seconds))
@@ -134,38 +89,3 @@ def _alarms(
         rows = own[np.searchsorted(times[blocks.order][own], starts)]
         np.add.at(counts, blocks.of_row[rows], 1)
     return counts
-
-
-def _areas(
-    blocks: _Blocks, scores: NDArray[np.float64], truth: NDArray[np.bool_], normal: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """[draws] ROC AUC and [draws] average precision.
-
-    A draw adds up its blocks' histograms, so nothing is sorted again.
-    """
-    known = truth | normal
-    levels = score_levels(scores[known], truth[known], LEVELS)
-    bins = np.searchsorted(levels, scores, side="right") - 1
-    positive, negative = (_histograms(blocks, bins, kind, len(levels)) for kind in (truth, normal))
-    # From the highest score down.
-    hits, false = np.cumsum(positive, axis=1), np.cumsum(negative, axis=1)
-    all_hits, all_false = hits[:, -1], false[:, -1]
-    roc_auc = ((hits - positive / 2) * negative).sum(1) / (all_hits * all_false)
-    precision = np.divide(hits, hits + false, out=np.zeros_like(hits), where=hits + false > 0)
-    return roc_auc, (positive * precision).sum(1) / all_hits
-
-
-def _histograms(
-    blocks: _Blocks, bins: NDArray[np.intp], kind: NDArray[np.bool_], width: int
-) -> NDArray[np.float64]:
-    """[draws, bins] rows of a kind in each draw, the highest scores first."""
-    rows = blocks.order[kind[blocks.order]]
-    of_row = blocks.of_row[kind[blocks.order]]
-    found = np.zeros((len(blocks.drawn), width))
-    for start in range(0, len(blocks.seconds), CHUNK):
-        stop = min(start + CHUNK, len(blocks.seconds))
-        part = slice(*np.searchsorted(of_row, [start, stop]))
-        places = (of_row[part] - start) * width + (width - 1 - bins[rows[part]])
-        counts = np.bincount(places, minlength=(stop - start) * width).reshape(-1, width)
-        found += blocks.drawn[:, start:stop] @ counts.astype(np.float64)
-    return found

@@ -1,4 +1,4 @@
-"""Sweeps: many ways to train tried on validation, the best of them trained for good."""
+"""Sweeps: recipes and other ways to train, tried on validation; the best or the default trained for good."""
 
 from __future__ import annotations
 

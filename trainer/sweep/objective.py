@@ -4,6 +4,9 @@ Losses of differently scaled rows cannot be compared, verdicts and rankings can.
 that is the F1 of the verdict: validation is cut into blocks of time, every other block is judged with the
 threshold of the blocks between, and these with the threshold of those. Where it is not, faults are put into
 normal validation rows, and it is the average precision of the scores: the mean precision over all recalls.
+
+Beside the figure stand draws of it, by resampled blocks of time that are the same for every trial, so that
+two trials can be compared draw by draw.
 """
 
 from __future__ import annotations
@@ -16,8 +19,9 @@ import numpy as np
 from edge_runtime.errors import TrainingError
 from trainer.calibration.calibrate import calibrate, verdicts
 from trainer.evaluation.blocks import HOUR_NS, time_blocks
-from trainer.evaluation.injected import inject
-from trainer.evaluation.ranking import ranking
+from trainer.evaluation.injected import APART, inject
+from trainer.evaluation.ranking import ranked, ranking
+from trainer.evaluation.resampling import Blocks, areas, f1_draws
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,12 +31,27 @@ if TYPE_CHECKING:
     from trainer.detector import Detector
     from trainer.sweep.space import Candidate
 
-__all__ = ["GoalName", "HeldOutF1", "InjectedFaults", "Objective", "choose_objective"]
+__all__ = ["GoalName", "HeldOutF1", "InjectedFaults", "Measured", "Objective", "choose_objective"]
 
 GoalName = Literal["auto", "f1", "faults"]
 # As many at least, so that both halves see all of what validation holds.
 MIN_BLOCKS = 20
 SECOND_NS = 1_000_000_000
+# Of the draws, the same for every trial of every sweep.
+SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure, and how sure it is.
+
+    Attributes:
+        figure: Between 0 and 1.
+        draws: [draws] the same of resampled blocks of time; NaN where a draw leaves it undefined.
+    """
+
+    figure: float
+    draws: NDArray[np.float64]
 
 
 class Objective(Protocol):
@@ -53,8 +72,8 @@ class Objective(Protocol):
         """Whether it depends on threshold and hold."""
         ...
 
-    def figure(self, detector: Detector, candidate: Candidate) -> float:
-        """Between 0 and 1."""
+    def measure(self, detector: Detector, candidate: Candidate) -> Measured:
+        """The figure, and draws of it."""
         ...
 
 
@@ -94,7 +113,7 @@ class HeldOutF1:
                 return None
         return HeldOutF1(split, labels, odd)
 
-    def figure(self, detector: Detector, candidate: Candidate) -> float:
+    def measure(self, detector: Detector, candidate: Candidate) -> Measured:
         """F1 over the rows of both halves."""
         split = self.split
         scores = detector.score_table(split.values, split.times, split.machines)
@@ -110,7 +129,9 @@ class HeldOutF1:
             )
             flagged[judged] = verdicts(scores, threshold, split.times, split.machines)[judged]
         flagged &= split.counted
-        return float(2 * (flagged & self.labels).sum() / (flagged.sum() + self.labels.sum()))
+        f1 = float(2 * (flagged & self.labels).sum() / (flagged.sum() + self.labels.sum()))
+        blocks = Blocks.of(split.times, split.machines, SEED)
+        return Measured(f1, f1_draws(blocks, flagged, self.labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +141,12 @@ class InjectedFaults:
     Attributes:
         split: Finite rows, by machine and time, the ignored ones among them.
         labels: [rows] whether a fault was put into the row.
+        least_ns: From one fault to the next: a block of time is no shorter.
     """
 
     split: Split
     labels: NDArray[np.bool_]
+    least_ns: int
     name: str = "injected_average_precision"
     what: str = "average precision on normal validation rows with faults put into them"
     calibrated: bool = False
@@ -141,14 +164,18 @@ class InjectedFaults:
             kept = kept & ~data.val.labels[np.lexsort((data.val.times, data.val.machines))]
         split = broken.take(kept)
         labels = np.zeros(len(split), np.bool_) if split.labels is None else split.labels
-        return InjectedFaults(split, labels)
+        return InjectedFaults(split, labels, int(APART * data.cadence_seconds * SECOND_NS))
 
-    def figure(self, detector: Detector, candidate: Candidate) -> float:  # noqa: ARG002 - as the protocol
+    def measure(self, detector: Detector, candidate: Candidate) -> Measured:  # noqa: ARG002 - as the protocol
         """Average precision."""
         split = self.split
-        scores = detector.score_table(split.values, split.times, split.machines)
+        scores = ranked(detector.score_table(split.values, split.times, split.machines))
         counted = split.counted
-        return ranking(scores[counted], self.labels[counted])[1] or 0.0
+        figure = ranking(scores[counted], self.labels[counted])[1] or 0.0
+        blocks = Blocks.of(split.times, split.machines, SEED, least_ns=self.least_ns)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            _, draws = areas(blocks, scores, self.labels & counted, ~self.labels & counted)
+        return Measured(figure, draws)
 
 
 def choose_objective(data: TrainingData, wanted: GoalName) -> Objective:

@@ -13,18 +13,21 @@ from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Epoch, Settings, fit
+from trainer.fitting.recipes import RECIPES
 from trainer.sweep.objective import choose_objective
 from trainer.sweep.results import SweepResults, Tried
-from trainer.sweep.space import HOLDS, MODELS, SPACE, candidate
+from trainer.sweep.space import HOLDS, MODELS, SPACE, candidate, default_recipe, recipe_candidate
 from trainer.sweep.trials import Trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from trainer.data.training_data import TrainingData
     from trainer.experiment.results import Results
-    from trainer.sweep.objective import GoalName, Objective
+    from trainer.sweep.objective import GoalName, Measured, Objective
+    from trainer.sweep.space import Candidate
+    from trainer.sweep.trials import Asked
     from trainer.tracking import NoTracker, Tracker
 
 __all__ = ["SweepPlan", "Track", "Watcher", "run_sweep"]
@@ -97,7 +100,10 @@ class _FailedTrial(Exception):  # noqa: N818 - it ends one trial, not the sweep
 
 
 def run_sweep(data: TrainingData, plan: SweepPlan, track: Track, watcher: Watcher) -> SweepResults:
-    """Tries settings one after another, then trains the best of them as `edge-train fit` would.
+    """Tries the recipes and further settings, then trains the best of them as `edge-train fit` would.
+
+    A trial that is not better than the default recipe beyond the uncertainty of the objective is not taken:
+    then the default recipe is trained.
 
     What is kept after every trial is enough to go on from there. An interruption by the keyboard ends the
     sweep, and the results say so.
@@ -134,10 +140,10 @@ def run_sweep(data: TrainingData, plan: SweepPlan, track: Track, watcher: Watche
             results = replace(sweep.results(), fit=sweep.fit_best())
         except KeyboardInterrupt:
             results = replace(sweep.results(), interrupted=True)
-        best = results.best
-        if best is not None:
-            results = replace(results, importance=trials.importance(best.parameters["model"]))
-            tracker.log_metrics({objective.name: best.figure or 0.0, "trials": len(results.tried)})
+        chosen = results.chosen
+        if chosen is not None:
+            results = replace(results, importance=trials.importance(chosen.parameters["model"]))
+            tracker.log_metrics({objective.name: chosen.figure or 0.0, "trials": len(results.tried)})
         results.write(plan.output / "sweep.json")
         tracker.log_file(plan.output / "sweep.json")
     return results
@@ -162,6 +168,7 @@ class _Sweep:
             what=self.objective.what,
             terms=self.terms,
             tried=self.trials.tried,
+            default=default_recipe(self.plan.models),
         )
 
     def try_all(self) -> None:
@@ -172,32 +179,32 @@ class _Sweep:
             start = watcher.clock()
             if number > first and timeout is not None and start - began >= timeout:
                 return
-            trial, chosen = self.trials.begin()
+            asked = self.trials.begin()
             try:
-                found = self._try_one(number, chosen)
+                found = self._try_one(number, asked)
             except (KeyboardInterrupt, SystemExit):  # the latter by another signal
-                self.trials.break_off(trial)
+                self.trials.break_off(asked.trial)
                 raise
-            self.trials.end(trial, found, watcher.clock() - start)
+            self.trials.end(asked.trial, found, watcher.clock() - start)
             results = self.results()
             watcher.on_trial(results.tried[-1], results.best)
 
     def fit_best(self) -> Results:
-        """The best settings, trained and exported as by `edge-train fit`."""
-        best = self.results().best
+        """The best settings, or the default ones, trained and exported as by `edge-train fit`."""
+        best = self.results().chosen
         if best is None:
             raise TrainingError(
                 f"none of {counted(len(self.trials.tried), 'trial')} could be trained",
                 where=str(self.plan.output),
                 hint="see the reasons above, and try one of them with 'edge-train fit'",
             )
-        chosen = candidate(best.parameters, self.plan.settings)
+        way = self._way(best.recipe, best.parameters)
         plan = Plan(
             output=self.plan.output / "best",
-            settings=chosen.settings,
-            percentile=chosen.percentile,
-            hold=chosen.hold,
-            recipe="sweep",
+            settings=way.settings,
+            percentile=way.percentile,
+            hold=way.hold,
+            recipe=best.recipe or "sweep",
             revision=self.plan.revision,
             register=self.plan.register,
             plots=self.plan.plots,
@@ -205,24 +212,31 @@ class _Sweep:
         with self.track("best", parent=self.run_id) as tracker:
             return run_fit(self.data, plan, tracker, lambda epoch: self.watcher.on_epoch(0, epoch))
 
-    def _try_one(self, number: int, chosen: dict[str, Any]) -> float | str:
+    def _try_one(self, number: int, asked: Asked) -> Measured | str:
         """A trial's figure, or why it has none."""
+        recipe = {} if asked.recipe is None else {"recipe": asked.recipe}
         try:
             with self.track(f"trial {number}", parent=self.run_id) as tracker:
-                tracker.log_params(chosen)
-                figure = self._figure(number, chosen)
-                tracker.log_metrics({self.objective.name: figure})
+                tracker.log_params({**recipe, **asked.parameters})
+                found = self._measure(number, asked)
+                tracker.log_metrics({self.objective.name: found.figure})
         except _FailedTrial as failure:
             return str(failure)
-        return figure
+        return found
 
-    def _figure(self, number: int, chosen: dict[str, Any]) -> float:
+    def _measure(self, number: int, asked: Asked) -> Measured:
         try:
-            way = candidate(chosen, self.plan.settings)
+            way = self._way(asked.recipe, asked.parameters)
             fitted = fit(self.data, way.settings, lambda epoch: self.watcher.on_epoch(number, epoch))
-            return self.objective.figure(fitted.detector, way)
+            return self.objective.measure(fitted.detector, way)
         except (TrainingError, UsageError) as error:
             raise _FailedTrial(str(error)) from None
+
+    def _way(self, recipe: str | None, parameters: Mapping[str, Any]) -> Candidate:
+        """How to train and to calibrate: a recipe as it is, or a choice of parameters."""
+        if recipe is not None:
+            return recipe_candidate(recipe, self.plan.settings)
+        return candidate(parameters, self.plan.settings)
 
 
 def _terms(data: TrainingData, plan: SweepPlan, objective: Objective) -> dict[str, Any]:
@@ -238,5 +252,5 @@ def _terms(data: TrainingData, plan: SweepPlan, objective: Objective) -> dict[st
         "batch_size": settings.batch_size,
         "learning_rate": settings.learning_rate,
         "patience": settings.patience,
-        "space": hashlib.sha256(repr((SPACE, HOLDS)).encode()).hexdigest()[:16],
+        "space": hashlib.sha256(repr((SPACE, HOLDS, RECIPES)).encode()).hexdigest()[:16],
     }

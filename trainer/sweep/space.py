@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,23 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 
-__all__ = ["HOLDS", "MODELS", "SPACE", "Candidate", "Dimension", "candidate", "starts", "suggest"]
+__all__ = [
+    "HOLDS",
+    "MODELS",
+    "SPACE",
+    "Candidate",
+    "Dimension",
+    "Start",
+    "candidate",
+    "default_recipe",
+    "recipe_candidate",
+    "starts",
+    "suggest",
+]
 
-MODELS = ("autoencoder", "variational", "linear", "pca")
+DEFAULT_RECIPE = own_recipe(None)
+# The kinds of model that recipes have.
+MODELS = tuple(dict.fromkeys(Settings(**recipe.settings).model for recipe in RECIPES.values()))
 NETWORKS = ("autoencoder", "variational", "convolutional")
 # As --hold takes them.
 HOLDS = {
@@ -62,6 +77,13 @@ class Dimension:
         name, value = self.only
         return bool(chosen.get(name, Settings.__dataclass_fields__[name].default) == value)
 
+    def has(self, value: Any) -> bool:
+        """Whether it is one of the options, or lies in the range."""
+        if self.options:
+            return any(value == option and type(value) is type(option) for option in self.options)
+        steps = (value - self.low) / self.step if isinstance(value, float) else math.nan
+        return self.low <= value <= self.high and math.isclose(steps, round(steps), abs_tol=1e-6)
+
     def suggest(self, trial: Trial) -> Any:
         """What Optuna would try next."""
         if self.options:
@@ -77,6 +99,8 @@ SPACE = (
         models=NETWORKS,
     ),
     Dimension("two_channels", (True, False), models=NETWORKS),
+    Dimension("lasting", (0, 20), models=NETWORKS, only=("two_channels", True)),
+    Dimension("sudden", (0.0, 0.25), models=NETWORKS, only=("two_channels", True)),
     Dimension("adapt", ("off", "day"), models=NETWORKS, only=("two_channels", True)),
     Dimension(
         "clamp", (None, 0.0, 0.25, 0.5), models=("autoencoder", "variational"), only=("scaler", "minmax")
@@ -85,8 +109,9 @@ SPACE = (
     Dimension("members", (1, 2, 3), models=NETWORKS),
     Dimension("differences", (False, True), models=("autoencoder", "variational")),
     Dimension("window", (1, 4, 10), models=("linear",)),
+    Dimension("window", (1, 4, 10), models=("autoencoder",), only=("two_channels", False)),
     Dimension("whiten", (True, False), only=("two_channels", False)),
-    Dimension("smooth", (1, 5, 11, 21, 41)),
+    Dimension("smooth", (1, 5, 11, 20, 41)),
     Dimension("cap", (True, False)),
     Dimension("average", (None, 0.05, 0.1, 0.2, 0.4), only=("two_channels", False)),
     # What ranks rows does not depend on these two, so they are chosen only where verdicts are compared.
@@ -143,20 +168,68 @@ def candidate(chosen: Mapping[str, Any], base: Settings) -> Candidate:
     )
 
 
-def starts(models: Sequence[str], *, calibrated: bool) -> list[dict[str, Any]]:
-    """Where to begin: the recipe of each kind of model, so that a sweep ends no worse than with that."""
-    defaults, found = asdict(Settings()), []
-    for model in models:
-        recipe = RECIPES[own_recipe(model)]
-        known = {**defaults, "percentile": recipe.percentile, "hold": "1,1,10,5.5", **recipe.settings}
-        point: dict[str, Any] = {"model": model}
-        for dimension in _dimensions(calibrated=calibrated):
-            if dimension.takes_part(point):
-                point[dimension.name] = _written(
-                    dimension.name, known.get(dimension.name, defaults.get(dimension.name))
-                )
-        found.append(point)
-    return found
+def recipe_candidate(recipe: str, base: Settings) -> Candidate:
+    """A recipe as `edge-train fit --recipe` trains it.
+
+    Args:
+        recipe: Its name.
+        base: Everything that the recipe leaves open.
+    """
+    how = RECIPES[recipe]
+    return Candidate(replace(base, **how.settings), how.percentile, how.hold)
+
+
+def default_recipe(models: Sequence[str]) -> str:
+    """The recipe that `edge-train fit` takes, or would with the first of these kinds of model."""
+    default = RECIPES[DEFAULT_RECIPE].settings
+    return DEFAULT_RECIPE if Settings(**default).model in models else own_recipe(models[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A recipe to begin with.
+
+    Attributes:
+        recipe: Its name.
+        parameters: What it sets, by name.
+        inside: Whether these are a point of the space, from which the choice of further trials can learn.
+    """
+
+    recipe: str
+    parameters: Mapping[str, Any]
+    inside: bool
+
+
+def starts(models: Sequence[str], *, calibrated: bool) -> list[Start]:
+    """Where to begin: all recipes of these kinds of model, the default one first.
+
+    Args:
+        models: Kinds of model to choose from.
+        calibrated: Whether the calibration is to be chosen too.
+    """
+    default = default_recipe(models)
+    names = [default, *(name for name in RECIPES if name != default)]
+    return [
+        _start(name, calibrated=calibrated)
+        for name in names
+        if Settings(**RECIPES[name].settings).model in models
+    ]
+
+
+def _start(name: str, *, calibrated: bool) -> Start:
+    way = recipe_candidate(name, Settings())
+    settings = asdict(way.settings)
+    hold = next((text for text, hold in HOLDS.items() if hold == way.hold), None)
+    known = {**settings, "percentile": way.percentile, "hold": hold}
+    point: dict[str, Any] = {"model": way.settings.model}
+    for dimension in _dimensions(calibrated=calibrated):
+        if dimension.takes_part(point):
+            point[dimension.name] = _written(dimension.name, known[dimension.name])
+            if not dimension.has(point[dimension.name]):
+                return Start(name, {"model": way.settings.model, **RECIPES[name].settings}, inside=False)
+    if candidate(point, Settings()).settings != way.settings:
+        return Start(name, {"model": way.settings.model, **RECIPES[name].settings}, inside=False)
+    return Start(name, point, inside=True)
 
 
 def _written(name: str, value: Any) -> Any:

@@ -8,11 +8,13 @@ stopped and gone on with tries the same as one that was not.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, UsageError
 from trainer.sweep.results import Tried
-from trainer.sweep.space import starts, suggest
+from trainer.sweep.space import Start, starts, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,13 +22,31 @@ if TYPE_CHECKING:
 
     import optuna
 
-__all__ = ["Trials"]
+    from trainer.sweep.objective import Measured
+
+__all__ = ["Asked", "Trials"]
 
 FILE = "trials.db"
 # Of random trials, those that the sweep began with among them, before the sampler learns from any.
 RANDOM_TRIALS = 10
 MIN_FOR_IMPORTANCE = 10
 TERMS, RUN, ERROR, SECONDS = "terms", "mlflow_run_id", "error", "seconds"
+RECIPE, PARAMETERS, DRAWS = "recipe", "parameters", "draws"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A trial that begins.
+
+    Attributes:
+        trial: Optuna's.
+        recipe: Name of the recipe that it tries as it is; None for a choice of parameters.
+        parameters: What it tries, by name.
+    """
+
+    trial: optuna.Trial
+    recipe: str | None
+    parameters: dict[str, Any]
 
 
 class Trials:
@@ -76,16 +96,7 @@ class Trials:
     @property
     def tried(self) -> tuple[Tried, ...]:
         """The trials that ended, well or not, in order."""
-        return tuple(
-            Tried(
-                number,
-                trial.value,
-                {name: round(v, 6) if isinstance(v, float) else v for name, v in trial.params.items()},
-                trial.user_attrs[SECONDS],
-                trial.user_attrs.get(ERROR),
-            )
-            for number, trial in enumerate(self._ended(), start=1)
-        )
+        return tuple(_tried(number, trial) for number, trial in enumerate(self._ended(), start=1))
 
     @property
     def run_id(self) -> str | None:
@@ -97,8 +108,8 @@ class Trials:
     def run_id(self, run_id: str | None) -> None:
         self._study.set_user_attr(RUN, run_id)
 
-    def begin(self) -> tuple[optuna.Trial, dict[str, Any]]:
-        """The next trial, and what it is to try."""
+    def begin(self) -> Asked:
+        """The next trial, and what it is to try: the recipes first."""
         import numpy as np  # noqa: PLC0415
         from optuna.samplers import TPESampler  # noqa: PLC0415
 
@@ -106,12 +117,22 @@ class Trials:
         own = int(np.random.SeedSequence([self._seed, position]).generate_state(1)[0])
         self._study.sampler = TPESampler(n_startup_trials=RANDOM_TRIALS, seed=own)
         if position < len(self._starts):
-            self._study.enqueue_trial(self._starts[position])
+            return self._begin_with(self._starts[position])
         trial = self._study.ask()
-        return trial, suggest(trial, self._models, calibrated=self._calibrated)
+        return Asked(trial, None, suggest(trial, self._models, calibrated=self._calibrated))
 
-    def end(self, trial: optuna.Trial, found: float | str, seconds: float) -> None:
-        """Keeps a trial's figure, or why it has none."""
+    def _begin_with(self, start: Start) -> Asked:
+        if start.inside:
+            self._study.enqueue_trial(dict(start.parameters))
+        trial = self._study.ask()
+        if start.inside:
+            suggest(trial, self._models, calibrated=self._calibrated)
+        trial.set_user_attr(RECIPE, start.recipe)
+        trial.set_user_attr(PARAMETERS, dict(start.parameters))
+        return Asked(trial, start.recipe, dict(start.parameters))
+
+    def end(self, trial: optuna.Trial, found: Measured | str, seconds: float) -> None:
+        """Keeps a trial's figure and its draws, or why it has none."""
         from optuna.trial import TrialState  # noqa: PLC0415
 
         trial.set_user_attr(SECONDS, round(seconds, 3))
@@ -119,7 +140,9 @@ class Trials:
             trial.set_user_attr(ERROR, found)
             self._study.tell(trial, state=TrialState.FAIL)
         else:
-            self._study.tell(trial, found)
+            draws = [None if isnan(draw) else round(draw, 6) for draw in found.draws.tolist()]
+            trial.set_user_attr(DRAWS, draws)
+            self._study.tell(trial, found.figure)
 
     def break_off(self, trial: optuna.Trial) -> None:
         """Drops a trial that was interrupted: the next one tries the same again."""
@@ -135,7 +158,8 @@ class Trials:
         this kind among its own. What has too few trials is left out.
         """
         found = {}
-        complete = [trial for trial in self._ended() if trial.value is not None]
+        # A recipe outside the space says nothing of what the space's parameters are worth.
+        complete = [trial for trial in self._ended() if trial.value is not None and trial.params]
         for name, group in (
             ("all", complete),
             (kind, [trial for trial in complete if trial.params["model"] == kind]),
@@ -181,6 +205,19 @@ class Trials:
 
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self._study.tell(trial.number, state=TrialState.FAIL)
+
+
+def _tried(number: int, trial: optuna.trial.FrozenTrial) -> Tried:
+    parameters = trial.params or trial.user_attrs.get(PARAMETERS, {})
+    return Tried(
+        number,
+        trial.value,
+        {name: round(v, 6) if isinstance(v, float) else v for name, v in parameters.items()},
+        trial.user_attrs[SECONDS],
+        trial.user_attrs.get(ERROR),
+        recipe=trial.user_attrs.get(RECIPE),
+        draws=tuple(nan if draw is None else draw for draw in trial.user_attrs.get(DRAWS, ())),
+    )
 
 
 def _open(path: Path) -> optuna.Study:
