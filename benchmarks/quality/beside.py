@@ -1,0 +1,117 @@
+"""The simple detectors beside ours: as one would write them, and treated alike, as `compare` has it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sklearn.metrics import roc_auc_score
+
+from edge_runtime.errors import TrainingError
+from trainer.calibration.assess import choose_threshold, judge
+from trainer.calibration.treatment import ALIKE, Treated, Treatment
+from trainer.evaluation.baselines import FITTED
+from trainer.evaluation.intervals import block_intervals
+from trainer.fitting.recipes import DEFAULT_HOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainer.data.split import Split
+    from trainer.data.training_data import TrainingData
+    from trainer.evaluation.baselines import FittedBaseline
+    from trainer.fitting.fit import Fitted
+
+    Judge = Callable[[Split], tuple[NDArray[np.float64], NDArray[np.bool_]]]
+
+__all__ = ["fitted_judge", "held_against", "of_rows", "simple_judges", "spread"]
+
+CLOSE = 0.02
+# Of a normal distribution, from its middle to the 95th percentile, in standard deviations.
+TO_95 = 1.645
+
+
+def fitted_judge(data: TrainingData, fitted: Fitted, percentile: float) -> tuple[Judge, Treatment]:
+    """What gives a trained detector's scores and verdicts, with the threshold that `fit` gives it.
+
+    And what the simple ones are to have as well.
+    """
+    threshold = choose_threshold(
+        data.val, fitted.detector, "percentile", percentile=percentile, margin=None, hold=DEFAULT_HOLD
+    )
+    found = partial(judge, detector=fitted.detector, threshold=threshold)
+    return found, Treatment.of(fitted.parts, threshold)
+
+
+def simple_judges(data: TrainingData, percentile: float, treatment: Treatment) -> dict[str, Judge]:
+    """Name to what gives scores and verdicts, each as it is and treated alike, if the rows allow it."""
+    found: dict[str, Judge] = {}
+    for kind in FITTED:
+        try:
+            plain = kind.fit(data.train, data.val, percentile / 100)
+            treated = Treated.fit(kind, data.train, data.val, percentile, treatment)
+        except TrainingError:
+            continue
+        found |= {kind.name: partial(_plain, plain), treated.name: treated.judge}
+    return found
+
+
+def _plain(detector: FittedBaseline, rows: Split) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    scores = detector.score(rows)
+    return scores, scores > detector.threshold
+
+
+def of_rows(test: Split, scores: NDArray[np.float64], flagged: NDArray[np.bool_]) -> dict[str, float]:
+    """Figures of the labelled rows that count and have a score."""
+    assert test.labels is not None
+    rows = test.finite & test.counted
+    truth, flags = test.labels[rows], flagged[rows]
+    hits, alarms = int((flags & truth).sum()), int(flags.sum())
+    return {
+        "f1": 2 * hits / max(1, alarms + int(truth.sum())),
+        "precision": hits / max(1, alarms),
+        "recall": hits / max(1, int(truth.sum())),
+        "roc_auc": float(roc_auc_score(truth, scores[rows])),
+        "far": (alarms - hits) / max(1, int((~truth).sum())),
+    }
+
+
+def spread(test: Split, scores: NDArray[np.float64], flagged: NDArray[np.bool_]) -> dict[str, float]:
+    """The standard deviations of these figures, from resampled blocks of time; 0 where there is none."""
+    assert test.labels is not None
+    rows = test.finite & test.counted
+    times, machines = test.times[rows], test.machines[rows]
+    found = block_intervals(scores[rows], flagged[rows], test.labels[rows], times, machines, [])
+    names = {name: name for name in ("f1", "precision", "recall", "roc_auc")} | {"far": "false_alarm_rate"}
+    return {
+        name: (found[of][1] - found[of][0]) / 2 / TO_95 if of in found else 0.0 for name, of in names.items()
+    }
+
+
+def held_against(ours: Mapping[str, float], simple: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """In how much of the data ours is the best, or the worst, by F1: sentences for people.
+
+    Args:
+        ours: Data set to F1.
+        simple: Data set to the F1 of each simple detector, treated alike and as it is.
+    """
+
+    def among(names: Sequence[str], what: str) -> str:
+        others = {name: _named(simple[name], what) for name in names}
+        best = [name for name in names if ours[name] >= max(others[name].values()) - CLOSE]
+        worst = [name for name in names if ours[name] < min(others[name].values())]
+        return (
+            f"{what}: best or within {CLOSE:g} of the best on {len(best)} of {len(names)} "
+            f"({', '.join(best) or 'none'}), worst on {len(worst)} ({', '.join(worst) or 'none'})"
+        )
+
+    names = list(ours)
+    return [among(names, f"beside those{ALIKE}"), among(names, "beside those as they are")]
+
+
+def _named(simple: Mapping[str, float], what: str) -> dict[str, float]:
+    alike = what.endswith(ALIKE)
+    return {name: f1 for name, f1 in simple.items() if name.endswith(ALIKE) is alike}
