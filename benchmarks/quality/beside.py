@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from edge_runtime.errors import TrainingError
@@ -17,7 +18,6 @@ from trainer.fitting.recipes import DEFAULT_HOLD
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from trainer.data.split import Split
@@ -32,6 +32,7 @@ __all__ = ["fitted_judge", "held_against", "of_rows", "simple_judges", "spread"]
 CLOSE = 0.02
 # Of a normal distribution, from its middle to the 95th percentile, in standard deviations.
 TO_95 = 1.645
+DRAWS = 2000
 
 
 def fitted_judge(data: TrainingData, fitted: Fitted, percentile: float) -> tuple[Judge, Treatment]:
@@ -52,7 +53,7 @@ def simple_judges(data: TrainingData, percentile: float, treatment: Treatment) -
     for kind in FITTED:
         try:
             plain = kind.fit(data.train, data.val, percentile / 100)
-            treated = Treated.fit(kind, data.train, data.val, percentile, treatment)
+            treated = Treated.fit(kind, data.train, data.val, percentile, treatment, plain)
         except TrainingError:
             continue
         found |= {kind.name: partial(_plain, plain), treated.name: treated.judge}
@@ -92,26 +93,44 @@ def spread(test: Split, scores: NDArray[np.float64], flagged: NDArray[np.bool_])
 
 
 def held_against(ours: Mapping[str, float], simple: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """In how much of the data ours is the best, or the worst, by F1: sentences for people.
+    """Sentences on where ours stands among the methods, by F1: those treated alike, and those as they are.
+
+    On how much of the data it is the best or the worst, and what it adds on average to the simple one with
+    the highest mean; that one must have an F1 on all of the data.
 
     Args:
         ours: Data set to F1.
         simple: Data set to the F1 of each simple detector, treated alike and as it is.
     """
-
-    def among(names: Sequence[str], what: str) -> str:
-        others = {name: _named(simple[name], what) for name in names}
-        best = [name for name in names if ours[name] >= max(others[name].values()) - CLOSE]
-        worst = [name for name in names if ours[name] < min(others[name].values())]
-        return (
-            f"{what}: best or within {CLOSE:g} of the best on {len(best)} of {len(names)} "
-            f"({', '.join(best) or 'none'}), worst on {len(worst)} ({', '.join(worst) or 'none'})"
+    found = []
+    for alike in (True, False):
+        others = {
+            name: {one: f1 for one, f1 in simple[name].items() if one.endswith(ALIKE) is alike}
+            for name in ours
+        }
+        best = [name for name in ours if ours[name] >= max(others[name].values()) - CLOSE]
+        worst = [name for name in ours if ours[name] < min(others[name].values())]
+        everywhere = set.intersection(*(set(each) for each in others.values()))
+        means = {one: float(np.mean([others[name][one] for name in ours])) for one in everywhere}
+        first = max(means, key=lambda one: means[one])
+        low, high = _interval([ours[name] - others[name][first] for name in ours])
+        what, mean = "treated alike" if alike else "as they are", np.mean(list(ours.values()))
+        found.append(
+            f"Beside simple ones {what}: best or within {CLOSE:g} of the best on {_listed(best)} of "
+            f"{len(ours)}, worst on {_listed(worst)}."
         )
+        found.append(
+            f"Mean F1 {mean:.3f}, to {means[first]:.3f} of {first}, which has the highest of them; 90 % "
+            f"interval of the difference, from resampled data sets, {low:+.3f} to {high:+.3f}."
+        )
+    return found
 
-    names = list(ours)
-    return [among(names, f"beside those{ALIKE}"), among(names, "beside those as they are")]
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} ({', '.join(names)})" if names else "0"
 
 
-def _named(simple: Mapping[str, float], what: str) -> dict[str, float]:
-    alike = what.endswith(ALIKE)
-    return {name: f1 for name, f1 in simple.items() if name.endswith(ALIKE) is alike}
+def _interval(differences: Sequence[float]) -> tuple[float, float]:
+    drawn = np.random.default_rng(0).choice(differences, (DRAWS, len(differences))).mean(1)
+    low, high = np.quantile(drawn, (0.05, 0.95))
+    return float(low), float(high)

@@ -102,23 +102,38 @@ class Treated:
 
     @staticmethod
     def fit(
-        kind: type[FittedBaseline], train: Split, val: Split, percentile: float, treatment: Treatment
+        kind: type[FittedBaseline],
+        train: Split,
+        val: Split,
+        percentile: float,
+        treatment: Treatment,
+        plain: FittedBaseline | None = None,
     ) -> Treated:
         """Fits the detector on normal training rows, and chooses its threshold on validation.
 
         The threshold is this percentile of the normal validation rows' treated scores, times the margin that
         `short_margin` has for so few. Ignored rows are left out, as if they were not there.
 
+        Args:
+            kind: Which detector.
+            train: What it is fitted on.
+            val: What its threshold comes from.
+            percentile: Of the scores of the normal ones among them.
+            treatment: What it is given.
+            plain: The same fitted on the same rows, which saves fitting it again where no phase is regressed
+                out; None to fit it.
+
         Raises:
             TrainingError: The rows do not allow it.
             UsageError: The percentile is out of range.
         """
         train, val = train.take(train.counted), val.take(val.counted)
-        phase = None
+        detector, phase = plain, None
         if treatment.period is not None:
             phase = _Phase.fit(train, treatment.period, treatment.harmonics)
             train, val = phase.without(train), phase.without(val)
-        detector = kind.fit(train, val, percentile / 100)
+        if detector is None or phase is not None:
+            detector = kind.fit(train, val, percentile / 100)
         smoothing = None
         if treatment.smooth > 1:
             normal = detector.score(train)[train.normal]

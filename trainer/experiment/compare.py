@@ -155,7 +155,7 @@ def _simple(
         on_method(kind.name)
         try:
             plain = kind.fit(data.train, data.val, percentile / 100)
-            treated = Treated.fit(kind, data.train, data.val, percentile, treatment)
+            treated = Treated.fit(kind, data.train, data.val, percentile, treatment, plain)
         except TrainingError as error:
             left_out[kind.name] = error.what
             if len(left_out) == len(FITTED):
