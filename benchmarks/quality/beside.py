@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from tables import summary
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import choose_threshold, judge
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     from trainer.evaluation.baselines import FittedBaseline
     from trainer.fitting.fit import Fitted
 
+    Figures = dict[str, dict[str, float]]
     Judge = Callable[[Split], tuple[NDArray[np.float64], NDArray[np.bool_]]]
 
-__all__ = ["fitted_judge", "held_against", "of_rows", "simple_judges", "spread"]
+__all__ = ["fitted_judge", "held_against", "of_rows", "simple_judges", "spread", "with_spread"]
 
 CLOSE = 0.02
 # Of a normal distribution, from its middle to the 95th percentile, in standard deviations.
@@ -90,6 +92,22 @@ def spread(test: Split, scores: NDArray[np.float64], flagged: NDArray[np.bool_])
     return {
         name: (found[of][1] - found[of][0]) / 2 / TO_95 if of in found else 0.0 for name, of in names.items()
     }
+
+
+def with_spread(test: Split, judged: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> Figures:
+    """Each figure's mean over runs on the same rows, and its standard deviation.
+
+    That is of runs and of resampled blocks of time together, so that one run is as uncertain as several.
+
+    Args:
+        test: The rows.
+        judged: Of each run, scores and flags.
+    """
+    runs = summary([of_rows(test, *each) for each in judged])
+    blocks = [spread(test, *each) for each in judged]
+    for name, figure in runs.items():
+        figure["sd"] = float(np.hypot(figure["sd"], np.mean([each[name] for each in blocks])))
+    return runs
 
 
 def held_against(ours: Mapping[str, float], simple: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -5,15 +5,14 @@ such as `data/plants` has. Beside the detector stand the simple ones, fitted on 
 with the percentile of validation alone, and with the same smoothing, margin and hold, so that what is left is
 what the score is worth.
 
-The deviation of the detector's figures is that over training seeds; a simple one has a single run, and its
-figures' deviation is from resampled blocks of time.
+Deviations are those of resampled blocks of time and, for the detector, of training seeds as well.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from beside import fitted_judge, held_against, of_rows, simple_judges, spread
+from beside import fitted_judge, held_against, simple_judges, with_spread
 from tables import summary
 
 from edge_runtime.errors import InputError
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["measure_plants", "standing"]
+__all__ = ["by_plant", "measure_plants", "standing"]
 
 
 def measure_plants(
@@ -48,36 +47,35 @@ def measure_plants(
     found = {}
     for plant in plants:
         data = read_training_data(plant, Columns())
-        runs = []
+        runs, parameters = [], []
         for each in settings:
             fitted = fit(data, each)
             judged, treatment = fitted_judge(data, fitted, percentile)
-            parameters = float(fitted.parts.network.parameter_count)
-            runs.append({**of_rows(data.test, *judged(data.test)), "parameters": parameters})
-        found[plant.name] = summary(runs)
+            runs.append(judged(data.test))
+            parameters.append(float(fitted.parts.network.parameter_count))
+        found[plant.name] = with_spread(data.test, runs) | summary(
+            [{"parameters": one} for one in parameters]
+        )
         for name, judged in simple_judges(data, percentile, treatment).items():
-            scores, flagged = judged(data.test)
-            deviations = spread(data.test, scores, flagged)
-            found[f"{plant.name}: {name}"] = {
-                **{
-                    figure: {"mean": mean, "sd": deviations[figure]}
-                    for figure, mean in of_rows(data.test, scores, flagged).items()
-                },
-                "parameters": {"mean": 0.0, "sd": 0.0},
-            }
+            figures = with_spread(data.test, [judged(data.test)])
+            found[f"{plant.name}: {name}"] = figures | summary([{"parameters": 0.0}])
         say(f"plants: {plant.name}")
     return found
 
 
 def standing(found: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     """On how many plants the detector is the best one, or the worst."""
+    return held_against(*by_plant(found))
+
+
+def by_plant(
+    found: dict[str, dict[str, dict[str, float]]],
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Plant to the F1 of the detector, and to that of each simple one."""
     ours = {name: figures["f1"]["mean"] for name, figures in found.items() if ": " not in name}
-    simple = {
-        plant: {
-            name.removeprefix(f"{plant}: "): figures["f1"]["mean"]
-            for name, figures in found.items()
-            if name.startswith(f"{plant}: ")
-        }
-        for plant in ours
-    }
-    return held_against(ours, simple)
+    simple: dict[str, dict[str, float]] = {plant: {} for plant in ours}
+    for name, figures in found.items():
+        plant, colon, method = name.partition(": ")
+        if colon:
+            simple[plant][method] = figures["f1"]["mean"]
+    return ours, simple
