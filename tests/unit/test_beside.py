@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import beside
 import numpy as np
+import page
 import pytest
 import real_plants
 import simulated
@@ -129,3 +130,34 @@ def test_the_unseen_files_are_of_the_seeds_that_are_named(
         assert (len(files[0].train), len(files[0].val)) == (400, 200)
         assert files[0].train.labels is not None
         assert not files[0].train.labels.any()
+
+
+def test_new_figures_replace_the_tables_of_the_page_and_nothing_else() -> None:
+    def figures(f1: float) -> dict[str, dict[str, float]]:
+        names = ("f1", "precision", "recall", "roc_auc", "far", "parameters", "grey_f1")
+        found = {
+            name: {"mean": 0.25, "sd": 0.5} for name in (*names, *(f"recall_{k}" for k in simulated.KINDS))
+        }
+        return {**found, "f1": {"mean": f1, "sd": 0.0125}}
+
+    rows = [f"{kind.name}{what}" for kind in FITTED for what in ("", ALIKE)]
+    of_plants = {
+        "pump": figures(0.7),
+        **{f"pump: {name}": figures(0.1 + i / 100) for i, name in enumerate(rows)},
+    }
+    sets = [f"{files}, severity {severity} " for files in page.SETS for severity in page.SEVERITIES]
+    of_machines = {f"{place}{name}": figures(0.9) for place in sets for name in ("ours", *rows)}
+    made = page.plants_tables(of_plants) | page.simulated_tables(of_machines)
+    written = page.PAGE.read_text(encoding="utf-8")
+    new = page.filled(written, made)
+    first = (
+        "| `pump` | .700 ± .013 | 25.0 % ± 50.0 | .250 ± .500 | 0 | .250 ± .013, 25.0 % (autoregression) | "
+    )
+    assert first + ".110 ± .013 (largest z-score) |" in new
+    assert "best or within 0.02 of the best on 1 (pump) of 1, worst on 0." in new
+    assert "| `best` | .900 ± .013 | .900 ± .013 |" in new
+    assert page.filled(new, page.plants_tables(of_plants)) == new
+    headings = [line for line in written.splitlines() if line.startswith("## ")]
+    assert [line for line in new.splitlines() if line.startswith("## ")] == headings
+    with pytest.raises(ValueError, match="no place for plants in the page"):
+        page.filled("nothing", made)
