@@ -38,14 +38,14 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path, help="as run.py wrote them; later ones count")
     parser.add_argument("--write", action="store_true", help="into the page instead of standard output")
     options = parser.parse_args()
-    found: dict[str, Found] = {}
-    for path in options.files:
-        found |= json.loads(path.read_text(encoding="utf-8"))["found"]
     made: dict[str, str] = {}
-    if "plants" in found:
-        made |= plants_tables(found["plants"])
-    if "simulated" in found:
-        made |= simulated_tables(found["simulated"])
+    for path in options.files:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        seeds = ", ".join(map(str, document["seeds"]))
+        for name, tables in {"plants": plants_tables, "simulated": simulated_tables}.items():
+            if name in document["found"]:
+                made |= tables(document["found"][name])
+                made[name] += f"\n\nThe training seeds of `{document['recipe']}` are {seeds}."
     if options.write:
         PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
     else:
