@@ -45,7 +45,7 @@ def main() -> int:
         for name, tables in {"plants": plants_tables, "simulated": simulated_tables}.items():
             if name in document["found"]:
                 made |= tables(document["found"][name])
-                made[name] += f"\n\nThe training seeds of `{document['recipe']}` are {seeds}."
+                made[name] += f"\n\nTraining seeds of `{document['recipe']}`: {seeds}."
     if options.write:
         PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
     else:
