@@ -14,6 +14,7 @@ for both" by both splits together.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -23,9 +24,9 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
-from edge_runtime.errors import InputError
-from trainer.data.split import Split
-from trainer.evaluation.baselines import IsolationForest, SumZ
+from edge_runtime.errors import InputError, TrainingError
+from trainer.calibration.treatment import Treated, Treatment
+from trainer.evaluation.baselines import FITTED, IsolationForest
 from trainer.fitting.fit import Settings, fit
 from trainer.fitting.recipes import RECIPES
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from trainer.data.split import Split
 
 __all__ = ["CYCLE", "measure_hydraulic"]
 
@@ -49,6 +52,8 @@ CYCLE = Settings(
     average=0.5,
     smooth=1,
 )
+# What the simple detectors can be given of it.
+PHASE = Treatment(period=CYCLE.period, harmonics=CYCLE.harmonics)
 GRID = tuple(
     replace(CYCLE, window=window, harmonics=harmonics, average=average)
     for window, harmonics, average in product(
@@ -76,6 +81,16 @@ class Rig:
     def rows(self, cycles: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of these cycles, in their order."""
         return (cycles[:, None] * ROWS + np.arange(ROWS)).ravel()
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """[rows] ns, a second apart."""
+        return np.arange(len(self.values), dtype=np.int64) * 10**9
+
+    def split(self, cycles: NDArray[np.intp]) -> Split:
+        """These cycles' rows, each at its time."""
+        rows = self.rows(cycles)
+        return replace(split(self.values[rows]), times=self.times[rows])
 
 
 def measure_hydraulic(
@@ -108,14 +123,26 @@ def measure_hydraulic(
             runs = [_aucs(rig, tested, _means(_scores(rig, train, each))) for each in several]
             found[f"{method}, {name}"] = summary(runs)
             say(f"hydraulic: {method}, split {name}")
-        rows = rig.values[rig.rows(train)]  # noqa: PD011 - no frame
-        for kind in (SumZ, IsolationForest):
-            simple = kind.fit(rows, rows, 0.99)
-            found[f"{kind.name}, {name}"] = summary([_aucs(rig, tested, _means(simple.score(rig.values)))])
-        whole = rig.values.reshape(-1, ROWS * len(SENSORS))  # noqa: PD011 - no frame
-        forest = IsolationForest.fit(whole[train], whole[train], 0.99)
-        found[f"{forest.name} of cycles, {name}"] = summary([_aucs(rig, tested, forest.score(whole))])
+        found |= _simple(rig, train, tested, name)
+        say(f"hydraulic: simple detectors, split {name}")
     return found | _crossed(rig, say)
+
+
+def _simple(
+    rig: Rig, train: NDArray[np.intp], tested: NDArray[np.intp], name: str
+) -> dict[str, dict[str, dict[str, float]]]:
+    """The simple detectors on rows as they are, and without the phase; and a forest on whole cycles."""
+    learnt, found = rig.split(train), {}
+    for kind in FITTED:
+        for what, treatment in {"": Treatment(), " with the phase": PHASE}.items():
+            with suppress(TrainingError):
+                simple = Treated.fit(kind, learnt, learnt, 99.0, treatment)
+                scores = _means(simple.judge(rig.split(np.arange(len(rig.accumulator))))[0])
+                found[f"{kind.name}{what}, {name}"] = summary([_aucs(rig, tested, scores)])
+    whole = rig.values.reshape(-1, ROWS * len(SENSORS))  # noqa: PD011 - no frame
+    forest = IsolationForest.fit(split(whole[train]), split(whole[train]), 0.99)
+    found[f"{forest.name} of cycles, {name}"] = summary([_aucs(rig, tested, forest.score(split(whole)))])
+    return found
 
 
 def read_rig(folder: Path) -> Rig:
@@ -160,16 +187,9 @@ def _scores(rig: Rig, train: NDArray[np.intp], settings: Settings) -> NDArray[np
     # A model in closed form needs no validation to stop by.
     if settings.model == "linear":
         parts = train, train[cut:]
-    times = np.arange(len(rig.values), dtype=np.int64) * 10**9
-
-    def some(cycles: NDArray[np.intp]) -> Split:
-        rows = rig.rows(cycles)
-        made = split(rig.values[rows])  # noqa: PD011 - no frame
-        return Split(made.path, times[rows], made.machines, made.values, None, None)
-
-    data = in_memory(SENSORS, some(parts[0]), some(parts[1]), some(parts[1]))
+    data = in_memory(SENSORS, rig.split(parts[0]), rig.split(parts[1]), rig.split(parts[1]))
     detector = fit(data, settings).detector
-    scores: NDArray[np.float32] = detector.score(rig.values, times=times)[0]
+    scores: NDArray[np.float32] = detector.score(rig.values, times=rig.times)[0]
     return scores
 
 

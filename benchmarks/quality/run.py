@@ -16,7 +16,7 @@ from alarms import measure_alarms
 from attribution import measure_attribution
 from costs import measure_costs
 from hydraulic import measure_hydraulic
-from real_plants import measure_plants
+from real_plants import measure_plants, standing
 from simulated import measure_simulated
 from skab import measure_skab
 
@@ -35,6 +35,8 @@ MEASURES = {
 # Where it is not the measure's own.
 FOLDERS = {"attribution": "simulated", "costs": "simulated"}
 ALARMS = "alarms"
+# Sentences below a table.
+REMARKS = {"plants": standing}
 
 
 def main() -> int:
@@ -64,7 +66,7 @@ def main() -> int:
     def say(line: str) -> None:
         sys.stderr.write(f"{line}, {time.monotonic() - started:.0f} s\n")
 
-    found = {}
+    found, remarks = {}, {}
     try:
         for name in options.name or [*MEASURES, ALARMS]:
             if name == ALARMS:
@@ -73,6 +75,9 @@ def main() -> int:
                 folder = Path(options.data) / FOLDERS.get(name, name)
                 found[name] = MEASURES[name](folder, settings, percentile, say)
             print(_table(name, found[name]))
+            if name in REMARKS:
+                remarks[name] = REMARKS[name](found[name])
+                print("", *remarks[name], sep="\n")
     except EdgeDetectError as error:
         sys.stderr.write(f"quality: {error}\n")
         return error.exit_code
@@ -82,6 +87,7 @@ def main() -> int:
         "recipe": options.recipe,
         "percentile": percentile,
         "found": found,
+        "remarks": remarks,
     }
     options.output.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     return 0

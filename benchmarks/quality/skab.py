@@ -9,10 +9,14 @@ simple ones their 99th percentile, for autoencoders what `edge-train fit` makes 
 form train on all 400, of which they have seen every one: their threshold is a multiple of those rows' 95th
 percentile. The multiple that gives the best F1 on every other file is used on the files between, and the
 reverse; "all" is the one that is best on the first half, on all.
+
+Each simple detector is there with the percentile alone, with smoothing, margin and hold of the autoencoder,
+and with what the models in closed form have: a mean of the last 20 rows, and a multiple of that percentile.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,9 +25,10 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 from tables import in_memory, split, summary
 
-from edge_runtime.errors import InputError
+from edge_runtime.errors import InputError, TrainingError
 from trainer.calibration.calibrate import percentile_threshold, verdicts
-from trainer.evaluation.baselines import FITTED
+from trainer.calibration.treatment import Treated, Treatment
+from trainer.evaluation.baselines import FITTED, IsolationForest
 from trainer.fitting.fit import Settings, fit
 from trainer.fitting.recipes import DEFAULT_HOLD, RECIPES
 
@@ -33,11 +38,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from trainer.evaluation.baselines import FittedBaseline
+
 __all__ = ["measure_skab"]
 
 TRAIN, FIT = 300, 400
 PERCENTILE = 99.0
 IN_SAMPLE = 95.0
+LONG = 20
 MARGINS: tuple[float, ...] = tuple(np.geomspace(0.5, 30, 60).tolist())
 CLOSED = ("mewma", "autoregression")
 LABELS = ["anomaly", "changepoint"]
@@ -113,15 +121,52 @@ def measure_skab(
         found[f"{name}, other half"] = summary([pool.crossed()])
         say(f"SKAB: {name}")
     for kind in FITTED:
-        pool = _Pool()
-        for values, truth in files:
-            simple = kind.fit(values[:TRAIN], values[TRAIN:FIT], PERCENTILE / 100)
-            scores = simple.score(values[FIT:])
-            # A forest's scores lie around a half: above the threshold, not divided by it.
-            away = scores - simple.threshold if simple.threshold <= 1 else scores / simple.threshold
-            pool.add(scores > simple.threshold, away, truth[FIT:])
-        found[kind.name] = summary([pool.part(slice(None))])
+        with suppress(TrainingError):
+            for treatment in (Treatment(), Treatment(smooth=settings[0].smooth, hold=DEFAULT_HOLD)):
+                name, pool = _simple(files, kind, treatment)
+                found[name] = summary([pool.part(slice(None))])
+            pool = _simple_in_closed_form(files, kind)
+            found[f"{kind.name}, mean of the last {LONG} rows, other half"] = summary([pool.crossed()])
+        say(f"SKAB: {kind.name}")
     return found
+
+
+def _simple(
+    files: list[tuple[NDArray[np.float32], NDArray[np.bool_]]],
+    kind: type[FittedBaseline],
+    treatment: Treatment,
+) -> tuple[str, _Pool]:
+    """A simple detector: without a treatment by its percentile alone, else as the autoencoder's."""
+    pool, name = _Pool(), kind.name
+    for values, truth in files:
+        rows = split(values)
+        train, val = rows.take(np.arange(TRAIN)), rows.take(np.arange(TRAIN, FIT))
+        if treatment == Treatment():
+            simple = kind.fit(train, val, PERCENTILE / 100)
+            scores, threshold = simple.score(rows), simple.threshold
+            flagged = scores > threshold
+        else:
+            treated = Treated.fit(kind, train, val, RECIPES["best"].percentile, treatment)
+            (scores, flagged), threshold, name = treated.judge(rows), treated.threshold.value, treated.name
+        # A forest's scores lie around a half: above the threshold, not divided by it.
+        away = scores - threshold if kind is IsolationForest else scores / threshold
+        pool.add(flagged[FIT:], away[FIT:], truth[FIT:])
+    return name, pool
+
+
+def _simple_in_closed_form(
+    files: list[tuple[NDArray[np.float32], NDArray[np.bool_]]], kind: type[FittedBaseline]
+) -> _Pool:
+    """With what the models in closed form have: 400 rows, a long mean, a multiple of their percentile."""
+    pool, treatment = _Pool(), Treatment(smooth=LONG, cap=False)
+    for values, truth in files:
+        rows = split(values)
+        learnt = rows.take(np.arange(FIT))
+        treated = Treated.fit(kind, learnt, learnt, IN_SAMPLE, treatment)
+        scores = treated.judge(rows)[0]
+        scores /= np.quantile(scores[:FIT], IN_SAMPLE / 100)
+        pool.add(scores[FIT:] > 1, scores[FIT:], truth[FIT:])
+    return pool
 
 
 def _ours(

@@ -17,6 +17,7 @@ from trainer.evaluation.baselines import FixedLimits, Mahalanobis
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.events import EventReport, match_events
 from trainer.evaluation.wording import chance_line, event_lines
+from trainer.labels.methods import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,8 +61,8 @@ def write_report(folder: Path, fits: Sequence[Path], found: pd.DataFrame, inject
         "baselines": {
             baseline.name: _assess(baseline, data)
             for baseline in (
-                FixedLimits(data.sensors),
-                Mahalanobis.fit(data.train.normal_values, data.val.normal_values, QUANTILE),
+                FixedLimits(data.sensors, DEFAULT_LIMITS),
+                Mahalanobis.fit(data.train, data.val, QUANTILE),
             )
         },
         "events": _events(matched, found),
@@ -116,7 +117,7 @@ def _events(matched: EventReport, found: pd.DataFrame) -> dict[str, Any]:
 
 def _assess(baseline: Baseline, data: TrainingData) -> dict[str, float]:
     test = data.test
-    scores = baseline.score(test.values)
+    scores = baseline.score(test)
     metrics = evaluate(
         scores, baseline.threshold, test.labels, test.kinds, test.times, test.machines
     ).metrics()

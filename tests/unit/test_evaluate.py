@@ -87,7 +87,7 @@ def test_without_anomalies_what_needs_them_is_undefined() -> None:
     assert "no row is labelled anomalous: only the rate of false alarms is known" in found.table()
     assert "precision" not in found.table()
     assert f"({(SCORES > 4).mean():.2%})" in found.table()
-    assert set(found.intervals) == {"false_alarms_per_day"}
+    assert set(found.intervals) == {"false_alarm_rate", "false_alarms_per_day"}
     needing = {"f1", "f1_low", "vus_pr", "precision", "precision_low", "recall", "roc_auc"}
     assert not needing & found.metrics().keys()
     assert found.metrics()["fp"] == (SCORES > 4).sum()

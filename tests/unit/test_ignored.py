@@ -90,7 +90,7 @@ def test_a_detector_without_memory_is_what_it_would_be_without_them(
         assert chosen[0] == chosen[1]
         found = [assess(each.test, ours.detector, chosen[0]) for each in (disturbed, without)]
         assert found[0].to_dict() == found[1].to_dict()
-    assert compare(disturbed, {}, 0.99) == compare(without, {}, 0.99)
+    assert compare(disturbed, {}, 99.0) == compare(without, {}, 99.0)
 
 
 def test_they_do_not_make_an_alarm_begin(disturbed: TrainingData) -> None:
@@ -192,7 +192,7 @@ def test_a_test_of_ignored_rows_alone_is_said(disturbed: TrainingData, tmp_path:
     assert results.test.rows == 0
     assert "no row counts: each is ignored, or lacks a reading" in results.table()
     with pytest.raises(TrainingError, match="no row counts"):
-        compare(data, {}, 0.99)
+        compare(data, {}, 99.0)
     page = build_page(Run.load(tmp_path), data)
     assert "No test row counts: each is ignored, or lacks a reading." in page
     assert "Unlabelled" not in page

@@ -96,7 +96,10 @@ def test_without_chance_between_blocks_an_interval_has_no_width() -> None:
 def test_what_is_not_defined_has_no_interval() -> None:
     times, machines = np.arange(1000, dtype=np.int64) * SECOND, np.full(1000, "m")
     nothing, scores = np.zeros(1000, np.bool_), np.arange(1000.0)
-    assert set(block_intervals(scores, scores > 10, nothing, times, machines, [])) == set()
+    found = block_intervals(scores, scores > 10, nothing, times, machines, [])
+    assert set(found) == {"false_alarm_rate"}
+    # Of rows none of which is flagged, resampling shows none, however few there are.
+    assert block_intervals(scores, nothing, nothing, times, machines, []) == {}
     # One short event of fifty blocks is in less than two thirds of the draws, and is still worth telling.
     one = np.arange(1000) < 5
     assert "recall" in block_intervals(scores, scores > 10, one, times, machines, [])

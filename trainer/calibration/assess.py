@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from trainer.detector import Detector
     from trainer.evaluation.evaluate import Evaluation
 
-__all__ = ["Assessment", "assess", "choose_threshold", "keep_budget"]
+__all__ = ["Assessment", "assess", "choose_threshold", "judge", "keep_budget", "own_thresholds"]
 
 # Of a machine's normal rows: with fewer, its own threshold would be worse than that of all.
 MIN_OWN_ROWS = 2_000
@@ -92,7 +92,7 @@ def choose_threshold(
     threshold = choose(np.ones(len(scores), np.bool_))
     if not per_machine:
         return threshold
-    own = _own_thresholds(machines, val.normal[rows], lambda _name, chosen: choose(chosen).value)
+    own = own_thresholds(machines, val.normal[rows], lambda _name, chosen: choose(chosen).value)
     return replace(threshold, per_machine=own)
 
 
@@ -130,7 +130,7 @@ def keep_budget(
         found.value, "false_alarms", None, str(budget), found.rows, hold=hold, debounce=debounce
     )
     if per_machine:
-        own = _own_thresholds(
+        own = own_thresholds(
             held_out.machines,
             held_out.normal,
             lambda name, chosen: (
@@ -141,7 +141,7 @@ def keep_budget(
     return threshold, found
 
 
-def _own_thresholds(
+def own_thresholds(
     machines: NDArray[np.str_], normal: NDArray[np.bool_], choose: Callable[[str, NDArray[np.bool_]], float]
 ) -> dict[str, float]:
     """Machine to its threshold, of those with rows enough to choose one."""
@@ -163,12 +163,7 @@ def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment
     With thresholds per machine, a machine's scores are ranked in parts of its own threshold.
     """
     finite, counted = split.finite, split.counted
-    times, machines = split.times[finite], split.machines[finite]
-    found = detector.score_table(split.values[finite], times, machines)
-    # A row that lacks a reading stays in, without a score: an event of such rows alone was missed.
-    scores, flagged = np.full(len(split), np.nan), np.zeros(len(split), np.bool_)
-    scores[finite] = found if not threshold.per_machine else found / limits(threshold, machines)
-    flagged[finite] = verdicts(found, threshold, times, machines)
+    scores, flagged = judge(split, detector, threshold)
     rows = int((finite & counted).sum())
     alarm_rate = float(flagged[counted].sum() / rows) if rows else 0.0
     evaluation = None
@@ -183,3 +178,20 @@ def assess(split: Split, detector: Detector, threshold: Threshold) -> Assessment
             verdicts=flagged[counted],
         )
     return Assessment(rows, int((~finite & counted).sum()), alarm_rate, evaluation)
+
+
+def judge(
+    split: Split, detector: Detector, threshold: Threshold
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """[rows] scores and which rows are flagged, as the gateway would have it.
+
+    A row that lacks a reading stays in, without a score, and not flagged: an event of such rows alone was
+    missed. With thresholds per machine, a score is in parts of its machine's.
+    """
+    finite = split.finite
+    times, machines = split.times[finite], split.machines[finite]
+    found = detector.score_table(split.values[finite], times, machines)
+    scores, flagged = np.full(len(split), np.nan), np.zeros(len(split), np.bool_)
+    scores[finite] = found if not threshold.per_machine else found / limits(threshold, machines)
+    flagged[finite] = verdicts(found, threshold, times, machines)
+    return scores, flagged

@@ -61,6 +61,14 @@ def compare(
     drop: Drop = None,
     machine: Machines = None,
     any_machine: AnyMachine = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Limits of a sensor, as NAME=LOW:HIGH with either side optional, for a row of fixed limits. "
+            "May be repeated. [default: no such row]",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file to which the figures are written as well."),
@@ -71,7 +79,9 @@ def compare(
 ) -> None:
     """Compare trained detectors with simple ones on the test rows.
 
-    The simple ones are fixed limits, z-scores, PCA, Mahalanobis distance and an Isolation Forest.
+    The simple ones are z-scores, PCA, Mahalanobis distance, an Isolation Forest, a MEWMA chart, an
+    autoregression and, with --limit, fixed limits. Each has two rows: with a threshold alone, and "treated
+    alike", with the smoothing, margin, debounce, hold and phase of the first --fit.
     """
     import sys
 
@@ -81,11 +91,14 @@ def compare(
     from trainer.data.training_data import read_training_data
     from trainer.experiment.checkpoint import Checkpoint
     from trainer.experiment.compare import compare as compare_all
-    from trainer.experiment.compare import comparison_table, record, write_figures
+    from trainer.experiment.compare import record, write_figures
+    from trainer.experiment.comparison import comparison_table
+    from trainer.labels.methods import parse_limit
     from trainer.tracking import NoTracker, Tracker
 
     if not 0 < percentile < 100:  # noqa: PLR2004
         raise UsageError(f"{percentile:g} is not between 0 and 100", where="--percentile")
+    limits = dict(map(parse_limit, limit)) if limit else None
     checkpoints = {}
     for name, folder in named_folders(fit or []).items():
         inner = folder / "checkpoint"
@@ -95,6 +108,8 @@ def compare(
         sensors = tuple(s.name for s in next(iter(checkpoints.values())).sensors)
     columns = columns_of(ctx, sensors, label_column, normal_value, ignore_value, drop, machine)
     table = read_training_data(data, columns)
+    for name in sorted((limits or {}).keys() - set(table.sensors)):
+        raise UsageError(f"no sensor '{name}'", where="--limit", hint=f"there are {', '.join(table.sensors)}")
     show_roles(table.roles)
     say(table.remarks)
     trained = {name: checkpoint.provenance.machines for name, checkpoint in checkpoints.items()}
@@ -109,7 +124,7 @@ def compare(
 
     tracked = Tracker(tracking_uri, experiment, "compare") if mlflow else NoTracker()
     with ended_by_signals(), tracked as tracker:
-        found = compare_all(table, checkpoints, percentile / 100, show)
+        found = compare_all(table, checkpoints, percentile, limits, show)
         if sys.stderr.isatty():
             sys.stderr.write("\r\033[K")
         typer.echo(comparison_table(found))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.evaluation.ranking import ranked
-from trainer.evaluation.resampling import DRAWS, INTERVAL, Blocks, areas
+from trainer.evaluation.resampling import DRAWS, INTERVAL, Blocks, areas, f1_draws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 
     from trainer.data.stretches import Stretch
 
-__all__ = ["FIGURES", "block_intervals"]
+__all__ = ["FIGURES", "block_intervals", "f1_difference"]
 
-FIGURES = ("f1", "precision", "recall", "roc_auc", "average_precision", "false_alarms_per_day")
+FIGURES = (
+    *("f1", "precision", "recall", "roc_auc", "average_precision"),
+    *("false_alarm_rate", "false_alarms_per_day"),
+)
 DAY_S = 86_400.0
 
 
@@ -50,7 +53,9 @@ def block_intervals(
         return {}
     blocks = Blocks.of(times, machines, seed)
     known = ~np.isnan(scores)
-    tp, fp, fn = (blocks.sums(known & rows) for rows in (flags & truth, flags & ~truth, ~flags & truth))
+    tp, fp, fn, tn = (
+        blocks.sums(known & rows) for rows in (flags & truth, flags & ~truth, ~flags & truth, ~flags & ~truth)
+    )
     begun = blocks.drawn @ _alarms(blocks, times, machines, alarms)
     with np.errstate(invalid="ignore", divide="ignore"):
         some = np.where(tp + fn > 0, 1.0, np.nan)
@@ -61,7 +66,10 @@ def block_intervals(
         }
         if not (known & truth).any():
             drawn = {}
-        if alarms:  # resampling none gives none, which would claim that there never is any
+        # Resampling none gives none, which would claim that there never is any.
+        if (known & flags & ~truth).any():
+            drawn["false_alarm_rate"] = fp / (fp + tn)
+        if alarms:
             drawn["false_alarms_per_day"] = begun / (blocks.drawn @ blocks.seconds) * DAY_S
         if (known & truth).any() and (known & ~truth).any():
             roc_auc, precision = areas(blocks, ranked(scores), known & truth, known & ~truth)
@@ -74,6 +82,37 @@ def block_intervals(
             low, high = np.quantile(values, INTERVAL)
             found[name] = (float(low), float(high))
     return found
+
+
+def f1_difference(
+    one: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    truth: NDArray[np.bool_],
+    times: NDArray[np.int64],
+    machines: NDArray[np.str_],
+    *,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """By how much the F1 of one detector's flags is above another's, on the same rows: the interval's ends.
+
+    Both are drawn together, so that what is hard for both does not count as uncertainty. NaN where most draws
+    have nothing that is anomalous.
+
+    Args:
+        one: [rows] whether it called the row anomalous.
+        other: [rows] the same of the other.
+        truth: [rows] whether the row is.
+        times: [rows] ns.
+        machines: [rows] machine ids.
+        seed: Of the resampling.
+    """
+    blocks = Blocks.of(times, machines, seed)
+    drawn = f1_draws(blocks, one, truth) - f1_draws(blocks, other, truth)
+    drawn = drawn[np.isfinite(drawn)]
+    if 2 * len(drawn) <= DRAWS:
+        return float("nan"), float("nan")
+    low, high = np.quantile(drawn, INTERVAL)
+    return float(low), float(high)
 
 
 def _alarms(

@@ -4,211 +4,175 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import TrainingError
-from trainer.calibration.assess import assess
+from trainer.calibration.assess import judge
+from trainer.calibration.treatment import ALIKE, Treated, Treatment, held_limits
 from trainer.data.rows import replacing
-from trainer.evaluation.baselines import DEFAULT_LIMITS, FITTED, FixedLimits
-from trainer.evaluation.chance import SHIFTS
+from trainer.evaluation.baselines import FITTED, FixedLimits
 from trainer.evaluation.evaluate import Evaluation, evaluate
-from trainer.evaluation.figures import NO_ANOMALIES, NOTHING_COUNTS, UNLABELLED
-from trainer.evaluation.wording import ABOUT, FOUND, JOINED, MINUTES, UP_BEFORE
+from trainer.evaluation.figures import NOTHING_COUNTS
+from trainer.evaluation.intervals import f1_difference
+from trainer.experiment.comparison import Added, Comparison, comparison_table
 from trainer.experiment.provenance import data_digest
+from trainer.fitting.recipes import DEFAULT_HOLD
+from trainer.fitting.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from trainer.data.split import Split
     from trainer.data.training_data import TrainingData
-    from trainer.evaluation.baselines import Baseline
     from trainer.experiment.checkpoint import Checkpoint
     from trainer.tracking import NoTracker, Tracker
 
-__all__ = [
-    "Figures",
-    "compare",
-    "comparison_figures",
-    "comparison_notes",
-    "comparison_table",
-    "record",
-    "write_figures",
-]
+__all__ = ["compare", "record", "write_figures"]
 
-OF_ROWS = {
-    "F1": "f1",
-    "precision": "precision",
-    "recall": "recall",
-    "ROC AUC": "roc_auc",
-    "avg prec": "average_precision",
-    "VUS-PR": "vus_pr",
-    "random F1": "f1_of_random_alarms",
-    "random prec": "precision_of_random_alarms",
-}
-EVENT_COLUMNS = [
-    *("normal flagged", "minutes a day", "alarms", "precision", "false a day"),
-    *("events", "random", "up before", "delay"),
-]
-RANDOM = f"random: what the same alarms find at random times, the mean of {SHIFTS} trials"
+# What the default recipe has of it, where no detector says.
+DEFAULT = Treatment(smooth=Settings().smooth, hold=DEFAULT_HOLD)
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A table of a comparison, for people.
+@dataclass(slots=True)
+class _Methods:
+    """What was evaluated on the test rows so far.
 
     Attributes:
-        title: Of what the figures are; empty where there is but one table.
-        columns: The columns' names, without that of the method.
-        rows: Method to its cells; "-" where a figure is undefined.
+        test: The rows that count.
+        found: Method to its figures.
+        flags: Method to [rows] which rows are flagged.
     """
 
-    title: str
-    columns: list[str]
-    rows: dict[str, list[str]]
+    test: Split
+    found: dict[str, Evaluation] = field(default_factory=dict)
+    flags: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def add(self, name: str, scores: NDArray[np.float64], flagged: NDArray[np.bool_]) -> None:
+        """A method's [rows] scores, NaN for none, and which rows it flagged."""
+        test = self.test
+        self.found[name] = evaluate(
+            scores, 0.0, test.labels, test.kinds, test.times, test.machines, verdicts=flagged
+        )
+        self.flags[name] = flagged
+
+    def added(self, name: str) -> Added | None:
+        """What a method adds to the best simple one that is treated alike; None without anomalies."""
+        alike = {other: one.f1 for other, one in self.found.items() if other.endswith(ALIKE)}
+        own, test = self.found[name].f1, self.test
+        known = {other: f1 for other, f1 in alike.items() if f1 is not None}
+        if own is None or not known or test.labels is None:
+            return None
+        best = max(known, key=lambda other: known[other])
+        rows = test.finite
+        low, high = f1_difference(
+            self.flags[name][rows],
+            self.flags[best][rows],
+            test.labels[rows],
+            test.times[rows],
+            test.machines[rows],
+        )
+        return Added(name, best, own - known[best], low, high)
 
 
 def compare(
     data: TrainingData,
     checkpoints: Mapping[str, Checkpoint],
-    quantile: float,
+    percentile: float,
+    limits: Mapping[str, tuple[float, float]] | None = None,
     on_method: Callable[[str], None] = lambda _name: None,
-) -> dict[str, Evaluation]:
-    """Evaluates detectors and baselines on the test rows.
+) -> Comparison:
+    """Evaluates detectors and simple ones on the test rows.
+
+    Each simple one is there twice: as one would write it, with nothing but a threshold; and with the
+    smoothing, margin, debounce, hold and phase of the first detector, or of the default recipe if there is
+    none.
 
     Args:
-        data: Baselines are fitted on its normal training rows; their thresholds come from validation.
+        data: The simple ones are fitted on its normal training rows; their thresholds come from validation.
         checkpoints: Name to trained detector, each with its own threshold.
-        quantile: Of the normal validation rows' scores, for the baselines' thresholds.
+        percentile: Of the normal validation rows' scores, for the simple ones' thresholds.
+        limits: Sensor to its lowest and highest allowed reading; None for no row of fixed limits.
         on_method: Called with each method's name before it is evaluated.
 
     Raises:
-        TrainingError: A detector was trained for other sensors, or no test row counts.
+        TrainingError: A detector was trained for other sensors, no test row counts, or none of the sensors
+            has a limit.
     """
     test = data.test
     if not (test.finite & test.counted).any():
         raise TrainingError(NOTHING_COUNTS, where=str(test.path), hint="take other test rows")
-    found: dict[str, Evaluation] = {}
-    for name, checkpoint in checkpoints.items():
+    counted, treatment = test.counted, DEFAULT
+    methods = _Methods(test.take(counted))
+    for place, (name, checkpoint) in enumerate(checkpoints.items()):
         on_method(name)
         sensors = tuple(sensor.name for sensor in checkpoint.sensors)
         if sensors != data.sensors:
             raise TrainingError(
                 f"trained for {', '.join(sensors)}, the data has {', '.join(data.sensors)}", where=name
             )
-        assessment = assess(test, checkpoint.detector, checkpoint.threshold)
-        found[name] = assessment.evaluation or Evaluation(
-            rows=assessment.rows,
-            unknown=assessment.not_scored,
-            flagged=round(assessment.alarm_rate * assessment.rows),
-            labelled=False,
-            recall_by_kind={},
-        )
-    test = test if test.ignored is None else test.take(test.counted)
-    for baseline in _baselines(data, quantile, on_method):
-        scores = baseline.score(test.values)
-        found[baseline.name] = evaluate(
-            scores, baseline.threshold, test.labels, test.kinds, test.times, test.machines
-        )
-    return found
+        scores, flagged = judge(test, checkpoint.detector, checkpoint.threshold)
+        methods.add(name, scores[counted], flagged[counted])
+        if place == 0:
+            treatment = Treatment.of(checkpoint.parts, checkpoint.threshold)
+    left_out: dict[str, str] = {}
+    if limits is not None:
+        detector = FixedLimits(data.sensors, limits)
+        scores = detector.score(methods.test)
+        methods.add(detector.name, scores, scores > detector.threshold)
+        methods.add(f"{detector.name}{ALIKE}", scores, held_limits(detector, treatment, methods.test))
+    for name, scores, flagged in _simple(data, methods.test, percentile, treatment, left_out, on_method):
+        methods.add(name, scores, flagged)
+    return Comparison(
+        methods.found,
+        treatment.described(int(data.val.normal.sum()), percentile),
+        next(iter(checkpoints), None),
+        left_out,
+        [added for name in checkpoints if (added := methods.added(name)) is not None],
+    )
 
 
-def comparison_figures(found: Mapping[str, Evaluation]) -> list[Figures]:
-    """Every method's figures of rows, and those of alarms and events.
+def _simple(
+    data: TrainingData,
+    test: Split,
+    percentile: float,
+    treatment: Treatment,
+    left_out: dict[str, str],
+    on_method: Callable[[str], None],
+) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
+    """Each simple detector as it is, and treated, with its scores and which rows it flags.
 
-    Without labels, or labelled anomalies, what is flagged is all that is known.
+    Those that these rows do not allow are put aside with the reason.
+
+    Raises:
+        TrainingError: They allow none.
     """
-    evaluations = found.items()
-    if not any(evaluation.labelled for evaluation in found.values()):
-        return [Figures("", ["flagged"], {name: [f"{one.alarm_rate:.2%}"] for name, one in evaluations})]
-    if not any(evaluation.has_anomalies for evaluation in found.values()):
-        rows = {
-            name: [
-                f"{one.alarm_rate:.2%}",
-                _cell(one, "alarm_minutes_per_day", ",.1f"),
-                _cell(one, "alarms", ",.0f"),
-                _cell(one, "false_alarms_per_day", ".1f"),
-            ]
-            for name, one in evaluations
-        }
-        return [Figures("", ["flagged", "minutes a day", "alarms", "false a day"], rows)]
-    first, *others = OF_ROWS
-    of_rows = {}
-    for name, one in evaluations:
-        of_rows[name] = [_cell(one, key, ".3f") for key in OF_ROWS.values()]
-        of_rows[name].insert(1, one.interval("f1") or "-")
-    return [
-        Figures("Rows", [first, "90 % interval", *others], of_rows),
-        Figures("Alarms and events", EVENT_COLUMNS, {name: _event_cells(one) for name, one in evaluations}),
-    ]
+    for kind in FITTED:
+        on_method(kind.name)
+        try:
+            plain = kind.fit(data.train, data.val, percentile / 100)
+            treated = Treated.fit(kind, data.train, data.val, percentile, treatment, plain)
+        except TrainingError as error:
+            left_out[kind.name] = error.what
+            if len(left_out) == len(FITTED):
+                raise
+            continue
+        scores = plain.score(test)
+        yield plain.name, scores, scores > plain.threshold
+        yield treated.name, *treated.judge(test)
 
 
-def _event_cells(evaluation: Evaluation) -> list[str]:
-    events = evaluation.events
-    return [
-        _cell(evaluation, "false_alarm_rate", ".2%"),
-        _cell(evaluation, "alarm_minutes_per_day", ",.1f"),
-        _cell(evaluation, "alarms", ",.0f"),
-        _cell(evaluation, "alarm_precision", ".3f"),
-        _cell(evaluation, "false_alarms_per_day", ".1f"),
-        "-" if events is None else f"{events.found}/{events.injected}",
-        _cell(evaluation, "events_found_by_random_alarms", ".1f"),
-        _cell(evaluation, "events_in_alarm_since_before", ".0f"),
-        "-" if events is None or events.delays_s is None else f"{events.delays_s.median:.0f} s",
-    ]
-
-
-def _cell(evaluation: Evaluation, figure: str, form: str) -> str:
-    figures = evaluation.metrics()
-    return format(figures[figure], form) if figure in figures else "-"
-
-
-def comparison_notes(found: Mapping[str, Evaluation]) -> list[str]:
-    """Sentences on what a comparison's figures mean, and what it cannot know."""
-    if not any(evaluation.labelled for evaluation in found.values()):
-        return [UNLABELLED]
-    minutes = [f"minutes a day: in alarm, {MINUTES}", f"alarms: {JOINED}"]
-    if not any(evaluation.has_anomalies for evaluation in found.values()):
-        return [NO_ANOMALIES, *minutes]
-    one = next(evaluation for evaluation in found.values() if evaluation.has_anomalies)
-    return [
-        *minutes,
-        f"precision: the part of the alarms that {ABOUT}; false: the others",
-        f"events: found where {FOUND}",
-        f"up before: {UP_BEFORE}",
-        "delay: from an event's start to that alarm, the median of those that were found",
-        RANDOM,
-        one.always_line,
-    ]
-
-
-def comparison_table(found: Mapping[str, Evaluation]) -> str:
-    """For people: one line a method in each table, and notes."""
-    parts = [_lines(figures) for figures in comparison_figures(found)]
-    return "\n\n".join(["\n".join(lines) for lines in [*parts, comparison_notes(found)]])
-
-
-def _lines(figures: Figures) -> list[str]:
-    table = [figures.columns, *figures.rows.values()]
-    widths = [max(map(len, cells)) + 2 for cells in zip(*table, strict=True)]
-    names = ["method", *figures.rows]
-    width = max(map(len, names))
-    return [figures.title] * bool(figures.title) + [
-        f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
-        for name, cells in zip(names, table, strict=True)
-    ]
-
-
-def write_figures(found: Mapping[str, Evaluation], path: Path) -> None:
+def write_figures(found: Comparison, path: Path) -> None:
     """Writes every figure of every method as JSON, whole or not at all."""
-    figures = {name: evaluation.to_dict() for name, evaluation in found.items()}
     with replacing(path) as stream:
-        stream.write((json.dumps(figures, indent=2, allow_nan=False) + "\n").encode())
+        stream.write((json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n").encode())
 
 
-def record(
-    found: Mapping[str, Evaluation], tracker: Tracker | NoTracker, *, data: TrainingData, percentile: float
-) -> None:
+def record(found: Comparison, tracker: Tracker | NoTracker, *, data: TrainingData, percentile: float) -> None:
     """Puts a comparison into a tracker's run: METHOD.FIGURE as metrics, the table and the JSON as artifacts.
 
     Args:
@@ -221,7 +185,7 @@ def record(
         {
             "data_digest": data_digest((data.train, data.val, data.test)),
             "sensors": ",".join(data.sensors),
-            "methods": ",".join(found),
+            "methods": ",".join(found.methods),
             "percentile": percentile,
             "test_rows": len(data.test),
         }
@@ -229,7 +193,7 @@ def record(
     tracker.log_metrics(
         {
             f"{name}.{figure}": value
-            for name, evaluation in found.items()
+            for name, evaluation in found.methods.items()
             for figure, value in {**evaluation.metrics(), "alarm_rate": evaluation.alarm_rate}.items()
         }
     )
@@ -239,11 +203,3 @@ def record(
         write_figures(found, figures)
         tracker.log_file(table)
         tracker.log_file(figures)
-
-
-def _baselines(data: TrainingData, quantile: float, on_method: Callable[[str], None]) -> Iterator[Baseline]:
-    if set(data.sensors) & set(DEFAULT_LIMITS):
-        yield FixedLimits(data.sensors)
-    for kind in FITTED:
-        on_method(kind.name)
-        yield kind.fit(data.train.normal_values, data.val.normal_values, quantile)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from edge_runtime.bundle.metadata import Sensor
     from trainer.calibration.peaks import ScoreSeries
     from trainer.data.training_data import TrainingData
-    from trainer.evaluation.evaluate import Evaluation
+    from trainer.experiment.checkpoint import Checkpoint
     from trainer.report.findings import Finding
     from trainer.report.run import Run
 
@@ -118,7 +118,7 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
     assessment = assess(data.test, detector, threshold)
     page.add("verdict", "Verdict", verdict_html(run, data, assessment))
     if assessment.evaluation is not None:
-        _comparison(page, data, assessment.evaluation, threshold.quantile or QUANTILE, on_step)
+        _comparison(page, data, checkpoint, on_step)
     on_step("plots")
     _timeline(page, test)
     _stretch(page, test, sensors)
@@ -138,12 +138,13 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
 
 
 def _comparison(
-    page: _Page, data: TrainingData, own: Evaluation, quantile: float, on_step: Callable[[str], None]
+    page: _Page, data: TrainingData, checkpoint: Checkpoint, on_step: Callable[[str], None]
 ) -> None:
-    found = {"this run": own, **compare(data, {}, quantile, on_step)}
+    percentile = 100 * (checkpoint.threshold.quantile or QUANTILE)
+    found = compare(data, {"this run": checkpoint}, percentile, on_method=on_step)
     note = (
         f"<p>On the same test rows. The simple detectors are fitted on the normal training rows; their "
-        f"thresholds are percentile {100 * quantile:g} of their scores on normal validation rows.</p>"
+        f"thresholds are percentile {percentile:g} of their scores on normal validation rows.</p>"
     )
     page.add("comparison", "Beside simple detectors", note, comparison_html(found))
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.data.rows import iso_times
-from trainer.experiment.compare import comparison_figures, comparison_notes
+from trainer.experiment.comparison import comparison_figures, comparison_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from edge_runtime.bundle.metadata import Sensor
     from trainer.evaluation.evaluate import Evaluation
+    from trainer.experiment.comparison import Comparison
     from trainer.report.alarm_rate import Foretold, NormalRows
     from trainer.report.findings import Finding
     from trainer.report.scored import Scored
@@ -65,7 +66,7 @@ def tiles(pairs: Mapping[str, tuple[str, str]]) -> str:
     return '<div class="tiles">\n' + "\n".join(lines) + "\n</div>"
 
 
-def comparison_html(found: Mapping[str, Evaluation]) -> str:
+def comparison_html(found: Comparison) -> str:
     """Tables of one row a method, the first one marked, and what their figures mean."""
     parts = []
     for one in comparison_figures(found):

@@ -1,0 +1,166 @@
+"""The tables of docs/quality.md from what `run.py` wrote: `python benchmarks/quality/page.py FILE --write`.
+
+Each table stands in the page between two comments with its name, so that new figures replace it whole.
+Without `--write` the tables are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beside import held_against
+from real_plants import by_plant
+
+from trainer.calibration.treatment import ALIKE
+from trainer.evaluation.baselines import FITTED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Found = dict[str, dict[str, dict[str, float]]]
+
+__all__ = ["filled", "plants_tables", "simulated_tables"]
+
+PAGE = Path(__file__).parents[2] / "docs" / "quality.md"
+SETS = {"files": "known", "unseen seeds": "unseen"}
+SEVERITIES = ("2", "1.5", "1")
+KINDS = ("SPIKE", "DRIFT", "CYCLIC", "MULTI_SENSOR")
+DETAILS = ("f1", "precision", "recall", "roc_auc", "grey_f1")
+
+
+def main() -> int:
+    """Prints the tables, or puts them into the page; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="page.py", description=__doc__)
+    parser.add_argument("files", nargs="+", type=Path, help="as run.py wrote them; later ones count")
+    parser.add_argument("--write", action="store_true", help="into the page instead of standard output")
+    options = parser.parse_args()
+    made: dict[str, str] = {}
+    for path in options.files:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        seeds = ", ".join(map(str, document["seeds"]))
+        for name, tables in {"plants": plants_tables, "simulated": simulated_tables}.items():
+            if name in document["found"]:
+                made |= tables(document["found"][name])
+                made[name] += f"\n\nTraining seeds of `{document['recipe']}`: {seeds}."
+    if options.write:
+        PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+    else:
+        sys.stdout.write("\n\n".join(f"{name}\n\n{text}" for name, text in made.items()) + "\n")
+    return 0
+
+
+def filled(page: str, tables: dict[str, str]) -> str:
+    """The page with these tables in their places.
+
+    Raises:
+        ValueError: The page has no place for one.
+    """
+    for name, text in tables.items():
+        begin, end = (f"<!-- {name}: {side} -->" for side in ("begin", "end"))
+        if begin not in page or end not in page:
+            raise ValueError(f"no place for {name} in the page")
+        before, after = page.split(begin, maxsplit=1)[0], page.split(end)[1]
+        page = f"{before}{begin}\n\n{text}\n\n{end}{after}"
+    return page
+
+
+def plants_tables(found: Found) -> dict[str, str]:
+    """What ours finds on each plant, what every simple detector does, and where ours stands."""
+    ours, simple = by_plant(found)
+    figures = ["plant", "F1", "normal rows flagged", "ROC AUC", "parameters"]
+    beside = [f"best simple detector{ALIKE}: F1, normal rows flagged", "worst one"]
+    rows = []
+    for plant in ours:
+        own = found[plant]
+        alike = sorted(
+            (name for name in simple[plant] if name.endswith(ALIKE)), key=simple[plant].__getitem__
+        )
+        best, worst = found[f"{plant}: {alike[-1]}"], found[f"{plant}: {alike[0]}"]
+        rows.append(
+            [
+                f"`{plant}`",
+                _spread(own["f1"]),
+                _spread(own["far"], percent=True),
+                _spread(own["roc_auc"]),
+                f"{own['parameters']['mean']:,.0f}",
+                f"{_spread(best['f1'])}, {_percent(best['far']['mean'])} ({alike[-1].removesuffix(ALIKE)})",
+                f"{_spread(worst['f1'])} ({alike[0].removesuffix(ALIKE)})",
+            ]
+        )
+    tables = {"plants": _table([*figures, *beside], rows)}
+    for name, suffix in (("plants treated alike", ALIKE), ("plants as they are", "")):
+        methods = [f"{kind.name}{suffix}" for kind in FITTED]
+        rows = [
+            [
+                f"`{plant}`",
+                _spread(found[plant]["f1"]),
+                *(_of(found, f"{plant}: {method}", "f1") for method in methods),
+            ]
+            for plant in ours
+        ]
+        for title, figure, show in (("mean F1", "f1", _short), ("mean flagged", "far", _percent)):
+            means = [_mean(found, list(ours), "", figure)]
+            means += [_mean(found, list(ours), f": {method}", figure) for method in methods]
+            rows.append([title, *(show(mean) for mean in means)])
+        tables[name] = _table(["plant", "`best`", *(kind.name for kind in FITTED)], rows)
+    tables["plants standing"] = "\n".join(f"- {line}" for line in held_against(ours, simple))
+    return tables
+
+
+def simulated_tables(found: Found) -> dict[str, str]:
+    """What ours finds in each set of files, in detail, and the F1 of every method."""
+    shown = ["files", "severity", "F1", "precision", "recall", "ROC AUC", "grey F1"]
+    rows = []
+    for files, title in SETS.items():
+        for severity in SEVERITIES:
+            own = found[f"{files}, severity {severity} ours"]
+            kinds = " / ".join(_short(own[f"recall_{kind}"]["mean"]) for kind in KINDS)
+            rows.append([title, severity, *(_spread(own[name]) for name in DETAILS), kinds])
+    tables = {"simulated": _table([*shown, "recall SPIKE / DRIFT / CYCLIC / MULTI_SENSOR"], rows)}
+    columns = [f"{title} {severity}" for title in SETS.values() for severity in SEVERITIES]
+    rows = []
+    methods = ["ours", *(f"{kind.name}{suffix}" for kind in FITTED for suffix in (ALIKE, ""))]
+    for method in methods:
+        places = [f"{files}, severity {each} {method}" for files in SETS for each in SEVERITIES]
+        if places[0] in found:
+            name = "`best`" if method == "ours" else method
+            rows.append([name, *(_of(found, place, "f1") for place in places)])
+    tables["simulated methods"] = _table(["method", *columns], rows)
+    return tables
+
+
+def _of(found: Found, row: str, figure: str) -> str:
+    return _spread(found[row][figure]) if row in found else "-"
+
+
+def _mean(found: Found, plants: Sequence[str], suffix: str, figure: str) -> float:
+    values = [found[plant + suffix][figure]["mean"] for plant in plants if plant + suffix in found]
+    return sum(values) / len(values)
+
+
+def _spread(figure: dict[str, float], *, percent: bool = False) -> str:
+    show = _percent if percent else _short
+    return f"{show(figure['mean'])} ± {show(figure['sd']).removesuffix(' %')}"
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.1f} %"
+
+
+def _short(value: float) -> str:
+    """Without the leading zero."""
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else text
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(cells)} |" for cells in (columns, *rows)]
+    return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
