@@ -27,12 +27,14 @@ class Recipe:
         settings: Fields of `Settings`.
         percentile: The threshold's, of normal validation rows' scores.
         hold: The verdict's.
+        degraded: Whether rows that lack one sensor are judged without it.
     """
 
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     percentile: float = DEFAULT_PERCENTILE
     hold: Hold = DEFAULT_HOLD
+    degraded: bool = False
 
 
 RECIPES = {
@@ -45,6 +47,7 @@ RECIPES = {
             "two_channels": True,
             "adapt": "day",
         },
+        degraded=True,
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",
