@@ -279,20 +279,26 @@ def test_a_threshold_above_every_normal_row_is_not_passed_by_one_through_the_fil
         assert absence.threshold == pytest.approx(1.5 * top, rel=1e-5)
 
 
-def test_a_piece_has_each_machines_part_in_one_piece_with_the_most_anomalies(tmp_path: Path) -> None:
+def test_a_piece_is_the_last_one_of_each_machine_or_the_one_with_anomalies(tmp_path: Path) -> None:
     times = np.tile(np.arange(100), 2) * 10**9
     machines = np.repeat(["b", "a"], 100)
-    labels = np.zeros(200, np.bool_)
-    labels[130:140] = labels[20] = True
     values = np.arange(400, dtype=np.float32).reshape(200, 2)
     values[150, 0] = np.nan
-    split = Split(tmp_path, times, machines, values, labels, None)
-    found = piece(split, 40)
+    labels = np.zeros(200, np.bool_)
+    labels[130:140] = labels[20] = True
+    early = Split(tmp_path, times, machines, values, labels, None)
+    late = replace(early, labels=labels | (np.arange(200) == 195))
+    unlabelled = replace(early, labels=None)
+    for split in (late, unlabelled):
+        found = piece(split, 40)
+        assert found.machines.tolist() == ["a"] * 19 + ["b"] * 20
+        assert (found.times // 10**9).tolist() == [*range(81, 100), *range(80, 100)]
+    found = piece(early, 40)
     assert found.machines.tolist() == ["a"] * 19 + ["b"] * 20
     assert (np.diff(found.times[:19]) == 10**9).all()
     assert found.labels is not None
     assert (found.labels[:19].sum(), found.labels[19:].sum()) == (10, 1)
-    assert len(piece(split, 1000)) == 199
+    assert len(piece(early, 1000)) == 199
 
 
 def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(

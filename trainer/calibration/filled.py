@@ -111,19 +111,24 @@ def _parts(
 
 
 def piece(split: Split, most: int) -> Split:
-    """At most so many finite rows: of each machine its part of them, in one piece, by machine and time."""
+    """At most so many finite rows: of each machine its part of them, in one piece, by machine and time.
+
+    They are the last ones, for what comes is most like them. If none of these is labelled anomalous, they are
+    those with the most anomalous ones instead.
+    """
     order = np.lexsort((split.times, split.machines))
     order = order[split.finite[order]]
     if len(order) <= most:
         return split.take(order)
     starts = np.flatnonzero(split.machines[order][1:] != split.machines[order][:-1]) + 1
+    by_machine = [(rows, max(1, len(rows) * most // len(order))) for rows in np.split(order, starts)]
+    last = np.concatenate([rows[len(rows) - length :] for rows, length in by_machine])
+    if split.labels is None or split.labels[last].any():
+        return split.take(last)
     pieces = []
-    for rows in np.split(order, starts):
-        length = max(1, len(rows) * most // len(order))
-        anomalous = np.zeros(len(rows), np.bool_) if split.labels is None else split.labels[rows]
-        before = np.append(0, np.cumsum(anomalous))
-        # Of several that have as many, the last one: what comes is most like it.
-        start = len(rows) - length - int(np.argmax((before[length:] - before[:-length])[::-1]))
+    for rows, length in by_machine:
+        before = np.append(0, np.cumsum(split.labels[rows]))
+        start = int(np.argmax(before[length:] - before[:-length]))
         pieces.append(rows[start : start + length])
     return split.take(np.concatenate(pieces))
 
