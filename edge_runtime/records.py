@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["NO_TIME", "Groups", "Readings", "Reason", "Results", "Scores", "Verdict"]
+__all__ = ["COMPLETE", "NO_TIME", "Groups", "Readings", "Reason", "Results", "Scores", "Verdict"]
 
 
 # The time of a row that came without one, until it gets that of its arrival.
 NO_TIME = -(2**63)
+# In place of a sensor: none of the row was filled.
+COMPLETE = -1
 
 
 class Verdict(IntEnum):
@@ -149,6 +152,12 @@ class Readings:
             codes = None if self._codes is None else self._codes[index]
             return Readings.coded(self._names, codes, times, values)
         return Readings(self.machines[index], times, values)
+
+    def with_values(self, values: NDArray[np.float32]) -> Readings:
+        """The same rows with other readings, [rows, sensors]."""
+        other = copy(self)
+        other.values = values
+        return other
 
     @staticmethod
     def empty(sensors: int) -> Readings:
@@ -299,6 +308,8 @@ class Results:
         severity: [rows] float32, score divided by the threshold: above 1 is over the threshold.
         verdicts: [rows] int8 codes of `Verdict`.
         reasons: [rows] int8 codes of `Reason`.
+        degraded: [rows] int16, the place of the one sensor without which the row was judged, or `COMPLETE`;
+            None where no row was judged without one.
     """
 
     readings: Readings
@@ -306,6 +317,7 @@ class Results:
     severity: NDArray[np.float32]
     verdicts: NDArray[np.int8]
     reasons: NDArray[np.int8]
+    degraded: NDArray[np.int16] | None = None
 
     def __len__(self) -> int:
         return len(self.readings)
@@ -319,6 +331,7 @@ class Results:
             self.severity[rows],
             self.verdicts[rows],
             self.reasons[rows],
+            None if self.degraded is None else self.degraded[rows],
         )
 
     @staticmethod
@@ -332,4 +345,17 @@ class Results:
             np.concatenate([block.severity for block in blocks]),
             np.concatenate([block.verdicts for block in blocks]),
             np.concatenate([block.reasons for block in blocks]),
+            _joined_places(blocks),
         )
+
+
+def _joined_places(blocks: Sequence[Results]) -> NDArray[np.int16] | None:
+    """The column `degraded` of several blocks."""
+    if all(block.degraded is None for block in blocks):
+        return None
+    return np.concatenate(
+        [
+            np.full(len(block), COMPLETE, np.int16) if block.degraded is None else block.degraded
+            for block in blocks
+        ]
+    )

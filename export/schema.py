@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle.caps import LONGEST_BASELINE_STEP, MAX_BASELINE, MAX_NAME, MAX_SENSORS, RESERVED
+from edge_runtime.bundle.degraded import FEWEST_SENSORS, INJECTED, LABELS
 from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.bundle.metadata import FORMAT_VERSIONS, LONGEST_DEBOUNCE, NEEDS, OF_VERSION_2, Metadata
 
@@ -38,6 +39,15 @@ FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Baseline", "doubtful"): {"minimum": 0, "maximum": 1},
     ("Baseline", "bound"): {"exclusiveMinimum": 0},
     ("BaselineState", "rows"): {"minimum": 0},
+    ("Degraded", "absent"): {"minItems": FEWEST_SENSORS, "maxItems": MAX_SENSORS},
+    ("Degraded", "rows"): {"minimum": 0},
+    ("Degraded", "auc"): {"minimum": 0, "maximum": 1},
+    ("Degraded", "measured_on"): {"enum": [LABELS, INJECTED, None]},
+    ("Degraded", "golden"): {"minItems": FEWEST_SENSORS},
+    ("Degraded", "absolute_tolerance"): {"minimum": 0},
+    ("Absence", "coefficients"): {"minItems": FEWEST_SENSORS, "maxItems": MAX_SENSORS},
+    ("Absence", "threshold"): {"exclusiveMinimum": 0},
+    ("Absence", "auc_loss"): {"minimum": -1, "maximum": 1},
     ("Sensor", "name"): {"minLength": 1, "maxLength": MAX_NAME, "not": {"enum": sorted(RESERVED)}},
     ("Model", "parameters"): {"minimum": 0},
     ("Threshold", "value"): {"exclusiveMinimum": 0},

@@ -13,7 +13,7 @@ from edge_runtime.bundle.metadata import Limits, Metadata, Model, Scaler
 from edge_runtime.errors import BundleError, ExportError
 from edge_runtime.files import unwritable, write_whole
 from edge_runtime.loading.load import load_bytes
-from export.golden import make_golden
+from export.golden import make_golden, prove_degraded
 from export.graph import build_model
 from export.parity import Parity, check_parity, random_rows
 from export.provable import provable
@@ -100,7 +100,7 @@ def export_bundle(
 def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
     """The bundle's bytes: equal checkpoints give equal ones."""
     network = checkpoint.parts.network
-    provenance = checkpoint.provenance
+    provenance, degraded = checkpoint.provenance, checkpoint.degraded
     metadata = Metadata(
         sensors=checkpoint.sensors,
         model=Model(
@@ -121,6 +121,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         golden=make_golden(detector, checkpoint.golden),
         content_digest=UNSTAMPED,
         baseline=detector.baseline,
+        degraded=degraded and prove_degraded(detector, degraded, checkpoint.sensors, checkpoint.golden),
     )
     metadata = replace(metadata, golden=provable(metadata, detector, checkpoint.golden))
     try:

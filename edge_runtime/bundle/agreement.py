@@ -53,6 +53,10 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
         from edge_runtime.bundle.baseline import check_baseline  # noqa: PLC0415 - for the bundles that have one
 
         check_baseline(metadata.baseline, after, graph.baseline)
+    if metadata.degraded is not None:
+        from edge_runtime.bundle.degraded import check_degraded  # noqa: PLC0415 - for the bundles that have it
+
+        check_degraded(metadata.degraded, metadata)
     if metadata.warm_up_rows:
         raise BundleFormatError(
             "the model needs warm-up rows, which this edge-detect does not support",

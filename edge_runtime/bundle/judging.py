@@ -1,4 +1,4 @@
-"""How a bundle judges rows: the slow baseline, the threshold, and the debounce and hold that follow it."""
+"""How a bundle judges rows: the slow baseline, the threshold with debounce and hold, and a missing sensor."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from edge_runtime.errors import BundleFormatError
 __all__ = [
     "LONGEST_DEBOUNCE",
     "LONGEST_HOLD",
+    "Absence",
     "Baseline",
     "BaselineState",
     "Debounce",
+    "Degraded",
     "Hold",
     "Threshold",
 ]
@@ -161,3 +163,45 @@ class Baseline:
     doubtful: float
     bound: float
     golden: BaselineState
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """How a row is judged that lacks one sensor and has all the others.
+
+    Attributes:
+        intercept: Of the linear regression whose value stands in for the reading, in the sensor's own unit.
+        coefficients: [sensors] What each sensor's reading, in raw units, is multiplied with; its own is 0.
+        threshold: Replaces the value of the threshold for such a row.
+        auc_loss: By how much the ROC AUC is lower when all rows lack this sensor; None where it was not
+            measured.
+    """
+
+    intercept: float
+    coefficients: tuple[float, ...]
+    threshold: float
+    auc_loss: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Degraded:
+    """How rows are judged that lack one sensor: its reading is filled by a regression on the others.
+
+    Attributes:
+        absent: [sensors] For each sensor, in order, what holds when it alone is missing.
+        rows: Number of normal validation rows that the thresholds were chosen on.
+        auc: ROC AUC of complete rows; None where it was not measured.
+        measured_on: What that comes from: "labels" of validation, or "injected" faults, where a loss is of
+            faults of the other sensors; None where it was not measured.
+        golden: Scores of golden row i modulo their number, without sensor i modulo the number of sensors, for
+            i from 0 up to the greater of both numbers less one; one run of rows of one machine.
+        absolute_tolerance: Difference of these scores that is always allowed, beside the golden rows'
+            relative one.
+    """
+
+    absent: tuple[Absence, ...]
+    rows: int
+    auc: float | None
+    measured_on: str | None
+    golden: tuple[float, ...]
+    absolute_tolerance: float

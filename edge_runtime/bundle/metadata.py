@@ -20,9 +20,11 @@ from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
 from edge_runtime.bundle.judging import (
     LONGEST_DEBOUNCE,
     LONGEST_HOLD,
+    Absence,
     Baseline,
     BaselineState,
     Debounce,
+    Degraded,
     Hold,
     Threshold,
 )
@@ -35,9 +37,11 @@ __all__ = [
     "METADATA_KEY",
     "NEEDS",
     "OF_VERSION_2",
+    "Absence",
     "Baseline",
     "BaselineState",
     "Debounce",
+    "Degraded",
     "Golden",
     "Hold",
     "Limits",
@@ -52,7 +56,7 @@ __all__ = [
 
 FORMAT_VERSIONS = (1, 2)
 # What a bundle of version 2 may need: the fields that hold these features.
-NEEDS = ("baseline",)
+NEEDS = ("baseline", "degraded")
 OF_VERSION_2 = ("needs", *NEEDS, "notes")
 METADATA_KEY = "edge_detect"
 NEWER = "install a newer edge-detect, or export again with this one"
@@ -184,8 +188,9 @@ class Metadata:
         content_digest: "sha256:" and 64 hex digits over the file with these 64 digits set to zero.
         needs: The features that change a verdict, each of which has a field of this name.
         baseline: How each machine's levels are followed; None for a bundle without a baseline.
+        degraded: How rows are judged that lack one sensor; None where they are unknown.
         notes: What readers may ignore, by name.
-        format_version: 2 where one of the three fields above is there; else 1.
+        format_version: 2 where one of the four fields above is there; else 1.
     """
 
     sensors: tuple[Sensor, ...]
@@ -201,6 +206,7 @@ class Metadata:
     content_digest: str
     needs: tuple[str, ...] = field(default=(), metadata={MAY_BE_ABSENT: True})
     baseline: Baseline | None = field(default=None, metadata={MAY_BE_ABSENT: True})
+    degraded: Degraded | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     notes: dict[str, str] = field(default_factory=dict, metadata={MAY_BE_ABSENT: True})
     format_version: int = 1
 

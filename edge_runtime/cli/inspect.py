@@ -10,7 +10,7 @@ import typer
 from edge_runtime.cli.trust_options import Config, Target, TrustedKeys, trust_settings
 
 if TYPE_CHECKING:
-    from edge_runtime.bundle.metadata import Baseline
+    from edge_runtime.bundle.metadata import Baseline, Metadata
     from edge_runtime.loading.load import Bundle
 
 __all__ = ["inspect"]
@@ -87,6 +87,10 @@ def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any
     golden = metadata.pop("golden")
     if metadata["baseline"] is not None:
         del metadata["baseline"]["golden"]
+    if metadata["degraded"] is None:
+        del metadata["degraded"]
+    else:
+        del metadata["degraded"]["golden"]
     return {
         "name": bundle.name,
         "digest": bundle.digest,
@@ -127,6 +131,7 @@ def _sections(bundle: Bundle) -> list[tuple[str, Rows]]:
     metrics = bundle.metadata.metrics
     return [
         ("model", _model(bundle)),
+        ("without a sensor", _without(bundle.metadata)),
         ("validation", _metrics(metrics.validation)),
         ("test", _metrics(metrics.test)),
         ("origin", _origin(bundle)),
@@ -161,6 +166,18 @@ def _levels(baseline: Baseline | None, cadence_seconds: float) -> str:
         for rows in (baseline.rows, baseline.horizon)
     )
     return f"followed over {horizon}, every {rows}"
+
+
+def _without(metadata: Metadata) -> Rows:
+    """How rows are judged that lack one sensor; nothing where they are unknown."""
+    found = metadata.degraded
+    if found is None:
+        return []
+    rows = []
+    for name, absence in zip(metadata.sensor_names, found.absent, strict=True):
+        loss = "" if absence.auc_loss is None else f", AUC lower by {absence.auc_loss:.3f}"
+        rows.append((name, f"threshold {absence.threshold:.6g}{loss}"))
+    return rows
 
 
 def _origin(bundle: Bundle) -> Rows:

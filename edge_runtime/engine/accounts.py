@@ -8,42 +8,59 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import counted
-from edge_runtime.records import Reason, Verdict
+from edge_runtime.records import COMPLETE, Reason, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
     from edge_runtime.records import Results
 
-__all__ = ["Accounts"]
+__all__ = ["DEGRADED", "Accounts"]
 
 UNKNOWN = int(Verdict.UNKNOWN)
-# Of readings, not of rows: it is no part of the balance.
+# Of readings, not of rows, and of rows that are counted already: they are no part of the balance.
 UNREADABLE_READINGS = "unreadable readings"
+DEGRADED = "degraded."
 LABELS = {int(verdict): verdict.label for verdict in (Verdict.NORMAL, Verdict.ANOMALY)}
 
 
 class Accounts:
-    """Counts rows by what became of them."""
+    """Counts rows by what became of them.
 
-    def __init__(self) -> None:
+    Args:
+        sensors: The bundle's, for the names of those without which rows were judged.
+    """
+
+    def __init__(self, sensors: tuple[str, ...] = ()) -> None:
+        self._sensors = sensors
         self.counters: Counter[str] = Counter()
 
     def add(self, results: Results, skipped: Mapping[str, int], unreadable: int = 0) -> dict[str, int]:
         """Counts a block, and the readings in it that were no numbers; returns what was added, by name."""
         rows = len(results)
         added = _row(results) if rows == 1 and not skipped else _block(results, rows, skipped)
+        if results.degraded is not None:
+            added |= self._without(results.degraded)
         if unreadable:
             added[UNREADABLE_READINGS] = unreadable
         for name, number in added.items():
             self.counters[name] += number
         return added
 
+    def _without(self, degraded: NDArray[np.int16]) -> dict[str, int]:
+        """How many rows were judged without each sensor, but for those without which none was."""
+        counts = np.bincount(degraded[degraded != COMPLETE], minlength=len(self._sensors)).tolist()
+        return {f"{DEGRADED}{self._sensors[i]}": count for i, count in enumerate(counts) if count}
+
     @property
     def balanced(self) -> bool:
         """Whether the parts sum to what was read."""
         parts = sum(
-            number for name, number in self.counters.items() if name not in ("read", UNREADABLE_READINGS)
+            number
+            for name, number in self.counters.items()
+            if name not in ("read", UNREADABLE_READINGS) and not name.startswith(DEGRADED)
         )
         return parts == self.counters["read"]
 
@@ -57,6 +74,11 @@ class Accounts:
         lines = [f"{counted(counters['read'], 'row')} read: {judged}, {rest}"]
         lines += [f"  unknown, {reason}: {number:,}" for reason, number in unknown.items()]
         lines += [f"  skipped, {reason}: {number:,}" for reason, number in skipped.items()]
+        lines += [
+            f"  judged without {name.removeprefix(DEGRADED)}: {number:,}"
+            for name, number in sorted(counters.items())
+            if name.startswith(DEGRADED)
+        ]
         if counters[UNREADABLE_READINGS]:
             lines.append(
                 f"  readings that were not numbers, treated as missing: {counters[UNREADABLE_READINGS]:,}"

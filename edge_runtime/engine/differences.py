@@ -66,6 +66,12 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         del metadata["baseline"]
     else:
         del metadata["baseline"]["golden"]
+    if metadata["degraded"] is None:
+        del metadata["degraded"]
+    else:
+        del metadata["degraded"]["golden"]
+        absent = zip(bundle.metadata.sensor_names, metadata["degraded"]["absent"], strict=True)
+        metadata["degraded"]["absent"] = dict(absent)
     metadata["sensors"] = {sensor.pop("name"): sensor for sensor in metadata["sensors"]}
     graph = {
         "opset": bundle.outline.opset,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from edge_runtime.engine.stage import Stage
+    from edge_runtime.engine.standin import StandIn
     from edge_runtime.loading.load import Bundle
 
 __all__ = ["FUTURE_S", "Engine"]
@@ -34,7 +35,8 @@ class Engine:
 
     A row passes the stages in turn: its time must be newer than every earlier one of its machine, its
     readings must be there and within what the sensors can give; then it is scored, and the score becomes a
-    verdict. A row that a stage stops is unknown, with a reason, and moves nothing that comes after.
+    verdict. A row that a stage stops is unknown, with a reason, and moves nothing that comes after. With a
+    bundle that says how, a row that lacks one sensor alone goes on with that reading filled.
 
     One feed needs one engine. It has no clock, reads and writes no file and starts no thread.
 
@@ -64,7 +66,12 @@ class Engine:
         self._times = Times(len(self._sensors), round(future_s * 1e9))
         self._quality = Quality(metadata)
         self._graph = Graph(bundle.session, bundle.metadata)
-        self._judge = Judge(metadata.threshold)
+        self._judge = Judge(metadata.threshold, metadata.degraded)
+        self._stand_in: StandIn | None = None
+        if metadata.degraded is not None:
+            from edge_runtime.engine.standin import StandIn  # noqa: PLC0415 - for the bundles that have it
+
+            self._stand_in = StandIn(metadata.degraded, metadata, self._quality)
         self._stages: tuple[Stage, ...] = (
             self._times,
             *self._graph.stages,
@@ -215,13 +222,15 @@ class Engine:
         (reasons, fresh), old = self._times.check(readings, now), None
         if reasons is not None:
             old = (reasons >= FIRST_OLD) & (reasons <= LAST_OLD)
-        faults = self._quality.check(values)
+        faults, shown, degraded = self._quality.check(values), readings, None
+        if faults is not None and self._stand_in is not None:
+            shown, faults, degraded = self._stand_in.fill(readings, faults)
         if reasons is None:
             reasons = faults
         elif faults is not None:
             reasons = np.where(reasons == NONE, faults, reasons)
         usable = None if reasons is None else reasons == NONE
-        scores = self._graph.score(readings, usable)
+        scores = self._graph.score(shown, usable)
         if reasons is None:
             reasons = np.zeros(len(readings), np.int8)
         scored = np.isfinite(scores.score)
@@ -230,7 +239,9 @@ class Engine:
             reasons[overflown] = Reason.NOT_FINITE
             scores.forget(overflown)
             usable = scored
-        results = self._judge.judge(readings, scores, usable, reasons)
+        if degraded is not None and self._stand_in is not None:
+            degraded = self._stand_in.settle(scores, reasons, degraded)
+        results = self._judge.judge(readings, scores, usable, reasons, degraded)
         self._times.take(fresh)  # last of all: what fails before may be fed again
         return Judged(results, self._sensors, old if old is not None and old.any() else None)
 

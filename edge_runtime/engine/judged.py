@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.records import Reason, Results, Verdict
+from edge_runtime.records import COMPLETE, Reason, Results, Verdict
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -57,6 +57,14 @@ class Judged:
         return [REASONS[code] for code in self.results.reasons.tolist()]
 
     @property
+    def degraded(self) -> list[str]:
+        """[rows] the one sensor without which the row was judged; empty where it was judged with all."""
+        places = self.results.degraded
+        if places is None:
+            return [""] * len(self)
+        return ["" if place == COMPLETE else self._sensors[place] for place in places.tolist()]
+
+    @property
     def score(self) -> NDArray[np.float32]:
         """[rows] anomaly score; NaN where the verdict is unknown."""
         return self.results.scores.score
@@ -73,7 +81,7 @@ class Judged:
 
     @property
     def errors(self) -> dict[str, NDArray[np.float32]]:
-        """Sensor to [rows] its share of the score."""
+        """Sensor to [rows] its share of the score; 0 of a sensor without which the row was judged."""
         return dict(zip(self._sensors, self.results.scores.errors.T, strict=True))
 
     def rows(self) -> list[dict[str, Any]]:
@@ -99,14 +107,16 @@ class Judged:
                 "machine_id": machine,
                 "verdict": verdict,
                 **({"reason": reason} if reason else {}),
+                **({"degraded": degraded} if degraded else {}),
                 **({"top_sensor": self._sensors[top]} if verdict == ANOMALY else {}),
                 **rest,
             }
-            for time, machine, verdict, reason, top, rest in zip(
+            for time, machine, verdict, reason, degraded, top, rest in zip(
                 readings.times.tolist(),
                 readings.machines.tolist(),
                 self.verdicts,
                 self.reasons,
+                self.degraded,
                 results.scores.errors.argmax(axis=1).tolist(),
                 numbers,
                 strict=True,

@@ -51,6 +51,11 @@ class Quality:
         reasons[np.isnan(values).any(1)] = Reason.MISSING
         return reasons
 
+    def unusable(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """[rows, sensors] which readings are missing, not finite or out of range."""
+        unusable: NDArray[np.bool_] = ~((values >= self._low) & (values <= self._high))
+        return unusable
+
     def _all_within(self, values: NDArray[np.float32]) -> bool:
         if not FEW_ROWS < len(values) <= MANY_ROWS:
             return bool(((values >= self._low) & (values <= self._high)).all())

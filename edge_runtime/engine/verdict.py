@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.engine.hysteresis import Debouncer, HoldCounter
-from edge_runtime.records import Results, Verdict
+from edge_runtime.records import COMPLETE, Results, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Threshold
+    from edge_runtime.bundle.metadata import Degraded, Threshold
     from edge_runtime.records import Readings, Scores
 
 __all__ = ["LARGEST", "Judge"]
@@ -25,6 +25,7 @@ class Judge:
 
     Args:
         threshold: The bundle's.
+        degraded: How it judges rows that lack one sensor; None where it does not.
 
     Attributes:
         value: The threshold of a machine without one of its own.
@@ -33,9 +34,11 @@ class Judge:
         hold: The stage that holds an anomaly through dips of its score.
     """
 
-    def __init__(self, threshold: Threshold) -> None:
+    def __init__(self, threshold: Threshold, degraded: Degraded | None = None) -> None:
         self.value = threshold.value
         self.per_machine = threshold.per_machine
+        absent = () if degraded is None else degraded.absent
+        self._absent = np.asarray([absence.threshold for absence in absent], np.float64)
         self.debounce = Debouncer(threshold.debounce)
         self.hold = HoldCounter(threshold.hold)
 
@@ -45,6 +48,7 @@ class Judge:
         scores: Scores,
         usable: NDArray[np.bool_] | None,
         reasons: NDArray[np.int8],
+        degraded: NDArray[np.int16] | None = None,
     ) -> Results:
         """Verdicts; unknown for a row that is not usable.
 
@@ -53,11 +57,14 @@ class Judge:
             scores: Of these rows.
             usable: [rows] which rows have a finite score; None for all.
             reasons: [rows] codes of `Reason`.
+            degraded: [rows] the sensor that was filled, or `COMPLETE`; None where none was.
         """
         # The threshold is a float64, the score a float32: compared as float64, so that no rounding of the
         # threshold moves a row across it.
         exact = scores.score.astype(np.float64)
         threshold = self._thresholds(readings)
+        if degraded is not None:
+            threshold = self._without(threshold, degraded)
         above = exact > threshold
         with np.errstate(over="ignore"):
             exact /= threshold
@@ -67,11 +74,16 @@ class Judge:
         else:
             verdicts = np.full(len(readings), Verdict.UNKNOWN, np.int8)
             verdicts[usable] = self._verdicts(readings.take(usable), above[usable])
-        return Results(readings, scores, severity, verdicts, reasons)
+        return Results(readings, scores, severity, verdicts, reasons, degraded)
 
     def _verdicts(self, readings: Readings, above: NDArray[np.bool_]) -> NDArray[np.int8]:
         groups = readings.groups
         return self.hold.apply(groups, self.debounce.apply(groups, above)).astype(np.int8)
+
+    def _without(self, threshold: NDArray[np.float64], degraded: NDArray[np.int16]) -> NDArray[np.float64]:
+        """Each row's threshold; of one that lacks a sensor that sensor's, in parts of its machine's own."""
+        part = threshold / self.value  # 1 of a machine without one of its own
+        return np.where(degraded == COMPLETE, threshold, self._absent[degraded] * part)
 
     def _thresholds(self, readings: Readings) -> NDArray[np.float64]:
         """Each row's threshold; of no dimension when they are all the same."""

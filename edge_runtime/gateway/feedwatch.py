@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.records import Reason
+from edge_runtime.records import COMPLETE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,11 +47,13 @@ class FeedWatch:
         self._next: float | None = None
         self._came = np.zeros(len(sensors), np.bool_)
         self._rows = 0
+        self._judged = False  # a row was, though without a sensor
 
     def watch(self, results: Results) -> None:
         """Takes what a block led to, which may be nothing."""
         self._rows += len(results)
-        self.ended = bool((results.reasons != Reason.MISSING).any())
+        self._judged |= results.degraded is not None
+        self.ended = bool((results.reasons != Reason.MISSING).any()) and not _all_lack(results)
         if self.ended:
             return
         self._came |= ~np.isnan(results.readings.values).all(axis=0) if len(results) else False
@@ -67,7 +69,24 @@ class FeedWatch:
     def _words(self) -> str | None:
         if not self._rows:
             return self._source.what_came()
+        if self._judged:
+            return self._degraded_words()
         never = [name for name, came in zip(self._sensors, self._came.tolist(), strict=True) if not came]
         if not never:
             return f"no row could be judged so far: each of {self._rows:,} lacks a sensor"
         return f"no row could be judged so far: {', '.join(never)} did not come in any of {self._rows:,} rows"
+
+    def _degraded_words(self) -> str:
+        came = zip(self._sensors, self._came.tolist(), strict=True)
+        never = [name for name, one in came if not one]
+        if not never:
+            return f"no row had all sensors so far: each of {self._rows:,} lacks one"
+        return f"{', '.join(never)} did not come in any of {self._rows:,} rows, which are judged without it"
+
+
+def _all_lack(results: Results) -> bool:
+    """Whether every row that is not unknown for it was judged without a reading that did not come."""
+    if results.degraded is None:
+        return False
+    lacking = (results.degraded != COMPLETE) & np.isnan(results.readings.values).any(axis=1)
+    return bool((lacking | (results.reasons == Reason.MISSING)).all())

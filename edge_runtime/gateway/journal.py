@@ -24,7 +24,8 @@ class Journal:
     """Compares each minute with the last one that was told.
 
     What counts as a change: rows come or stop, another number of machines, other machines with anomalies,
-    other reasons of unknown or skipped rows, results that have waited for a minute or no longer do.
+    other reasons of unknown or skipped rows, other sensors without which rows are judged, results that have
+    waited for a minute or no longer do.
 
     Args:
         report: Called with one line for a person.
@@ -54,12 +55,12 @@ class Journal:
         passed = {name: value - self._before.get(name, 0) for name, value in counters.items()}
         self._before = dict(counters)
         anomalous, self._anomalous = sorted(self._anomalous), {}
-        unknown, skipped = (_by_reason(passed, kind) for kind in ("unknown", "skipped"))
+        unknown, skipped, without = (_by_reason(passed, kind) for kind in ("unknown", "skipped", "degraded"))
         # What is on its way at this very moment is not late.
         late = {sink: rows for sink, rows in waiting.items() if rows and self._waited.get(sink)}
         self._waited = dict(waiting)
         rows = passed.get("read", 0)
-        now = (rows > 0, machines, anomalous, sorted(unknown), sorted(skipped), sorted(late))
+        now = (rows > 0, machines, anomalous, sorted(unknown), sorted(skipped), sorted(without), sorted(late))
         if now == self._told:
             return
         self._told = now
@@ -71,6 +72,7 @@ class Journal:
             parts.append(f"{passed.get('anomaly', 0):,} anomalous ({_names(anomalous)})")
         parts += [f"{number:,} unknown ({reason})" for reason, number in unknown.items()]
         parts += [f"{number:,} skipped ({reason})" for reason, number in skipped.items()]
+        parts += [f"{number:,} judged without {sensor}" for sensor, number in without.items()]
         parts += [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in late.items()]
         self._report(", ".join(parts))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.engine.accounts import Accounts
-from edge_runtime.records import Reason, Verdict
+from edge_runtime.records import COMPLETE, Reason, Verdict
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ def _row(results: Results, row: int, engine: Engine) -> dict[str, Any]:
         return {**found, "reason": Reason(results.reasons.item(row)).label}
     top = int(np.argmax(results.scores.errors[row]))
     sensor = engine.bundle.metadata.sensors[top]
+    if results.degraded is not None and (place := results.degraded.item(row)) != COMPLETE:
+        found["degraded"] = engine.bundle.metadata.sensor_names[place]
     return {
         **found,
         "severity": round(results.severity.item(row), 3),

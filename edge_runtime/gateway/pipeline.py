@@ -80,7 +80,7 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Any] | None = None,
     ) -> None:
-        self.accounts = Accounts()
+        self.accounts = Accounts(engine.bundle.metadata.sensor_names)
         self._source = source
         self._engine = engine
         self._direct = direct

@@ -194,24 +194,31 @@ def _check_threshold(metadata: Metadata, scored: Sequence[tuple[Series, Scores]]
     of all rows within the training ranges, golden ones among them, one must not. A machine's own threshold is
     not asked: it may be out of reach, which mutes the machine, or below everything.
     """
-    threshold = metadata.threshold.value
     scores = np.concatenate([alone.score for _, alone in scored])
     within = np.concatenate([series.within for series, _ in scored])
     finite = np.isfinite(scores)
     highest = float(scores[finite].max(initial=0.0))
+    lowest = min(*scores[finite & within].tolist(), *metadata.golden.scores)
+    _check_within("threshold.value", metadata.threshold.value, lowest, highest)
+    if (degraded := metadata.degraded) is not None:
+        lowest = min(lowest, *degraded.golden)
+        for place, absence in enumerate(degraded.absent):
+            _check_within(f"degraded.absent[{place}].threshold", absence.threshold, lowest, highest)
+
+
+def _check_within(where: str, threshold: float, lowest: float, highest: float) -> None:
     if highest <= threshold:
         raise SelfTestError(
             f"no row can reach the threshold of {threshold:.6g}: even {FAR:,.0f} times the training range "
             f"away, {highest:.6g} is the highest score",
-            where="metadata: threshold.value",
+            where=f"metadata: {where}",
             hint="do not use it: it would find nothing; choose the threshold again",
         )
-    lowest = min(*scores[finite & within].tolist(), *metadata.golden.scores)
     if lowest > threshold:
         raise SelfTestError(
             f"every row exceeds the threshold of {threshold:.6g}: of the golden rows, and those within "
             f"the training ranges, the lowest scores {lowest:.6g}",
-            where="metadata: threshold.value",
+            where=f"metadata: {where}",
             hint="do not use it: it would call every row an anomaly; choose the threshold again",
         )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.metadata import Baseline, BaselineState, Metadata, Model
+    from edge_runtime.bundle.metadata import Baseline, BaselineState, Degraded, Metadata, Model
     from edge_runtime.loading.load import Bundle
     from edge_runtime.records import Scores
     from edge_runtime.scoring.baseline import Given
@@ -62,28 +62,73 @@ def replay(session: Any, metadata: Metadata) -> SelfTest:
         rows = np.asarray(golden.readings, np.float32)
     wanted = np.asarray(golden.scores, np.float64)
     seconds = None if golden.time_of_day is None else np.asarray(golden.time_of_day, np.float32)
-    after = None
-    if metadata.baseline is None:
-        score = run_graph(session, metadata.model, rows, seconds)[0].score
-    else:
-        score, after = _with_baseline(session, metadata, metadata.baseline.golden, rows, seconds)
+    score, after = _scored(session, metadata, rows, seconds)
     difference = np.abs(np.asarray(score, np.float64) - wanted)
     allowance = golden.absolute_tolerance + golden.relative_tolerance * np.abs(wanted)
-    # Written so that a NaN counts as different.
-    wrong = np.flatnonzero(~(difference <= allowance))
-    if len(wrong):
-        first = int(wrong[0])
-        raise SelfTestError(
-            f"{len(wrong)} of {len(rows)} golden rows do not give the scores that the trainer computed: "
-            f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
-            where="self-test",
-            hint=AGAIN,
-        )
+    _refuse_wrong(score, wanted, allowance, "golden rows")
+    if metadata.degraded is not None:
+        _check_degraded(session, metadata, metadata.degraded, rows, seconds)
     if metadata.baseline is not None and after is not None and golden.baseline_after is not None:
         _check_baseline(metadata.baseline, after, golden.baseline_after, len(rows))
     return SelfTest(
         len(rows), float(difference.max()), float((difference / np.maximum(allowance, 1e-300)).max())
     )
+
+
+def _scored(
+    session: Any, metadata: Metadata, rows: NDArray[np.float32], seconds: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], BaselineState | None]:
+    """[rows] scores of golden rows, and where the baseline stands then.
+
+    Raises:
+        SelfTestError: The graph cannot be run.
+    """
+    if metadata.baseline is None:
+        return run_graph(session, metadata.model, rows, seconds)[0].score, None
+    return _with_baseline(session, metadata, metadata.baseline.golden, rows, seconds)
+
+
+def _refuse_wrong(
+    score: NDArray[np.float32], wanted: NDArray[np.float64], allowance: NDArray[np.float64], what: str
+) -> None:
+    """Refuses scores that are off by more than they may be.
+
+    Raises:
+        SelfTestError: One is.
+    """
+    # Written so that a NaN counts as different.
+    wrong = np.flatnonzero(~(np.abs(np.asarray(score, np.float64) - wanted) <= allowance))
+    if len(wrong):
+        first = int(wrong[0])
+        raise SelfTestError(
+            f"{len(wrong)} of {len(wanted)} {what} do not give the scores that the trainer computed: "
+            f"row {first} scores {score[first]:.6g} instead of {wanted[first]:.6g}",
+            where="self-test",
+            hint=AGAIN,
+        )
+
+
+def _check_degraded(
+    session: Any,
+    metadata: Metadata,
+    degraded: Degraded,
+    rows: NDArray[np.float32],
+    seconds: NDArray[np.float32] | None,
+) -> None:
+    """Whether golden rows score as the trainer saw it, each sensor in turn being filled in one of them.
+
+    Raises:
+        SelfTestError: They do not, or the graph cannot be run.
+    """
+    from edge_runtime.scoring.filling import Filling, in_turns  # noqa: PLC0415 - for the bundles that have it
+
+    with np.errstate(over="ignore"):
+        index, filled = in_turns(Filling(degraded.absent, metadata.sensors), rows)
+    moments = None if seconds is None else seconds[index]
+    score, _ = _scored(session, metadata, filled, moments)
+    wanted = np.asarray(degraded.golden, np.float64)
+    allowance = degraded.absolute_tolerance + metadata.golden.relative_tolerance * np.abs(wanted)
+    _refuse_wrong(score, wanted, allowance, "golden rows with a sensor missing")
 
 
 def _with_baseline(

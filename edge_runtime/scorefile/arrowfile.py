@@ -13,7 +13,7 @@ from edge_runtime.files import write_all
 from edge_runtime.mapping.cells import Place
 from edge_runtime.mapping.header import machine_place, time_places
 from edge_runtime.mapping.times import Times
-from edge_runtime.records import Readings, Reason, Results, Verdict
+from edge_runtime.records import COMPLETE, Readings, Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 
 if TYPE_CHECKING:
@@ -201,20 +201,26 @@ class ArrowWriter:
         columns: The names.
         with_expected: Whether to write what the model expected, too.
         threads: How many threads may encode.
+        with_degraded: Whether to write without which sensor a row was judged, too.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
 
-    def __init__(self, kind: str, columns: Columns, *, with_expected: bool, threads: int) -> None:
+    def __init__(
+        self, kind: str, columns: Columns, *, with_expected: bool, threads: int, with_degraded: bool = False
+    ) -> None:
         self._pa = _pyarrow(threads)
         self._kind = kind
         self._columns = columns
         self._with_expected = with_expected
+        self._with_degraded = with_degraded
+        self._texts = [columns.machine, "verdict", "reason", *["degraded"] * with_degraded]
         self._place: Path | _Counted | None = None
         self._writer: Any = None
         self._verdicts = self._pa.array([verdict.label for verdict in Verdict])
         self._reasons = self._pa.array([reason.label for reason in Reason if reason])
+        self._sensors = self._pa.array(columns.sensors, self._pa.string())
 
     def open(self, place: Path | IO[bytes], *, first: bool) -> None:  # noqa: ARG002 - each is a whole file
         """Begins a part; its schema is the first block's."""
@@ -231,10 +237,13 @@ class ArrowWriter:
     def _open(self, place: Path | _Counted | None, schema: Any) -> Any:
         if self._kind == "arrow":
             return self._pa.ipc.new_file(str(place) if isinstance(place, Path) else place, schema)
-        texts = [self._columns.machine, "verdict", "reason"]
         # Scores hardly shrink: LZ4 costs next to nothing, and takes what there is to take.
         return self._pa.parquet.ParquetWriter(
-            place, schema, compression="lz4", use_dictionary=texts, write_statistics=[self._columns.time]
+            place,
+            schema,
+            compression="lz4",
+            use_dictionary=self._texts,
+            write_statistics=[self._columns.time],
         )
 
     def _table(self, block: Block, results: Results) -> Any:
@@ -255,6 +264,10 @@ class ArrowWriter:
             "verdict": self._dictionary(self._verdicts, results.verdicts),
             "reason": self._dictionary(self._reasons, reasons - np.int8(1), reasons == Reason.NONE),
         }
+        if self._with_degraded:
+            places = results.degraded
+            places = np.full(len(results), COMPLETE, np.int16) if places is None else places
+            made["degraded"] = self._dictionary(self._sensors, places, places == COMPLETE)
         parts = [("error", scores.errors)] + [("expected", scores.expected)] * self._with_expected
         for kind, values in parts:
             for place, sensor in enumerate(columns.sensors):
@@ -278,9 +291,7 @@ class ArrowWriter:
         writer = None
         for part in parts:
             if self._kind == "parquet":
-                file = self._pa.parquet.ParquetFile(
-                    part, read_dictionary=[self._columns.machine, "verdict", "reason"]
-                )
+                file = self._pa.parquet.ParquetFile(part, read_dictionary=self._texts)
                 batches = file.iter_batches(BLOCK_ROWS)
                 schema = file.schema_arrow
             else:

@@ -8,15 +8,19 @@ import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
+
 from edge_runtime.errors import UsageError
 from edge_runtime.files import write_all
-from edge_runtime.records import Reason, Results, Verdict
+from edge_runtime.records import COMPLETE, Reason, Results, Verdict
 from edge_runtime.scorefile.blocks import Block
 from edge_runtime.text import lines
 from edge_runtime.text.csvblocks import open_rows, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
 
     from edge_runtime.mapping.form import Columns
 
@@ -67,16 +71,20 @@ class CsvWriter:
     Args:
         columns: The names.
         with_expected: Whether to write what the model expected, too.
+        with_degraded: Whether to write without which sensor a row was judged, too.
     """
 
-    def __init__(self, columns: Columns, *, with_expected: bool) -> None:
+    def __init__(self, columns: Columns, *, with_expected: bool, with_degraded: bool = False) -> None:
         self._columns = columns
         self._with_expected = with_expected
+        # The last one, which is also that of `COMPLETE`, is none.
+        self._without = [*map(_quoted, columns.sensors), ""] if with_degraded else []
         self._stream: IO[bytes]
         self._file: IO[bytes] | None = None
         names = [f"error_{name}" for name in columns.sensors]
         names += [f"expected_{name}" for name in columns.sensors] * with_expected
         first = [columns.time, columns.machine, "score", "severity", "verdict", "reason"]
+        first += ["degraded"] * with_degraded
         self._header = [*first, *names]
         self._constants = ["", *[","] * (len(self._header) - 1), "\n"]
 
@@ -112,9 +120,18 @@ class CsvWriter:
                 severity,
                 lines.choices(VERDICTS, results.verdicts),
                 lines.choices(REASONS, results.reasons),
+                *self._degraded(results),
                 *rest,
             ],
         )
+
+    def _degraded(self, results: Results) -> list[NDArray[np.uint32]]:
+        """The column of the sensors without which rows were judged, where there is one."""
+        if not self._without:
+            return []
+        places = results.degraded
+        codes = np.full(len(results), COMPLETE) if places is None else places
+        return [lines.choices(self._without, codes)]
 
     def close(self) -> None:
         """Ends the part."""

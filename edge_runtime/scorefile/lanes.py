@@ -10,7 +10,7 @@ import numpy as np
 from edge_runtime.engine.engine import Engine
 from edge_runtime.engine.stage import STATE_MB
 from edge_runtime.errors import BundleError
-from edge_runtime.records import Reason, Results, Scores
+from edge_runtime.records import COMPLETE, Reason, Results, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -149,6 +149,8 @@ class Lanes:
         score, severity = np.empty((2, rows), np.float32)
         errors = np.empty((rows, sensors), np.float32)
         verdicts, reasons = np.empty((2, rows), np.int8)
+        some = any(part.degraded is not None for _, part in found)
+        degraded = np.full(rows, COMPLETE, np.int16) if some else None
         for index, part in found:
             score[index], severity[index], errors[index] = (
                 part.scores.score,
@@ -158,4 +160,7 @@ class Lanes:
             verdicts[index], reasons[index] = part.verdicts, part.reasons
             if self._with_expected:
                 expected[index] = part.scores.expected
-        return block, Results(block.readings, Scores(score, errors, expected), severity, verdicts, reasons)
+            if degraded is not None and part.degraded is not None:
+                degraded[index] = part.degraded
+        scores = Scores(score, errors, expected)
+        return block, Results(block.readings, scores, severity, verdicts, reasons, degraded)

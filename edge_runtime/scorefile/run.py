@@ -74,9 +74,9 @@ def score_file(task: Task, bundle: Bundle) -> Accounts:
     """
     if task.output.is_dir():
         raise UsageError("this is a folder", where=str(task.output), hint="name a file in it")
-    reader, writer = _reader(task), _writer(task)
+    reader, writer = _reader(task), _writer(task, bundle)
     lanes = Lanes(bundle, task.workers, with_expected=task.with_expected, state_mb=task.state_mb)
-    accounts = Accounts()
+    accounts = Accounts(bundle.metadata.sensor_names)
     try:
         if STANDARD in (task.source, task.output) or is_in_place(task.output) or is_in_place(task.source):
             if task.resume:
@@ -207,15 +207,16 @@ def _sniffed(path: Path) -> str:
         return "csv"
 
 
-def _writer(task: Task) -> Writer:
+def _writer(task: Task, bundle: Bundle) -> Writer:
+    options = {"with_expected": task.with_expected, "with_degraded": bundle.metadata.degraded is not None}
     kind = task.kind or SUFFIXES.get(task.output.suffix.lower(), "csv")
     if kind == "csv":
-        return CsvWriter(task.columns, with_expected=task.with_expected)
+        return CsvWriter(task.columns, **options)
     if task.output == STANDARD:
         raise UsageError(f"{kind} cannot go to standard output", hint="name a file with --output")
     from edge_runtime.scorefile.arrowfile import ArrowWriter  # noqa: PLC0415 - an extra
 
-    return ArrowWriter(kind, task.columns, with_expected=task.with_expected, threads=task.workers)
+    return ArrowWriter(kind, task.columns, **options, threads=task.workers)
 
 
 def _identity(task: Task, bundle: Bundle) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class InfluxSinkSettings:
 class InfluxSink:
     """Writes one point a row: tags machine_id and bundle; fields score, severity, verdict, and per sensor.
 
+    Where they apply: the fields reason, of an unknown row, and degraded, of one judged without a sensor.
+
     Args:
         settings: Which server.
         sensors: The bundle's, for the names of the fields `error_<sensor>` and `expected_<sensor>`.
@@ -108,6 +110,8 @@ class InfluxSink:
         readings, scores = results.readings, results.scores
         fields = {"score": scores.score, "severity": results.severity, "verdict": VERDICTS[results.verdicts]}
         fields["reason"] = REASONS[results.reasons]
+        if results.degraded is not None:
+            fields["degraded"] = np.array([*self._sensors, ""])[results.degraded]
         for i, sensor in enumerate(self._sensors):
             fields[f"error_{sensor}"] = scores.errors[:, i]
             fields[f"expected_{sensor}"] = scores.expected[:, i]
@@ -177,7 +181,7 @@ def results_server(given: Given) -> InfluxSettings:
 
 def _make(given: Given, verdicts: Verdicts) -> InfluxSink:
     own = given[InfluxSinkSettings]
-    fields = {"score", "severity", "verdict", "reason"}
+    fields = {"score", "severity", "verdict", "reason", "degraded"}
     fields |= {f"{what}_{sensor}" for what in ("error", "expected") for sensor in verdicts.sensors}
     if own.machine_tag in {"", "time", BUNDLE_TAG} | fields:
         raise UsageError(

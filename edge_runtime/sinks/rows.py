@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from edge_runtime.records import Reason, Results, Verdict
+from edge_runtime.records import COMPLETE, Reason, Results, Verdict
 from edge_runtime.text import lines
 from edge_runtime.text.decimals import decimals
 from edge_runtime.timeparse import format_time
@@ -28,9 +28,10 @@ REASONS = [f',"reason":"{reason.label}"' for reason in Reason]
 def json_lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     """The rows as JSON lines.
 
-    Keys: time (RFC 3339), machine_id, verdict, reason (when unknown), score, severity, top_sensor (of an
-    anomaly: the one with the largest error), readings, expected and errors by sensor. What is not a number
-    is null; a number has the shortest decimals that give its float32 back.
+    Keys: time (RFC 3339), machine_id, verdict, reason (when unknown), degraded (when judged without one
+    sensor: which), score, severity, top_sensor (of an anomaly: the one with the largest error), readings,
+    expected and errors by sensor. What is not a number is null; a number has the shortest decimals that give
+    its float32 back.
     """
     if len(results) <= FEW_ROWS:
         return "".join([_line(results, row, sensors) for row in range(len(results))]).encode()
@@ -43,12 +44,13 @@ def _line(results: Results, row: int, sensors: tuple[str, ...]) -> str:
     """One row, by formatting."""
     readings, scores = results.readings, results.scores
     verdict = results.verdicts.item(row)
-    _, tops, pattern = _layout(sensors)
+    _, tops, without, pattern = _layout(sensors)
+    place = COMPLETE if results.degraded is None else results.degraded.item(row)
     return pattern % (
         format_time(readings.times.item(row)),
         _quoted(readings.machine if len(results) == 1 else readings.machines[row].item()),
         VERDICTS[verdict],
-        REASONS[results.reasons.item(row)] if verdict == UNKNOWN else "",
+        REASONS[results.reasons.item(row)] if verdict == UNKNOWN else without[place],
         *decimals(scores.score[row : row + 1], NULL),
         *decimals(results.severity[row : row + 1], NULL),
         tops[scores.errors[row].argmax()] if verdict == ANOMALY else "",
@@ -67,21 +69,24 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     """The same rows, column by column."""
     readings, scores, verdicts = results.readings, results.scores, results.verdicts
     names, codes = readings.dictionary
+    constants, tops, without, _ = _layout(sensors)
     # One code more than there are: for nothing at all.
-    reasons = np.where(verdicts == UNKNOWN, results.reasons, len(REASONS))
+    notes, judged = [*REASONS, ""], np.asarray(len(REASONS))
+    if results.degraded is not None:
+        notes, judged = [*notes, *without[:-1]], len(REASONS) - COMPLETE + results.degraded
+    note = np.where(verdicts == UNKNOWN, results.reasons, judged)
     top = np.where(verdicts == ANOMALY, np.argmax(scores.errors, axis=1), len(sensors))
     rates = scores.score[:, None], results.severity[:, None]
     score, severity, *by_sensor = lines.columns(
         [*rates, readings.values, scores.expected, scores.errors], NULL
     )
-    constants, tops, _ = _layout(sensors)
     return lines.join(
         constants,
         [
             lines.moments(readings.times),
             lines.choices([_quoted(name) for name in names], codes),
             lines.choices(VERDICTS, verdicts),
-            lines.choices([*REASONS, ""], reasons),
+            lines.choices(notes, note),
             score,
             severity,
             lines.choices([*tops, ""], top),
@@ -91,8 +96,11 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], str]:
-    """What stands between the cells, each sensor as the top one, and a pattern of the whole row."""
+def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], list[str], str]:
+    """What stands between the cells, each sensor as the top one and as the missing one, and a row's pattern.
+
+    After the last of the missing ones, in the place of `COMPLETE`, stands nothing.
+    """
     keys = [json.dumps(sensor) for sensor in sensors]
     parts = (",".join(f"{key}:{CELL}" for key in keys) for _ in range(3))
     groups = ",".join(f'"{name}":{{{part}}}' for name, part in zip(GROUPS, parts, strict=True))
@@ -101,4 +109,5 @@ def _layout(sensors: tuple[str, ...]) -> tuple[tuple[str, ...], list[str], str]:
         f'"score":{CELL},"severity":{CELL}{CELL},{groups}}}\n'
     )
     tops = [f',"top_sensor":{key}' for key in keys]
-    return tuple(row.split(CELL)), tops, row.replace("%", "%%").replace(CELL, "%s")
+    without = [*(f',"degraded":{key}' for key in keys), ""]
+    return tuple(row.split(CELL)), tops, without, row.replace("%", "%%").replace(CELL, "%s")

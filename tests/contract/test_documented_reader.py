@@ -81,6 +81,23 @@ def test_it_judges_as_the_engine_does(kind: str, judge: Any, tmp_path: Path) -> 
         assert verdicts[-100:].count("anomaly") < 10
 
 
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_it_fills_a_sensor_that_is_missing_as_the_engine_does(kind: str, judge: Any, tmp_path: Path) -> None:
+    options = {"train": 50, "per_machine": {"m": 3.0}, "debounce": Debounce(2, 3), **OPTIONS[kind]}
+    path = make_bundle(tmp_path, hold=Hold(1.0, 0.5, 10.0, 5.5), degraded=True, **options)
+    rows, times = drifting(), np.arange(ROWS, dtype=np.int64) * 10**9
+    rows[50:300, 3] = np.nan
+    rows[900:1000, 0] = -np.inf
+    rows[950, 2] = np.nan
+    scores, verdicts = zip(*judge(str(path), "m", rows, seconds_of_day(times)), strict=True)
+    found = Engine(load_bundle(path)).feed(rows, machine_id="m", time=times)
+    np.testing.assert_allclose(found.score, scores, rtol=1e-4, atol=1e-5)
+    assert list(found.verdicts) == list(verdicts)
+    assert [row for row, verdict in enumerate(verdicts) if verdict == "unknown"] == [950]
+    without = {30: "vibration", 100: "power", 400: "power", 500: "temperature", 949: "temperature"}
+    assert [found.degraded[row] for row in without] == list(without.values())
+
+
 def test_it_replays_the_golden_rows(judge: Any, tmp_path: Path) -> None:
     path = make_bundle(tmp_path, channels=True, horizon=1024.0, smooth=11)
     document = json.loads(onnx.load(path).metadata_props[0].value)

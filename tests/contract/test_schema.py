@@ -36,7 +36,9 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = make_bundle(tmp_path_factory.mktemp("second"), channels=True, horizon=1024.0, smooth=5)
+    path = make_bundle(
+        tmp_path_factory.mktemp("second"), channels=True, horizon=1024.0, smooth=5, degraded=True
+    )
     found: dict[str, Any] = json.loads(load_bundle(path).metadata.to_json()) | {"notes": {"by": "hand"}}
     return found
 
@@ -67,6 +69,7 @@ def test_every_field_is_described() -> None:
         {"model": "pca"},
         {"debounce": Debounce(2, 3)},
         {"channels": True, "horizon": 1024.0, "smooth": 5},
+        {"degraded": True},
     ],
 )
 def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
@@ -131,6 +134,11 @@ OF_VERSION_2: dict[str, Callable[[dict[str, Any]], Any]] = {
     "unknown inside": lambda d: d["baseline"].update(colour="red"),
     "missing inside": lambda d: d["baseline"].pop("gain"),
     "missing further inside": lambda d: d["baseline"]["golden"].pop("values"),
+    "the other need that is not there": lambda d: d.pop("degraded"),
+    "unknown inside a list": lambda d: d["degraded"]["absent"][0].update(colour="red"),
+    "missing inside a list": lambda d: d["degraded"]["absent"][3].pop("intercept"),
+    "a coefficient that is text": lambda d: d["degraded"]["absent"][1]["coefficients"].append("1"),
+    "a figure that is text": lambda d: d["degraded"].update(auc="high"),
     "half a row": lambda d: d["baseline"].update(rows=64.5),
     "text in a list": lambda d: d["baseline"].update(spread=["1"]),
     "a state that is a list": lambda d: d["golden"].update(baseline_after=[]),

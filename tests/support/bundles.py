@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
+from edge_runtime.bundle.metadata import (
+    Debounce,
+    Degraded,
+    Hold,
+    Metrics,
+    Provenance,
+    Sensor,
+    Threshold,
+)
+from edge_runtime.scoring.filling import Filling
+from trainer.calibration.regressions import regressions
 from trainer.data.split import Split
 from trainer.detector import Detector
 from trainer.detector.averaging import ResidualAverage
@@ -79,6 +89,7 @@ def make_checkpoint(
     lasting: int = 0,
     sudden: float = 0.0,
     horizon: float | None = None,
+    degraded: bool = False,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -103,6 +114,8 @@ def make_checkpoint(
         lasting: Rows of the lasting channel's mean; 0 for no such channel.
         sudden: Weight of the sudden channel; 0 for no such channel.
         horizon: Rows over which levels are followed, with two channels; None for no baseline.
+        degraded: Whether rows that lack one sensor are judged; each is filled from the others as if a part of
+            all of them moved together.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -131,13 +144,14 @@ def make_checkpoint(
         scores = Detector(parts).score(rows, times=times)[0]
         parts = replace(parts, smoothing=ScoreSmoothing.fit(smooth, scores))
     score, _, _ = Detector(parts).score(rows, times=times)
+    described = tuple(
+        Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
+        for i, (name, unit, _, _, physical) in enumerate(sensors)
+    )
     kept = normal_rows(32, seed=seed + 1, sensors=sensors) if golden is None else golden
     Checkpoint(
         parts,
-        sensors=tuple(
-            Sensor(name, unit, physical, (float(rows[:, i].min()), float(rows[:, i].max())))
-            for i, (name, unit, _, _, physical) in enumerate(sensors)
-        ),
+        sensors=described,
         threshold=Threshold(
             value=float(np.quantile(score.astype(np.float64), quantile)),
             method="percentile",
@@ -162,8 +176,28 @@ def make_checkpoint(
             created=None,
         ),
         golden=GoldenRows(kept, np.arange(len(kept)) * 10**9),
+        degraded=_degraded(Detector(parts), described, rows, times, quantile) if degraded else None,
     ).save(folder)
     return folder
+
+
+def _degraded(
+    detector: Detector,
+    sensors: Sequence[Sensor],
+    rows: NDArray[np.float32],
+    times: NDArray[np.int64],
+    quantile: float,
+) -> Degraded:
+    """Regressions of rows that have something in common; thresholds are the same quantile of filled rows."""
+    half = np.ptp(rows, axis=0) / 2
+    common = np.random.default_rng(3).uniform(-1, 1, (len(rows), 1))
+    absent = regressions((rows + half * common).astype(np.float32))
+    filling, found = Filling(absent, sensors), []
+    for place, absence in enumerate(absent):
+        score = detector.score(filling.fill(rows, np.full(len(rows), place)), times=times)[0]
+        value = float(np.quantile(score.astype(np.float64), quantile))
+        found.append(replace(absence, threshold=value, auc_loss=0.05))
+    return Degraded(tuple(found), len(rows), 0.95, "labels", (), 0.0)
 
 
 def make_bundle(folder: Path, name: str = "bundle.onnx", **options: Any) -> Path:

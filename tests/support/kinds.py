@@ -33,5 +33,13 @@ KINDS: dict[str, dict[str, Any]] = {
     "baseline, one sensor": {"channels": True, "horizon": 90_000.0, "sensors": SENSORS[:1]},
     "baseline, sensors that hardly move": {"channels": True, "horizon": 1024.0, "sensors": TIGHT},
     "baseline, a sensor that stands still": {"channels": True, "horizon": 1024.0, "sensors": STILL},
+    "a sensor missing": {"degraded": True, "smooth": 11, "shown": {"period": 60.0, "window": 3}},
+    "a sensor missing, sensors that hardly move": {"degraded": True, "sensors": TIGHT},
+    "a sensor missing, one stands still, baseline": {
+        "degraded": True,
+        "channels": True,
+        "horizon": 1024.0,
+        "sensors": STILL,
+    },
     "convolutional, 3 members": {"model": "convolutional", "members": 3, "average": 0.1, "smooth": 20},
 }

@@ -54,6 +54,7 @@ from trainer.cli.table_options import (
 from trainer.cli.threshold_options import (
     Clean,
     Debounce,
+    Degraded,
     FalseAlarms,
     Hold,
     Margin,
@@ -155,6 +156,7 @@ def fit(
     debounce: Debounce = None,
     per_machine: PerMachine = False,
     hold: Hold = None,
+    degraded: Degraded = None,
     clean: Clean = False,
     physical_range: Annotated[
         list[str] | None,
@@ -198,7 +200,7 @@ def fit(
     from dataclasses import replace
 
     from edge_runtime.errors import UsageError
-    from trainer.cli.losses import show_losses
+    from trainer.cli.losses import show_losses, show_sensors
     from trainer.cli.pairs import (
         parse_debounce,
         parse_hold,
@@ -239,6 +241,7 @@ def fit(
         hold=how.hold if given_hold is None else given_hold,
         debounce=given_debounce,
         per_machine=per_machine,
+        degraded=how.degraded if degraded is None else degraded,
         clean=clean,
         recipe=named_recipe,
         budget=budget,
@@ -265,7 +268,9 @@ def fit(
             show_epoch(epoch)
             ending.check()
 
-        results = run_fit(training_data, plan, tracker, on_epoch, on_bundle, doubts=doubts)
+        results = run_fit(
+            training_data, plan, tracker, on_epoch, on_bundle, show_sensors(quiet=quiet), doubts=doubts
+        )
     warn(results.doubts[len(doubts) :])
     if not quiet:
         typer.echo(results.table())

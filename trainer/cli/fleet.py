@@ -81,6 +81,14 @@ def fleet(
     percentile: Percentile = None,
     margin: Margin = None,
     false_alarms: FalseAlarms = None,
+    degraded: Annotated[
+        bool,
+        typer.Option(
+            "--degraded",
+            help="Judge rows that lack a single sensor without it, each sensor with a threshold of its own. "
+            "Each machine is then scored once more for each of its sensors.",
+        ),
+    ] = False,
     cadence: Cadence = None,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -113,6 +121,7 @@ def fleet(
         percentile=how.percentile if percentile is None else percentile,
         margin=margin,
         hold=how.hold,
+        degraded=degraded,
         recipe=recipe.value,
         budget=None if false_alarms is None else AlarmBudget.parse(false_alarms),
         cadence_seconds=cadence,

@@ -1,8 +1,9 @@
-"""The losses while a network is trained: a progress bar on a terminal, a line an epoch otherwise."""
+"""What is shown while `fit` works: losses, as a bar on a terminal and else line by line, then the sensors."""
 
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
     from trainer.fitting.fit import Epoch
 
-__all__ = ["show_losses"]
+__all__ = ["show_losses", "show_sensors"]
+
+SENSORS_EVERY_S = 2.0
 
 
 @contextmanager
@@ -42,6 +45,23 @@ def show_losses(epochs: int, patience: int, *, quiet: bool) -> Iterator[Callable
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(f"stops after {patience} epochs without improvement", total=epochs)
         yield lambda epoch: progress.update(task, advance=1, description=_losses(epoch))
+
+
+def show_sensors(*, quiet: bool) -> Callable[[int, int], None]:
+    """What to call after each sensor that was tried as missing: says now and then how many are done.
+
+    Args:
+        quiet: Show nothing.
+    """
+    last = time.monotonic()
+
+    def show(done: int, every: int) -> None:
+        nonlocal last
+        if not quiet and time.monotonic() - last > SENSORS_EVERY_S:
+            last = time.monotonic()
+            sys.stderr.write(f"threshold without a sensor: {done} of {every} sensors\n")
+
+    return show
 
 
 def _losses(epoch: Epoch) -> str:

@@ -8,7 +8,17 @@ import typer
 
 from trainer.cli.choices import ThresholdChoice
 
-__all__ = ["Clean", "Debounce", "FalseAlarms", "Hold", "Margin", "PerMachine", "Percentile", "Threshold"]
+__all__ = [
+    "Clean",
+    "Debounce",
+    "Degraded",
+    "FalseAlarms",
+    "Hold",
+    "Margin",
+    "PerMachine",
+    "Percentile",
+    "Threshold",
+]
 
 Threshold = Annotated[
     ThresholdChoice,
@@ -58,6 +68,15 @@ PerMachine = Annotated[
     bool,
     typer.Option(
         help="Give its own threshold to each machine that has at least 2,000 normal validation rows."
+    ),
+]
+Degraded = Annotated[
+    bool | None,
+    typer.Option(
+        "--degraded/--no-degraded",
+        help="Judge rows that lack a single sensor without it, each sensor with a threshold of its own; "
+        "otherwise such rows are unknown. [recipe best: yes]",
+        show_default=False,
     ),
 ]
 Hold = Annotated[

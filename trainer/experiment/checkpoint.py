@@ -9,6 +9,7 @@ average.json        how residuals are averaged; not there where they are not
 features.json       what the network is shown; not there where it is the row alone
 channels.json       how two channels are judged; not there where there is one
 baseline.json       how the levels of a machine are followed; not there where they are not
+degraded.json       how rows are judged that lack one sensor; not there where they are unknown
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from edge_runtime.bundle.document import read_as
-from edge_runtime.bundle.judging import Baseline
+from edge_runtime.bundle.judging import Baseline, Degraded
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
@@ -50,7 +51,7 @@ Part = TypeVar("Part")
 WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.json"
 FEATURES = "features.json"
 CHANNELS = "channels.json"
-BASELINE = "baseline.json"
+BASELINE, DEGRADED = "baseline.json", "degraded.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Checkpoint:
         metrics: Quality on validation and test.
         provenance: Where it comes from.
         golden: Consecutive rows of one machine.
+        degraded: How rows are judged that lack one sensor, but for the golden scores; None for not at all.
     """
 
     parts: DetectorParts
@@ -74,6 +76,7 @@ class Checkpoint:
     metrics: Metrics
     provenance: Provenance
     golden: GoldenRows
+    degraded: Degraded | None = None
 
     @property
     def detector(self) -> Detector:
@@ -102,9 +105,10 @@ class Checkpoint:
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
-        (folder / BASELINE).unlink(missing_ok=True)
-        if self.parts.baseline is not None:
-            _write(folder / BASELINE, asdict(self.parts.baseline))
+        for name, followed in ((BASELINE, self.parts.baseline), (DEGRADED, self.degraded)):
+            (folder / name).unlink(missing_ok=True)
+            if followed is not None:
+                _write(folder / name, asdict(followed))
         _write(folder / "threshold.json", asdict(self.threshold))
         _write(
             folder / "training.json",
@@ -164,6 +168,7 @@ class Checkpoint:
                     np.load(folder / "golden.npy", allow_pickle=False),
                     np.load(folder / "golden_times.npy", allow_pickle=False),
                 ),
+                degraded=_optional(folder / DEGRADED, partial(read_as, Degraded)),
             )
         except FileNotFoundError as error:
             raise TrainingError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bundle.agreement import check_ranges
+from edge_runtime.bundle.degraded import COLUMN
 from edge_runtime.bundle.metadata import Sensor
 from edge_runtime.errors import BundleFormatError, UsageError
 from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
@@ -39,6 +40,7 @@ class Plan:
         hold: The verdict's.
         debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
+        degraded: Whether rows that lack one sensor are judged without it; not where there is but one sensor.
         clean: Whether to train again without the stretches of training that seem to be faults, if there are
             any.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
@@ -60,6 +62,7 @@ class Plan:
     hold: Hold = DEFAULT_HOLD
     debounce: Debounce | None = None
     per_machine: bool = False
+    degraded: bool = False
     clean: bool = False
     budget: AlarmBudget | None = None
     recipe: str = "best"
@@ -96,6 +99,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "percentile": plan.percentile,
         "margin": "auto" if plan.margin is None else plan.margin,
         "per_machine": plan.per_machine,
+        "degraded": plan.degraded,
         "clean": plan.clean,
         "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
@@ -130,6 +134,12 @@ def refuse_options(data: TrainingData, plan: Plan) -> None:
     _refuse_unknown(plan.units, data, "--unit")
     _refuse_unknown(plan.physical_ranges, data, "--physical-range")
     _refuse_ranges(data, plan)
+    if plan.degraded and COLUMN in data.sensors:
+        raise UsageError(
+            f"a sensor is called '{COLUMN}', which is also what results call a row that lacks a sensor",
+            where="--degraded",
+            hint="rename the sensor, or add --no-degraded",
+        )
 
 
 def _refuse_unknown(named: Mapping[str, object], data: TrainingData, option: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Threshold
+    from trainer.calibration.absence import Absences
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
     from trainer.calibration.contamination import Contamination
@@ -63,6 +64,7 @@ class Results:
         doubts: Sentences on what speaks against the data and the detector.
         contamination: What the scores of training and validation say of their rows; None where nobody asked.
         cleaned_rows: Rows of training that were left out because they seemed to be faults.
+        absences: How rows are judged that lack one sensor; None where they are unknown.
     """
 
     output: Path
@@ -82,6 +84,7 @@ class Results:
     doubts: tuple[str, ...] = ()
     contamination: Contamination | None = None
     cleaned_rows: int = 0
+    absences: Absences | None = None
 
     @property
     def best(self) -> Epoch | None:
@@ -117,6 +120,7 @@ class Results:
             "test": self.test.to_dict(),
             "contamination": None if self.contamination is None else self.contamination.to_dict(),
             "cleaned_rows": self.cleaned_rows,
+            **({} if self.absences is None else {"without_a_sensor": self.absences.to_dict()}),
             "warnings": list(self.doubts),
             "mlflow_run_id": self.run_id,
         }
@@ -168,6 +172,8 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test", UNLABELLED if self.test.rows else NOTHING_COUNTS, ""]
+        if self.absences is not None:
+            lines += [self.absences.table(), ""]
         best = self.best
         facts = {
             "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",

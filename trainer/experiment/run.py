@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.metadata import Metrics
+from trainer.calibration.absence import calibrate_absences
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.calibration.contamination import find_contamination
 from trainer.calibration.debounce import ScoredRows
@@ -38,6 +39,7 @@ def run_fit(
     tracker: Tracker | NoTracker,
     on_epoch: Callable[[Epoch], None] = lambda _epoch: None,
     on_bundle: Callable[[Results], None] = lambda _results: None,
+    on_sensor: Callable[[int, int], None] = lambda _done, _all: None,
     *,
     doubts: tuple[str, ...] = (),
 ) -> Results:
@@ -52,6 +54,7 @@ def run_fit(
         tracker: Where to record the run.
         on_epoch: Called after each epoch.
         on_bundle: Called once the bundle is written, before it is drawn and recorded.
+        on_sensor: Called after each sensor that was tried as missing, with the number of these, and of all.
         doubts: What speaks against the data, for the record.
 
     Raises:
@@ -84,7 +87,7 @@ def run_fit(
         data, before = found.cleaned(data), len(fitted.history)
         fitted = fit(data, plan.settings, epoch_done)
         found = find_contamination(data, fitted.detector)
-    results = conclude(data, plan, fitted, export, origin)
+    results = conclude(data, plan, fitted, export, origin, on_sensor)
     results = replace(
         results,
         run_id=tracker.run_id,
@@ -101,7 +104,12 @@ def run_fit(
 
 
 def conclude(
-    data: TrainingData, plan: Plan, fitted: Fitted, export: Callable[[Path, Path], str], origin: Provenance
+    data: TrainingData,
+    plan: Plan,
+    fitted: Fitted,
+    export: Callable[[Path, Path], str],
+    origin: Provenance,
+    on_sensor: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Results:
     """Chooses the threshold, tests, and writes checkpoint and bundle.
 
@@ -111,6 +119,7 @@ def conclude(
         fitted: The trained detector.
         export: As `find_exporter` found it.
         origin: Where it comes from.
+        on_sensor: As for `run_fit`.
 
     Raises:
         TrainingError: There is no such threshold.
@@ -145,15 +154,20 @@ def conclude(
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
 
+    described, absences = sensors(data, plan), None
+    if plan.degraded:
+        absences = calibrate_absences(data, detector, threshold, described, on_sensor)
+
     folder = plan.output / "checkpoint"
     Checkpoint(
         fitted.parts,
-        sensors=sensors(data, plan),
+        sensors=described,
         threshold=threshold,
         cadence_seconds=plan.cadence_seconds or data.cadence_seconds,
         metrics=Metrics(validation.metrics, test.metrics),
         provenance=origin,
         golden=golden_rows(data.val),
+        degraded=None if absences is None else absences.degraded,
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
@@ -174,6 +188,7 @@ def conclude(
         budget=kept,
         latent_deviation=fitted.latent_deviation,
         expected=expected,
+        absences=absences,
         doubts=(
             *doubts_about_size(data, fitted.parts.network.parameter_count, expected),
             *doubts_about_fit(fitted.history, most_epochs, validation, test),
@@ -187,6 +202,8 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
     tracker.log_metrics({f"test_{name}": value for name, value in results.test.metrics.items()})
     if (found := results.contamination) is not None:
         tracker.log_metrics({"train_ratio": found.train_ratio, "tail_ratio": found.tail_ratio})
+    if results.absences is not None:
+        tracker.log_metrics(results.absences.metrics)
     tracker.log_metrics({"threshold": results.threshold.value, **results.promises})
     if fitted.best is not None:
         tracker.log_metrics({"best_epoch": fitted.best.number})

@@ -29,12 +29,14 @@ class Recipe:
         settings: Fields of `Settings`.
         percentile: The threshold's, of normal validation rows' scores.
         hold: The verdict's.
+        degraded: Whether rows that lack one sensor are judged without it.
     """
 
     what: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     percentile: float = DEFAULT_PERCENTILE
     hold: Hold = LONGER_HOLD
+    degraded: bool = False
 
     def beside(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of `Settings` that it sets beside those that somebody chose.
@@ -59,6 +61,7 @@ RECIPES = {
             "adapt": "day",
         },
         hold=DEFAULT_HOLD,
+        degraded=True,
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",

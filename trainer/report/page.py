@@ -26,7 +26,7 @@ from trainer.report.figures import (
 from trainer.report.findings import alarms, false_findings, missed_findings
 from trainer.report.scored import Scored, score_split
 from trainer.report.svg import inline_svg
-from trainer.report.tables import budget_table, comparison_html, findings_table, moment
+from trainer.report.tables import absences_html, budget_table, comparison_html, findings_table, moment
 from trainer.report.timeline import strip_figures
 from trainer.report.verdict import origin_html, verdict_html
 
@@ -130,6 +130,13 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
         caption = "ROC and precision-recall of the test rows' scores, before the hold"
         page.add("curves", "Curves", page.plot(curves_figure(scores, labels), caption, narrow=True))
     _findings(page, test, sensors)
+    if checkpoint.degraded is not None:
+        note = (
+            "<p>A row that lacks one sensor is judged without it: the reading is filled by a regression on "
+            "the others, and the threshold is one of its own.</p>"
+        )
+        shown = absences_html(sensors, checkpoint.degraded, run.metrics)
+        page.add("without", "Without a sensor", note, shown)
     on_step("alarm budget")
     training = ScoredRows.of(data.train, detector).series(None)
     _calibration(page, training, validation, test, threshold.value, checkpoint.provenance.seed)

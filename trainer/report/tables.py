@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from html import escape
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trainer.calibration.absence import LOSS_NOTES
 from trainer.data.rows import iso_times
 from trainer.experiment.comparison import comparison_figures, comparison_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge_runtime.bundle.metadata import Sensor
+    from edge_runtime.bundle.metadata import Degraded, Sensor
     from trainer.evaluation.evaluate import Evaluation
     from trainer.experiment.comparison import Comparison
     from trainer.report.alarm_rate import Foretold, NormalRows
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from trainer.report.scored import Scored
 
 __all__ = [
+    "absences_html",
     "budget_table",
     "comparison_html",
     "facts",
@@ -75,6 +77,25 @@ def comparison_html(found: Comparison) -> str:
         parts.append(table(["method", *one.columns], rows, mark=0))
     notes = "".join(f"<li>{escape(note)}</li>\n" for note in comparison_notes(found))
     return "\n".join([*parts, f"<ul>\n{notes}</ul>"])
+
+
+def absences_html(sensors: Sequence[Sensor], degraded: Degraded, metrics: Mapping[str, Any]) -> str:
+    """Thresholds without each sensor, and how much detection suffers; metrics are those of metrics.json."""
+    recorded = metrics.get("without_a_sensor")
+    found = recorded if isinstance(recorded, dict) else {}
+    of_sensors = found.get("sensors")
+    by_sensor = of_sensors if isinstance(of_sensors, dict) else {}
+    rows = [["none", "", "", _auc(found.get("test_auc"))]]
+    for sensor, absence in zip(sensors, degraded.absent, strict=True):
+        own = by_sensor.get(sensor.name)
+        test = own.get("test_auc") if isinstance(own, dict) else None
+        rows.append([sensor.name, f"{absence.threshold:.5g}", _auc(absence.auc_loss), _auc(test)])
+    columns = ["without", "threshold", "expected loss of ROC AUC", "ROC AUC on test"]
+    return f"{table(columns, rows)}\n<p>{escape(LOSS_NOTES[degraded.measured_on])}</p>"
+
+
+def _auc(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float | int) else "-"
 
 
 def kinds_table(evaluation: Evaluation) -> str:

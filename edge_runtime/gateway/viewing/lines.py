@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.gateway.viewing.state import State
 from edge_runtime.gateway.viewing.words import age, cut, number, padded, shown, since, width
+from edge_runtime.records import COMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,6 +112,8 @@ class MachineLines:
         words = machine.state.label
         if self._bar:
             words = GAP.join((words.ljust(VERDICT_CELLS), _bar(machine.severity, self._bar)))
+        if machine.missing != COMPLETE:
+            words += f"{GAP}without {shown(self._sensors[machine.missing].name)}"
         room = self._status - width(words) - len(GAP)
         if machine.state is State.ANOMALY and room >= MIN_STANDS_OUT:
             place = machine.sensor

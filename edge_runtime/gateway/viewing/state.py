@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_runtime.gateway.viewing.anomalies import Anomalies, Anomaly
 from edge_runtime.gateway.viewing.times import Arrivals, Rate
-from edge_runtime.records import Reason, Verdict
+from edge_runtime.records import COMPLETE, Reason, Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class Seen:
         name: Its id, as it came.
         state: What it is in now.
         last: Its newest row's verdict, with the reason where it is unknown.
+        missing: The place of the sensor without which that row was judged; `COMPLETE` where it had all.
         age: How long ago that row came, seconds.
         severity: That row's; above 1 is over the threshold.
         values: [sensors] its readings, raw units.
@@ -63,6 +64,7 @@ class Seen:
     name: str
     state: State
     last: str
+    missing: int
     age: float
     severity: float
     values: NDArray[np.float32]
@@ -111,6 +113,7 @@ class ViewState:
     def __init__(self, metadata: Metadata, now: float) -> None:
         sensors = (len(metadata.sensors),)
         fields = [("verdict", "i1"), ("reason", "i1"), ("severity", "f4"), ("time", "i8"), ("sensor", "i8")]
+        fields.append(("missing", "i2"))
         self._latest = np.zeros(
             MAX_MACHINES, [*fields, ("values", "f4", sensors), ("expected", "f4", sensors)]
         )
@@ -194,6 +197,7 @@ class ViewState:
             name=name,
             state=state,
             last=f"{verdict.label}: {reason.label}" if reason else verdict.label,
+            missing=int(latest["missing"]),
             age=ages[place],
             severity=float(latest["severity"]),
             values=latest["values"].copy(),
@@ -208,6 +212,7 @@ class ViewState:
         latest, scores = self._latest, results.scores
         latest["verdict"][places] = results.verdicts[rows]
         latest["reason"][places] = results.reasons[rows]
+        latest["missing"][places] = COMPLETE if results.degraded is None else results.degraded[rows]
         latest["severity"][places] = results.severity[rows]
         latest["time"][places] = results.readings.times[rows]
         latest["sensor"][places] = scores.errors[rows].argmax(axis=1)
