@@ -43,7 +43,13 @@ def fitted_judge(data: TrainingData, fitted: Fitted, percentile: float) -> tuple
     And what the simple ones are to have as well.
     """
     threshold = choose_threshold(
-        data.val, fitted.detector, "percentile", percentile=percentile, margin=None, hold=DEFAULT_HOLD
+        data.val,
+        fitted.detector,
+        "percentile",
+        percentile=percentile,
+        margin=None,
+        hold=DEFAULT_HOLD,
+        train=data.train,
     )
     found = partial(judge, detector=fitted.detector, threshold=threshold)
     return found, Treatment.of(fitted.parts, threshold)

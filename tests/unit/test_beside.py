@@ -41,7 +41,13 @@ def test_our_figures_are_those_of_the_threshold_that_fit_gives(data: TrainingDat
     judged, treatment = fitted_judge(data, fitted, 99.0)
     assert treatment == Treatment(smooth=5, hold=DEFAULT_HOLD)
     threshold = choose_threshold(
-        data.val, fitted.detector, "percentile", percentile=99.0, margin=None, hold=DEFAULT_HOLD
+        data.val,
+        fitted.detector,
+        "percentile",
+        percentile=99.0,
+        margin=None,
+        train=data.train,
+        hold=DEFAULT_HOLD,
     )
     wanted = assess(data.test, fitted.detector, threshold).metrics
     found = of_rows(data.test, *judged(data.test))

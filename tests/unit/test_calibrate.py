@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from trainer.calibration.calibrate import (
     short_margin,
     verdicts,
 )
+from trainer.calibration.margin import fitting_margin
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,3 +142,16 @@ def test_the_fewer_rows_the_wider_the_margin() -> None:
     plain = percentile_threshold(SCORES, 99.0).value
     wanted = plain * short_margin(len(SCORES), 99.0)
     assert percentile_threshold(SCORES, 99.0, margin=None).value == pytest.approx(wanted)
+
+
+def test_a_calm_validation_is_told_by_training() -> None:
+    calm = np.random.default_rng(0).exponential(1, 20_000).astype(np.float32)
+    percentile = float(np.percentile(calm.astype(np.float64), 99.0))
+    short = short_margin(len(calm), 99.0)
+    for part, margin in ((0.5, short), (1.0, short), (1.3, 1.3), (1.5, 1.5), (40.0, 1.5)):
+        rule = partial(fitting_margin, training=np.float32(part) * calm)
+        found = percentile_threshold(calm, 99.0, margin=rule)
+        assert found.value == pytest.approx(margin * percentile, rel=1e-5)
+    assert fitting_margin(calm, 99.0, calm[:0]) == short
+    # Where validation is short, the margin for that may be the larger one.
+    assert fitting_margin(calm[:100], 99.0, 1.2 * calm) == short_margin(100, 99.0)

@@ -10,7 +10,8 @@ import pytest
 from support.bundles import make_checkpoint
 
 from edge_runtime.bundle.metadata import Debounce, Hold, Threshold
-from trainer.calibration.calibrate import short_margin, verdicts
+from trainer.calibration.calibrate import verdicts
+from trainer.calibration.margin import fitting_margin
 from trainer.calibration.treatment import Treated, Treatment, held_limits
 from trainer.data.split import Split
 from trainer.detector.averaging import ResidualAverage
@@ -42,8 +43,11 @@ def test_without_anything_to_give_only_the_margin_is_left(kind: type[FittedBasel
     plain, treated = kind.fit(TRAIN, VAL, 0.99), Treated.fit(kind, TRAIN, VAL, 99.0, NOTHING)
     scores, flagged = treated.judge(TEST)
     np.testing.assert_array_equal(scores, plain.score(TEST))
-    # A hundredth of 1,000 rows is above: the margin is 1 + 1 / 11, as for a trained detector.
-    assert treated.threshold.value == pytest.approx(plain.threshold * (1 + 1 / 11), rel=1e-6)
+    # A hundredth of 1,000 rows is above: the margin is 1 + 1 / 11, unless training asks for more.
+    calm, before = (plain.score(rows).astype(np.float32) for rows in (VAL, TRAIN))
+    margin = fitting_margin(calm, 99.0, before)
+    assert margin >= 1 + 1 / 11
+    assert treated.threshold.value == pytest.approx(plain.threshold * margin, rel=1e-6)
     np.testing.assert_array_equal(flagged, scores > treated.threshold.value)
 
 
@@ -168,9 +172,8 @@ def test_it_is_read_from_a_trained_detector(tmp_path: Path) -> None:
     assert found == Treatment(
         smooth=7, cap=False, hold=HOLD, debounce=Debounce(2, 3), period=3600.0, harmonics=2
     )
-    margin = short_margin(1000, 99.0)
-    assert found.described(1000, 99.0) == (
-        f"the mean of the last 7 rows, a margin of {margin:.3g}, the debounce 2 of 3, the hold, "
+    assert found.described() == (
+        "the mean of the last 7 rows, a margin by the same rule, the debounce 2 of 3, the hold, "
         "2 harmonics of 3600 s regressed out"
     )
     bare = replace(made.parts, smoothing=None, features=None)

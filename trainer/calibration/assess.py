@@ -11,6 +11,7 @@ from edge_runtime.bundle.metadata import Threshold
 from edge_runtime.errors import TrainingError
 from trainer.calibration.calibrate import calibrate, limits, verdicts
 from trainer.calibration.debounce import ScoredRows, choose_debounce
+from trainer.calibration.margin import TrainingScores
 from trainer.calibration.promise import promised
 from trainer.evaluation.evaluate import evaluate
 
@@ -69,22 +70,29 @@ def choose_threshold(
     hold: Hold,
     margin: float | None = 1.0,
     per_machine: bool = False,
+    train: Split | None = None,
 ) -> Threshold:
-    """The threshold by one of the methods, from the finite rows of validation."""
+    """The threshold by one of the methods, from the finite rows of validation.
+
+    Without a margin, normal rows of `train`, if it is given, say whether validation was calm.
+    """
+    training = None
+    if train is not None and method == "percentile" and margin is None:
+        training = TrainingScores.of(train, detector)
     rows = np.lexsort((val.times, val.machines))
     rows = rows[val.finite[rows]]
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
     labels, machines = None if val.labels is None else val.labels[rows], val.machines[rows]
     counted = val.counted[rows]
 
-    def choose(chosen: NDArray[np.bool_]) -> Threshold:
+    def choose(chosen: NDArray[np.bool_], machine: str | None = None) -> Threshold:
         return calibrate(
             method,
             scores[chosen],
             None if labels is None else labels[chosen],
             machines=machines[chosen],
             percentile=percentile,
-            margin=margin,
+            margin=margin if training is None else training.margin(machine),
             hold=hold,
             counted=counted[chosen],
         )
@@ -92,7 +100,7 @@ def choose_threshold(
     threshold = choose(np.ones(len(scores), np.bool_))
     if not per_machine:
         return threshold
-    own = own_thresholds(machines, val.normal[rows], lambda _name, chosen: choose(chosen).value)
+    own = own_thresholds(machines, val.normal[rows], lambda name, chosen: choose(chosen, name).value)
     return replace(threshold, per_machine=own)
 
 

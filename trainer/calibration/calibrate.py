@@ -12,7 +12,12 @@ from edge_runtime.errors import TrainingError, UsageError
 from edge_runtime.records import Groups
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    # [rows] scores of normal validation rows, and the percentile → the factor for the score there.
+    MarginRule = Callable[[NDArray[np.float32], float], float]
 
 __all__ = [
     "ThresholdMethod",
@@ -38,7 +43,7 @@ def calibrate(
     *,
     machines: NDArray[np.str_] | None = None,
     percentile: float = 99.0,
-    margin: float | None = 1.0,
+    margin: float | MarginRule | None = 1.0,
     hold: Hold = HOLDS_NOTHING,
     counted: NDArray[np.bool_] | None = None,
 ) -> Threshold:
@@ -51,7 +56,8 @@ def calibrate(
         machines: [rows] machine ids; None for one machine.
         percentile: For "percentile", which one of the normal rows' scores.
         margin: For "percentile", what it is multiplied with: above 1 where validation is too short to have
-            seen all that is normal. None for `short_margin`.
+            seen all that is normal; or what finds that from these scores and the percentile, such as
+            `TrainingScores.margin`. None for `short_margin`.
         hold: The verdict's: goes into the threshold, and the best F1 is that of the held verdict.
         counted: [rows] False where a row says nothing, and is but passed by a hold; None where all count.
 
@@ -104,12 +110,14 @@ def percentile_threshold(
     normal_scores: NDArray[np.float32],
     percentile: float,
     *,
-    margin: float | None = 1.0,
+    margin: float | MarginRule | None = 1.0,
     hold: Hold = HOLDS_NOTHING,
 ) -> Threshold:
     """This percentile of the normal rows' scores, times the margin; None for `short_margin`."""
     if margin is None:
         margin = short_margin(len(normal_scores), percentile)
+    elif callable(margin):
+        margin = margin(normal_scores, percentile)
     if not 0 < margin < np.inf:
         raise UsageError(f"{margin:g} is not a positive factor", where="--margin")
     if not 0 < percentile < 100:  # noqa: PLR2004

@@ -11,7 +11,8 @@ from edge_runtime.bundle.metadata import Hold, Threshold
 from edge_runtime.errors import counted
 from edge_runtime.scoring.inference import seconds_of_day
 from trainer.calibration.assess import own_thresholds
-from trainer.calibration.calibrate import limits, percentile_threshold, short_margin, verdicts
+from trainer.calibration.calibrate import limits, percentile_threshold, verdicts
+from trainer.calibration.margin import TrainingScores
 from trainer.data.stretches import by_machine
 from trainer.detector.smoothing import NO_CAP, ScoreSmoothing
 
@@ -65,14 +66,9 @@ class Treatment:
             per_machine=bool(threshold.per_machine),
         )
 
-    def described(self, rows: int, percentile: float) -> str:
-        """What it is, as an enumeration for people.
-
-        Args:
-            rows: Normal rows of validation.
-            percentile: Of their scores, which the margin goes by.
-        """
-        parts = [f"a margin of {short_margin(rows, percentile):.3g}"]
+    def described(self) -> str:
+        """What it is, as an enumeration for people."""
+        parts = ["a margin by the same rule"]
         if self.smooth > 1:
             parts.insert(0, f"the mean of the last {counted(self.smooth, 'row')}")
         if self.debounce is not None:
@@ -112,7 +108,7 @@ class Treated:
         """Fits the detector on normal training rows, and chooses its threshold on validation.
 
         The threshold is this percentile of the normal validation rows' treated scores, times the margin that
-        `short_margin` has for so few. Ignored rows are left out, as if they were not there.
+        `fitting_margin` finds. Ignored rows are left out, as if they were not there.
 
         Args:
             kind: Which detector.
@@ -139,16 +135,22 @@ class Treated:
             normal = detector.score(train)[train.normal]
             smoothing = ScoreSmoothing.fit(treatment.smooth, normal, capped=treatment.cap)
         scores = _scores(detector, smoothing, val)
+        known = train.finite & train.normal
+        before = _scores(detector, smoothing, train)[known].astype(np.float32)
+        training = TrainingScores(before, train.machines[known])
 
-        def choose(rows: NDArray[np.bool_]) -> Threshold:
+        def choose(rows: NDArray[np.bool_], machine: str | None = None) -> Threshold:
             found = percentile_threshold(
-                scores[rows & val.normal].astype(np.float32), percentile, margin=None, hold=treatment.hold
+                scores[rows & val.normal].astype(np.float32),
+                percentile,
+                margin=training.margin(machine),
+                hold=treatment.hold,
             )
             return replace(found, debounce=treatment.debounce)
 
         threshold = choose(val.finite)
         if treatment.per_machine:
-            own = own_thresholds(val.machines, val.normal, lambda _name, rows: choose(rows).value)
+            own = own_thresholds(val.machines, val.normal, lambda name, rows: choose(rows, name).value)
             threshold = replace(threshold, per_machine=own)
         return Treated(detector, threshold, smoothing, phase)
 

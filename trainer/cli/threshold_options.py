@@ -35,7 +35,8 @@ Margin = Annotated[
     float | None,
     typer.Option(
         help="Factor applied to the percentile's score, above 1 where validation is too short to have seen "
-        "all that is normal. [default: 1 + 1/(1 + number of normal validation rows above the percentile)]",
+        "all that is normal. [default: 1 + 1/(1 + number of normal validation rows above the percentile), or "
+        "what training's percentile is above validation's, at most 1.5, if that is more]",
         show_default=False,
     ),
 ]

@@ -129,7 +129,7 @@ def compare(
         methods.add(name, scores, flagged)
     return Comparison(
         methods.found,
-        treatment.described(int(data.val.normal.sum()), percentile),
+        treatment.described(),
         next(iter(checkpoints), None),
         left_out,
         [added for name in checkpoints if (added := methods.added(name)) is not None],

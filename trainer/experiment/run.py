@@ -136,6 +136,7 @@ def conclude(
             margin=plan.margin,
             hold=plan.hold,
             per_machine=plan.per_machine,
+            train=data.train,
         )
     else:
         threshold, kept = keep_budget(

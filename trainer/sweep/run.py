@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from edge_runtime.bundle.degraded import COLUMN
 from edge_runtime.errors import TrainingError, UsageError, counted
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.plan import Plan
 from trainer.experiment.provenance import data_digest
 from trainer.experiment.run import run_fit
 from trainer.fitting.fit import Epoch, Settings, fit
-from trainer.fitting.recipes import RECIPES
+from trainer.fitting.recipes import RECIPES, own_recipe
 from trainer.sweep.objective import choose_objective
 from trainer.sweep.results import SweepResults, Tried
 from trainer.sweep.space import HOLDS, MODELS, SPACE, candidate, default_recipe, recipe_candidate
@@ -199,11 +200,14 @@ class _Sweep:
                 hint="see the reasons above, and try one of them with 'edge-train fit'",
             )
         way = self._way(best.recipe, best.parameters)
+        # What `edge-train fit` adds to the options that train the same.
+        how = RECIPES[best.recipe or own_recipe(way.settings.model)]
         plan = Plan(
             output=self.plan.output / "best",
             settings=way.settings,
             percentile=way.percentile,
             hold=way.hold,
+            degraded=how.degraded and COLUMN not in self.data.sensors,
             recipe=best.recipe or "sweep",
             revision=self.plan.revision,
             register=self.plan.register,
