@@ -119,23 +119,21 @@ def test_the_unseen_files_are_of_the_seeds_that_are_named(
 ) -> None:
     for name, rows in (("TRAIN", 400), ("VAL", 200), ("TEST", 3600)):
         monkeypatch.setattr(simulated, name, rows)
-    simulated.simulate_unseen(tmp_path)
-    assert simulated.UNSEEN == (101, 102, 103)
-    assert len(list(tmp_path.iterdir())) == 2 + 3 * 3
-    for severity in simulated.SEVERITIES:
-        files = simulated.read_simulated(tmp_path, severity)
-        assert [file.test.path.name for file in files] == [
-            f"test-severity-{severity}-{seed}.csv.gz" for seed in (101, 102, 103)
-        ]
-        for seed, file in zip((101, 102, 103), files, strict=True):
-            start = int(file.test.times[0])
-            made = Simulator("press-1", seed=seed, severity=float(severity), start_ns=start).block(3600)
-            np.testing.assert_allclose(file.test.values, made.values, atol=1e-4)
-            assert file.test.labels is not None
-            assert file.test.labels.tolist() == made.anomaly.tolist()
-        assert (len(files[0].train), len(files[0].val)) == (400, 200)
-        assert files[0].train.labels is not None
-        assert not files[0].train.labels.any()
+    assert simulated.UNSEEN == (111, 112, 113, 114, 115)
+    for seed in simulated.UNSEEN[:2]:
+        folder = tmp_path / str(seed)
+        simulated.simulate_unseen(folder, seed)
+        assert len(list(folder.iterdir())) == 2 + 3
+        for severity in simulated.SEVERITIES:
+            (file,) = simulated.read_simulated(folder, severity)
+            assert file.test.path.name == f"test-severity-{severity}-{seed}.csv.gz"
+            for split, strength in ((file.train, 0.0), (file.test, float(severity))):
+                start = int(split.times[0])
+                made = Simulator("press-1", seed=seed, severity=strength, start_ns=start).block(len(split))
+                np.testing.assert_allclose(split.values, made.values, atol=1e-4)
+                assert split.labels is not None
+                assert split.labels.tolist() == made.anomaly.tolist()
+            assert (len(file.train), len(file.val), len(file.test)) == (400, 200, 3600)
 
 
 def test_new_figures_replace_the_tables_of_the_page_and_nothing_else() -> None:
