@@ -142,7 +142,8 @@ def _sections(bundle: Bundle) -> list[tuple[str, Rows]]:
 def _model(bundle: Bundle) -> Rows:
     metadata, threshold, limits = bundle.metadata, bundle.metadata.threshold, bundle.metadata.limits
     model, hold = metadata.model, threshold.hold
-    chosen = f"{threshold.method}{_of(threshold.quantile)}{_of(threshold.metric)} on {threshold.rows:,} rows"
+    percentile = None if threshold.quantile is None else f"{100 * threshold.quantile:.6g}"
+    chosen = f"{threshold.method}{_of(percentile)}{_of(threshold.metric)} on {threshold.rows:,} rows"
     overrides = [(f"threshold of {name}", f"{value:.6g}") for name, value in threshold.per_machine.items()]
     return [
         ("kind", f"{model.kind}, {model.parameters:,} parameters, {metadata.scaler.kind} scaling"),

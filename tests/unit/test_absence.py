@@ -251,10 +251,13 @@ def test_without_labels_the_loss_is_of_faults_in_the_other_sensors(
     assert not any(name.startswith("test_") for name in absences.metrics)
 
 
-def test_without_room_for_a_fault_the_loss_is_unknown(data: TrainingData, results: Results) -> None:
+@pytest.mark.parametrize("rows", [50, 190])
+def test_without_room_for_faults_in_two_sensors_the_loss_is_unknown(
+    data: TrainingData, results: Results, rows: int
+) -> None:
     checkpoint = Checkpoint.load(results.output / "checkpoint")
     short = unlabelled(data)
-    short = replace(short, val=short.val.take(np.arange(50)))
+    short = replace(short, val=short.val.take(np.arange(rows)))
     absences = calibrate_absences(short, checkpoint.detector, checkpoint.threshold, checkpoint.sensors)
     assert absences is not None
     assert absences.degraded.measured_on is None

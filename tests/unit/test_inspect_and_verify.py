@@ -40,7 +40,7 @@ def test_inspect_shows_what_people_ask_for(
         "mm/s",
         "-40 to 200",
         "autoencoder, 5,064 parameters, minmax scaling",
-        f"{bundle.metadata.threshold.value:.6g}  (percentile 0.99 on 2,000 rows)",
+        f"{bundle.metadata.threshold.value:.6g}  (percentile 99 on 2,000 rows)",
         "threshold of press-2  0.25",
         "roc_auc  0.9900",
         "press-1, press-2",

@@ -12,6 +12,7 @@ from support.history import write_history
 
 from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import short_margin, verdicts
+from trainer.calibration.margin import MOST, TrainingScores
 from trainer.cli.choices import ModelChoice, RecipeChoice
 from trainer.data.choice import Columns
 from trainer.data.training_data import TrainingData, read_training_data
@@ -141,14 +142,14 @@ def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, c
     assert done.returncode == 0, done.stderr
     threshold = load_bundle(tmp_path / "fit" / "bundle.onnx").metadata.threshold
     assert set(threshold.per_machine) == {"press-1", "press-2"}
-    low, high = sorted(threshold.per_machine.values())
-    assert low <= threshold.value <= high
     assert b"per machine" in done.stdout
     data = read_training_data(folder, Columns())
     checkpoint = Checkpoint.load(tmp_path / "fit" / "checkpoint")
-    val = data.val
+    val, before = data.val, TrainingScores.of(data.train, checkpoint.detector)
     scores = checkpoint.detector.score_table(val.values, val.times, val.machines)
     for machine, value in threshold.per_machine.items():
         rows = (val.machines == machine) & val.normal
         own = np.percentile(scores[rows].astype(float), 99)
-        assert value == pytest.approx(own * short_margin(int(rows.sum()), 99))
+        margin = before.margin(machine)(scores[rows], 99)
+        assert short_margin(int(rows.sum()), 99) <= margin <= MOST
+        assert value == pytest.approx(own * margin)

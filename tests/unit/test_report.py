@@ -183,7 +183,7 @@ def test_the_figures_are_those_of_the_evaluation(page: str, run: Run, data: Trai
     assert "Isolation Forest" in text
 
 
-@pytest.mark.parametrize("factor", [0.3, 1.0, 3.0, 30.0])
+@pytest.mark.parametrize("factor", [0.2, 1.0, 2.0, 30.0])
 def test_misses_and_false_alarms_are_as_many_as_the_evaluation_counts(
     run: Run, data: TrainingData, factor: float
 ) -> None:

@@ -32,7 +32,7 @@ LOSS_NOTES = {
     LABELS: "Expected loss: of AUC on the labelled rows of validation.",
     INJECTED: "Expected loss: of AUC on faults that were injected into the other sensors, for validation has "
     "few labels;\nwhat would show in the missing sensor alone is not found without it.",
-    None: "Expected loss: unknown, for validation has neither labels nor a minute of normal rows in a row.",
+    None: "Expected loss: unknown, for validation has neither labels nor room for faults in two sensors.",
 }
 
 
@@ -136,6 +136,9 @@ def calibrate_absences(
         tested.append(test.without(place, filling).auc)
         on_sensor(place + 1, count)
     auc, measured_on = (val.auc, LABELS) if faults is None else (faults.scored.auc, INJECTED)
+    if auc is None or any(absence.auc_loss is None for absence in found):
+        # Without a loss for each sensor, as where all faults are in one of them, none is stated.
+        found, auc = [replace(absence, auc_loss=None) for absence in found], None
     degraded = Degraded(
         tuple(found), int(val.split.normal.sum()), auc, None if auc is None else measured_on, (), 0.0
     )
