@@ -37,15 +37,16 @@ __all__ = ["LineProtocol", "is_line_protocol"]
 # was taken is never tried again another way, so that time grows with a line's length, not with its square.
 TEXT = rb'"(?:[^\\"]++|\\.)*+"'
 LINE = re.compile(
-    rb"((?:[^\\ ]++|\\.)++) ++((?:[^\\ \"]++|\\.|" + TEXT + rb")++)(?: ++(-?\d{1,19}))?+ *+\r?", re.DOTALL
+    rb"((?:[^\\ ]++|\\.)++) ++((?:[^\\ \"]++|\\.|" + TEXT + rb")++)(?: ++(-?\d{1,19}))? *+\r?", re.DOTALL
 )
-KEY = rb"((?:[^\\,=]++|\\.)++)"
-TAG_PAIR = KEY + rb"=((?:[^\\,]++|\\.)*+)"
-FIELD_PAIR = KEY + rb"=(" + TEXT + rb'|[^,"]++)'
-HEAD = re.compile(rb"((?:[^\\,]++|\\.)++)(?:,++" + TAG_PAIR + rb")*+,*+", re.DOTALL)
-BODY = re.compile(rb"(?:" + FIELD_PAIR + rb"(?:,|\Z))++", re.DOTALL)
-TAGS = re.compile(rb"," + TAG_PAIR, re.DOTALL)
-FIELDS = re.compile(FIELD_PAIR, re.DOTALL)
+# No group that captures lies within a possessive repetition: Python 3.11 may then match what does not match
+# (CPython issue 101955), depending on what its memory held before.
+KEY, TAG_VALUE = rb"(?:[^\\,=]++|\\.)++", rb"(?:[^\\,]++|\\.)*+"
+FIELD_VALUE = rb"(?:" + TEXT + rb'|[^,"]++)'
+HEAD = re.compile(rb"((?:[^\\,]++|\\.)++)(?:,++" + KEY + rb"=" + TAG_VALUE + rb")*+,*+", re.DOTALL)
+BODY = re.compile(rb"(?:" + KEY + rb"=" + FIELD_VALUE + rb"(?:,|\Z))++", re.DOTALL)
+TAGS = re.compile(rb",(" + KEY + rb")=(" + TAG_VALUE + rb")", re.DOTALL)
+FIELDS = re.compile(rb"(" + KEY + rb")=(" + FIELD_VALUE + rb")", re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 # A CSV's column may have quotation marks, and so may the value of a tag, but not the name of a measurement.
