@@ -35,25 +35,25 @@ __all__ = ["LineProtocol", "is_line_protocol"]
 
 # A letter after a backslash is itself; text in quotes holds everything. All repetition is possessive: what
 # was taken is never tried again another way, so that time grows with a line's length, not with its square.
-TEXT = rb'"(?:[^\\"]++|\\.)*+"'
+# Repetitions of groups are written as atomic groups, (?>(?:…)+) and not (?:…)++, which Python before 3.11.5, such
+# as Debian 12 has, also lets match in the middle of a group (CPython issue 106052).
+TEXT = rb'"(?>(?:[^\\"]++|\\.)*)"'
 LINE = re.compile(
-    rb"((?:[^\\ ]++|\\.)++) ++((?:[^\\ \"]++|\\.|" + TEXT + rb")++)(?: ++(-?\d{1,19}))? *+\r?", re.DOTALL
+    rb"((?>(?:[^\\ ]++|\\.)+)) ++((?>(?:[^\\ \"]++|\\.|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?", re.DOTALL
 )
-# No group that captures lies within a possessive repetition: Python 3.11 may then match what does not match
-# (CPython issue 101955), depending on what its memory held before.
-KEY, TAG_VALUE = rb"(?:[^\\,=]++|\\.)++", rb"(?:[^\\,]++|\\.)*+"
+KEY, TAG_VALUE = rb"(?>(?:[^\\,=]++|\\.)+)", rb"(?>(?:[^\\,]++|\\.)*)"
 FIELD_VALUE = rb"(?:" + TEXT + rb'|[^,"]++)'
-HEAD = re.compile(rb"((?:[^\\,]++|\\.)++)(?:,++" + KEY + rb"=" + TAG_VALUE + rb")*+,*+", re.DOTALL)
-BODY = re.compile(rb"(?:" + KEY + rb"=" + FIELD_VALUE + rb"(?:,|\Z))++", re.DOTALL)
+HEAD = re.compile(rb"((?>(?:[^\\,]++|\\.)+))(?>(?:,++" + KEY + rb"=" + TAG_VALUE + rb")*),*+", re.DOTALL)
+BODY = re.compile(rb"(?>(?:" + KEY + rb"=" + FIELD_VALUE + rb"(?:,|\Z))+)", re.DOTALL)
 TAGS = re.compile(rb",(" + KEY + rb")=(" + TAG_VALUE + rb")", re.DOTALL)
 FIELDS = re.compile(rb"(" + KEY + rb")=(" + FIELD_VALUE + rb")", re.DOTALL)
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 # A CSV's column may have quotation marks, and so may the value of a tag, but not the name of a measurement.
-FIRST_NAME, FIRST_FIELD = rb'(?:[^\\ ,{"]++|\\.)++', rb" (?:[^\\ ,=]++|\\.)++="
-FIRST_TAG = rb',(?:[^\\ ,="]++|\\.)++=(?:[^\\ ,]++|\\.)++'
+FIRST_NAME, FIRST_FIELD = rb'(?>(?:[^\\ ,{"]++|\\.)+)', rb" (?>(?:[^\\ ,=]++|\\.)+)="
+FIRST_TAG = rb',(?>(?:[^\\ ,="]++|\\.)+)=(?>(?:[^\\ ,]++|\\.)+)'
 FIRST_LINE = re.compile(
-    rb'(?:(?:[^\\ {"]++|\\.)++|' + FIRST_NAME + rb"(?:" + FIRST_TAG + rb")++)" + FIRST_FIELD, re.DOTALL
+    rb'(?:(?>(?:[^\\ {"]++|\\.)+)|' + FIRST_NAME + rb"(?>(?:" + FIRST_TAG + rb")+))" + FIRST_FIELD, re.DOTALL
 )
 # A letter of a value without escapes and quotes.
 PLAIN = rb'[^ ,="\\\r\n]'
