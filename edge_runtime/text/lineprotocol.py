@@ -39,7 +39,8 @@ __all__ = ["LineProtocol", "is_line_protocol"]
 # as Debian 12 has, also lets match in the middle of a group (CPython issue 106052).
 TEXT = rb'"(?>(?:[^\\"]++|\\.)*)"'
 LINE = re.compile(
-    rb"((?>(?:[^\\ ]++|\\.)+)) ++((?>(?:[^\\ \"]++|\\.|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?", re.DOTALL
+    rb"((?>(?:[^\\ ]++|\\.)+)) ++((?>(?:[^\\ \"]++|\\.|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?",
+    re.DOTALL,
 )
 KEY, TAG_VALUE = rb"(?>(?:[^\\,=]++|\\.)+)", rb"(?>(?:[^\\,]++|\\.)*)"
 FIELD_VALUE = rb"(?:" + TEXT + rb'|[^,"]++)'
