@@ -35,8 +35,8 @@ __all__ = ["LineProtocol", "is_line_protocol"]
 
 # A letter after a backslash is itself; text in quotes holds everything. All repetition is possessive: what
 # was taken is never tried again another way, so that time grows with a line's length, not with its square.
-# Repetitions of groups are atomic groups, (?>(?:…)+) and not (?:…)++, which Python before 3.11.5, such as that
-# of Debian 12, also lets match in the middle of a group (CPython issue 106052).
+# Repetitions of groups are atomic groups, (?>(?:…)+) and not (?:…)++, which Python before 3.11.5, such as
+# that of Debian 12, also lets match in the middle of a group (CPython issue 106052).
 TEXT = rb'"(?>(?:[^\\"]++|\\.)*)"'
 LINE = re.compile(
     rb"((?>(?:[^\\ ]++|\\.)+)) ++((?>(?:[^\\ \"]++|\\.|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?",
