@@ -11,6 +11,7 @@ from tables import summary
 
 from edge_runtime.errors import TrainingError
 from trainer.calibration.assess import choose_threshold, judge
+from trainer.calibration.debounce import ScoredRows
 from trainer.calibration.treatment import ALIKE, Treated, Treatment
 from trainer.evaluation.baselines import FITTED
 from trainer.evaluation.intervals import block_intervals
@@ -49,7 +50,7 @@ def fitted_judge(data: TrainingData, fitted: Fitted, percentile: float) -> tuple
         percentile=percentile,
         margin=None,
         hold=DEFAULT_HOLD,
-        train=data.train,
+        training=ScoredRows.of(data.train, fitted.detector),
     )
     found = partial(judge, detector=fitted.detector, threshold=threshold)
     return found, Treatment.of(fitted.parts, threshold)

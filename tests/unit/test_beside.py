@@ -17,6 +17,7 @@ from support.history import write_history
 
 from edge_runtime.simulation import Simulator
 from trainer.calibration.assess import assess, choose_threshold
+from trainer.calibration.debounce import ScoredRows
 from trainer.calibration.treatment import ALIKE, Treatment
 from trainer.data.choice import Columns
 from trainer.data.training_data import TrainingData, read_training_data
@@ -46,7 +47,7 @@ def test_our_figures_are_those_of_the_threshold_that_fit_gives(data: TrainingDat
         "percentile",
         percentile=99.0,
         margin=None,
-        train=data.train,
+        training=ScoredRows.of(data.train, fitted.detector),
         hold=DEFAULT_HOLD,
     )
     wanted = assess(data.test, fitted.detector, threshold).metrics

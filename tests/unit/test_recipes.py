@@ -12,6 +12,7 @@ from support.history import write_history
 
 from edge_runtime import Engine, Readings, load_bundle
 from trainer.calibration.calibrate import short_margin, verdicts
+from trainer.calibration.debounce import ScoredRows
 from trainer.calibration.margin import MOST, TrainingScores
 from trainer.cli.choices import ModelChoice, RecipeChoice
 from trainer.data.choice import Columns
@@ -145,7 +146,7 @@ def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, c
     assert b"per machine" in done.stdout
     data = read_training_data(folder, Columns())
     checkpoint = Checkpoint.load(tmp_path / "fit" / "checkpoint")
-    val, before = data.val, TrainingScores.of(data.train, checkpoint.detector)
+    val, before = data.val, TrainingScores.of(ScoredRows.of(data.train, checkpoint.detector))
     scores = checkpoint.detector.score_table(val.values, val.times, val.machines)
     for machine, value in threshold.per_machine.items():
         rows = (val.machines == machine) & val.normal

@@ -70,15 +70,13 @@ def choose_threshold(
     hold: Hold,
     margin: float | None = 1.0,
     per_machine: bool = False,
-    train: Split | None = None,
+    training: ScoredRows | None = None,
 ) -> Threshold:
     """The threshold by one of the methods, from the finite rows of validation.
 
-    Without a margin, normal rows of `train`, if it is given, say whether validation was calm.
+    Without a margin, scored rows of training, if they are given, say whether validation was calm.
     """
-    training = None
-    if train is not None and method == "percentile" and margin is None:
-        training = TrainingScores.of(train, detector)
+    before = None if training is None or margin is not None else TrainingScores.of(training)
     rows = np.lexsort((val.times, val.machines))
     rows = rows[val.finite[rows]]
     scores = detector.score_table(val.values[rows], val.times[rows], val.machines[rows])
@@ -92,7 +90,7 @@ def choose_threshold(
             None if labels is None else labels[chosen],
             machines=machines[chosen],
             percentile=percentile,
-            margin=margin if training is None else training.margin(machine),
+            margin=margin if before is None else before.margin(machine),
             hold=hold,
             counted=counted[chosen],
         )

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from trainer.calibration.calibrate import MarginRule
-    from trainer.data.split import Split
-    from trainer.detector import Detector
+    from trainer.calibration.debounce import ScoredRows
 
 __all__ = ["MOST", "TrainingScores", "fitting_margin"]
 
@@ -36,12 +35,9 @@ class TrainingScores:
     machines: NDArray[np.str_]
 
     @staticmethod
-    def of(train: Split, detector: Detector) -> TrainingScores:
-        """Those of a trained detector."""
-        rows = np.flatnonzero(train.finite)
-        scores = detector.score_table(train.values[rows], train.times[rows], train.machines[rows])
-        normal = train.normal[rows]
-        return TrainingScores(scores[normal], train.machines[rows][normal])
+    def of(scored: ScoredRows) -> TrainingScores:
+        """Of the rows of training as a trained detector scored them."""
+        return TrainingScores(scored.scores[scored.normal], scored.machines[scored.normal])
 
     def margin(self, machine: str | None = None) -> MarginRule:
         """What finds the margin of a threshold; of one machine's own, by that machine's rows."""

@@ -126,7 +126,7 @@ def conclude(
         ExportError: The network cannot be exported.
     """
     detector = fitted.detector
-    kept = None
+    training, kept = ScoredRows.of(data.train, detector), None
     if plan.budget is None:
         threshold = choose_threshold(
             data.val,
@@ -136,7 +136,7 @@ def conclude(
             margin=plan.margin,
             hold=plan.hold,
             per_machine=plan.per_machine,
-            train=data.train,
+            training=training,
         )
     else:
         threshold, kept = keep_budget(
@@ -149,9 +149,7 @@ def conclude(
             per_machine=plan.per_machine,
             train=data.train,
         )
-    expected = expected_share(
-        ScoredRows.of(data.val, detector), ScoredRows.of(data.train, detector), threshold
-    )
+    expected = expected_share(ScoredRows.of(data.val, detector), training, threshold)
     validation = assess(data.val, detector, threshold)
     test = assess(data.test, detector, threshold)
 
