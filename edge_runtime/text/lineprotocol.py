@@ -33,29 +33,30 @@ if TYPE_CHECKING:
 __all__ = ["LineProtocol", "is_line_protocol"]
 
 
-# A letter after a backslash is itself; text in quotes holds everything. All repetition is possessive: what
-# was taken is never tried again another way, so that time grows with a line's length, not with its square.
-# Repetitions of groups are atomic groups, (?>(?:…)+) and not (?:…)++, which Python before 3.11.5, such as
-# that of Debian 12, also lets match in the middle of a group (CPython issue 106052).
-TEXT = rb'"(?>(?:[^\\"]++|\\.)*)"'
+# A letter after a backslash is itself. Such pairs are masked before a line is matched, so that the patterns
+# need not know them: a repetition of "a letter or a pair" keeps a hundred bytes of each until it ends. The
+# value of a field has pairs in quotes alone.
+PAIR, MASK = re.compile(rb"\\.", re.DOTALL), b"\0\0"
+# Text in quotes holds everything. All repetition is possessive: what was taken is never tried again another
+# way, so that time grows with a line's length, not with its square. Repetitions of groups are atomic groups,
+# (?>(?:…)+) and not (?:…)++, which Python before 3.11.5, such as that of Debian 12, also lets match in the
+# middle of a group (CPython issue 106052).
+TEXT = rb'"[^\\"]*+"'
 LINE = re.compile(
-    rb"((?>(?:[^\\ ]++|\\.)+)) ++((?>(?:[^\\ \"]++|\\.|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?",
-    re.DOTALL,
+    rb"([^\\ ]++) ++((?>(?:[^\\ \"]++|" + TEXT + rb")+))(?: ++(-?\d{1,19}))? *+\r?",
 )
-KEY, TAG_VALUE = rb"(?>(?:[^\\,=]++|\\.)+)", rb"(?>(?:[^\\,]++|\\.)*)"
-FIELD_VALUE = rb"(?:" + TEXT + rb'|[^,"]++)'
-HEAD = re.compile(rb"((?>(?:[^\\,]++|\\.)+))(?>(?:,++" + KEY + rb"=" + TAG_VALUE + rb")*),*+", re.DOTALL)
-BODY = re.compile(rb"(?>(?:" + KEY + rb"=" + FIELD_VALUE + rb"(?:,|\Z))+)", re.DOTALL)
-TAGS = re.compile(rb",(" + KEY + rb")=(" + TAG_VALUE + rb")", re.DOTALL)
-FIELDS = re.compile(rb"(" + KEY + rb")=(" + FIELD_VALUE + rb")", re.DOTALL)
+KEY, TAG_VALUE = rb"[^\\,=]++", rb"[^\\,]*+"
+FIELD_VALUE = rb"(?:" + TEXT + rb'|[^,"\\\0]++)'
+HEAD = re.compile(rb"([^\\,]++)(?>(?:,++" + KEY + rb"=" + TAG_VALUE + rb")*),*+")
+BODY = re.compile(rb"(?>(?:" + KEY + rb"=" + FIELD_VALUE + rb"(?:,|\Z))+)")
+TAGS = re.compile(rb",(" + KEY + rb")=(" + TAG_VALUE + rb")")
+FIELDS = re.compile(rb"(" + KEY + rb")=(" + FIELD_VALUE + rb")")
 ESCAPE = re.compile(rb"\\([,= \"\\])")
 NUMBER = re.compile(rb"([-+.0-9eE]+)[iu]?")
 # A CSV's column may have quotation marks, and so may the value of a tag, but not the name of a measurement.
-FIRST_NAME, FIRST_FIELD = rb'(?>(?:[^\\ ,{"]++|\\.)+)', rb" (?>(?:[^\\ ,=]++|\\.)+)="
-FIRST_TAG = rb',(?>(?:[^\\ ,="]++|\\.)+)=(?>(?:[^\\ ,]++|\\.)+)'
-FIRST_LINE = re.compile(
-    rb'(?:(?>(?:[^\\ {"]++|\\.)+)|' + FIRST_NAME + rb"(?>(?:" + FIRST_TAG + rb")+))" + FIRST_FIELD, re.DOTALL
-)
+FIRST_NAME, FIRST_FIELD = rb'[^\\ ,{"]++', rb" [^\\ ,=]++="
+FIRST_TAG = rb',[^\\ ,="]++=[^\\ ,]++'
+FIRST_LINE = re.compile(rb'(?:[^\\ {"]++|' + FIRST_NAME + rb"(?>(?:" + FIRST_TAG + rb")+))" + FIRST_FIELD)
 # A letter of a value without escapes and quotes.
 PLAIN = rb'[^ ,="\\\r\n]'
 MOMENT = np.zeros(1, np.int64)
@@ -74,7 +75,7 @@ TAG, TIME = b"\n tag", b"\n time"
 
 def is_line_protocol(line: bytes) -> bool:
     """Whether a stream that begins with this line is line protocol."""
-    return FIRST_LINE.match(line) is not None
+    return FIRST_LINE.match(_masked(line)) is not None
 
 
 class LineProtocol:
@@ -269,14 +270,17 @@ class LineProtocol:
         """Machine id, time and values of one line; None when it is of another measurement."""
         if line.count(b",") > MAX_PAIRS:
             raise InputError(f"it has more than {MAX_PAIRS:,} tags and fields", where=place.row(number))
-        whole = LINE.fullmatch(line.removesuffix(b"\r"))
-        if whole is None:
+        line = line.removesuffix(b"\r")
+        masked = _masked(line)
+        if masked.count(b'"') > 2 * MAX_PAIRS:
+            raise InputError(f"it has more than {2 * MAX_PAIRS:,} quotation marks", where=place.row(number))
+        whole = LINE.fullmatch(masked)
+        head = whole and HEAD.fullmatch(masked, *whole.span(1))
+        if whole is None or head is None or BODY.fullmatch(masked, *whole.span(2)) is None:
             raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
-        head = HEAD.fullmatch(whole[1])
-        if head is None or BODY.fullmatch(whole[2]) is None:
-            raise InputError(f"'{shown(line)}' is not line protocol", where=place.row(number))
-        fields, tags = dict(FIELDS.findall(whole[2])), TAGS.findall(whole[1], head.end(1))
-        if b"\\" in line:
+        fields = dict(_pairs(FIELDS, masked, line, whole.span(2)))
+        tags = _pairs(TAGS, masked, line, (head.end(1), whole.end(1)))
+        if masked is not line:
             fields = {self._unescaped(key): value for key, value in fields.items()}
             tags = [(self._unescaped(key), value) for key, value in tags]
         machine = dict(tags).get(self._tag, b"")
@@ -294,6 +298,21 @@ class LineProtocol:
                     f"field '{name}' holds '{shown(fields[key])}', not a number", where=place.row(number)
                 ) from None
         return machine, whole[3] or WITHOUT_TIME, values
+
+
+def _masked(line: bytes) -> bytes:
+    """The line with each escaped letter, and the backslash before it, made a letter that means nothing."""
+    return PAIR.sub(MASK, line) if b"\\" in line else line
+
+
+def _pairs(
+    pattern: re.Pattern[bytes], masked: bytes, line: bytes, span: tuple[int, int]
+) -> list[tuple[bytes, bytes]]:
+    """Keys and values as the line has them, where the pattern finds them in the masked line."""
+    if masked is line:
+        return pattern.findall(line, *span)
+    found = pattern.finditer(masked, *span)
+    return [(line[slice(*pair.span(1))], line[slice(*pair.span(2))]) for pair in found]
 
 
 def _number(value: bytes) -> float:

@@ -148,6 +148,14 @@ def test_a_line_with_too_many_fields_is_refused_before_they_are_looked_at() -> N
         reader.parse(most + b",b=1", 1)
 
 
+def test_a_line_with_too_many_quotation_marks_is_refused_before_they_are_matched() -> None:
+    reader = LineProtocol(COLUMNS, "test", Unmapped())
+    most = b'm,t="%s a=1' % (b'"' * (2 * MAX_PAIRS - 1))
+    assert reader.parse(most, 1)[0].values[0, 0] == 1.0
+    with pytest.raises(InputError, match="it has more than 32,768 quotation marks"):
+        reader.parse(most + b',c="x"', 1)
+
+
 def test_lines_that_are_all_different_are_not_each_made_a_pattern() -> None:
     made: list[int] = []
     reader = LineProtocol(COLUMNS, "test", Unmapped())
