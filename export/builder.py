@@ -49,6 +49,11 @@ class Builder:
         last = self.shared("end" if stop == END else f"row_{stop}", np.asarray([stop], np.int64))
         return self.node("Slice", output, value, first, last, self.axes("row_axis", 0))
 
+    def columns(self, output: str, value: str, start: int, stop: int) -> str:
+        """These columns of [rows, columns]."""
+        ends = (self.axes(f"column_{place}", place) for place in (start, stop))
+        return self.node("Slice", output, value, *ends, self.axes("sensor_axis", 1))
+
     def image(self, output: str, value: str) -> str:
         """[rows, columns] as an image of one channel, [1, 1, rows, columns]."""
         return self.node("Unsqueeze", output, value, self.axes("image_axes", 0, 1))

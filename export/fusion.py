@@ -1,6 +1,8 @@
-"""The channels as nodes: what `trainer.detector.fusion` computes, node for node.
+"""The channels as nodes: what `trainer.detector.fusion` computes.
 
-`run` scores a row at a time, where every node costs about as much as every other, whatever it computes.
+`run` scores a row at a time, where every node costs about as much as every other, whatever it computes. So
+both views are computed side by side, and a product with a matrix that is mostly zeros takes the place of
+several nodes.
 """
 
 from __future__ import annotations
@@ -13,11 +15,16 @@ from trainer.detector import TINY
 from trainer.detector.channels import SUDDEN
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from export.builder import Builder, State
-    from trainer.detector.channels import Channels, Usual
+    from trainer.detector.channels import Channels
     from trainer.detector.smoothing import ScoreSmoothing
 
 __all__ = ["write_fusion"]
+
+# Up to so many sensors one product whitens all channels of both views: mostly zeros, but one node.
+NARROW = 12
 
 
 def write_fusion(
@@ -50,40 +57,67 @@ def write_fusion(
     distance = graph.node("Sub", "distance", scaled, level)
     others = _write_others(graph, state, channels, distance)
     residuals = graph.node("Concat", "residuals", residual, distance, *others, axis=1)
-    matrix = graph.constant("whitening.matrix", channels.matrix)
-    weights = graph.constant("channels.weights", channels.weights)
-
-    def view(name: str, of: str, usual: Usual) -> tuple[str, str]:
-        """The squares, and the score."""
-        white = graph.node("MatMul", f"{name}_white", of, matrix)
-        squares = graph.node("Mul", f"{name}_squares", white, white)
-        sums = graph.constant(f"{name}.energies", channels.energies(usual))
-        energies = graph.node("Gemm", f"{name}_energies", squares, sums, _tiny(graph))
-        logarithms = graph.node("Log", f"{name}_logarithms", energies)
-        return squares, graph.node(
-            "Exp", f"{name}_score", graph.node("MatMul", f"{name}_mean", logarithms, weights)
-        )
-
-    seen, own = view("fixed", residuals, channels.fixed)
+    views, usual = [residuals], [channels.fixed]
     if baseline:
-        away = graph.node("Sub", "away_from_baseline", residuals, "baseline")
-        lowest = graph.node("Sub", "lowest", graph.constant("zero", np.asarray(0.0, np.float32)), "bound")
-        within = graph.node("Max", "adapted_residuals", graph.node("Min", "at_most", away, "bound"), lowest)
-        adapted, other = view("adapted", within, channels.adapted)
-        both = graph.node("Add", "both_scores", own, other)
-        part, rest = (
-            graph.node("Div", "adapted_part", own, both),
-            graph.node("Div", "fixed_part", other, both),
-        )
-        of_fixed = graph.node("Mul", "of_fixed", rest, seen)
-        seen = graph.node("Add", "seen", of_fixed, graph.node("Mul", "of_adapted", part, adapted))
-        ends = graph.axes("row_0", 0), graph.axes("sensors", sensors), graph.axes("sensor_axis", 1)
-        levels = graph.node("Slice", "levels", "baseline", *ends)
-        reproduced = graph.node("Add", "explained", reproduced, graph.node("Mul", "shift", part, levels))
-        own = graph.node("Min", "own_score", own, other)
-    shares = graph.node("MatMul", "shares", seen, graph.constant("sensors.shares", channels.shares))
-    _write_errors(graph, state, smoothing, shares, own, sensors)
+        views.append(_write_adapted(graph, residuals))
+        usual.append(channels.adapted)
+    white = _write_white(graph, channels, views)
+    squares = graph.node("Mul", "white_squares", white, white)
+    sums = graph.constant("channels.energies", _diagonal([channels.energies(view) for view in usual]))
+    weights = graph.constant("channels.weights", _diagonal([channels.weights] * len(views)))
+    logarithms = graph.node("Log", "logarithms", graph.node("Gemm", "energies", squares, sums, _tiny(graph)))
+    score = graph.node("Exp", "scores", graph.node("MatMul", "mean_logarithms", logarithms, weights))
+    if baseline:
+        scores, columns = score, len(channels.parts) * sensors
+        score = graph.node("ReduceMin", "own_score", scores, axes=[1], keepdims=1)
+        both = graph.node("ReduceSum", "both_scores", scores, graph.axes("sensor_axis", 1), keepdims=1)
+        # A view explains a row as much as the other view's score is part of both.
+        parts = graph.node("Div", "parts", scores, both)
+        crossed = np.repeat(np.eye(2, dtype=np.float32)[::-1], columns, axis=1)
+        of_column = graph.node("MatMul", "part_of_column", parts, graph.constant("views.crossed", crossed))
+        squares = graph.node("Mul", "seen", of_column, squares)
+        levels = graph.columns("levels", "baseline", 0, sensors)
+        none = graph.constant("no_levels", np.zeros((1, sensors), np.float32))
+        shifts = graph.node("Concat", "shifts", levels, none, axis=0)
+        reproduced = graph.node("Gemm", "explained", parts, shifts, reproduced)
+    by_sensor = graph.constant("sensors.shares", np.tile(channels.shares, (len(views), 1)))
+    shares = graph.node("MatMul", "shares", squares, by_sensor)
+    _write_errors(graph, state, smoothing, shares, score, sensors)
     return reproduced
+
+
+def _write_adapted(graph: Builder, residuals: str) -> str:
+    """[rows, columns] about the slow baseline, and within the bound."""
+    away = graph.node("Sub", "away_from_baseline", residuals, "baseline")
+    lowest = graph.node("Sub", "lowest", graph.constant("zero", np.asarray(0.0, np.float32)), "bound")
+    return graph.node("Max", "adapted_residuals", graph.node("Min", "at_most", away, "bound"), lowest)
+
+
+def _write_white(graph: Builder, channels: Channels, views: list[str]) -> str:
+    """[rows, columns of all views] the white residuals."""
+    matrices = [part.whitening.matrix for part in channels.parts]
+    together = graph.node("Concat", "views", *views, axis=1) if len(views) > 1 else views[0]
+    sensors = len(channels.level)
+    if sensors <= NARROW:
+        whole = graph.constant("whitening.matrix", _diagonal(matrices * len(views)))
+        return graph.node("MatMul", "white", together, whole)
+    names = [graph.constant(f"whitening{i}.matrix", matrix) for i, matrix in enumerate(matrices)]
+    found = []
+    for i, name in enumerate(names * len(views)):
+        own = graph.columns(f"view{i}", together, i * sensors, (i + 1) * sensors)
+        found.append(graph.node("MatMul", f"white{i}", own, name))
+    return graph.node("Concat", "white", *found, axis=1)
+
+
+def _diagonal(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The blocks along the diagonal of a matrix of zeros."""
+    found = np.zeros(np.sum([block.shape for block in blocks], axis=0), np.float32)
+    row = column = 0
+    for block in blocks:
+        rows, columns = block.shape
+        found[row : row + rows, column : column + columns] = block
+        row, column = row + rows, column + columns
+    return found
 
 
 def _write_others(graph: Builder, state: State, channels: Channels, distance: str) -> list[str]:
@@ -102,8 +136,8 @@ def _write_others(graph: Builder, state: State, channels: Channels, distance: st
         found.append(graph.rows("lasting", pooled))
     if SUDDEN in channels.names:
         last = graph.slice("last_distance", series, channels.history - 1, -1)
-        remains = graph.constant("sudden.remains", channels.remains)
-        found.append(graph.node("Sub", "sudden", known, graph.node("Mul", "remaining", remains, last)))
+        gone = graph.constant("sudden.gone", np.diag(-channels.remains))
+        found.append(graph.node("Gemm", "sudden", last, gone, known))
     return found
 
 
@@ -112,16 +146,15 @@ def _write_errors(
 ) -> None:
     """The outputs `score` and `errors`, smoothed if they are."""
     total = _sum(graph, "shares_sum", shares, sensors)
-    by = graph.node("Div", "score_by_sum", own, total)
+    of_one = graph.node("Div", "shares_of_one", shares, total)
     if smoothing is None:
-        graph.node("Mul", "errors", shares, by)
+        graph.node("Mul", "errors", of_one, own)
         # Not the score itself, which may be a number where what explains it no longer is.
         graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
         return
-    own_errors = graph.node("Mul", "own_errors", shares, by)
+    own_errors = graph.node("Mul", "own_errors", of_one, own)
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
-    kept = graph.node("Div", "capped_by_sum", graph.node("Min", "capped_score", own, cap), total)
-    capped = graph.node("Mul", "capped", shares, kept)
+    capped = graph.node("Mul", "capped", of_one, graph.node("Min", "capped_score", own, cap))
     series = graph.node("Concat", "series", state.before("smoothed"), capped, axis=0)
     state.keep_last("smoothed", series)
     image = graph.image("mean_image", series)

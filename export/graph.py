@@ -68,8 +68,11 @@ def build_model(detector: Detector, metadata: str) -> ModelProto:
     state.finish()
     if detector.fusion is None:
         graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
-    unscaled = graph.node("Mul", "unscaled", reproduced, scale)
-    graph.node("Add", "expected", unscaled, offset)
+        unscaled = graph.node("Mul", "unscaled", reproduced, scale)
+        graph.node("Add", "expected", unscaled, offset)
+    else:
+        by_sensor = graph.constant("scaler.matrix", np.diag(detector.scaler.scale))
+        graph.node("Gemm", "expected", reproduced, by_sensor, offset)
     return _model(graph, detector, metadata)
 
 

@@ -36,8 +36,8 @@ def write_features(graph: Builder, features: InputFeatures, series: str) -> str:
     history = features.history
     if features.clamp is not None:
         low, high = np.asarray([-features.clamp, 1 + features.clamp], np.float32)
-        least = graph.node("Max", "not_below", series, graph.constant("clamp.low", low))
-        series = graph.node("Min", "clamped", least, graph.constant("clamp.high", high))
+        ends = graph.constant("clamp.low", low), graph.constant("clamp.high", high)
+        series = graph.node("Clip", "clamped", series, *ends)
 
     def before(name: str, rows: int) -> str:
         """Each row's, so many rows before; all that is there from then on when the name says so."""

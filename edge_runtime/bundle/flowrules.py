@@ -19,7 +19,7 @@ from edge_runtime.bundle.flows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["RULES"]
 
@@ -60,18 +60,25 @@ def _gemm(node: Node) -> Flow:
 
 
 def _reduce_sum(node: Node) -> Flow:
-    flow, axes = node.inputs[0], node.constants[1] if len(node.inputs) > 1 else []
-    rank = len(flow.shape)
-    if not axes:
-        if node.numbers.get("noop_with_empty_axes"):
-            return flow
-        axes = list(range(rank))
-    summed = {place_of(axis, rank) for axis in axes}
-    if flow.axis in summed:
-        raise MixedError("sums over rows")
+    axes = node.constants[1] if len(node.inputs) > 1 else []
+    if not axes and node.numbers.get("noop_with_empty_axes"):
+        return node.inputs[0]
+    return _reduced(node, axes, "sums over rows")
+
+
+def _reduce_min(node: Node) -> Flow:
+    return _reduced(node, node.lists.get("axes"), "takes the lowest of several rows")
+
+
+def _reduced(node: Node, axes: Sequence[int] | None, over_rows: str) -> Flow:
+    """One value for all along these axes, or along every axis where none is named."""
+    flow, rank = node.inputs[0], len(node.inputs[0].shape)
+    gone = {place_of(axis, rank) for axis in axes or range(rank)}
+    if flow.axis in gone:
+        raise MixedError(over_rows)
     if node.numbers.get("keepdims", 1):
-        return replace(flow, shape=tuple(1 if i in summed else size for i, size in enumerate(flow.shape)))
-    return without(flow, summed)
+        return replace(flow, shape=tuple(1 if i in gone else size for i, size in enumerate(flow.shape)))
+    return without(flow, gone)
 
 
 def _squeeze(node: Node) -> Flow:
@@ -182,8 +189,8 @@ def _mat_mul(node: Node) -> Flow:
 RULES: dict[str, Callable[[Node], Flow]] = {
     **dict.fromkeys(
         (
-            *("Abs", "Add", "Cos", "Div", "Exp", "Log", "Max", "Min", "Mod", "Mul", "Relu", "Sigmoid"),
-            *("Sin", "Sqrt", "Sub", "Tanh"),
+            *("Abs", "Add", "Clip", "Cos", "Div", "Exp", "Log", "Max", "Min", "Mod", "Mul", "Relu"),
+            *("Sigmoid", "Sin", "Sqrt", "Sub", "Tanh"),
         ),
         _elementwise,
     ),
@@ -192,6 +199,7 @@ RULES: dict[str, Callable[[Node], Flow]] = {
     "Conv": _windows,
     "Gemm": _gemm,
     "MatMul": _mat_mul,
+    "ReduceMin": _reduce_min,
     "ReduceSum": _reduce_sum,
     "Slice": _slice,
     "Squeeze": _squeeze,

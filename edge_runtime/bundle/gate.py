@@ -34,8 +34,8 @@ OPERATORS = {
     **{
         name: Operator()
         for name in (
-            *("Abs", "Add", "Cos", "Div", "Exp", "Log", "MatMul", "Max", "Min", "Mul", "Relu", "Sigmoid"),
-            *("Sin", "Sqrt", "Sub", "Tanh"),
+            *("Abs", "Add", "Clip", "Cos", "Div", "Exp", "Log", "MatMul", "Max", "Min", "Mul", "Relu"),
+            *("Sigmoid", "Sin", "Sqrt", "Sub", "Tanh"),
         )
     },
     "AveragePool": Operator({"kernel_shape": _INTS}),
@@ -43,6 +43,7 @@ OPERATORS = {
     "Conv": Operator({"kernel_shape": _INTS}),
     "Mod": Operator({"fmod": _INT}),
     "Gemm": Operator({"alpha": _FLOAT, "beta": _FLOAT, "transA": _INT, "transB": _INT}),
+    "ReduceMin": Operator({"axes": _INTS, "keepdims": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
     "Slice": Operator({}, frozenset({1, 2, 3, 4})),
     "Squeeze": Operator({}, frozenset({1})),
@@ -191,7 +192,7 @@ def _check_attributes(data: bytes, node: Message, operator: Operator, where: str
             raise GateError(f"attribute '{name}' of {kind} appears twice", where=where)
         seen.add(name)
         sizes = attribute.numbers("ints")
-        least = 0 if name == "perm" else 1
+        least = 0 if name in {"perm", "axes"} else 1
         if len(sizes) > caps.MAX_RANK or not all(least <= size <= caps.MAX_WINDOW for size in sizes):
             raise GateError(f"attribute '{name}' of {kind} is not a window", where=where)
         if caps.MAX_WINDOW < attribute.number("i") < 2**64 - caps.MAX_WINDOW:

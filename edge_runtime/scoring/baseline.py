@@ -99,12 +99,17 @@ class MachineBaseline:
     def _add(self, residuals: NDArray[np.float32]) -> None:
         value, _, near, far, beyond = self._numbers
         away = residuals - value
-        np.clip(away, -self._far, self._far, out=away)
-        far += away.sum(0)
-        beyond += np.count_nonzero(away > self._near, 0)
-        beyond -= np.count_nonzero(away < -self._near, 0)
-        np.clip(away, -self._near, self._near, out=away)
-        near += away.sum(0)
+        if (away.max(0) <= self._near).all() and (away.min(0) >= -self._near).all():
+            total = away.sum(0)  # as nearly always: what follows would give the same
+            near += total
+            far += total
+        else:
+            np.clip(away, -self._far, self._far, out=away)
+            far += away.sum(0)
+            beyond += np.count_nonzero(away > self._near, 0)
+            beyond -= np.count_nonzero(away < -self._near, 0)
+            np.clip(away, -self._near, self._near, out=away)
+            near += away.sum(0)
         self._rows += len(residuals)
         if self._rows >= self._spec.rows:
             self._advance()

@@ -98,6 +98,14 @@ def test_the_graph_computes_the_documented_formula(tmp_path: Path) -> None:
     )
 
 
+def diagonal(matrix: Any) -> tuple[Any, Any]:
+    """The two blocks of a matrix that is zero elsewhere."""
+    rows, columns = (size // 2 for size in matrix.shape)
+    assert not matrix[:rows, columns:].any()
+    assert not matrix[rows:, :columns].any()
+    return matrix[:rows, :columns], matrix[rows:, columns:]
+
+
 @pytest.mark.parametrize("others", [{}, {"lasting": 5, "sudden": 0.25}], ids=["two channels", "all channels"])
 def test_channels_compute_the_documented_formula(others: dict[str, Any], tmp_path: Path) -> None:
     path = make_bundle(tmp_path, channels=True, horizon=1024.0, **others)
@@ -127,21 +135,27 @@ def test_channels_compute_the_documented_formula(others: dict[str, Any], tmp_pat
         known = np.maximum(np.minimum(distance, constants["reach.high"]), constants["reach.low"])
         series = np.vstack([np.zeros((4, 4)), known])
         lasting = np.mean([series[i : i + len(known)] for i in range(5)], 0)
-        wanted = np.hstack([wanted, lasting, known - constants["sudden.remains"] * series[3:-1]])
+        wanted = np.hstack([wanted, lasting, known + series[3:-1] @ constants["sudden.gone"]])
     np.testing.assert_allclose(residuals, wanted, rtol=1e-3, atol=1e-5)
 
-    def squares(of: Any) -> Any:
-        return (of @ constants["whitening.matrix"]) ** 2
+    # Both views lie side by side.
+    whitening, _ = diagonal(constants["whitening.matrix"])
+    energies, weights = diagonal(constants["channels.energies"]), diagonal(constants["channels.weights"])[0]
+    by_sensor, again = np.split(constants["sensors.shares"], 2)
+    np.testing.assert_array_equal(by_sensor, again)
 
-    def view(of: Any, name: str) -> Any:
-        return np.exp(np.log(of @ constants[f"{name}.energies"] + 1e-30) @ constants["channels.weights"])
+    def squares(of: Any) -> Any:
+        return (of @ whitening) ** 2
+
+    def view(of: Any, sums: Any) -> Any:
+        return np.exp(np.log(of @ sums + 1e-30) @ weights)
 
     moved = np.maximum(np.minimum(wanted - baseline, bound), -bound)
-    own, other = view(squares(wanted), "fixed"), view(squares(moved), "adapted")
+    own, other = view(squares(wanted), energies[0]), view(squares(moved), energies[1])
     assert 20 < (own < other).sum() < 180
     least, part = np.minimum(own, other), own / (own + other)
     np.testing.assert_allclose(score, least[:, 0], rtol=1e-3, atol=1e-5)
-    shares = ((1 - part) * squares(wanted) + part * squares(moved)) @ constants["sensors.shares"]
+    shares = ((1 - part) * squares(wanted) + part * squares(moved)) @ by_sensor
     shared = shares * least / shares.sum(1, keepdims=True)
     np.testing.assert_allclose(errors, shared, rtol=2e-3, atol=1e-5)
     levels = (value + part * baseline[:4]) * constants["scaler.scale"] + constants["scaler.offset"]

@@ -68,6 +68,18 @@ MIXED: dict[str, tuple[list[NodeProto], Constants, str, str]] = {
         "ReduceSum sums over rows",
         "ReduceSum sums over rows",
     ),
+    "the lowest of a block": (
+        [node("ReduceMin", "least", "true", axes=[0], keepdims=1), node("Min", "score", "true", "least")],
+        {},
+        "ReduceMin takes the lowest of several rows",
+        "ReduceMin takes the lowest of several rows",
+    ),
+    "the lowest over all axes": (
+        [node("ReduceMin", "least", "true", keepdims=1), node("Min", "score", "true", "least")],
+        {},
+        "ReduceMin takes the lowest of several rows",
+        "ReduceMin takes the lowest of several rows",
+    ),
     "a sum over all axes": (
         [node("ReduceSum", "sum", "true", keepdims=1), node("Min", "score", "true", "sum")],
         {},

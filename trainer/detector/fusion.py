@@ -34,7 +34,7 @@ class Fused(NamedTuple):
 
 
 class Fusion(nn.Module):
-    """The channels as PyTorch computes them; `export.fusion` writes the same, node for node.
+    """The channels as PyTorch computes them; `export.fusion` writes the same as nodes.
 
     Args:
         channels: As they were fitted.
