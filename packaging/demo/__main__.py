@@ -95,7 +95,13 @@ def _demonstrate(plan: Plan, plant: Plant) -> None:
     plant.watch(live, stop, bundle, severity=plan.severity, seed=1)
     say("5. How fast it is here")
     run("edge-detect", "bench", bundle, "--json", "-", output=plan.folder / "bench.json")
-    say("6. What was found")
+    say("6. Simple detectors on the same rows")
+    run(
+        *("edge-train", "compare", "--data", plan.folder / "data", "--fit", fits[0], "--no-mlflow"),
+        *("-o", plan.folder / "comparison.json"),
+        output=plan.folder / "comparison.txt",
+    )
+    say("7. What was found")
     write_report(plan.folder, fits, plant.found(live, stop), plant.injected(live, stop))
 
 
