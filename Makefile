@@ -25,11 +25,14 @@ test: $(READY) ## The tests, with branch coverage.
 
 # The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
 SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
-SOAK += tests/servers/test_mqtt_source.py tests/servers/test_influx_hostile.py tests/fuzz/test_lines.py
+SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source influx_hostile influx3_exchanges influx3_limits)
+SOAK += tests/fuzz tests/hostile/test_feeds.py tests/unit/test_garbage_on_stdin.py tests/unit/test_rounds.py
+# What the names of those tests have in them.
+SOAKED := killed or scored or mutated or anywhere or slowly or flood or random or nothing_that_is_read
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark -n auto --dist worksteal --timeout 3600 -v --durations=0 \
-	  -k "killed or scored or mutated" $(SOAK)
+	  -k "$(SOAKED)" $(SOAK)
 
 .PHONY: check
 check: $(READY) ## Lint, format, types and the direction of imports, over everything.
