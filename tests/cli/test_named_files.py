@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,17 @@ if TYPE_CHECKING:
 BIN = Path(sys.executable).parent
 CONFIG = '[run]\nsource = "simulate"\nrows = 2\n[simulate]\nspeed = 0\n'
 MIB = 1 << 20
+COMMANDS = (("run",), ("check",), ("verify",), ("inspect",), ("bench", "--quick"))
+OF_INFLUX = ("run", "--bundle", "default", "--source", "influx", "--database", "x")
+SECRETS = ("--token-file", "--password-file")
 
 
-@pytest.mark.parametrize(
-    "words",
-    [("run",), ("check",), ("verify",), ("inspect",), ("bench", "--quick")],
-    ids=lambda words: words[0],
-)
+@pytest.mark.parametrize("words", COMMANDS, ids=lambda words: words[0])
 @pytest.mark.parametrize(
     ("content", "named"),
     [
         (Path("/dev/zero"), "it is longer than 1,048,576 bytes"),
         (Path(), "Is a directory"),
-        (Path("pipe"), "nothing is written to it"),
         (b"#" * (MIB + 1), "it is longer than 1,048,576 bytes"),
         (b"a = " + b"[" * 100_000, "nested too deeply"),
         (b"a = 1\x00", "not TOML"),
@@ -39,16 +38,31 @@ MIB = 1 << 20
         (b'[run]\nbundle = "a\\u0000b"\n', "no path has a NUL in it"),
         (Path("n" * 300), "File name too long"),
     ],
-    ids=["endless", "folder", "pipe", "long", "deep", "nul", "binary", "digits", "large", "nul path", "name"],
+    ids=["endless", "folder", "long", "deep", "nul", "binary", "digits", "large", "nul path", "name"],
 )
 def test_a_configuration_that_is_none_is_one_line(
     command: Command, tmp_path: Path, words: tuple[str, ...], content: bytes | Path, named: str
 ) -> None:
-    os.mkfifo(tmp_path / "pipe")
     path = content if isinstance(content, Path) else tmp_path / "c.toml"
     if isinstance(content, bytes):
         path.write_bytes(content)
     assert_one_clear_line(command("edge-detect", *words, "--config", path), 2, named)
+
+
+def test_a_pipe_that_nothing_is_written_to_is_one_line(command: Command, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    secret, key = "cannot read the secret", "cannot read the key"
+    silent = [
+        *((*words, "--config", "pipe", 2, "nothing is written to it") for words in COMMANDS),
+        *((*OF_INFLUX, option, "pipe", 2, secret) for option in SECRETS),
+        ("bench", "--quick", "--compare", "pipe", None, "nothing is written to it"),
+        ("verify", "--trusted-key", "pipe", None, key),
+    ]
+    # Each waits for some seconds: all of them at once.
+    with ThreadPoolExecutor(len(silent)) as pool:
+        ended = list(pool.map(lambda each: command("edge-detect", *each[:-2]), silent))
+    for done, (*_, code, named) in zip(ended, silent, strict=True):
+        assert_one_clear_line(done, code or done.returncode or 3, str(named))
 
 
 def shell(line: str, folder: Path) -> subprocess.CompletedProcess[bytes]:
@@ -78,14 +92,10 @@ def test_a_secret_may_come_out_of_a_pipe_for_source_and_sink_alike(tmp_path: Pat
     assert b"secret (" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("file", ["/dev/zero", "pipe"])
-@pytest.mark.parametrize("option", ["--token-file", "--password-file"])
-def test_a_secret_without_an_end_is_one_line(
-    command: Command, tmp_path: Path, option: str, file: str
-) -> None:
-    os.mkfifo(tmp_path / "pipe", 0o600)
-    influx = ("--bundle", "default", "--source", "influx", "--database", "x")
-    assert_one_clear_line(command("edge-detect", "run", *influx, option, file), 2, "cannot read the secret")
+@pytest.mark.parametrize("option", SECRETS)
+def test_a_secret_without_an_end_is_one_line(command: Command, option: str) -> None:
+    done = command("edge-detect", *OF_INFLUX, option, "/dev/zero")
+    assert_one_clear_line(done, 2, "cannot read the secret")
 
 
 @pytest.mark.parametrize(
@@ -94,15 +104,12 @@ def test_a_secret_without_an_end_is_one_line(
         (("score", "/dev/zero", "-o", "out.csv"), "longer than 1 MiB"),
         (("run", "--source", "csv", "--bundle", "default", "--input", "/dev/zero"), "longer than 1 MiB"),
         (("bench", "--quick", "--compare", "/dev/zero"), "cannot read it"),
-        (("bench", "--quick", "--compare", "pipe"), "nothing is written to it"),
         (("verify", "--trusted-key", "/dev/zero"), "cannot read the key"),
-        (("verify", "--trusted-key", "pipe"), "cannot read the key"),
     ],
 )
 def test_other_files_without_an_end_are_one_line(
-    command: Command, tmp_path: Path, words: tuple[str, ...], named: str
+    command: Command, words: tuple[str, ...], named: str
 ) -> None:
-    os.mkfifo(tmp_path / "pipe")
     done = command("edge-detect", *words)
     assert_one_clear_line(done, done.returncode or 3, named)
 

@@ -1,6 +1,6 @@
-"""Flips every bit of a part of a bundle, one at a time, and says which flips the loader let through.
+"""Flips the bits of a part of a bundle, one at a time, and says which flips the loader let through.
 
-python -m hostile.flips BUNDLE FIRST LAST
+python -m hostile.flips BUNDLE FIRST LAST STEP
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main() -> None:
     changed = bytearray(Path(sys.argv[1]).read_bytes())
     accepted = []
     flips = 0
-    for position in range(int(sys.argv[2]), int(sys.argv[3])):
+    for position in range(*map(int, sys.argv[2:5])):
         for bit in range(8):
             changed[position] ^= 1 << bit
             try:

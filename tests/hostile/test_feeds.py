@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 HEADER = f"time,machine_id,{','.join(SENSORS)}\n".encode()
 MIB = 1 << 20
+# A message of half a kilobyte for each of so few would already break the limit of memory.
+BAD_LINES = 1_000_000 if os.environ.get("EDGE_DETECT_SOAK") else 100_000
 
 
 def row(second: int) -> bytes:
@@ -44,12 +47,12 @@ def test_standard_input_without_line_ends_is_one_line_that_is_too_long(tmp_path:
 
 
 @pytest.mark.parametrize("bad", [b"x\n", b"2026-01-01T00:00:03Z,m,55,x,50,235\n", b"\0" * 40 + b"\n"])
-def test_a_million_bad_lines_are_some_words_and_a_number(bad: bytes, tmp_path: Path) -> None:
-    stream = repeated(HEADER + row(1), bad * 10_000, 100, row(2))
+def test_a_flood_of_bad_lines_is_some_words_and_a_number(bad: bytes, tmp_path: Path) -> None:
+    stream = repeated(HEADER + row(1), bad * 10_000, BAD_LINES // 10_000, row(2))
     done = measured(tmp_path, *RUN, "stdin", "--sink", "stdout", stdin=stream)
     assert done.code == 0, done.said
     assert len(done.out.splitlines()) == 2
-    assert "unreadable line: 1,000,000" in done.said
+    assert f"unreadable line: {BAD_LINES:,}" in done.said
     assert len(done.said.splitlines()) < 20
     assert done.peak_mb < MOST_MB
 

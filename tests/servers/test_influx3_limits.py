@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb.rows import Rows
 
+BACKLOG_HOURS = 90 if os.environ.get("EDGE_DETECT_SOAK") else 12
 SECOND = 1_000_000_000
 NOW = 1_767_830_400_000_000_000  # 2026-01-08T00:00:00Z
 WEEK_AGO = NOW - 7 * DAY_NS
@@ -220,7 +222,7 @@ class TestFollowing:
             for _ in range(3):
                 next(batches)
             found = 0
-            for hours in range(1, 90):
+            for hours in range(1, BACKLOG_HOURS):
                 held.tables["sensors"] = table(OLD, ("m", NOW - 4 * DAY_NS, HOUR_NS, hours))
                 started = now[0]
                 while found < hours:

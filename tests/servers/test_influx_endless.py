@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import tracemalloc
 from contextlib import contextmanager
@@ -177,7 +178,13 @@ def test_a_run_ends_in_little_memory_whatever_the_server_says(
     kind: str, server: Answering, bundle: Path, tmp_path: Path
 ) -> None:
     pieces = {"letters": b"x" * 60_000, "empty documents": b'{"results":[{"statement_id":0}]}\n' * 2000}
-    server.answer = endless(pieces[kind])
+    asked = threading.Event()
+
+    def answer(target: str) -> Iterable[bytes]:
+        asked.set()
+        return endless(pieces[kind])(target)
+
+    server.answer = answer
     words = ["run", "--source", "influx", "--url", server.url, "--database", "db", "--bundle", str(bundle)]
     with subprocess.Popen(
         [Path(sys.executable).parent / "edge-detect", *words],
@@ -186,7 +193,8 @@ def test_a_run_ends_in_little_memory_whatever_the_server_says(
         stderr=subprocess.PIPE,
     ) as process:
         peak = Peak(process.pid)
-        time.sleep(5.0)
+        assert asked.wait(LIMIT_S)
+        time.sleep(5.0 if SOAK else 2.0)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
         said = process.communicate(timeout=LIMIT_S)[1].decode()

@@ -71,7 +71,7 @@ def test_the_good_answer_is_understood(server: Answering) -> None:
     assert ask(questions(flux(server))["rows"]) == [2]
 
 
-def test_values_of_any_kind_at_any_place_are_rows_or_errors_of_the_source(server: Answering) -> None:
+def test_values_of_any_kind_anywhere_are_rows_or_errors_of_the_source(server: Answering) -> None:
     outcomes: dict[str, set[str]] = {}
     number = 0
     for document in with_strangers(GOOD):
@@ -82,8 +82,9 @@ def test_values_of_any_kind_at_any_place_are_rows_or_errors_of_the_source(server
         for name in names if SOAK else ("rows", names[number % len(names)]):
             found = ask(questions(influxql(server))[name])
             outcomes.setdefault(name, set()).add(str(found) if isinstance(found, type) else "answer")
-        ask(lambda: list(query(client(server), "SHOW ANYTHING")))
-        elsewhere(client(server), "sensors")
+        if SOAK or number % 4 == 0:
+            ask(lambda: list(query(client(server), "SHOW ANYTHING")))
+            elsewhere(client(server), "sensors")
         number += 1
     assert number > 400
     assert all(len(kinds) >= 2 for kinds in outcomes.values()), outcomes
@@ -103,7 +104,7 @@ def test_mutated_answers_are_rows_or_errors_of_the_source(language: str, server:
     mutator, seen = Mutator(1, good), set[str]()
     reader = influxql(server) if language == "influxql" else flux(server)
     names = list(questions(reader))
-    for number in range(50_000 if SOAK else 1500):
+    for number in range(50_000 if SOAK else 1000):
         content = mutator.mutated()
         server.says(content[:40], content[40:])
         name = names[number % len(names)] if number % 2 else "rows"
@@ -123,7 +124,7 @@ def test_a_mutated_answer_of_a_thousand_documents_that_is_cut_at_any_byte_is_one
     for between in (b"\n", b"\r\n", b""):
         whole = between.join(documents)
         boundaries = {0, *(at for at in range(len(whole) + 1) if whole.startswith(b'{"results', at))}
-        cuts = sorted({*range(0, len(whole), 1201), *range(300), *ends})
+        cuts = sorted({*range(0, len(whole), 1201 if SOAK else 6007), *range(300 if SOAK else 100), *ends})
         if SOAK and not between:  # as the newest servers write it: a quarter of an hour
             cuts = list(range(len(whole)))
         for at in cuts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,6 +42,16 @@ class Table:
     tags: tuple[str, ...]
     fields: dict[str, str]
     rows: list[dict[str, Any]]
+
+    def between(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """The rows from one time to before another."""
+        low, high = (bisect_left(self.rows, edge, key=_time) for edge in (start, stop))
+        return self.rows[low:high]
+
+
+def _time(row: dict[str, Any]) -> int:
+    time: int = row["time"]
+    return time
 
 
 @dataclass
@@ -97,7 +108,7 @@ class Influx3:
             return refused
         if statement.startswith("SHOW TAG VALUES"):
             (tag,) = columns
-            found = {row[tag] for row in table.rows if tag in row and start <= row["time"] < stop}
+            found = {row[tag] for row in table.between(start, stop) if tag in row}
             return _document(name, ("key", "value"), [[tag, value] for value in sorted(found)])
         return self._rows(statement, name, columns, chunk)
 
@@ -110,9 +121,8 @@ class Influx3:
         fields = [column for column in columns if column in self.tables[name].fields]
         chosen = [
             row
-            for row in self.tables[name].rows
-            if start <= row["time"] < stop
-            and (not machines or row.get("machine_id") in machines)
+            for row in self.tables[name].between(start, stop)
+            if (not machines or row.get("machine_id") in machines)
             and any(row.get(name) is not None for name in fields)
         ]
         if " DESC" in statement:
@@ -134,7 +144,7 @@ class Influx3:
         return b"".join(documents) or NOTHING
 
     def _refused(self, table: Table, start: int, stop: int) -> bytes | None:
-        files = len({row["time"] // FILE_NS for row in table.rows if start <= row["time"] < stop})
+        files = len({row["time"] // FILE_NS for row in table.between(start, stop)})
         if files <= self.file_limit:
             return None
         return _failure(

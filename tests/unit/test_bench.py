@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from support.bundles import make_bundle
+from support.commands import unmeasured
 
 from edge_runtime import load_bundle
 from edge_runtime.bench import environment
@@ -157,6 +158,7 @@ def test_what_make_bench_runs_runs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--benchmark-disable", "-p", "no:cacheprovider", "benchmarks"],
         cwd=root,
+        env=unmeasured(),
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tracemalloc
 
@@ -12,6 +13,7 @@ from support.piped import feed
 from edge_runtime.errors import InputError
 from edge_runtime.mapping.form import Columns
 
+PAIRS = 100_000 if os.environ.get("EDGE_DETECT_SOAK") else 5_000
 COLUMNS = Columns(("a", "b"))
 LETTERS = b"0123456789.,;= \\\"'{}[]:\t\r\x00\xff\xc3\xa9aeEinfNaTZ+-#_m"
 FORMATS = {
@@ -90,15 +92,15 @@ def test_a_last_line_without_an_end_is_counted_unless_it_is_a_whole_object(kind:
     assert feed(first + good, COLUMNS).skipped == {}
 
 
-def test_a_million_bad_lines_are_a_few_words() -> None:
-    found = feed(FORMATS["csv"][0] + b"1767225600,m,x,1\n1767225600,m,1\n" * 100_000, COLUMNS)
-    assert found.skipped == {"unreadable line": 200_000}
+def test_a_flood_of_bad_lines_is_a_few_words() -> None:
+    found = feed(FORMATS["csv"][0] + b"1767225600,m,x,1\n1767225600,m,1\n" * PAIRS, COLUMNS)
+    assert found.skipped == {"unreadable line": 2 * PAIRS}
     hint = 'correct it, or name what stands for no reading: --missing "x"'
     assert found.said[:2] == [
         f"standard input, line 2: 'x' in column 'a' is not a number; {hint}",
         "standard input, line 3: 3 cells where the header has 4",
     ]
-    assert any(line.endswith("(99,999 like it since the last such message)") for line in found.said)
+    assert any(line.endswith(f"({PAIRS - 1:,} like it since the last such message)") for line in found.said)
     assert len(found.said) < 100
 
 

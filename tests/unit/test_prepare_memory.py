@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from support.commands import unmeasured
 
 from trainer.data.rows import LabelledRows
 from trainer.labels.methods import NoLabels
@@ -67,14 +68,16 @@ def prepared(pages: int, folder: Path, split: str = "70/15/15") -> None:
 def peak_mb(pages: int, folder: Path, split: str) -> float:
     """Peak memory of a process of its own that prepares so many pages."""
     script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import sys; sys.path[:0] = sys.argv[4:]; from pathlib import Path\n"
         "from edge_runtime.bench.fresh import peak_memory_mb\n"
         "import test_prepare_memory as t\n"
-        "t.prepared(int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])\n"
+        "t.prepared(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])\n"
         "print(peak_memory_mb())\n"
     )
-    command = [sys.executable, "-c", script, str(Path(__file__).parent), str(pages), str(folder), split]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    here = Path(__file__).parent
+    command = [sys.executable, "-c", script, str(pages), str(folder), split, str(here), str(here.parent)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=unmeasured())
+    return float(done.stdout)
 
 
 @pytest.mark.parametrize("split", ["70/15/15", "machine"])
