@@ -12,6 +12,7 @@ from trainer.data.stretches import stretches
 
 try:
     # A bare figure draws with Agg and needs neither a display nor pyplot's global state.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import FigureCanvasBase
     from numpy.typing import NDArray
 
     from trainer.fitting.fit import Epoch
@@ -34,6 +36,7 @@ __all__ = [
     "NORMAL",
     "QUIET",
     "curves_figure",
+    "lay_out",
     "new_figure",
     "plain",
     "plot_curves",
@@ -47,6 +50,7 @@ __all__ = [
 NORMAL, ANOMALY, MODEL, LIMIT = "#3b6ea5", "#d1495b", "#e8a33d", "#222222"
 QUIET = "#8a8a8a"
 BINS = 120
+DPI = 130
 
 
 def plot_training(path: Path, history: Sequence[Epoch]) -> None:
@@ -227,6 +231,23 @@ def new_figure(
     return figure, axes
 
 
+def lay_out(figure: Figure, canvas: FigureCanvasBase, dpi: float) -> None:
+    """Finds the places of all axes for good: by itself, `savefig` draws everything once more to do so.
+
+    Args:
+        figure: To be saved at once.
+        canvas: Of the format that it is saved in.
+        dpi: That it is saved with.
+    """
+    figure.set_canvas(canvas)
+    figure.set_dpi(dpi)
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def _save(figure: Figure, path: Path) -> None:
+    lay_out(figure, FigureCanvasAgg(figure), DPI)
     with replacing(path) as stream:
-        figure.savefig(stream, format="png", dpi=130)
+        figure.savefig(stream, format="png", dpi=DPI)
