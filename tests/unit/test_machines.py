@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 ALL = ("press-1", "press-2", "press-3")
-FIT = ("--recipe", "linear", "--no-mlflow")
+FIT = ("--recipe", "linear", "--no-mlflow", "--no-plots")
 
 
 def tables(folder: Path, machines: Mapping[str, Sequence[str]], rows: int = 600) -> Path:

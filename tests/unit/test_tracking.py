@@ -30,10 +30,10 @@ from trainer.tracking.names import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.commands import Command
+    from support.commands import Command, Here
     from support.running import Running
 
-FIT = ("edge-train", "fit", "-q", "--model", "pca")
+FIT = ("edge-train", "fit", "-q", "--model", "pca", "--no-plots")
 NO = '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'
 
 
@@ -177,11 +177,11 @@ def test_artifacts_that_cannot_be_kept_are_told_of_before_the_training(data: Pat
 
 
 def test_a_finished_bundle_is_named_though_the_record_failed_afterwards(
-    data: Path, tmp_path: Path, command: Command
+    data: Path, tmp_path: Path, here: Here
 ) -> None:
     with fake_mlflow(tmp_path / "artifacts") as server:
         server.refused["runs/set-tag"] = 403, NO
-        done = command(*FIT, "--data", data, "-o", tmp_path / "out", "--tracking-uri", server.url)
+        done = here(*FIT, "--data", data, "-o", tmp_path / "out", "--tracking-uri", server.url)
     bundle = tmp_path / "out" / "bundle.onnx"
     first, last = done.stderr.decode().splitlines()
     assert done.returncode == 1
