@@ -38,7 +38,7 @@ from trainer.tracking import NoTracker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.commands import Command
+    from support.commands import Here
 
 SECOND = 10**9
 LABELLED = [
@@ -424,8 +424,8 @@ def test_a_fit_names_the_command_and_the_command_writes_the_page(tmp_path: Path)
     assert digest in page
 
 
-def test_a_folder_that_is_not_there_is_one_clear_line(command: Command, tmp_path: Path) -> None:
-    done = command("edge-train", "report", "--data", "x", "--fit", "y")
+def test_a_folder_that_is_not_there_is_one_clear_line(here: Here, tmp_path: Path) -> None:
+    done = here("edge-train", "report", "--data", "x", "--fit", "y")
     assert_one_clear_line(done, 2, "--data x", "no such folder")
-    done = command("edge-train", "report", "--data", tmp_path, "--fit", "y")
+    done = here("edge-train", "report", "--data", tmp_path, "--fit", "y")
     assert_one_clear_line(done, 2, "--fit y", "no such folder")

@@ -197,8 +197,9 @@ def begins(fit: Running) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_fit_and_its_run_is_killed(
-    data: Path, tmp_path: Path, number: signal.Signals, code: int
+    whole: Path, data: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
+    (tmp_path / "m.db").write_bytes(whole.read_bytes())
     words = ("edge-train", "fit", "--data", data, "-o", tmp_path / "out", "--epochs", 10**6)
     with running(
         tmp_path, *words, "--patience", 10**6, "--tracking-uri", f"sqlite:///{tmp_path}/m.db"
@@ -210,7 +211,8 @@ def test_a_signal_ends_a_fit_and_its_run_is_killed(
         assert fit.process.wait(WAIT_S) == code
     assert last == f"edge-train: ended by {number.name}"
     with closing(sqlite3.connect(tmp_path / "m.db")) as store:
-        assert store.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
+        runs = store.execute("SELECT status FROM runs ORDER BY start_time").fetchall()
+    assert runs == [("FINISHED",), ("KILLED",)]
 
 
 def test_nohup_keeps_a_fit_from_ending_with_its_terminal(data: Path, tmp_path: Path) -> None:
