@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import subprocess
 
-__all__ = ["Command", "assert_one_clear_line", "unmeasured"]
+__all__ = ["Command", "Here", "assert_one_clear_line", "unmeasured"]
 
 
 class Command(Protocol):
@@ -18,6 +18,14 @@ class Command(Protocol):
         self, *words: object, stdin: bytes = b"", timeout: float = 120.0
     ) -> subprocess.CompletedProcess[bytes]:
         """The program's name, its arguments, its standard input; bytes come back."""
+        ...
+
+
+class Here(Protocol):
+    """Runs one of the workstation's programs to its end, in this process."""
+
+    def __call__(self, *words: object) -> subprocess.CompletedProcess[bytes]:
+        """The program's name and its arguments; bytes come back."""
         ...
 
 

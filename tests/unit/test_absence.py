@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from support.commands import Command
+    from support.commands import Here
 
     from trainer.experiment.results import Results
 
@@ -304,9 +304,7 @@ def test_a_piece_is_the_last_one_of_each_machine_or_the_one_with_anomalies(tmp_p
     assert len(piece(early, 1000)) == 199
 
 
-def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(
-    folder: Path, tmp_path: Path, command: Command
-) -> None:
+def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(folder: Path, tmp_path: Path, here: Here) -> None:
     assert [name for name, recipe in RECIPES.items() if recipe.degraded] == ["best"]
     needs = {}
     for name, options in {
@@ -316,9 +314,8 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(
         "not": ("--epochs", 1, "--no-degraded"),
         "best": ("--epochs", 1),
     }.items():
-        done = command(
-            *("edge-train", "fit", "--data", folder, "-o", tmp_path / name, "--no-mlflow"), *options
-        )
+        words = ("edge-train", "fit", "--data", folder, "-o", tmp_path / name, "--no-mlflow", "--no-plots")
+        done = here(*words, *options)
         assert done.returncode == 0, done.stderr
         needs[name] = load_bundle(tmp_path / name / "bundle.onnx").metadata.needs
         assert ("Without a sensor" in str(done.stdout)) == ("degraded" in needs[name])
@@ -330,7 +327,7 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(
         "best": ("baseline", "degraded"),
     }
     page = tmp_path / "page.html"
-    report = command("edge-train", "report", "--data", folder, "--fit", tmp_path / "best", "-o", page)
+    report = here("edge-train", "report", "--data", folder, "--fit", tmp_path / "best", "-o", page)
     assert report.returncode == 0, report.stderr
     text = page.read_text()
     metrics = json.loads((tmp_path / "best" / "metrics.json").read_text())["without_a_sensor"]
@@ -339,8 +336,8 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(
     assert f"{metrics['sensors']['pressure']['test_auc']:.3f}" in text
 
 
-def test_a_fleet_has_it_for_the_asking(folder: Path, tmp_path: Path, command: Command) -> None:
-    done = command(
+def test_a_fleet_has_it_for_the_asking(folder: Path, tmp_path: Path, here: Here) -> None:
+    done = here(
         *("edge-train", "fleet", "--data", folder, "-o", tmp_path / "fleet", "--epochs", 1, "--degraded")
     )
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ from trainer.experiment.comparison import Added, comparison_figures, comparison_
 from trainer.tracking import Tracker
 
 if TYPE_CHECKING:
-    from support.commands import Command
+    from support.commands import Here
 
     from trainer.data.training_data import TrainingData
 
@@ -242,11 +242,11 @@ def test_without_anomalies_it_shows_false_alarms(data: TrainingData) -> None:
     assert "no row is labelled anomalous: only the rate of false alarms is known" in lines
 
 
-def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, command: Command) -> None:
+def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, here: Here) -> None:
     make_checkpoint(folder / "fit" / "checkpoint", train=100)
     fit, output = folder / "fit", folder / "c.json"
     run = ("edge-train", "compare", "--data", folder, "--no-mlflow")
-    done = command(*run, "--fit", fit, "-o", output, "--limit", "vibration=:3")
+    done = here(*run, "--fit", fit, "-o", output, "--limit", "vibration=:3")
     assert done.returncode == 0, done.stderr
     shown = done.stdout.decode()
     assert "Isolation Forest treated alike" in shown
@@ -258,11 +258,11 @@ def test_the_command_prints_the_table_and_writes_the_figures(folder: Path, comma
     assert f"To {adds['to']}, the best of the simple detectors on these very rows, fit adds" in shown
 
 
-def test_the_command_refuses_what_it_cannot_use(folder: Path, command: Command) -> None:
+def test_the_command_refuses_what_it_cannot_use(folder: Path, here: Here) -> None:
     run = ("edge-train", "compare", "--data", folder, "--no-mlflow")
-    assert_one_clear_line(command(*run, "--percentile", "0"), 2, "--percentile", "between 0 and 100")
-    assert_one_clear_line(command(*run, "--limit", "vibration"), 2, "--limit", "is not a limit")
-    assert_one_clear_line(command(*run, "--limit", "speed=:3"), 2, "--limit", "no sensor 'speed'")
+    assert_one_clear_line(here(*run, "--percentile", "0"), 2, "--percentile", "between 0 and 100")
+    assert_one_clear_line(here(*run, "--limit", "vibration"), 2, "--limit", "is not a limit")
+    assert_one_clear_line(here(*run, "--limit", "speed=:3"), 2, "--limit", "no sensor 'speed'")
 
 
 def test_a_comparison_is_a_run_of_its_own_with_its_table(data: TrainingData, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from support.commands import Command
+    from support.commands import Here
 
 # Normal training rows differ, so that steps and the filling of the last batch do.
 ROWS = {"press-1": 700, "press-2": 420, "press-3": 512, "oven 4/b": 300}
@@ -259,8 +259,8 @@ def test_every_machine_gets_a_bundle_that_judges_as_training_did(
     assert "left out" in done.table()
 
 
-def test_the_command(command: Command, folder: Path, tmp_path: Path) -> None:
-    done = command("edge-train", "fleet", "--data", folder, "-o", "fleet", "--epochs", 1, "--recipe", "plain")
+def test_the_command(here: Here, folder: Path, tmp_path: Path) -> None:
+    done = here("edge-train", "fleet", "--data", folder, "-o", "fleet", "--epochs", 1, "--recipe", "plain")
     assert done.returncode == 0, done.stderr.decode()
     moved, left_out = done.stderr.decode().splitlines()  # so few rows are of one load each
     assert moved.startswith("WARNING: power of press-1 moved from ")
@@ -273,10 +273,10 @@ def test_the_command(command: Command, folder: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_no_machine_left_is_an_error(command: Command, tmp_path: Path) -> None:
+def test_no_machine_left_is_an_error(here: Here, tmp_path: Path) -> None:
     for name in ("train", "val", "test"):
         machine_rows(20, machine="new").to_csv(tmp_path / f"{name}.csv", index=False)
-    done = command("edge-train", "fleet", "--data", tmp_path)
+    done = here("edge-train", "fleet", "--data", tmp_path)
     assert done.returncode == 1
     few, left_out, error = done.stderr.decode().splitlines()
     assert few.startswith("WARNING: the threshold comes from only ")

@@ -133,7 +133,7 @@ class TestScored:
     def test_a_report_of_chosen_machines_does_not_claim_other_files(self, tmp_path: Path) -> None:
         names = ("a", "b")
         tables(tmp_path / "data", dict.fromkeys(("train", "val", "test"), names))
-        fit = ("--recipe", "linear", "--no-mlflow", "-o", tmp_path / "fit", "-q")
+        fit = ("--recipe", "linear", "--no-mlflow", "--no-plots", "-o", tmp_path / "fit", "-q")
         edge_train("fit", "--data", tmp_path / "data", *fit)
         page = tmp_path / "page.html"
         words = ("report", "--data", tmp_path / "data", "--fit", tmp_path / "fit", "-o", page)

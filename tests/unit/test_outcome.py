@@ -19,7 +19,7 @@ from trainer.data.training_data import TrainingData
 from trainer.experiment.outcome import doubts_about_fit, doubts_about_size
 
 if TYPE_CHECKING:
-    from support.commands import Command
+    from support.commands import Here
 
 SECOND = 1_000_000_000
 EVEN = ExpectedShare(0.001, 0.02, 0.005, 8, 3, 5_000, 3.5)
@@ -98,10 +98,10 @@ def test_a_fifth_of_the_test_rows_flagged_is_doubted_with_what_to_do() -> None:
     assert doubts_about_fit((), 1, validation, Assessment(1_000, 0, 0.19, None)) == []
 
 
-def test_a_fit_states_its_range_and_refuses_what_it_cannot_promise(tmp_path: Path, command: Command) -> None:
+def test_a_fit_states_its_range_and_refuses_what_it_cannot_promise(tmp_path: Path, here: Here) -> None:
     data = write_history(tmp_path / "data", train=3000, val=1500, test=1000)
-    words = ("edge-train", "fit", "--data", data, "--no-mlflow", "--model", "pca")
-    done = command(*words, "-o", tmp_path / "out")
+    words = ("edge-train", "fit", "--data", data, "--no-mlflow", "--no-plots", "--model", "pca")
+    done = here(*words, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     expected = ExpectedShare(**metrics["expected_flagged"])
@@ -113,7 +113,7 @@ def test_a_fit_states_its_range_and_refuses_what_it_cannot_promise(tmp_path: Pat
     assert f"{expected}, 9 times out of 10 (from 8 parts of validation and 3 of training)" in screen
     assert expected.fewest in screen
     assert any("minutes of a machine" in said for said in metrics["warnings"])
-    done = command(*words, "-q", "-o", tmp_path / "year", "--false-alarms", "1/year")
+    done = here(*words, "-q", "-o", tmp_path / "year", "--false-alarms", "1/year")
     done.stderr = b"\n".join(line for line in done.stderr.splitlines() if not line.startswith(b"WARNING: "))
     assert_one_clear_line(done, 1, "--false-alarms", "1/year takes at least 84", "--threshold percentile")
     assert not (tmp_path / "year").exists()  # nothing was trained

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from support.commands import Command
+    from support.commands import Here
 
     Change = Callable[[NDArray[np.float64], int], None]
 
@@ -181,18 +181,19 @@ def test_a_fit_is_doubted_by_its_last_epoch_and_its_alarms(
 
 
 def test_warnings_stand_on_stderr_and_in_the_metrics_and_strict_ends_before_training(
-    tmp_path: Path, command: Command
+    tmp_path: Path, here: Here
 ) -> None:
     data = write_history(tmp_path / "data", train=2000, val=100, test=1000)
-    words = ("edge-train", "fit", "--data", data, "--no-mlflow", "-q", "--epochs", 1, "--sensor", "pressure")
-    done = command(*words, "-o", tmp_path / "out")
+    fit = ("edge-train", "fit", "--data", data, "--no-mlflow", "--no-plots", "-q")
+    words = (*fit, "--epochs", 1, "--sensor", "pressure")
+    done = here(*words, "-o", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     lines = done.stderr.decode().splitlines()
     assert lines[0].startswith("WARNING: the threshold comes from only ")
     assert any("give more --epochs" in line for line in lines)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     assert [f"WARNING: {said}" for said in metrics["warnings"]] == lines
-    done = command(*words, "-o", tmp_path / "strict", "--strict")
+    done = here(*words, "-o", tmp_path / "strict", "--strict")
     done.stderr = b"\n".join(line for line in done.stderr.splitlines() if not line.startswith(b"WARNING: "))
     assert_one_clear_line(done, 1, "the tables are not plausible", "without --strict")
     assert not (tmp_path / "strict").exists()

@@ -27,7 +27,7 @@ from trainer.tracking import NoTracker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.commands import Command
+    from support.commands import Command, Here
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +107,16 @@ def test_a_gateway_judges_as_training_did(recipe: str, data: TrainingData, tmp_p
 
 
 def test_a_phase_goes_all_the_way_from_options_to_plots_report_and_gateway(
-    folder: Path, tmp_path: Path, command: Command
+    folder: Path, tmp_path: Path, here: Here, command: Command
 ) -> None:
     options = ("--model", "linear", "--window", 2, "--period", 60, "--harmonics", 5, "--average", 0.5)
-    done = command("edge-train", "fit", "--data", folder, "-o", tmp_path / "fit", *options, "--no-mlflow")
+    done = here("edge-train", "fit", "--data", folder, "-o", tmp_path / "fit", *options, "--no-mlflow")
     assert done.returncode == 0, done.stderr
+    plots = tmp_path / "fit" / "plots"
+    assert {path.name for path in plots.iterdir()} == {"scores.png", "curves.png", "stretch.png"}
+    assert f"plots           {plots}" in done.stdout.decode()
     page = tmp_path / "page.html"
-    report = command("edge-train", "report", "--data", folder, "--fit", tmp_path / "fit", "-o", page)
+    report = here("edge-train", "report", "--data", folder, "--fit", tmp_path / "fit", "-o", page)
     assert report.returncode == 0, report.stderr
     assert page.stat().st_size > 10_000
     bundle = tmp_path / "fit" / "bundle.onnx"
@@ -124,26 +127,16 @@ def test_a_phase_goes_all_the_way_from_options_to_plots_report_and_gateway(
     assert scored.returncode == 0, scored.stderr
 
 
-def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, command: Command) -> None:
+def test_machines_with_rows_enough_get_thresholds_of_their_own(tmp_path: Path, here: Here) -> None:
     folder = write_history(tmp_path / "history", val=8000)
-    done = command(
-        *(
-            "edge-train",
-            "fit",
-            "--data",
-            folder,
-            "-o",
-            tmp_path / "fit",
-            "--model",
-            "linear",
-            "--per-machine",
-        ),
-        *("--no-mlflow", "--percentile", 99),
-    )
+    words = ("edge-train", "fit", "--data", folder, "-o", tmp_path / "fit", "--no-mlflow", "--no-plots")
+    done = here(*words, "--model", "linear", "--per-machine", "--percentile", 99)
     assert done.returncode == 0, done.stderr
     threshold = load_bundle(tmp_path / "fit" / "bundle.onnx").metadata.threshold
     assert set(threshold.per_machine) == {"press-1", "press-2"}
     assert b"per machine" in done.stdout
+    assert b"plots           not drawn" in done.stdout
+    assert not (tmp_path / "fit" / "plots").exists()
     data = read_training_data(folder, Columns())
     checkpoint = Checkpoint.load(tmp_path / "fit" / "checkpoint")
     val, before = data.val, TrainingScores.of(ScoredRows.of(data.train, checkpoint.detector))

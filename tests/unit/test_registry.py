@@ -20,7 +20,7 @@ from trainer.tracking import Tracker, promote
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.commands import Command
+    from support.commands import Command, Here
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +42,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     return uri
 
 
-def exported(command: Command, source: str, path: Path, store: str) -> int:
+def exported(here: Here, source: str, path: Path, store: str) -> int:
     """The components of the model that is exported."""
-    done = command("edge-export", source, "-o", path, "--tracking-uri", store)
+    done = here("edge-export", source, "-o", path, "--tracking-uri", store)
     assert done.returncode == 0, done.stderr
     bundle = load_bundle(path)
     assert bundle.metadata.provenance.mlflow_run_id is not None
@@ -52,17 +52,17 @@ def exported(command: Command, source: str, path: Path, store: str) -> int:
 
 
 def test_the_champion_is_exported_by_name_and_another_can_be_promoted(
-    tmp_path: Path, command: Command, store: str
+    tmp_path: Path, here: Here, store: str
 ) -> None:
     first, second = tmp_path / "first.onnx", tmp_path / "second.onnx"
-    assert exported(command, "models:/pump@champion", first, store) == 4
-    done = command("edge-train", "promote", "pump", "--tracking-uri", store)
+    assert exported(here, "models:/pump@champion", first, store) == 4
+    done = here("edge-train", "promote", "pump", "--tracking-uri", store)
     assert done.returncode == 0, done.stderr
     assert b"version 2 of pump is the champion, replacing version 1" in done.stdout
-    exported(command, "models:/pump@champion", second, store)
+    exported(here, "models:/pump@champion", second, store)
     runs = [load_bundle(path).metadata.provenance.mlflow_run_id for path in (first, second)]
     assert runs[0] != runs[1]
-    back = command("edge-train", "promote", "pump", "--version", "1", "--tracking-uri", store)
+    back = here("edge-train", "promote", "pump", "--version", "1", "--tracking-uri", store)
     assert b"replacing version 2" in back.stdout
 
 
@@ -79,9 +79,9 @@ def test_what_is_expected_of_later_rows_is_recorded(store: str) -> None:
 
 
 @pytest.mark.parametrize("words", [("motor",), ("pump", "--version", "9")])
-def test_what_is_not_there_cannot_be_promoted(words: tuple[str, ...], command: Command, store: str) -> None:
+def test_what_is_not_there_cannot_be_promoted(words: tuple[str, ...], here: Here, store: str) -> None:
     assert_one_clear_line(
-        command("edge-train", "promote", *words, "--tracking-uri", store), 2, "MLflow knows no such"
+        here("edge-train", "promote", *words, "--tracking-uri", store), 2, "MLflow knows no such"
     )
 
 
@@ -104,8 +104,8 @@ def test_a_run_is_gone_on_with_and_a_lost_one_is_started_anew(store: str) -> Non
         assert other.run_id not in {first.run_id, "f" * 32}
 
 
-def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, command: Command) -> None:
-    done = command("edge-train", "promote", "pump", "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
+def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, here: Here) -> None:
+    done = here("edge-train", "promote", "pump", "--tracking-uri", f"sqlite:///{tmp_path}/none.db")
     assert_one_clear_line(done, 2, "no MLflow run is kept here")
     assert not (tmp_path / "none.db").exists()
 

@@ -38,7 +38,7 @@ from trainer.tracking import NoTracker
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.commands import Command
+    from support.commands import Here
 
 SECOND = 10**9
 LABELLED = [
@@ -406,7 +406,8 @@ def test_what_cannot_be_read_is_said(run: Run, data: TrainingData, tmp_path: Pat
 def test_a_fit_names_the_command_and_the_command_writes_the_page(tmp_path: Path) -> None:
     folder = write_history(tmp_path / "my history", train=2000, val=1000, test=1000)
     output = tmp_path / "fit"
-    options = ("--data", folder, "-o", output, "--epochs", 1, "--no-mlflow", "--machine-column", "machine_id")
+    fit = ("--data", folder, "-o", output, "--epochs", 1, "--no-mlflow", "--no-plots")
+    options = (*fit, "--machine-column", "machine_id")
     fitted = CliRunner().invoke(app, ["fit", *map(str, options)])
     assert fitted.exit_code == 0, fitted.output
     named = fitted.stdout.splitlines()[-1].partition(": ")[2]
@@ -423,8 +424,8 @@ def test_a_fit_names_the_command_and_the_command_writes_the_page(tmp_path: Path)
     assert digest in page
 
 
-def test_a_folder_that_is_not_there_is_one_clear_line(command: Command, tmp_path: Path) -> None:
-    done = command("edge-train", "report", "--data", "x", "--fit", "y")
+def test_a_folder_that_is_not_there_is_one_clear_line(here: Here, tmp_path: Path) -> None:
+    done = here("edge-train", "report", "--data", "x", "--fit", "y")
     assert_one_clear_line(done, 2, "--data x", "no such folder")
-    done = command("edge-train", "report", "--data", tmp_path, "--fit", "y")
+    done = here("edge-train", "report", "--data", tmp_path, "--fit", "y")
     assert_one_clear_line(done, 2, "--fit y", "no such folder")

@@ -236,7 +236,7 @@ def test_the_command_says_how_to_train_the_best_again(
     (again,) = (line for line in out.splitlines() if line.startswith("To train it again, run: "))
     words = shlex.split(again.removeprefix("To train it again, run: edge-train "))
     assert words[-2:] == ["--recipe", "best"]
-    run(*words, "--no-mlflow", "-o", str(tmp_path / "again"))
+    run(*words, "--no-mlflow", "--no-plots", "-o", str(tmp_path / "again"))
     digests = [load_bundle(tmp_path / way / "bundle.onnx").digest for way in ("sweep/best", "again")]
     assert digests[0] == digests[1]
 

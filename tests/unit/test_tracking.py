@@ -30,10 +30,10 @@ from trainer.tracking.names import Store
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.commands import Command
+    from support.commands import Command, Here
     from support.running import Running
 
-FIT = ("edge-train", "fit", "-q", "--model", "pca")
+FIT = ("edge-train", "fit", "-q", "--model", "pca", "--no-plots")
 NO = '{"error_code": "PERMISSION_DENIED", "message": "Permission denied"}'
 
 
@@ -177,11 +177,11 @@ def test_artifacts_that_cannot_be_kept_are_told_of_before_the_training(data: Pat
 
 
 def test_a_finished_bundle_is_named_though_the_record_failed_afterwards(
-    data: Path, tmp_path: Path, command: Command
+    data: Path, tmp_path: Path, here: Here
 ) -> None:
     with fake_mlflow(tmp_path / "artifacts") as server:
         server.refused["runs/set-tag"] = 403, NO
-        done = command(*FIT, "--data", data, "-o", tmp_path / "out", "--tracking-uri", server.url)
+        done = here(*FIT, "--data", data, "-o", tmp_path / "out", "--tracking-uri", server.url)
     bundle = tmp_path / "out" / "bundle.onnx"
     first, last = done.stderr.decode().splitlines()
     assert done.returncode == 1
@@ -197,8 +197,9 @@ def begins(fit: Running) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_fit_and_its_run_is_killed(
-    data: Path, tmp_path: Path, number: signal.Signals, code: int
+    whole: Path, data: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
+    (tmp_path / "m.db").write_bytes(whole.read_bytes())
     words = ("edge-train", "fit", "--data", data, "-o", tmp_path / "out", "--epochs", 10**6)
     with running(
         tmp_path, *words, "--patience", 10**6, "--tracking-uri", f"sqlite:///{tmp_path}/m.db"
@@ -210,7 +211,8 @@ def test_a_signal_ends_a_fit_and_its_run_is_killed(
         assert fit.process.wait(WAIT_S) == code
     assert last == f"edge-train: ended by {number.name}"
     with closing(sqlite3.connect(tmp_path / "m.db")) as store:
-        assert store.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
+        runs = store.execute("SELECT status FROM runs ORDER BY start_time").fetchall()
+    assert runs == [("FINISHED",), ("KILLED",)]
 
 
 def test_nohup_keeps_a_fit_from_ending_with_its_terminal(data: Path, tmp_path: Path) -> None:

@@ -192,6 +192,7 @@ def fit(
         bool,
         typer.Option("--champion", help="Make the registered version the champion; for use with --register."),
     ] = False,
+    plots: Annotated[bool, typer.Option("--plots/--no-plots", help="Draw plots, as PNG files.")] = True,
     strict: Strict = False,
     quiet: Quiet = False,
 ) -> None:
@@ -243,6 +244,7 @@ def fit(
         per_machine=per_machine,
         degraded=how.degraded if degraded is None else degraded,
         clean=clean,
+        plots=plots,
         recipe=named_recipe,
         budget=budget,
         units=units,

@@ -65,6 +65,7 @@ class Results:
         contamination: What the scores of training and validation say of their rows; None where nobody asked.
         cleaned_rows: Rows of training that were left out because they seemed to be faults.
         absences: How rows are judged that lack one sensor; None where they are unknown.
+        plots: Whether it is drawn.
     """
 
     output: Path
@@ -85,6 +86,7 @@ class Results:
     contamination: Contamination | None = None
     cleaned_rows: int = 0
     absences: Absences | None = None
+    plots: bool = True
 
     @property
     def best(self) -> Epoch | None:
@@ -186,7 +188,7 @@ class Results:
             "digest": self.digest,
             "checkpoint": str(self.output / "checkpoint"),
             "metrics": str(self.output / "metrics.json"),
-            "plots": str(self.output / "plots"),
+            "plots": str(self.output / "plots") if self.plots else "not drawn",
             "MLflow run": self.run_id or "not tracked",
         }
         if self.expected is not None:

@@ -67,7 +67,7 @@ def run_fit(
     if plan.budget is not None:
         refuse_short(data.val, plan.budget)
     export = find_exporter()
-    make_folder(plan.output / "plots")
+    make_folder(plan.output / "plots" if plan.plots else plan.output)
     tracker.log_params(params(data, plan))
     if plan.register is not None:
         tracker.expect(plan.register)
@@ -188,6 +188,7 @@ def conclude(
         latent_deviation=fitted.latent_deviation,
         expected=expected,
         absences=absences,
+        plots=plan.plots,
         doubts=(
             *doubts_about_size(data, fitted.parts.network.parameter_count, expected),
             *doubts_about_fit(fitted.history, most_epochs, validation, test),

@@ -43,13 +43,14 @@ def pick_device(wanted: Device) -> str:
 @contextmanager
 def reproducible(seed: int) -> Iterator[None]:
     """Fixed seed, threads and algorithms; the process gets its own back at the end."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, deterministic = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(THREADS)
-        torch.use_deterministic_algorithms(mode=True)
+        # As `use_deterministic_algorithms`, which also imports the compiler that is not used here: seconds.
+        torch.set_deterministic_debug_mode("error")
         try:
             yield
         finally:
-            torch.use_deterministic_algorithms(mode=deterministic)
+            torch.set_deterministic_debug_mode(deterministic)
             torch.set_num_threads(threads)

@@ -8,8 +8,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-from trainer.experiment.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET
+from trainer.experiment.plots import ANOMALY, LIMIT, MODEL, NORMAL, QUIET, lay_out
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,6 +54,7 @@ def inline_svg(figure: Figure, number: int) -> str:
     with mpl.rc_context(SETTINGS), warnings.catch_warnings():
         # The browser's font has the letters that matplotlib's has not.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        lay_out(figure, FigureCanvasSVG(figure), FigureCanvasSVG.fixed_dpi)
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
