@@ -43,6 +43,7 @@ def evaluate(
 
     Raises:
         TrainingError: The arrays differ in length.
+        MissingExtraError: scikit-learn is not installed.
     """
     for name, column in (
         ("labels", labels),

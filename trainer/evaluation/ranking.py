@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer.evaluation.curves import average_precision, roc_area
+from edge_runtime.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,11 +25,18 @@ def ranking(scores: NDArray[np.floating[Any]], truth: NDArray[np.bool_]) -> tupl
     Args:
         scores: [rows], higher is worse, none NaN.
         truth: [rows] whether the row is anomalous.
+
+    Raises:
+        MissingExtraError: scikit-learn is not installed.
     """
     if not truth.any() or truth.all():
         return None, None
+    try:
+        from sklearn.metrics import average_precision_score, roc_auc_score  # noqa: PLC0415
+    except ImportError:
+        raise MissingExtraError("evaluating a detector", "workstation") from None
     finite = ranked(scores)
-    return roc_area(truth, finite), average_precision(truth, finite)
+    return float(roc_auc_score(truth, finite)), float(average_precision_score(truth, finite))
 
 
 def score_levels(scores: NDArray[np.float64], truth: NDArray[np.bool_], count: int) -> NDArray[np.float64]:

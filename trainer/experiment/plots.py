@@ -9,7 +9,6 @@ import numpy as np
 from edge_runtime.errors import MissingExtraError
 from trainer.data.rows import replacing
 from trainer.data.stretches import stretches
-from trainer.evaluation.curves import average_precision, precision_recall_curve, roc_area, roc_curve
 
 try:
     # A bare figure draws with Agg and needs neither a display nor pyplot's global state.
@@ -130,19 +129,26 @@ def plot_curves(path: Path, scores: NDArray[np.floating[Any]], labels: NDArray[n
 
 def curves_figure(scores: NDArray[np.floating[Any]], labels: NDArray[np.bool_]) -> Figure:
     """The ROC curve and precision against recall, at every threshold; both classes must be there."""
+    from sklearn.metrics import (  # noqa: PLC0415 - slow, and only for this one
+        average_precision_score,
+        precision_recall_curve,
+        roc_auc_score,
+        roc_curve,
+    )
+
     known = ~np.isnan(scores)
     ranked, truth = np.nan_to_num(scores[known].astype(np.float64)), labels[known].astype(np.bool_)
-    false_rate, true_rate = roc_curve(truth, ranked)
-    precision, recall = precision_recall_curve(truth, ranked)
+    false_rate, true_rate, _ = roc_curve(truth, ranked)
+    precision, recall, _ = precision_recall_curve(truth, ranked, drop_intermediate=True)
     figure, (roc, pr) = new_figure(1, 2, (9.5, 4.6))
     roc.plot(false_rate, true_rate, color=NORMAL, lw=1.8)
     roc.plot([0, 1], [0, 1], color="#aaaaaa", lw=0.8, ls="--")
     roc.set(xlabel="normal rows flagged", ylabel="anomalous rows flagged (recall)")
-    roc.set_title(f"ROC, area {roc_area(truth, ranked):.3f}")
+    roc.set_title(f"ROC, area {roc_auc_score(truth, ranked):.3f}")
     pr.step(recall, precision, where="post", color=NORMAL, lw=1.8)
     pr.axhline(float(truth.mean()), color="#aaaaaa", lw=0.8, ls="--")
     pr.set(xlabel="recall", ylabel="precision")
-    pr.set_title(f"Precision and recall, average precision {average_precision(truth, ranked):.3f}")
+    pr.set_title(f"Precision and recall, average precision {average_precision_score(truth, ranked):.3f}")
     for axis in (roc, pr):
         axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
     return figure
