@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "how_chosen"]
 
 STRETCH_ROWS = 1800
+PLOTS = ("training.png", "scores.png", "curves.png", "stretch.png")
 
 
 def how_chosen(threshold: Threshold) -> str:
@@ -134,7 +135,14 @@ class Results:
             stream.write(text.encode())
 
     def draw(self, folder: Path, data: TrainingData, detector: Detector) -> None:
-        """Draws the training curve, the scores, ROC and precision-recall, and a scored stretch of test."""
+        """Draws the training curve, the scores, ROC and precision-recall, and a scored stretch of test.
+
+        What an earlier fit drew there is gone, even if nothing takes its place or nothing is to be drawn.
+        """
+        for name in PLOTS:
+            (folder / name).unlink(missing_ok=True)
+        if not self.plots:
+            return
         from trainer.experiment.plots import plot_curves, plot_scores, plot_stretch, plot_training  # noqa: PLC0415 - slow
 
         if self.history:

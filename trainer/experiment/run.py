@@ -97,8 +97,7 @@ def run_fit(
     )
     on_bundle(results)
     results.write(plan.output / "metrics.json")
-    if plan.plots:
-        results.draw(plan.output / "plots", data, fitted.detector)
+    results.draw(plan.output / "plots", data, fitted.detector)
     _track(tracker, results, plan, fitted)
     return results
 
