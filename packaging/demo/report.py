@@ -135,8 +135,8 @@ def _text(report: dict[str, Any], events: EventReport) -> str:
     )
     lines += [
         "",
-        f"  {next(iter(report['simple']))} is the best of the simple detectors on these very rows (see",
-        "  comparison.txt). Treated alike, it has edge-detect's smoothing, margin and hold as well.",
+        "  Of the simple detectors, this one is the best on these very rows; comparison.txt has them all.",
+        "  Treated alike, it has edge-detect's smoothing, margin and hold as well.",
         "",
         f"  The alarms of edge-detect at random times have {at_random};",
         f"  calling every row anomalous has {always}.",
