@@ -58,7 +58,7 @@ FIRST_NAME, FIRST_FIELD = rb'[^\\ ,{"]++', rb" [^\\ ,=]++="
 FIRST_TAG = rb',[^\\ ,="]++=[^\\ ,]++'
 FIRST_LINE = re.compile(rb'(?:[^\\ {"]++|' + FIRST_NAME + rb"(?>(?:" + FIRST_TAG + rb")+))" + FIRST_FIELD)
 # A letter of a value without escapes and quotes.
-PLAIN = rb'[^ ,="\\\r\n]'
+PLAIN = rb'[^ ,="\\\0\r\n]'
 MOMENT = np.zeros(1, np.int64)
 WITHOUT_TIME = str(NO_TIME).encode()
 # A pattern is made of lines up to this long; a longer one is read alone, which takes no more time.

@@ -154,6 +154,9 @@ def test_what_the_format_allows_and_few_write(line: str, row: tuple[str, int, li
         *("m a=1,=2", "m =1", "m,=x a=1", "m,machine_id a=1", ",machine_id=p a=1", "m a=1,b", "m a=1,b="),
         *("m a", 'm a="1', 'm a=1"2"', "m a=1 5 6", "m a=1 5x", "m  ", " m a=1", "m a=1_0", "m a=0x1"),
         "m a=1,b=2 5.0",
+        # Escapes are for names, for the values of tags, and for text in quotes.
+        *("m a=1,b=2,c=x\\ 5", "m a=1,b=2,c=x\\,d 5", "m a=1,b=\\2 5"),
+        "m a=1,b=2,c=x\0 5",
     ],
 )
 def test_what_is_no_line_is_none_whatever_came_before_it(line: str) -> None:
