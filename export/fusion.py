@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trainer.detector import TINY
-from trainer.detector.channels import SUDDEN
+from trainer.detector.channels import SUDDEN, diagonal
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
     from export.builder import Builder, State
     from trainer.detector.channels import Channels
@@ -63,8 +62,8 @@ def write_fusion(
         usual.append(channels.adapted)
     white = _write_white(graph, channels, views)
     squares = graph.node("Mul", "white_squares", white, white)
-    sums = graph.constant("channels.energies", _diagonal([channels.energies(view) for view in usual]))
-    weights = graph.constant("channels.weights", _diagonal([channels.weights] * len(views)))
+    sums = graph.constant("channels.energies", diagonal([channels.energies(view) for view in usual]))
+    weights = graph.constant("channels.weights", diagonal([channels.weights] * len(views)))
     logarithms = graph.node("Log", "logarithms", graph.node("Gemm", "energies", squares, sums, _tiny(graph)))
     score = graph.node("Exp", "scores", graph.node("MatMul", "mean_logarithms", logarithms, weights))
     if baseline:
@@ -99,7 +98,7 @@ def _write_white(graph: Builder, channels: Channels, views: list[str]) -> str:
     together = graph.node("Concat", "views", *views, axis=1) if len(views) > 1 else views[0]
     sensors = len(channels.level)
     if sensors <= NARROW:
-        whole = graph.constant("whitening.matrix", _diagonal(matrices * len(views)))
+        whole = graph.constant("whitening.matrix", diagonal(matrices * len(views)))
         return graph.node("MatMul", "white", together, whole)
     names = [graph.constant(f"whitening{i}.matrix", matrix) for i, matrix in enumerate(matrices)]
     found = []
@@ -107,17 +106,6 @@ def _write_white(graph: Builder, channels: Channels, views: list[str]) -> str:
         own = graph.columns(f"view{i}", together, i * sensors, (i + 1) * sensors)
         found.append(graph.node("MatMul", f"white{i}", own, name))
     return graph.node("Concat", "white", *found, axis=1)
-
-
-def _diagonal(blocks: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """The blocks along the diagonal of a matrix of zeros."""
-    found = np.zeros(np.sum([block.shape for block in blocks], axis=0), np.float32)
-    row = column = 0
-    for block in blocks:
-        rows, columns = block.shape
-        found[row : row + rows, column : column + columns] = block
-        row, column = row + rows, column + columns
-    return found
 
 
 def _write_others(graph: Builder, state: State, channels: Channels, distance: str) -> list[str]:

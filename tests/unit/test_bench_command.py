@@ -32,6 +32,7 @@ from edge_runtime.version import __version__
 if TYPE_CHECKING:
     from pathlib import Path
 
+ATTEMPTS = 6
 QUICK = ["--quick", "--seconds", "0.2", "--rows", "100", "--rates", "20,100"]
 
 
@@ -84,8 +85,6 @@ def test_the_json_has_the_documented_keys_and_its_figures_fit_together(
     assert document["ratio_to_raw"] == pytest.approx(
         ours["p50"] / document["raw"]["latency_us"]["p50"], abs=1e-3
     )
-    # It is above 1 where nothing disturbs: the same graph, and more around it.
-    assert document["floor_ratio"] > 0.5
     sizes = [str(size) for size in BATCH_SIZES]
     assert list(document["throughput"]) == list(document["raw"]["throughput"]) == sizes
     assert document["throughput"]["4096"] > document["throughput"]["1"] > 0
@@ -93,6 +92,18 @@ def test_the_json_has_the_documented_keys_and_its_figures_fit_together(
     assert document["load_ms"] < document["cold_start_ms"]
     assert document["rss_mb"] > 20
     assert document["environment"]["edge_detect"] == __version__
+
+
+def test_the_engine_takes_longer_than_its_floor_which_is_the_same_graph_with_less_around_it(
+    document: dict[str, Any], bundle: Path, tmp_path: Path
+) -> None:
+    found = [document["floor_ratio"]]
+    while found[-1] <= 1 and len(found) < ATTEMPTS:  # for what else the machine does meanwhile
+        path = tmp_path / f"{len(found)}.json"
+        result = CliRunner().invoke(app, ["bench", str(bundle), *QUICK, "--json", str(path)])
+        assert result.exit_code == 0, result.output
+        found.append(read_document(path)["floor_ratio"])
+    assert found[-1] > 1, found
 
 
 def test_the_table_shows_the_figures_of_the_json(written: Path, document: dict[str, Any]) -> None:

@@ -11,9 +11,11 @@ from edge_runtime.errors import TrainingError
 from trainer.detector.whitening import ResidualWhitening
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["LASTING", "NETWORK", "SENSORS", "SUDDEN", "Channel", "Channels", "Usual"]
+__all__ = ["LASTING", "NETWORK", "SENSORS", "SUDDEN", "Channel", "Channels", "Usual", "diagonal"]
 
 WHERE = "channels.json"
 # In the order of their columns; the last two only where they were asked for.
@@ -99,12 +101,7 @@ class Channels:
     @property
     def matrix(self) -> NDArray[np.float32]:
         """[columns, columns] that whitens all channels at once."""
-        count = len(self.level)
-        matrix = np.zeros((len(self.parts) * count,) * 2, np.float32)
-        for i, part in enumerate(self.parts):
-            own = slice(i * count, (i + 1) * count)
-            matrix[own, own] = part.whitening.matrix
-        return matrix
+        return diagonal([part.whitening.matrix for part in self.parts])
 
     @property
     def weights(self) -> NDArray[np.float32]:
@@ -171,6 +168,17 @@ class Channels:
         if not _consistent(found):
             raise TrainingError("not the description of channels", where=WHERE)
         return found
+
+
+def diagonal(blocks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """The blocks along the diagonal of a matrix of zeros."""
+    found = np.zeros(np.sum([block.shape for block in blocks], axis=0), np.float32)
+    row = column = 0
+    for block in blocks:
+        rows, columns = block.shape
+        found[row : row + rows, column : column + columns] = block
+        row, column = row + rows, column + columns
+    return found
 
 
 def _consistent(channels: Channels) -> bool:
