@@ -15,7 +15,6 @@ from trainer.detector import TINY
 from trainer.detector.channels import SUDDEN, diagonal
 
 if TYPE_CHECKING:
-
     from export.builder import Builder, State
     from trainer.detector.channels import Channels
     from trainer.detector.smoothing import ScoreSmoothing
