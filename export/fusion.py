@@ -64,13 +64,13 @@ def write_fusion(
     sums = graph.constant("channels.energies", diagonal([channels.energies(view) for view in usual]))
     weights = graph.constant("channels.weights", diagonal([channels.weights] * len(views)))
     logarithms = graph.node("Log", "logarithms", graph.node("Gemm", "energies", squares, sums, _tiny(graph)))
-    score = graph.node("Exp", "scores", graph.node("MatMul", "mean_logarithms", logarithms, weights))
+    mean = graph.node("MatMul", "mean_logarithms", logarithms, weights)
+    score = graph.node("Exp", "scores", mean)
     if baseline:
         scores, columns = score, len(channels.parts) * sensors
         score = graph.node("ReduceMin", "own_score", scores, axes=[1], keepdims=1)
-        both = graph.node("ReduceSum", "both_scores", scores, graph.axes("sensor_axis", 1), keepdims=1)
         # A view explains a row as much as the other view's score is part of both.
-        parts = graph.node("Div", "parts", scores, both)
+        parts = graph.node("Softmax", "parts", mean, axis=1)
         crossed = np.repeat(np.eye(2, dtype=np.float32)[::-1], columns, axis=1)
         of_column = graph.node("MatMul", "part_of_column", parts, graph.constant("views.crossed", crossed))
         squares = graph.node("Mul", "seen", of_column, squares)
@@ -87,7 +87,7 @@ def write_fusion(
 def _write_adapted(graph: Builder, residuals: str) -> str:
     """[rows, columns] about the slow baseline, and within the bound."""
     away = graph.node("Sub", "away_from_baseline", residuals, "baseline")
-    lowest = graph.node("Sub", "lowest", graph.constant("zero", np.asarray(0.0, np.float32)), "bound")
+    lowest = graph.node("Sub", "lowest", _zero(graph), "bound")
     return graph.node("Max", "adapted_residuals", graph.node("Min", "at_most", away, "bound"), lowest)
 
 
@@ -132,7 +132,8 @@ def _write_errors(
     graph: Builder, state: State, smoothing: ScoreSmoothing | None, shares: str, own: str, sensors: int
 ) -> None:
     """The outputs `score` and `errors`, smoothed if they are."""
-    total = _sum(graph, "shares_sum", shares, sensors)
+    ones = graph.constant("sensor_ones", np.ones((sensors, 1), np.float32))
+    total = graph.node("Gemm", "shares_sum", shares, ones, _tiny(graph))
     of_one = graph.node("Div", "shares_of_one", shares, total)
     if smoothing is None:
         graph.node("Mul", "errors", of_one, own)
@@ -140,24 +141,19 @@ def _write_errors(
         graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
         return
     own_errors = graph.node("Mul", "own_errors", of_one, own)
-    cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
-    capped = graph.node("Mul", "capped", of_one, graph.node("Min", "capped_score", own, cap))
+    ends = _zero(graph), graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
+    capped = graph.node("Mul", "capped", of_one, graph.node("Clip", "capped_score", own, *ends))
     series = graph.node("Concat", "series", state.before("smoothed"), capped, axis=0)
     state.keep_last("smoothed", series)
     image = graph.image("mean_image", series)
     pooled = graph.node("AveragePool", "mean_pooled", image, kernel_shape=[smoothing.rows, 1])
     mean = graph.rows("mean", pooled)
-    held = _sum(graph, "held", mean, sensors)
-    above = graph.node("Relu", "held_above_own", graph.node("Sub", "held_less_own", held, own))
-    raised = graph.node("Div", "raised_part", above, held)
-    graph.node("Add", "errors", own_errors, graph.node("Mul", "raised", mean, raised))
+    graph.node("Max", "errors", own_errors, mean)
     graph.node("ReduceSum", "score", "errors", graph.axes("sensor_axis", 1), keepdims=0)
 
 
-def _sum(graph: Builder, name: str, values: str, sensors: int) -> str:
-    """[rows, 1] the sum of each row of [rows, sensors], never 0."""
-    ones = graph.shared("sensor_ones", np.ones((sensors, 1), np.float32))
-    return graph.node("Gemm", name, values, ones, _tiny(graph))
+def _zero(graph: Builder) -> str:
+    return graph.shared("zero", np.asarray(0.0, np.float32))
 
 
 def _tiny(graph: Builder) -> str:

@@ -85,7 +85,7 @@ def write_average(graph: Builder, state: State, average: ResidualAverage, residu
 def write_smoothing(
     graph: Builder, state: State, smoothing: ScoreSmoothing, own_errors: str, sensor_axis: str
 ) -> None:
-    """The errors, held up by the last rows' capped mean: `trainer.detector`, node for node."""
+    """The errors, held up by the capped mean of the last rows: `trainer.detector`, node for node."""
     tiny = graph.shared("tiny", np.asarray(TINY, np.float32))
     cap = graph.constant("smoothing.cap", np.asarray(smoothing.cap, np.float32))
     one = graph.constant("one", np.asarray(1.0, np.float32))
@@ -95,10 +95,7 @@ def write_smoothing(
     series = graph.node("Concat", "series", state.before("smoothed"), capped, axis=0)
     state.keep_last("smoothed", series)
     mean = _mean(graph, "mean", series, smoothing.rows)
-    held = graph.node("ReduceSum", "held", mean, sensor_axis, keepdims=1)
-    above = graph.node("Relu", "held_above_own", graph.node("Sub", "held_less_own", held, own))
-    raised = graph.node("Div", "raised_part", above, graph.node("Add", "held_and_tiny", held, tiny))
-    graph.node("Add", "errors", own_errors, graph.node("Mul", "raised", mean, raised))
+    graph.node("Max", "errors", own_errors, mean)
 
 
 def _mean(graph: Builder, name: str, series: str, rows: int) -> str:

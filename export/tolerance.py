@@ -45,15 +45,18 @@ class Tolerance:
     Attributes:
         reproduced: [rows, sensors] what a reproduced reading may be off by, scaled.
         relative: Part of the value by which a score or an error may differ.
-        absolute: [rows, sensors] what an error may always differ by; a score by no more than their sum.
-        score: [rows] what a score may always differ by. With smoothing that is less than the sum: each error
-            is a share of the smoothed score, so it may differ by as much as all of them.
+        absolute: [rows, sensors] what an error may always differ by.
     """
 
     reproduced: NDArray[np.float64]
     relative: float
     absolute: NDArray[np.float64]
-    score: NDArray[np.float64]
+
+    @property
+    def score(self) -> NDArray[np.float64]:
+        """[rows] what a score may always differ by."""
+        total: NDArray[np.float64] = self.absolute.sum(1)
+        return total
 
     @staticmethod
     @torch.no_grad()
@@ -93,11 +96,9 @@ class Tolerance:
             reproduced, absolute = reproduced + fused.shift, fused.absolute
         else:
             absolute = _weighed(detector, scaled, value, variance)
-        score = absolute.sum(1)
         if (smoothing := detector.smoothing) is not None:
-            absolute = _smoothed(absolute, smoothing.rows)
-            score = _worst(score[:, None], smoothing.rows)[:, 0]
-        return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute, score)
+            absolute = _worst(absolute, smoothing.rows)
+        return Tolerance(reproduced, RELATIVE_TOLERANCE, absolute)
 
 
 def _weighed(
@@ -179,15 +180,8 @@ def _averaged(
     return mean(residual, weights), mean(variance, squares) + roundings
 
 
-def _smoothed(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """What smoothed errors may be off by: a mean by no more than its worst row, a share of it twice."""
-    worst = _worst(absolute, rows)
-    smoothed: NDArray[np.float64] = absolute + worst + 2 * worst.sum(1, keepdims=True)
-    return smoothed
-
-
 def _worst(absolute: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """[rows, columns] the largest of the last so many rows."""
+    """[rows, columns] the largest of the last so many rows: a mean of them is off by no more."""
     padded = np.concatenate([np.zeros((rows - 1, absolute.shape[1])), absolute])
     worst: NDArray[np.float64] = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).max(-1)
     return worst

@@ -81,6 +81,13 @@ def _reduced(node: Node, axes: Sequence[int] | None, over_rows: str) -> Flow:
     return without(flow, gone)
 
 
+def _softmax(node: Node) -> Flow:
+    (flow,) = node.inputs
+    if flow.axis == place_of(node.numbers.get("axis", -1), len(flow.shape)):
+        raise MixedError("weighs rows against each other")
+    return flow
+
+
 def _squeeze(node: Node) -> Flow:
     flow, axes = node.inputs[0], node.constants[1] if len(node.inputs) > 1 else None
     squeezed = {place_of(axis, len(flow.shape)) for axis in axes or ()}
@@ -202,6 +209,7 @@ RULES: dict[str, Callable[[Node], Flow]] = {
     "ReduceMin": _reduce_min,
     "ReduceSum": _reduce_sum,
     "Slice": _slice,
+    "Softmax": _softmax,
     "Squeeze": _squeeze,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,

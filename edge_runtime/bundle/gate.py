@@ -46,6 +46,7 @@ OPERATORS = {
     "ReduceMin": Operator({"axes": _INTS, "keepdims": _INT}),
     "ReduceSum": Operator({"keepdims": _INT, "noop_with_empty_axes": _INT}, frozenset({1})),
     "Slice": Operator({}, frozenset({1, 2, 3, 4})),
+    "Softmax": Operator({"axis": _INT}),
     "Squeeze": Operator({}, frozenset({1})),
     "Transpose": Operator({"perm": _INTS}),
     "Unsqueeze": Operator({}, frozenset({1})),

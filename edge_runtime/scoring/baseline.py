@@ -98,18 +98,21 @@ class MachineBaseline:
 
     def _add(self, residuals: NDArray[np.float32]) -> None:
         value, _, near, far, beyond = self._numbers
-        away = residuals - value
-        if (away.max(0) <= self._near).all() and (away.min(0) >= -self._near).all():
-            total = away.sum(0)  # as nearly always: what follows would give the same
-            near += total
-            far += total
-        else:
-            np.clip(away, -self._far, self._far, out=away)
-            far += away.sum(0)
-            beyond += np.count_nonzero(away > self._near, 0)
-            beyond -= np.count_nonzero(away < -self._near, 0)
-            np.clip(away, -self._near, self._near, out=away)
-            near += away.sum(0)
+        away = residuals.T.astype(np.float64, order="C")  # sums run along the memory
+        away -= value[:, None]
+        near_sum = away.sum(1)
+        far_sum = near_sum.copy()
+        wide = np.flatnonzero((away.max(1) > self._near) | (away.min(1) < -self._near))
+        if len(wide):  # in other columns, what follows would give the same
+            some, near_bound, far_bound = away[wide], self._near[wide, None], self._far[wide, None]
+            beyond[wide] += np.count_nonzero(some > near_bound, 1)
+            beyond[wide] -= np.count_nonzero(some < -near_bound, 1)
+            np.clip(some, -far_bound, far_bound, out=some)
+            far_sum[wide] = some.sum(1)
+            np.clip(some, -near_bound, near_bound, out=some)
+            near_sum[wide] = some.sum(1)
+        near += near_sum
+        far += far_sum
         self._rows += len(residuals)
         if self._rows >= self._spec.rows:
             self._advance()

@@ -63,10 +63,13 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
         _write(folder / "val.csv", TRAINED, day=1, seconds=seconds, severity=SEVERITY)
         _write(folder / "test.csv", TESTED, day=2, seconds=seconds // 2, severity=SEVERITY)
         data = read_training_data(folder, Columns(sensors=SENSORS))
+        recipe = RECIPES["best"]
         plan = Plan(
             output=folder / "fit",
-            settings=Settings(seed=SEED, epochs=epochs, **RECIPES["best"].settings),
+            settings=Settings(seed=SEED, epochs=epochs, **recipe.settings),
             method="best-f1",
+            hold=recipe.hold,
+            degraded=recipe.degraded,
             units=dict(zip(SENSORS, UNITS, strict=True)),
             physical_ranges=PHYSICAL_RANGES,
             plots=False,

@@ -80,6 +80,18 @@ MIXED: dict[str, tuple[list[NodeProto], Constants, str, str]] = {
         "ReduceMin takes the lowest of several rows",
         "ReduceMin takes the lowest of several rows",
     ),
+    "parts of a block": (
+        [node("Softmax", "score", "true", axis=0)],
+        {},
+        "Softmax weighs rows against each other",
+        "Softmax weighs rows against each other",
+    ),
+    "parts along the last axis, which is that of the rows": (
+        [node("Softmax", "score", "true")],
+        {},
+        "Softmax weighs rows against each other",
+        "Softmax weighs rows against each other",
+    ),
     "a sum over all axes": (
         [node("ReduceSum", "sum", "true", keepdims=1), node("Min", "score", "true", "sum")],
         {},

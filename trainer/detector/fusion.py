@@ -12,7 +12,6 @@ from trainer.detector.channels import SUDDEN
 if TYPE_CHECKING:
     from trainer.detector.channels import Channels, Usual
     from trainer.detector.following import Levels
-    from trainer.detector.smoothing import ScoreSmoothing
 
 __all__ = ["TINY", "Fused", "Fusion"]
 
@@ -97,10 +96,10 @@ class Fusion(nn.Module):
         white = residuals @ self.matrix
         return white * white
 
-    def score(self, squares: torch.Tensor, view: Usual) -> torch.Tensor:
-        """[rows, 1] of one view."""
+    def logarithm(self, squares: torch.Tensor, view: Usual) -> torch.Tensor:
+        """[rows, 1] of the score of one view."""
         energies = squares @ torch.from_numpy(self.channels.energies(view)) + TINY
-        return torch.exp(torch.log(energies) @ self.weights)
+        return torch.log(energies) @ self.weights
 
     def forward(self, residuals: torch.Tensor, levels: Levels | None) -> Fused:
         """Judges rows.
@@ -111,41 +110,21 @@ class Fusion(nn.Module):
         """
         sensors = len(self.level)
         squares = self.squares(residuals)
-        score = self.score(squares, self.channels.fixed)
+        logarithm = self.logarithm(squares, self.channels.fixed)
         shift = residuals.new_zeros((1, sensors))
         if levels is not None:
             adapted = self.squares(self.adapted(residuals, levels))
-            other = self.score(adapted, self.channels.adapted)
+            other = self.logarithm(adapted, self.channels.adapted)
             # How much of a row's explanation is the baseline's view: most of it where that fits better.
-            # Both parts are divided, for 1 - part would be lost in rounding where a row is far off.
-            both = score + other
-            part = score / both
-            squares = other / both * squares + part * adapted
+            # Each part is computed, for 1 - part would be lost in rounding where a row is far off.
+            part, rest = torch.softmax(torch.cat([logarithm, other], 1), 1).split(1, 1)
+            squares = rest * squares + part * adapted
             shift = part * levels.baseline[:, :sensors]
-            score = torch.minimum(score, other)
+            logarithm = torch.minimum(logarithm, other)
+        score = torch.exp(logarithm)
         return Fused(squares @ self.shares, score, shift)
 
     @staticmethod
     def errors(fused: Fused) -> torch.Tensor:
         """[rows, sensors] that sum to the score."""
         return fused.shares * (fused.score / (fused.shares.sum(1, keepdim=True) + TINY))
-
-    @staticmethod
-    def smoothed(
-        fused: Fused, smoothing: ScoreSmoothing, state: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The errors, raised where the last rows' capped mean is above their sum; and the state.
-
-        Args:
-            fused: Of rows of one machine, oldest first.
-            smoothing: How.
-            state: [smoothed rows - 1, sensors] what the last call left.
-        """
-        total = fused.shares.sum(1, keepdim=True) + TINY
-        own = fused.shares * (fused.score / total)
-        capped = fused.shares * (torch.clamp(fused.score, max=smoothing.cap) / total)
-        series = torch.cat([state, capped])
-        mean = nn.functional.avg_pool2d(series[None, None], (smoothing.rows, 1), stride=1)[0, 0]
-        held = mean.sum(1, keepdim=True) + TINY
-        raised = torch.relu(held - fused.score) / held
-        return own + mean * raised, series[1 - smoothing.rows :]

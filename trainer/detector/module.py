@@ -125,9 +125,9 @@ class Detector(nn.Module):
             if self.whitening is not None:
                 residual = (residual - self.centre) @ self.matrix
             errors = residual * residual * (1.0 / readings.shape[1])
-            if self.smoothing is not None:
-                errors, part = _smooth(self.smoothing, errors, before["smoothed"])
-                after.append(part)
+        if self.smoothing is not None:
+            errors, part = _smooth(self.smoothing, errors, before["smoothed"])
+            after.append(part)
         return (
             errors.sum(1),
             errors,
@@ -161,7 +161,7 @@ class Detector(nn.Module):
         before: dict[str, torch.Tensor],
         after: list[torch.Tensor],
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Errors, and scaled rows as they are expected; the last parts of the state go into `after`."""
+        """Errors, and scaled rows as they are expected; the distances to be kept go into `after`."""
         scaled = (readings - self.offset) / self.scale
         residuals, distances = fusion.residuals(scaled, reproduced, before.get("distances"))
         if distances is not None:
@@ -169,11 +169,7 @@ class Detector(nn.Module):
         if self.baseline is not None and levels is None:
             levels = Levels(*map(torch.from_numpy, no_baseline(residuals.shape[1])))
         fused = fusion(residuals, levels)
-        if self.smoothing is None:
-            return fusion.errors(fused), reproduced + fused.shift
-        errors, part = fusion.smoothed(fused, self.smoothing, before["smoothed"])
-        after.append(part)
-        return errors, reproduced + fused.shift
+        return fusion.errors(fused), reproduced + fused.shift
 
     def _parts(self, state: torch.Tensor | None) -> dict[str, torch.Tensor]:
         rows = self.state_rows
@@ -318,11 +314,9 @@ def _by_machine(times: NDArray[np.int64], machines: NDArray[np.str_]) -> list[ND
 def _smooth(
     smoothing: ScoreSmoothing, errors: torch.Tensor, state: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The errors, raised where the last rows' capped mean is above their sum; and the state."""
+    """The errors, each raised to the mean of its last rows' where that is higher; and the state."""
     own = errors.sum(1, keepdim=True)
     capped = errors * torch.clamp(smoothing.cap / (own + TINY), max=1.0)
     series = torch.cat([state, capped])
     mean = nn.functional.avg_pool2d(series[None, None], (smoothing.rows, 1), stride=1)[0, 0]
-    held = mean.sum(1, keepdim=True)
-    raised = torch.relu(held - own) / (held + TINY)
-    return errors + mean * raised, series[1 - smoothing.rows :]
+    return torch.maximum(errors, mean), series[1 - smoothing.rows :]

@@ -21,14 +21,14 @@ NO_CAP = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, slots=True)
 class ScoreSmoothing:
-    """`score = max(own, mean of the last rows' own scores, each capped)`, and the errors' shares likewise.
+    """Each error is the greater of the row's own and the mean of the last rows', and the score is their sum.
 
     A spike is over as soon as its row's own score is; an oscillation is held through its zero crossings. The
     cap bounds what one row leaves behind.
 
     Attributes:
         rows: Rows of the mean, the newest among them, at least 2.
-        cap: Highest score that goes into the mean.
+        cap: Highest score that goes into the mean: the errors of rows above it are scaled down to it.
     """
 
     rows: int
