@@ -117,7 +117,8 @@ class Fusion(nn.Module):
             other = self.logarithm(adapted, self.channels.adapted)
             # How much of a row's explanation is the baseline's view: most of it where that fits better.
             # Each part is computed, for 1 - part would be lost in rounding where a row is far off.
-            part, rest = torch.softmax(torch.cat([logarithm, other], 1), 1).split(1, 1)
+            parts = torch.softmax(torch.cat([logarithm, other], 1), 1)
+            part, rest = parts[:, :1], parts[:, 1:]
             squares = rest * squares + part * adapted
             shift = part * levels.baseline[:, :sensors]
             logarithm = torch.minimum(logarithm, other)
