@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bench.rows import raw_call
+from edge_runtime.scoring.baseline import no_baseline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,8 @@ def plain_call(bundle: Bundle, blocks: list[Readings]) -> Callable[[int], object
 def bound_call(bundle: Bundle, blocks: list[Readings] | None) -> Callable[[int], object]:
     """`run_with_iobinding` on buffers that were bound once, one row a call; a state goes from call to call.
 
+    A slow baseline stays where every machine begins.
+
     Args:
         bundle: Whose session.
         blocks: Of one row each, written into the bound buffer before each call; None to run on what is there.
@@ -38,6 +41,9 @@ def bound_call(bundle: Bundle, blocks: list[Readings] | None) -> Callable[[int],
     row = np.full((1, sensors), [np.mean(s.training_range) for s in bundle.metadata.sensors], np.float32)
     outputs = {"score": (1,), "errors": (1, sensors), "expected": (1, sensors)}
     arrays = {"readings": row, **{name: np.empty(shape, np.float32) for name, shape in outputs.items()}}
+    if (slow := bundle.metadata.baseline) is not None:
+        arrays["baseline"], arrays["bound"] = no_baseline(len(slow.spread))
+        arrays["residuals"] = np.empty((1, len(slow.spread)), np.float32)
     states = [np.zeros(model.state_shape, np.float32) for _ in range(2)] if model.state_shape else [None]
     # With a state two bindings in turns: what one writes the other reads.
     bindings = [_bind(session, arrays, states[i], states[i - 1]) for i in range(len(states))]
@@ -65,9 +71,9 @@ def _bind(
     before: NDArray[np.float32] | None,
     after: NDArray[np.float32] | None,
 ) -> Any:
-    binding = session.io_binding()
+    binding, inputs = session.io_binding(), {i.name for i in session.get_inputs()}
     bound = {**arrays} if before is None or after is None else {**arrays, "state": before, "state_out": after}
     for name, array in bound.items():
-        bind = binding.bind_input if name in {"readings", "state"} else binding.bind_output
+        bind = binding.bind_input if name in inputs else binding.bind_output
         bind(name, "cpu", 0, np.float32, array.shape, array.ctypes.data)
     return binding

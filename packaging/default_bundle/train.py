@@ -1,7 +1,8 @@
 """Trains the bundle that comes with edge-detect: `python packaging/default_bundle/train.py`.
 
 Simulated machines of several characters run in good order to be learnt from; on another day they fail on
-purpose, for the threshold; and on a third, beside machines never seen before, for the test. Equal code and
+purpose, and what they do between these faults gives the threshold; and on a third, beside machines never seen
+before, they fail for the test. Equal code and
 packages give an equal file on the same machine: it holds no time, no run id, and not the revision of the
 code, which would be older than the file's own commit.
 """
@@ -16,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.bundle.metadata import Debounce
 from edge_runtime.errors import EdgeDetectError
 from edge_runtime.simulation import SENSORS, UNITS, Kind, Simulator
+from trainer.calibration.budget import AlarmBudget
 from trainer.data.choice import Columns
 from trainer.data.rows import LabelledRows, RowWriter, replacing
 from trainer.data.training_data import read_training_data
@@ -40,6 +43,7 @@ DAY_NS = DAY_S * 10**9
 START_NS = 1_735_689_600 * 10**9  # 2025-01-01
 SEED = 1
 SEVERITY = 2.0
+FALSE_ALARMS = "1/week"  # of a machine
 PHYSICAL_RANGES = {
     "temperature": (-40.0, 200.0),
     "vibration": (0.0, 50.0),
@@ -67,7 +71,8 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
         plan = Plan(
             output=folder / "fit",
             settings=Settings(seed=SEED, epochs=epochs, **recipe.settings),
-            method="best-f1",
+            budget=AlarmBudget.parse(FALSE_ALARMS),
+            debounce=Debounce(1, 1),
             hold=recipe.hold,
             degraded=recipe.degraded,
             units=dict(zip(SENSORS, UNITS, strict=True)),
