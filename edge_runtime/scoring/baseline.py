@@ -100,19 +100,18 @@ class MachineBaseline:
         value, _, near, far, beyond = self._numbers
         away = residuals.T.astype(np.float64, order="C")  # sums run along the memory
         away -= value[:, None]
-        near_sum = away.sum(1)
-        far_sum = near_sum.copy()
-        wide = np.flatnonzero((away.max(1) > self._near) | (away.min(1) < -self._near))
+        high, low = away.max(1), away.min(1)
+        if ((high > self._far) | (low < -self._far)).any():
+            np.clip(away, -self._far[:, None], self._far[:, None], out=away)
+        total = away.sum(1)
+        far += total
+        wide = np.flatnonzero((high > self._near) | (low < -self._near))
         if len(wide):  # in other columns, what follows would give the same
-            some, near_bound, far_bound = away[wide], self._near[wide, None], self._far[wide, None]
-            beyond[wide] += np.count_nonzero(some > near_bound, 1)
-            beyond[wide] -= np.count_nonzero(some < -near_bound, 1)
-            np.clip(some, -far_bound, far_bound, out=some)
-            far_sum[wide] = some.sum(1)
-            np.clip(some, -near_bound, near_bound, out=some)
-            near_sum[wide] = some.sum(1)
-        near += near_sum
-        far += far_sum
+            some, bound = away[wide], self._near[wide, None]
+            beyond[wide] += np.count_nonzero(some > bound, 1)
+            beyond[wide] -= np.count_nonzero(some < -bound, 1)
+            total[wide] = np.clip(some, -bound, bound, out=some).sum(1)
+        near += total
         self._rows += len(residuals)
         if self._rows >= self._spec.rows:
             self._advance()
