@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--recipe", choices=RECIPES, default="best", help="how to train")
     parser.add_argument("--output", type=Path, default=Path("build/quality.json"))
     options = parser.parse_args()
-    if options.data is None:
+    if options.data is None and options.name != [ALARMS]:
         parser.error("name a folder with --data, or set EDGE_DETECT_DATA")
     recipe = RECIPES[options.recipe]
     percentile = options.percentile or recipe.percentile

@@ -3,8 +3,8 @@
     python bare.py BUNDLE THRESHOLD < rows
 
 It knows nothing of this project, checks nothing, and scores one row after another with ONNX Runtime; what it
-prints says as much of a row as `edge-detect run` does. It does not follow levels either: a graph that asks for
-a slow baseline is given that of training. The benchmarks run it in a process of its own.
+prints says as much of a row as `edge-detect run` does. It does not follow levels: a graph that asks for a
+slow baseline is given that of training. The benchmarks run it in a process of its own.
 """
 
 from __future__ import annotations
