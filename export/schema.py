@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.bundle.caps import LONGEST_BASELINE_STEP, MAX_BASELINE, MAX_NAME, MAX_SENSORS, RESERVED
-from edge_runtime.bundle.degraded import FEWEST_SENSORS, INJECTED, LABELS
 from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.bundle.metadata import FORMAT_VERSIONS, LONGEST_DEBOUNCE, NEEDS, OF_VERSION_2, Metadata
+from edge_runtime.bundle.needs import FEWEST_SENSORS, INJECTED, LABELS
 
 __all__ = ["SCHEMA_FILE", "metadata_schema"]
 

@@ -50,11 +50,11 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
         )
     after = metadata.golden.baseline_after
     if metadata.baseline is not None or after is not None or graph.baseline:
-        from edge_runtime.bundle.baseline import check_baseline  # noqa: PLC0415 - for the bundles that have one
+        from edge_runtime.bundle.needs import check_baseline  # noqa: PLC0415 - for the bundles that have one
 
         check_baseline(metadata.baseline, after, graph.baseline)
     if metadata.degraded is not None:
-        from edge_runtime.bundle.degraded import check_degraded  # noqa: PLC0415 - for the bundles that have it
+        from edge_runtime.bundle.needs import check_degraded  # noqa: PLC0415 - for the bundles that have it
 
         check_degraded(metadata.degraded, metadata)
     if metadata.warm_up_rows:

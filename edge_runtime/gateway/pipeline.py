@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import threading
 import time
 from collections import Counter
 from contextlib import suppress
@@ -92,8 +92,9 @@ class Pipeline:
         self._now = now or _no_clock
         self._arrival = arrival
         self._clock = clock
-        # What a signal handler may wake: an Event holds a lock for a moment, and could wait for itself.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        # What a signal handler may release: an Event holds a lock for a moment, and could wait for itself.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
         self._wait = wait or self._wait_for_stop
         self._pending = Pending()
         self._checkpoint: Checkpoint | None = None  # of all that was read
@@ -110,12 +111,12 @@ class Pipeline:
     def stop(self) -> None:
         """Ends `run` after the rows under way; safe from a signal handler."""
         self._stopping = True
-        self._wake.put(None)
+        with suppress(RuntimeError):  # released already
+            self._asleep.release()
         self._source.close()
 
     def _wait_for_stop(self, seconds: float) -> None:
-        with suppress(queue.Empty):
-            self._wake.get(timeout=seconds)
+        self._asleep.acquire(timeout=seconds)
 
     def run(self) -> None:
         """Runs until the source ends or `stop` is called, and commits; after a source's end, delivers all.

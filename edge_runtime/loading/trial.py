@@ -171,7 +171,7 @@ def main() -> None:
     from edge_runtime.bundle.rows import check_rows  # noqa: PLC0415
     from edge_runtime.loading.cuts import check_cuts  # noqa: PLC0415
     from edge_runtime.loading.selftest import replay  # noqa: PLC0415
-    from edge_runtime.scoring import baseline, drifting, filling  # noqa: F401, PLC0415 - the replay may need them
+    from edge_runtime.scoring import baseline, filling  # noqa: F401, PLC0415 - the replay may need them
     from edge_runtime.scoring.session import import_onnxruntime, make_session  # noqa: PLC0415
 
     def attempt() -> None:

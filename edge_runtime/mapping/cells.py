@@ -1,4 +1,4 @@
-"""Cells: where they are and how they are shown, for errors; and machine ids out of them."""
+"""Cells: where they are and how they are shown, for errors; machine ids out of them; what is no sensor's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import InputError, printable
+from edge_runtime.errors import MAX_NAMES, InputError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["MAX_MACHINE_LETTERS", "Place", "check_machine", "codes", "shown"]
+__all__ = ["MAX_MACHINE_LETTERS", "NOT_MAPPED", "Place", "Unmapped", "check_machine", "codes", "shown"]
 
 MAX_SHOWN = 40
+NOT_MAPPED = "none of the sensors in it"
 MAX_MACHINE_LETTERS = 256
 # A NUL would be lost at the end of a name, and two machines become one; others would reach a terminal.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -96,3 +97,29 @@ def codes(cells: Sequence[bytes], default: str, place: Place) -> tuple[tuple[str
             raise InputError(error.what, where=place.row(cells.index(cell))) from None
         code_of[cell] = names.setdefault(name, len(names))
     return tuple(names), np.fromiter(map(code_of.__getitem__, cells), np.intp, len(cells))
+
+
+class Unmapped:
+    """The first few names of what came with none of the bundle's sensors; true when there are any.
+
+    Args:
+        known: Names that are no sensors and mean something, such as the one of the time.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = frozenset(known)
+        self._names: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Takes the names of one row."""
+        for name in names:
+            if len(self._names) >= MAX_NAMES:
+                return
+            if name not in self._known:
+                self._names.setdefault(printable(str(name)))
+
+    def __str__(self) -> str:
+        return ", ".join(self._names)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "EPOCHS",
+    "FIRST_NS",
+    "LAST_NS",
     "MACHINE_NAMES",
     "ONE_MACHINE",
     "PLAIN",
@@ -39,6 +42,9 @@ UNITS = {
     "filetime": (100, 116_444_736_000_000_000),
     "ticks": (100, 621_355_968_000_000_000),
 }
+EPOCHS = ("s", "ms", "us", "ns")
+# 1990 and 2200: what is called an epoch without its unit being named lies between them.
+FIRST_NS, LAST_NS = 631_152_000_000_000_000, 7_258_118_400_000_000_000
 SEPARATORS = (".", ",", "'", " ", "\u00a0", "\u202f")
 
 

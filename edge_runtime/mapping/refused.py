@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError
 from edge_runtime.mapping.cells import shown
-from edge_runtime.mapping.form import UNITS
+from edge_runtime.mapping.form import EPOCHS, FIRST_NS, LAST_NS, UNITS
 from edge_runtime.mapping.formats import pattern_of
 from edge_runtime.mapping.header import CLOCK
-from edge_runtime.mapping.times import EPOCHS, FIRST_NS, LAST_NS, NUMBER
+from edge_runtime.mapping.times import NUMBER
 from edge_runtime.timeparse import moment_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.errors import InputError
-from edge_runtime.mapping.form import UNITS, TimeForm
+from edge_runtime.mapping.form import EPOCHS, FIRST_NS, LAST_NS, UNITS, TimeForm
 from edge_runtime.timeparse import EARLIEST, LATEST, PATTERNS, moment_of
 
 if TYPE_CHECKING:
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
     from edge_runtime.mapping.cells import Place
     from edge_runtime.mapping.zones import Zone
 
-__all__ = ["DAY_NS", "EPOCHS", "FIRST_NS", "LAST_NS", "Times"]
+__all__ = ["DAY_NS", "Times"]
 
 DAY_NS = 86_400_000_000_000
-# 1990 and 2200: what is called an epoch without its unit being named lies between them.
-FIRST_NS, LAST_NS = 631_152_000_000_000_000, 7_258_118_400_000_000_000
-EPOCHS = ("s", "ms", "us", "ns")
 NUMBER = re.compile(rb"(\d{1,20})(?:[.,](\d{1,18}))?")
 LIKE = "0000-00-00T00:00:00Z"
 MAX_LIKE = len(LIKE) + len(".000000000")

@@ -8,14 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import InputError, printable
-from edge_runtime.mapping.cells import Place, check_machine
+from edge_runtime.mapping.cells import Place, Unmapped, check_machine
 from edge_runtime.mqtt.oversize import OVERSIZE
 from edge_runtime.records import Readings
 from edge_runtime.text.complaints import Complaints
 from edge_runtime.text.cutter import TOO_LONG
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
-from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

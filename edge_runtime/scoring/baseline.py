@@ -10,19 +10,22 @@ import binascii
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_runtime.bundle.baseline import misfit
 from edge_runtime.bundle.caps import LARGEST
 from edge_runtime.bundle.judging import BaselineState
+from edge_runtime.bundle.needs import misfit
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from numpy.typing import NDArray
+
     from edge_runtime.bundle.judging import Baseline
 
-__all__ = ["Baselines", "Given", "MachineBaseline", "no_baseline"]
+    # Baseline and bound, [1, columns] each.
+    Given: TypeAlias = tuple[NDArray[np.float32], NDArray[np.float32]]
 
-# Baseline and bound, [1, columns] each.
-Given = tuple[NDArray[np.float32], NDArray[np.float32]]
+__all__ = ["Baselines", "MachineBaseline", "no_baseline"]
 
 # Rows that wait to be summed up: a numpy call for a single row would cost as much as for so many.
 WAITING = 64

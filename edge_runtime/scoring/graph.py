@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.records import Scores
 from edge_runtime.scoring.binding import OneRow
 from edge_runtime.scoring.inference import calls, infer, initial_state, seconds_of_day
-from edge_runtime.scoring.memory import Memory
+from edge_runtime.scoring.memory import DriftingMemory, Memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,6 @@ class Graph:
         self._baselines: Baselines | None = None
         if metadata.baseline is not None:
             from edge_runtime.scoring.baseline import Baselines  # noqa: PLC0415 - for the bundles that have one
-            from edge_runtime.scoring.drifting import DriftingMemory  # noqa: PLC0415 - for the same
 
             self._baselines = baselines = Baselines(metadata.baseline)
             self.memory = DriftingMemory(session, start, self.one_row, baselines)

@@ -14,12 +14,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import InputError, UsageError
+from edge_runtime.mapping.cells import Unmapped
 from edge_runtime.mapping.form import Columns, DefaultMachine, Form
 from edge_runtime.records import Readings
 from edge_runtime.sources.base import Batch, Feed, SourceKind
 from edge_runtime.text.cutter import TOO_LONG, LineCutter
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
-from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

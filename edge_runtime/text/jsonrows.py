@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError, printable
-from edge_runtime.mapping.cells import Place, codes
+from edge_runtime.mapping.cells import NOT_MAPPED, Place, codes
 from edge_runtime.mapping.numbers import as_float32
 from edge_runtime.mapping.times import Times
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.unmapped import NOT_MAPPED
 from edge_runtime.timeparse import zone_remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from edge_runtime.mapping.cells import Unmapped
     from edge_runtime.mapping.form import Columns
-    from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["JsonRows"]
 

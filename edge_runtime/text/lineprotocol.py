@@ -14,12 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.errors import InputError, UsageError
-from edge_runtime.mapping.cells import MAX_MACHINE_LETTERS, Place, check_machine, codes, shown
-from edge_runtime.mapping.form import UNITS
+from edge_runtime.mapping.cells import MAX_MACHINE_LETTERS, NOT_MAPPED, Place, check_machine, codes, shown
+from edge_runtime.mapping.form import EPOCHS, FIRST_NS, UNITS
 from edge_runtime.mapping.numbers import as_float32, floats
-from edge_runtime.mapping.times import EPOCHS, FIRST_NS
 from edge_runtime.records import NO_TIME, Readings
-from edge_runtime.text.unmapped import NOT_MAPPED
 from edge_runtime.timeparse import LATEST
 
 if TYPE_CHECKING:
@@ -27,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_runtime.mapping.cells import Unmapped
     from edge_runtime.mapping.form import Columns
-    from edge_runtime.text.unmapped import Unmapped
 
 __all__ = ["LineProtocol", "is_line_protocol"]
 

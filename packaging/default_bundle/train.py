@@ -2,9 +2,8 @@
 
 Simulated machines of several characters run in good order to be learnt from; on another day they fail on
 purpose, and what they do between these faults gives the threshold; and on a third, beside machines never seen
-before, they fail for the test. Equal code and
-packages give an equal file on the same machine: it holds no time, no run id, and not the revision of the
-code, which would be older than the file's own commit.
+before, they fail for the test. Equal code and packages give an equal file on the same machine: it holds no
+time, no run id, and not the revision of the code, which would be older than the file's own commit.
 """
 
 from __future__ import annotations

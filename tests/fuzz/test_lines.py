@@ -14,6 +14,7 @@ from fuzz.lines import FORMATS, MESSAGES, Mutator
 from support.piped import feed
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.cells import Unmapped
 from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Topic
 from edge_runtime.mqtt.messages import MessageRows
@@ -21,7 +22,6 @@ from edge_runtime.records import Readings
 from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import LineProtocol
-from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

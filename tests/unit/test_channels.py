@@ -92,7 +92,7 @@ def test_where_nothing_moves_nothing_is_fitted() -> None:
 @pytest.mark.parametrize("horizon", [1024, 1025, 5000, 86_400, 864_000, 10**9])
 @pytest.mark.parametrize("columns", [2, 3, 104])
 def test_a_baseline_of_any_horizon_is_one_that_a_bundle_may_have(horizon: int, columns: int) -> None:
-    from edge_runtime.bundle.baseline import check_baseline  # noqa: PLC0415
+    from edge_runtime.bundle.needs import check_baseline  # noqa: PLC0415
 
     spread = np.geomspace(1e-4, 10, columns)
     baseline = make_baseline(spread, float(horizon))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.cells import Unmapped
 from edge_runtime.mapping.form import Columns
 from edge_runtime.mqtt.broker import Topic
 from edge_runtime.mqtt.messages import MessageRows
 from edge_runtime.records import NO_TIME, Readings
 from edge_runtime.text.jsonrows import JsonRows
-from edge_runtime.text.unmapped import Unmapped
 
 COLUMNS = Columns(("a", "b"))
 DEPTHS = [1, 2, 10, *range(sys.getrecursionlimit() - 60, sys.getrecursionlimit() + 20, 3), 5000, 200_000]

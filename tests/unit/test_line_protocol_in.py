@@ -9,10 +9,10 @@ import pytest
 
 from edge_runtime.errors import InputError
 from edge_runtime.influxdb import encode_lines
+from edge_runtime.mapping.cells import Unmapped
 from edge_runtime.mapping.form import Columns, Form, TimeForm
 from edge_runtime.records import NO_TIME
 from edge_runtime.text.lineprotocol import LineProtocol, is_line_protocol
-from edge_runtime.text.unmapped import Unmapped
 
 COLUMNS = Columns(("a", "b"), form=Form(TimeForm(unit="ns")))
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_runtime.errors import InputError
+from edge_runtime.mapping.cells import Unmapped
 from edge_runtime.mapping.form import Columns
 from edge_runtime.text.csvrows import CsvLines, CsvRows, read_layout
 from edge_runtime.text.cutter import MAX_LINE_BYTES
 from edge_runtime.text.jsonrows import JsonRows
 from edge_runtime.text.lineprotocol import MAX_PAIRS, LineProtocol
-from edge_runtime.text.unmapped import Unmapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

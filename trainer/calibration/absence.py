@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.bundle.degraded import FEWEST_SENSORS, INJECTED, LABELS
 from edge_runtime.bundle.metadata import Absence, Degraded
+from edge_runtime.bundle.needs import FEWEST_SENSORS, INJECTED, LABELS
 from edge_runtime.scoring.filling import Filling
 from trainer.calibration.filled import Faults, ScoredPiece, auc_loss, piece
 from trainer.calibration.regressions import regressions

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bundle.agreement import check_ranges
-from edge_runtime.bundle.degraded import COLUMN
 from edge_runtime.bundle.metadata import Sensor
+from edge_runtime.bundle.needs import COLUMN
 from edge_runtime.errors import BundleFormatError, UsageError
 from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
 from trainer.fitting.settings import Settings

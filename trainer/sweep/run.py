@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_runtime.bundle.degraded import COLUMN
+from edge_runtime.bundle.needs import COLUMN
 from edge_runtime.errors import TrainingError, UsageError, counted
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.plan import Plan
