@@ -52,6 +52,8 @@ class Reason(IntEnum):
     TOO_LATE = 7
     TIME_IN_THE_FUTURE = 8
     TOO_MANY_MACHINES = 9
+    FLAT = 10
+    TOO_STEEP = 11
 
     @property
     def label(self) -> str:
@@ -310,6 +312,8 @@ class Results:
         reasons: [rows] int8 codes of `Reason`.
         degraded: [rows] int16, the place of the one sensor without which the row was judged, or `COMPLETE`;
             None where no row was judged without one.
+        faults: [rows, sensors] int8 codes of `Reason`: why a sensor's reading cannot be used; NONE for one
+            that can. None where all can be used.
     """
 
     readings: Readings
@@ -318,6 +322,7 @@ class Results:
     verdicts: NDArray[np.int8]
     reasons: NDArray[np.int8]
     degraded: NDArray[np.int16] | None = None
+    faults: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.readings)
@@ -332,6 +337,7 @@ class Results:
             self.verdicts[rows],
             self.reasons[rows],
             None if self.degraded is None else self.degraded[rows],
+            None if self.faults is None else self.faults[rows],
         )
 
     @staticmethod
@@ -346,6 +352,7 @@ class Results:
             np.concatenate([block.verdicts for block in blocks]),
             np.concatenate([block.reasons for block in blocks]),
             _joined_places(blocks),
+            _joined_faults(blocks),
         )
 
 
@@ -356,6 +363,18 @@ def _joined_places(blocks: Sequence[Results]) -> NDArray[np.int16] | None:
     return np.concatenate(
         [
             np.full(len(block), COMPLETE, np.int16) if block.degraded is None else block.degraded
+            for block in blocks
+        ]
+    )
+
+
+def _joined_faults(blocks: Sequence[Results]) -> NDArray[np.int8] | None:
+    """The columns `faults` of several blocks."""
+    if all(block.faults is None for block in blocks):
+        return None
+    return np.concatenate(
+        [
+            np.zeros(block.readings.values.shape, np.int8) if block.faults is None else block.faults
             for block in blocks
         ]
     )

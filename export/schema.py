@@ -18,7 +18,7 @@ from typing import Any
 from edge_runtime.bundle.caps import LONGEST_BASELINE_STEP, MAX_BASELINE, MAX_NAME, MAX_SENSORS, RESERVED
 from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.bundle.metadata import FORMAT_VERSIONS, LONGEST_DEBOUNCE, NEEDS, OF_VERSION_2, Metadata
-from edge_runtime.bundle.needs import FEWEST_SENSORS, INJECTED, LABELS
+from edge_runtime.bundle.needs import FEWEST_FLAT_ROWS, FEWEST_SENSORS, INJECTED, LABELS
 
 __all__ = ["SCHEMA_FILE", "metadata_schema"]
 
@@ -48,6 +48,11 @@ FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Absence", "coefficients"): {"minItems": FEWEST_SENSORS, "maxItems": MAX_SENSORS},
     ("Absence", "threshold"): {"exclusiveMinimum": 0},
     ("Absence", "auc_loss"): {"minimum": -1, "maximum": 1},
+    ("SensorStatus", "limits"): {"minItems": 1, "maxItems": MAX_SENSORS},
+    ("SensorStatus", "rows"): {"minimum": 0},
+    ("SensorLimit", "flat_rows"): {"minimum": FEWEST_FLAT_ROWS},
+    ("SensorLimit", "within"): {"minimum": 0},
+    ("SensorLimit", "max_rate"): {"exclusiveMinimum": 0},
     ("Sensor", "name"): {"minLength": 1, "maxLength": MAX_NAME, "not": {"enum": sorted(RESERVED)}},
     ("Model", "parameters"): {"minimum": 0},
     ("Threshold", "value"): {"exclusiveMinimum": 0},

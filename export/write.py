@@ -122,6 +122,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         content_digest=UNSTAMPED,
         baseline=detector.baseline,
         degraded=degraded and prove_degraded(detector, degraded, checkpoint.sensors, checkpoint.golden),
+        sensor_status=checkpoint.sensor_status,
     )
     metadata = replace(metadata, golden=provable(metadata, detector, checkpoint.golden))
     try:

@@ -1,4 +1,4 @@
-"""How a bundle judges rows: the slow baseline, the threshold with debounce and hold, and a missing sensor."""
+"""How a bundle judges rows: slow baseline, threshold, debounce, hold, a missing sensor, and sensor status."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ __all__ = [
     "Debounce",
     "Degraded",
     "Hold",
+    "SensorLimit",
+    "SensorStatus",
     "Threshold",
 ]
 
@@ -205,3 +207,34 @@ class Degraded:
     measured_on: str | None
     golden: tuple[float, ...]
     absolute_tolerance: float
+
+
+@dataclass(frozen=True, slots=True)
+class SensorLimit:
+    """When a sensor stands still or jumps, so that its reading cannot be used.
+
+    Attributes:
+        flat_rows: A sensor is flat from the row on at which so many of its readings in succession lie within
+            `within` of the first of them; None for a sensor that may stand still.
+        within: The distance, in raw units.
+        max_rate: The fastest that the sensor can change, in raw units a second; None where that is unknown. A
+            reading is too steep if it is farther from the sensor's last usable one than the time since then,
+            or the cadence if that is longer, allows.
+    """
+
+    flat_rows: int | None
+    within: float
+    max_rate: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SensorStatus:
+    """How sensors that stand still or jump are found.
+
+    Attributes:
+        limits: [sensors] For each sensor, in order.
+        rows: Number of normal rows in which the longest runs were measured.
+    """
+
+    limits: tuple[SensorLimit, ...]
+    rows: int

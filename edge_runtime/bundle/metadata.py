@@ -26,6 +26,8 @@ from edge_runtime.bundle.judging import (
     Debounce,
     Degraded,
     Hold,
+    SensorLimit,
+    SensorStatus,
     Threshold,
 )
 from edge_runtime.errors import BundleFormatError
@@ -51,12 +53,14 @@ __all__ = [
     "Provenance",
     "Scaler",
     "Sensor",
+    "SensorLimit",
+    "SensorStatus",
     "Threshold",
 ]
 
 FORMAT_VERSIONS = (1, 2)
 # What a bundle of version 2 may need: the fields that hold these features.
-NEEDS = ("baseline", "degraded")
+NEEDS = ("baseline", "degraded", "sensor_status")
 OF_VERSION_2 = ("needs", *NEEDS, "notes")
 METADATA_KEY = "edge_detect"
 NEWER = "install a newer edge-detect, or export again with this one"
@@ -189,8 +193,9 @@ class Metadata:
         needs: The features that change a verdict, each of which has a field of this name.
         baseline: How each machine's levels are followed; None for a bundle without a baseline.
         degraded: How rows are judged that lack one sensor; None where they are unknown.
+        sensor_status: How sensors that stand still or jump are found; None where they are not.
         notes: What readers may ignore, by name.
-        format_version: 2 where one of the four fields above is there; else 1.
+        format_version: 2 where one of the five fields above is there; else 1.
     """
 
     sensors: tuple[Sensor, ...]
@@ -207,6 +212,7 @@ class Metadata:
     needs: tuple[str, ...] = field(default=(), metadata={MAY_BE_ABSENT: True})
     baseline: Baseline | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     degraded: Degraded | None = field(default=None, metadata={MAY_BE_ABSENT: True})
+    sensor_status: SensorStatus | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     notes: dict[str, str] = field(default_factory=dict, metadata={MAY_BE_ABSENT: True})
     format_version: int = 1
 

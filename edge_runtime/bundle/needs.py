@@ -1,4 +1,4 @@
-"""What a bundle says beside its graph, if it needs it: the slow baseline, and rows that lack one sensor."""
+"""What a bundle says beside its graph: the slow baseline, rows that lack one sensor, and sensor status."""
 
 from __future__ import annotations
 
@@ -10,21 +10,41 @@ from edge_runtime.errors import BundleFormatError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_runtime.bundle.judging import Absence, Baseline, BaselineState, Degraded
+    from edge_runtime.bundle.judging import (
+        Absence,
+        Baseline,
+        BaselineState,
+        Degraded,
+        SensorLimit,
+        SensorStatus,
+    )
     from edge_runtime.bundle.metadata import Metadata
 
-__all__ = ["COLUMN", "FEWEST_SENSORS", "INJECTED", "LABELS", "check_baseline", "check_degraded", "misfit"]
+__all__ = [
+    "COLUMN",
+    "FEWEST_FLAT_ROWS",
+    "FEWEST_SENSORS",
+    "INJECTED",
+    "LABELS",
+    "STATUS_COLUMN",
+    "check_baseline",
+    "check_degraded",
+    "check_sensor_status",
+    "misfit",
+]
 
 # Sums of bounded numbers may be beyond the sum of their bounds, as much as rounding does.
 ROUNDED = 1 + 1e-6
 AFTER = "golden.baseline_after"
 LISTS = ("values", "persistence", "near", "far", "beyond")
 # What results call it, so that no sensor of such a bundle can have this name.
-COLUMN = "degraded"
+COLUMN, STATUS_COLUMN = "degraded", "sensor_status"
 LABELS, INJECTED = MEASURED_ON = ("labels", "injected")
 # As of the golden rows: so large a part of the highest score proves nothing.
 MAX_RELATIVE_TOLERANCE = 0.01
 FEWEST_SENSORS = 2
+# Two readings that are alike say nothing yet.
+FEWEST_FLAT_ROWS = 3
 
 
 def misfit(state: BaselineState, baseline: Baseline) -> tuple[str, str] | None:
@@ -107,12 +127,7 @@ def check_degraded(degraded: Degraded, metadata: Metadata) -> None:
     names = metadata.sensor_names
     if len(names) < FEWEST_SENSORS:
         raise BundleFormatError("needs two sensors or more", where="metadata: degraded")
-    if COLUMN in names:
-        raise BundleFormatError(
-            f"'{COLUMN}' is the name of a column that the results of this bundle have themselves",
-            where="metadata: sensors",
-            hint="rename it, or export without degraded",
-        )
+    _check_name(COLUMN, names)
     if len(degraded.absent) != len(names):
         raise _wrong("absent", f"has {len(degraded.absent)} entries, but there are {len(names)} sensors")
     for place, absence in enumerate(degraded.absent):
@@ -123,6 +138,49 @@ def check_degraded(degraded: Degraded, metadata: Metadata) -> None:
         raise _wrong("measured_on", f"is neither {' nor '.join(MEASURED_ON)}")
     _check_auc(degraded.auc, "auc", measured=degraded.measured_on is not None)
     _check_golden(degraded, metadata)
+
+
+def check_sensor_status(status: SensorStatus, metadata: Metadata) -> None:
+    """A limit for each sensor, with numbers that readings can have.
+
+    Args:
+        status: What the bundle says of it.
+        metadata: Of the same bundle.
+
+    Raises:
+        BundleFormatError: It does not fit the sensors, or a number is out of range.
+    """
+    _check_name(STATUS_COLUMN, metadata.sensor_names)
+    if len(status.limits) != len(metadata.sensors):
+        raise BundleFormatError(
+            f"has {len(status.limits)} entries, but there are {len(metadata.sensors)} sensors",
+            where="metadata: sensor_status.limits",
+        )
+    for place, limit in enumerate(status.limits):
+        for name, fine in _limits(limit):
+            if not fine:
+                raise BundleFormatError(
+                    "is out of range", where=f"metadata: sensor_status.limits[{place}].{name}"
+                )
+    if status.rows < 0:
+        raise BundleFormatError("must not be negative", where="metadata: sensor_status.rows")
+
+
+def _limits(limit: SensorLimit) -> tuple[tuple[str, bool], ...]:
+    return (
+        ("flat_rows", limit.flat_rows is None or limit.flat_rows >= FEWEST_FLAT_ROWS),
+        ("within", 0 <= limit.within <= LARGEST),
+        ("max_rate", limit.max_rate is None or SMALLEST <= limit.max_rate <= LARGEST),
+    )
+
+
+def _check_name(column: str, sensors: tuple[str, ...]) -> None:
+    if column in sensors:
+        raise BundleFormatError(
+            f"'{column}' is the name of a column that the results of this bundle have themselves",
+            where="metadata: sensors",
+            hint=f"rename it, or export without {column}",
+        )
 
 
 def _check_absence(absence: Absence, place: int, sensors: int, *, measured: bool) -> None:

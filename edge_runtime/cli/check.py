@@ -82,7 +82,8 @@ def _show_tables(document: dict[str, Any]) -> None:
 
 def _verdict(one: dict[str, Any]) -> tuple[str, ...]:
     if "reason" in one:
-        return one["time"], one["machine_id"], f"unknown: {one['reason']}", "-", "-", "-", "-"
+        sensors = ", ".join(one.get("sensor_status", ())) or "-"
+        return one["time"], one["machine_id"], f"unknown: {one['reason']}", "-", sensors, "-", "-"
     readings = (f"{one[name]:g} {one['unit']}".strip() for name in ("actual", "expected"))
     return one["time"], one["machine_id"], one["verdict"], f"{one['severity']:.2f}", one["sensor"], *readings
 

@@ -91,6 +91,8 @@ def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any
         del metadata["degraded"]
     else:
         del metadata["degraded"]["golden"]
+    if metadata["sensor_status"] is None:
+        del metadata["sensor_status"]
     return {
         "name": bundle.name,
         "digest": bundle.digest,
@@ -132,6 +134,7 @@ def _sections(bundle: Bundle) -> list[tuple[str, Rows]]:
     return [
         ("model", _model(bundle)),
         ("without a sensor", _without(bundle.metadata)),
+        ("sensor status", _sensor_status(bundle.metadata)),
         ("validation", _metrics(metrics.validation)),
         ("test", _metrics(metrics.test)),
         ("origin", _origin(bundle)),
@@ -179,6 +182,27 @@ def _without(metadata: Metadata) -> Rows:
         loss = "" if absence.auc_loss is None else f", AUC lower by {absence.auc_loss:.3f}"
         rows.append((name, f"threshold {absence.threshold:.6g}{loss}"))
     return rows
+
+
+def _sensor_status(metadata: Metadata) -> Rows:
+    """When sensors stand still or jump; nothing where that is not found."""
+    found = metadata.sensor_status
+    if found is None:
+        return []
+    rows = []
+    for sensor, limit in zip(metadata.sensors, found.limits, strict=True):
+        flat = "may stand still"
+        if limit.flat_rows is not None:
+            flat = f"flat after {limit.flat_rows:,} rows within {_quantity(limit.within, sensor.unit)}"
+        rate = (
+            "" if limit.max_rate is None else f", at most {_quantity(limit.max_rate, sensor.unit)} a second"
+        )
+        rows.append((sensor.name, flat + rate))
+    return rows
+
+
+def _quantity(value: float, unit: str) -> str:
+    return f"{value:.3g} {unit}".rstrip()
 
 
 def _origin(bundle: Bundle) -> Rows:

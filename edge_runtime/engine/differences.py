@@ -72,6 +72,11 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         del metadata["degraded"]["golden"]
         absent = zip(bundle.metadata.sensor_names, metadata["degraded"]["absent"], strict=True)
         metadata["degraded"]["absent"] = dict(absent)
+    if metadata["sensor_status"] is None:
+        del metadata["sensor_status"]
+    else:
+        limits = zip(bundle.metadata.sensor_names, metadata["sensor_status"]["limits"], strict=True)
+        metadata["sensor_status"]["limits"] = dict(limits)
     metadata["sensors"] = {sensor.pop("name"): sensor for sensor in metadata["sensors"]}
     graph = {
         "opset": bundle.outline.opset,

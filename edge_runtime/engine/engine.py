@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.engine.judged import Judged
-from edge_runtime.engine.quality import Quality
+from edge_runtime.engine.quality import Quality, row_reasons
 from edge_runtime.engine.row import row_path
 from edge_runtime.engine.stage import ANY_BUNDLE, STATE_MB, StageState, bounded, more_than_mb
 from edge_runtime.engine.times import Times
 from edge_runtime.engine.verdict import Judge
 from edge_runtime.errors import SensorMismatchError
-from edge_runtime.records import NO_TIME, Readings, Reason
+from edge_runtime.records import COMPLETE, NO_TIME, Readings, Reason
 from edge_runtime.scoring.graph import Graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from numpy.typing import NDArray
+
+    from edge_runtime.engine.sensors import SensorWatch
     from edge_runtime.engine.stage import Stage
-    from edge_runtime.engine.standin import StandIn
     from edge_runtime.loading.load import Bundle
+    from edge_runtime.scoring.filling import StandIn
 
 __all__ = ["FUTURE_S", "Engine"]
 
@@ -34,9 +37,10 @@ class Engine:
     """Judges readings with a bundle, and remembers of each machine what its next row needs.
 
     A row passes the stages in turn: its time must be newer than every earlier one of its machine, its
-    readings must be there and within what the sensors can give; then it is scored, and the score becomes a
-    verdict. A row that a stage stops is unknown, with a reason, and moves nothing that comes after. With a
-    bundle that says how, a row that lacks one sensor alone goes on with that reading filled.
+    readings must be there and within what the sensors can give; with a bundle that says how, no sensor may
+    stand still or jump. Then it is scored, and the score becomes a verdict. A row that a stage stops is
+    unknown, with a reason, and moves nothing that comes after. With a bundle that says how, a row that lacks
+    one sensor alone goes on with that reading filled.
 
     One feed needs one engine. It has no clock, reads and writes no file and starts no thread.
 
@@ -69,17 +73,23 @@ class Engine:
         self._judge = Judge(metadata.threshold, metadata.degraded)
         self._stand_in: StandIn | None = None
         if metadata.degraded is not None:
-            from edge_runtime.engine.standin import StandIn  # noqa: PLC0415 - for the bundles that have it
+            from edge_runtime.scoring.filling import StandIn  # noqa: PLC0415 - for the bundles that have it
 
-            self._stand_in = StandIn(metadata.degraded, metadata, self._quality)
+            self._stand_in = StandIn(metadata.degraded, metadata.sensors)
+        self._watch: SensorWatch | None = None
+        if metadata.sensor_status is not None:
+            from edge_runtime.engine.sensors import SensorWatch  # noqa: PLC0415 - for the bundles that have it
+
+            self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
         self._stages: tuple[Stage, ...] = (
             self._times,
+            *([] if self._watch is None else [self._watch]),
             *self._graph.stages,
             self._judge.debounce,
             self._judge.hold,
         )
         self._times.max_machines = bounded(self._stages, max_machines, state_mb, engines, where=bundle.name)
-        self._row = row_path(self._times, self._quality, self._graph, self._judge)
+        self._row = row_path(self._times, self._quality, self._watch, self._graph, self._judge)
         self._row_shape = (1, len(self._sensors))
 
     @property
@@ -222,13 +232,10 @@ class Engine:
         (reasons, fresh), old = self._times.check(readings, now), None
         if reasons is not None:
             old = (reasons >= FIRST_OLD) & (reasons <= LAST_OLD)
-        faults, shown, degraded = self._quality.check(values), readings, None
-        if faults is not None and self._stand_in is not None:
-            shown, faults, degraded = self._stand_in.fill(readings, faults)
-        if reasons is None:
-            reasons = faults
-        elif faults is not None:
-            reasons = np.where(reasons == NONE, faults, reasons)
+        faults, moved = self._quality.check(values), None
+        if self._watch is not None:
+            faults, moved = self._watch.check(readings, faults, None if reasons is None else reasons == NONE)
+        shown, degraded, reasons = self._without_faults(readings, faults, reasons)
         usable = None if reasons is None else reasons == NONE
         scores = self._graph.score(shown, usable)
         if reasons is None:
@@ -242,8 +249,37 @@ class Engine:
         if degraded is not None and self._stand_in is not None:
             degraded = self._stand_in.settle(scores, reasons, degraded)
         results = self._judge.judge(readings, scores, usable, reasons, degraded)
-        self._times.take(fresh)  # last of all: what fails before may be fed again
+        results.faults = faults
+        # Last of all: what fails before may be fed again.
+        if self._watch is not None and moved is not None:
+            self._watch.take(moved)
+        self._times.take(fresh)
         return Judged(results, self._sensors, old if old is not None and old.any() else None)
+
+    def _without_faults(
+        self, readings: Readings, faults: NDArray[np.int8] | None, reasons: NDArray[np.int8] | None
+    ) -> tuple[Readings, NDArray[np.int16] | None, NDArray[np.int8] | None]:
+        """The readings as they are to be scored.
+
+        Args:
+            readings: The rows.
+            faults: [rows, sensors] codes of `Reason`; None for none.
+            reasons: [rows] what else there is against a row, and comes first; None for nothing.
+
+        Returns:
+            The rows, with readings filled; [rows] which sensor's that was, or `COMPLETE`, None where none
+            was; and [rows] all reasons, None where all rows are to be scored.
+        """
+        if faults is None:
+            return readings, None, reasons
+        found, degraded = row_reasons(faults), None
+        if self._stand_in is not None:
+            readings, degraded = self._stand_in.fill(readings, faults)
+            if degraded is not None:
+                found[degraded != COMPLETE] = NONE
+        if reasons is not None:
+            found = np.where(reasons == NONE, found, reasons)
+        return readings, degraded, found if found.any() else None
 
 
 def _restore(stage: Stage, machine: str, value: Any, version: int) -> None:

@@ -65,6 +65,16 @@ class Judged:
         return ["" if place == COMPLETE else self._sensors[place] for place in places.tolist()]
 
     @property
+    def sensor_status(self) -> list[dict[str, str]]:
+        """[rows] sensor to its status by NE 107, such as "failure: flat", of those that are not good."""
+        faults = self.results.faults
+        if faults is None:
+            return [{}] * len(self)
+        from edge_runtime.engine.status import by_sensor  # noqa: PLC0415 - for few rows
+
+        return [by_sensor(row, self._sensors) for row in faults]
+
+    @property
     def score(self) -> NDArray[np.float32]:
         """[rows] anomaly score; NaN where the verdict is unknown."""
         return self.results.scores.score
@@ -108,15 +118,17 @@ class Judged:
                 "verdict": verdict,
                 **({"reason": reason} if reason else {}),
                 **({"degraded": degraded} if degraded else {}),
+                **({"sensor_status": status} if status else {}),
                 **({"top_sensor": self._sensors[top]} if verdict == ANOMALY else {}),
                 **rest,
             }
-            for time, machine, verdict, reason, degraded, top, rest in zip(
+            for time, machine, verdict, reason, degraded, status, top, rest in zip(
                 readings.times.tolist(),
                 readings.machines.tolist(),
                 self.verdicts,
                 self.reasons,
                 self.degraded,
+                self.sensor_status,
                 results.scores.errors.argmax(axis=1).tolist(),
                 numbers,
                 strict=True,

@@ -1,4 +1,4 @@
-"""Sensor faults: which rows say nothing about the machine, and why."""
+"""Sensor faults that a single reading shows: it is missing, not finite or out of range."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Metadata
 
-__all__ = ["Quality"]
+__all__ = ["Quality", "row_reasons"]
 
 LARGEST = float(np.finfo(np.float32).max)
 FEW_ROWS, MANY_ROWS = 16, 16_384
+NO_FAULT = np.int8(np.iinfo(np.int8).max)
 
 
 class Quality:
@@ -37,7 +38,7 @@ class Quality:
         self._lows = self._highs = np.empty(0, np.float32)
 
     def check(self, values: NDArray[np.float32]) -> NDArray[np.int8] | None:
-        """The reason of each row that must not be scored, [rows] codes of `Reason`; None where all may be.
+        """Why readings cannot be used, [rows, sensors] codes of `Reason`; None where all can.
 
         Args:
             values: [rows, sensors] raw units.
@@ -45,16 +46,11 @@ class Quality:
         # Neither NaN nor an infinity is within; what is left to find is rare.
         if self._all_within(values):
             return None
-        reasons = np.zeros(len(values), np.int8)
-        reasons[((values < self._low) | (values > self._high)).any(1)] = Reason.OUT_OF_RANGE
-        reasons[~np.isfinite(values).all(1)] = Reason.NOT_FINITE
-        reasons[np.isnan(values).any(1)] = Reason.MISSING
-        return reasons
-
-    def unusable(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
-        """[rows, sensors] which readings are missing, not finite or out of range."""
-        unusable: NDArray[np.bool_] = ~((values >= self._low) & (values <= self._high))
-        return unusable
+        faults = np.zeros(values.shape, np.int8)
+        faults[(values < self._low) | (values > self._high)] = Reason.OUT_OF_RANGE
+        faults[~np.isfinite(values)] = Reason.NOT_FINITE
+        faults[np.isnan(values)] = Reason.MISSING
+        return faults
 
     def _all_within(self, values: NDArray[np.float32]) -> bool:
         if not FEW_ROWS < len(values) <= MANY_ROWS:
@@ -65,3 +61,14 @@ class Quality:
             self._lows, self._highs = (np.tile(each, len(values)) for each in (self._low, self._high))
         lows, highs = self._lows[: len(flat)], self._highs[: len(flat)]
         return bool(((flat >= lows) & (flat <= highs)).all())
+
+
+def row_reasons(faults: NDArray[np.int8]) -> NDArray[np.int8]:
+    """[rows] The reason for which a row is unknown: of several sensors' faults that of the lowest code.
+
+    Args:
+        faults: [rows, sensors] codes of `Reason`.
+    """
+    reasons: NDArray[np.int8] = np.where(faults == 0, NO_FAULT, faults).min(axis=1)
+    reasons[reasons == NO_FAULT] = Reason.NONE
+    return reasons

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.engine.machine import Machine
     from edge_runtime.engine.quality import Quality
+    from edge_runtime.engine.sensors import SensorWatch
     from edge_runtime.engine.times import Times
     from edge_runtime.engine.verdict import Judge
     from edge_runtime.records import Readings
@@ -39,7 +40,7 @@ for shared in (NO_REASON, *VERDICTS.values()):
     shared.flags.writeable = False
 
 
-def row_path(times: Times, quality: Quality, graph: Graph, judge: Judge) -> Row:
+def row_path(times: Times, quality: Quality, watch: SensorWatch | None, graph: Graph, judge: Judge) -> Row:
     """What judges one row; it gives None, and leaves everything as it was, for a row that is not ordinary.
 
     A function for the model at hand, whose names are bound once: on a small model, finding them again for
@@ -47,27 +48,34 @@ def row_path(times: Times, quality: Quality, graph: Graph, judge: Judge) -> Row:
     """
     remembers = graph.memory or judge.per_machine or judge.debounce.counts or judge.hold.holds
     path = _remembering if remembers or graph.asks_for_time else _forgetting
-    return path(_ordinary(times, quality), times, graph, judge)
+    take = None if watch is None else watch.take_row
+    return path(_ordinary(times, quality, watch), times, take, graph, judge)
 
 
-def _ordinary(times: Times, quality: Quality) -> Ordinary:
-    """The row's machine, where the row is newer than its last one, complete and within all ranges."""
+def _ordinary(times: Times, quality: Quality, watch: SensorWatch | None) -> Ordinary:
+    """The row's machine, where the row is newer than its last one and all of its readings can be used."""
     machines, future, ranges = times.machines, times.future_ns, quality.ranges
+    is_ordinary = None if watch is None else watch.is_ordinary
 
     def ordinary(readings: Readings, values: NDArray[np.float32], now: int | None) -> Machine | None:
         moment = readings.times.item()
         machine = machines.get(readings.machine)
         if machine is None or moment <= machine.newest or (now is not None and moment > now + future):
             return None
-        for reading, (low, high) in zip(values.tolist()[0], ranges, strict=True):
+        row = values.tolist()[0]
+        for reading, (low, high) in zip(row, ranges, strict=True):
             if not low <= reading <= high:
                 return None
+        if is_ordinary is not None and not is_ordinary(machine.name, moment, row):
+            return None
         return machine
 
     return ordinary
 
 
-def _forgetting(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) -> Row:
+def _forgetting(
+    ordinary: Ordinary, times: Times, take: Callable[[], None] | None, graph: Graph, judge: Judge
+) -> Row:
     """Of a model without memory, debounce and hold: nothing but the threshold."""
     one_row, limit, moved, new = graph.one_row, judge.value, times.moved.add, NOTHING.copy
     row, call, score_of = one_row.readings, one_row.calls[0], one_row.score
@@ -85,6 +93,8 @@ def _forgetting(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) ->
             return None
         machine.add_row(readings.times.item(), values)
         moved(machine.name)
+        if take is not None:
+            take()
         severity = new()
         severity[0] = relative
         scores = Scores(score_copy(), errors_copy(), expected_copy())
@@ -93,7 +103,10 @@ def _forgetting(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) ->
     return path
 
 
-def _remembering(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) -> Row:
+def _remembering(
+    ordinary: Ordinary, times: Times, take: Callable[[], None] | None, graph: Graph, judge: Judge
+) -> Row:
+    """Of any other model."""
     one_row, limit, moved, new = graph.one_row, judge.value, times.moved.add, NOTHING.copy
     names, debounce, hold = judge.per_machine, judge.debounce, judge.hold
     memory, asks_for_time = graph.memory, graph.asks_for_time
@@ -109,6 +122,8 @@ def _remembering(ordinary: Ordinary, times: Times, graph: Graph, judge: Judge) -
             return None
         machine.add_row(readings.times.item(), values)
         moved(name)
+        if take is not None:
+            take()
         threshold = names.get(name, limit)
         anomalous = hold.one_row(name, debounce.one_row(name, score > threshold))
         severity = new()

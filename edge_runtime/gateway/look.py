@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.engine.accounts import Accounts
+from edge_runtime.engine.status import by_sensor
 from edge_runtime.records import COMPLETE, Reason, Verdict
 from edge_runtime.timeparse import format_time
 
@@ -160,12 +161,15 @@ def _row(results: Results, row: int, engine: Engine) -> dict[str, Any]:
         "machine_id": readings.machines[row].item(),
         "verdict": verdict.label,
     }
+    names = engine.bundle.metadata.sensor_names
+    if results.faults is not None and (status := by_sensor(results.faults[row], names)):
+        found["sensor_status"] = status
     if verdict is Verdict.UNKNOWN:
         return {**found, "reason": Reason(results.reasons.item(row)).label}
     top = int(np.argmax(results.scores.errors[row]))
     sensor = engine.bundle.metadata.sensors[top]
     if results.degraded is not None and (place := results.degraded.item(row)) != COMPLETE:
-        found["degraded"] = engine.bundle.metadata.sensor_names[place]
+        found["degraded"] = names[place]
     return {
         **found,
         "severity": round(results.severity.item(row), 3),

@@ -8,6 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.engine.status import texts_of_rows
 from edge_runtime.errors import InputError, MissingExtraError, SensorMismatchError, UsageError
 from edge_runtime.files import write_all
 from edge_runtime.mapping.cells import Place
@@ -202,20 +203,29 @@ class ArrowWriter:
         with_expected: Whether to write what the model expected, too.
         threads: How many threads may encode.
         with_degraded: Whether to write without which sensor a row was judged, too.
+        with_status: Whether to write which sensors are not good, too.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
     """
 
     def __init__(
-        self, kind: str, columns: Columns, *, with_expected: bool, threads: int, with_degraded: bool = False
+        self,
+        kind: str,
+        columns: Columns,
+        *,
+        with_expected: bool,
+        threads: int,
+        with_degraded: bool = False,
+        with_status: bool = False,
     ) -> None:
         self._pa = _pyarrow(threads)
         self._kind = kind
         self._columns = columns
         self._with_expected = with_expected
-        self._with_degraded = with_degraded
+        self._with_degraded, self._with_status = with_degraded, with_status
         self._texts = [columns.machine, "verdict", "reason", *["degraded"] * with_degraded]
+        self._texts += ["sensor_status"] * with_status
         self._place: Path | _Counted | None = None
         self._writer: Any = None
         self._verdicts = self._pa.array([verdict.label for verdict in Verdict])
@@ -268,11 +278,19 @@ class ArrowWriter:
             places = results.degraded
             places = np.full(len(results), COMPLETE, np.int16) if places is None else places
             made["degraded"] = self._dictionary(self._sensors, places, places == COMPLETE)
+        if self._with_status:
+            made["sensor_status"] = self._status(results)
         parts = [("error", scores.errors)] + [("expected", scores.expected)] * self._with_expected
         for kind, values in parts:
             for place, sensor in enumerate(columns.sensors):
                 made[f"{kind}_{sensor}"] = _number(pa, np.ascontiguousarray(values[:, place]))
         return pa.table(made)
+
+    def _status(self, results: Results) -> Any:
+        texts, codes = texts_of_rows(results.faults, len(results), self._columns.sensors)
+        nothing = np.asarray([not text for text in texts])[codes]
+        found = self._dictionary(self._pa.array(texts, self._pa.string()), codes.astype(np.int32), nothing)
+        return found.dictionary_decode() if self._kind == "arrow" else found  # as with the machines
 
     def _dictionary(self, texts: Any, codes: NDArray[Any], nothing: NDArray[np.bool_] | None = None) -> Any:
         return self._pa.DictionaryArray.from_arrays(self._pa.array(codes, mask=nothing), texts)

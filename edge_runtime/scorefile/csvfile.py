@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.engine.status import texts_of_rows
 from edge_runtime.errors import UsageError
 from edge_runtime.files import write_all
 from edge_runtime.records import COMPLETE, Reason, Results, Verdict
@@ -72,19 +73,28 @@ class CsvWriter:
         columns: The names.
         with_expected: Whether to write what the model expected, too.
         with_degraded: Whether to write without which sensor a row was judged, too.
+        with_status: Whether to write which sensors are not good, too.
     """
 
-    def __init__(self, columns: Columns, *, with_expected: bool, with_degraded: bool = False) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        *,
+        with_expected: bool,
+        with_degraded: bool = False,
+        with_status: bool = False,
+    ) -> None:
         self._columns = columns
         self._with_expected = with_expected
         # The last one, which is also that of `COMPLETE`, is none.
         self._without = [*map(_quoted, columns.sensors), ""] if with_degraded else []
+        self._with_status = with_status
         self._stream: IO[bytes]
         self._file: IO[bytes] | None = None
         names = [f"error_{name}" for name in columns.sensors]
         names += [f"expected_{name}" for name in columns.sensors] * with_expected
         first = [columns.time, columns.machine, "score", "severity", "verdict", "reason"]
-        first += ["degraded"] * with_degraded
+        first += ["degraded"] * with_degraded + ["sensor_status"] * with_status
         self._header = [*first, *names]
         self._constants = ["", *[","] * (len(self._header) - 1), "\n"]
 
@@ -121,6 +131,7 @@ class CsvWriter:
                 lines.choices(VERDICTS, results.verdicts),
                 lines.choices(REASONS, results.reasons),
                 *self._degraded(results),
+                *self._status(results),
                 *rest,
             ],
         )
@@ -132,6 +143,13 @@ class CsvWriter:
         places = results.degraded
         codes = np.full(len(results), COMPLETE) if places is None else places
         return [lines.choices(self._without, codes)]
+
+    def _status(self, results: Results) -> list[NDArray[np.uint32]]:
+        """The column of the sensors that are not good, where there is one."""
+        if not self._with_status:
+            return []
+        texts, codes = texts_of_rows(results.faults, len(results), self._columns.sensors)
+        return [lines.choices([_quoted(text) for text in texts], codes)]
 
     def close(self) -> None:
         """Ends the part."""

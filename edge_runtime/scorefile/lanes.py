@@ -151,6 +151,8 @@ class Lanes:
         verdicts, reasons = np.empty((2, rows), np.int8)
         some = any(part.degraded is not None for _, part in found)
         degraded = np.full(rows, COMPLETE, np.int16) if some else None
+        faulty = any(part.faults is not None for _, part in found)
+        faults = np.zeros((rows, sensors), np.int8) if faulty else None
         for index, part in found:
             score[index], severity[index], errors[index] = (
                 part.scores.score,
@@ -162,5 +164,7 @@ class Lanes:
                 expected[index] = part.scores.expected
             if degraded is not None and part.degraded is not None:
                 degraded[index] = part.degraded
+            if faults is not None and part.faults is not None:
+                faults[index] = part.faults
         scores = Scores(score, errors, expected)
-        return block, Results(block.readings, scores, severity, verdicts, reasons, degraded)
+        return block, Results(block.readings, scores, severity, verdicts, reasons, degraded, faults)

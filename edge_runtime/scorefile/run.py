@@ -208,7 +208,12 @@ def _sniffed(path: Path) -> str:
 
 
 def _writer(task: Task, bundle: Bundle) -> Writer:
-    options = {"with_expected": task.with_expected, "with_degraded": bundle.metadata.degraded is not None}
+    metadata = bundle.metadata
+    options = {
+        "with_expected": task.with_expected,
+        "with_degraded": metadata.degraded is not None,
+        "with_status": metadata.sensor_status is not None,
+    }
     kind = task.kind or SUFFIXES.get(task.output.suffix.lower(), "csv")
     if kind == "csv":
         return CsvWriter(task.columns, **options)

@@ -1,4 +1,4 @@
-"""The reading that a row lacks, filled by a linear regression on the others."""
+"""The reading that a row lacks, filled by a linear regression on the others; for bundles that say how."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_runtime.bundle.caps import LARGEST
+from edge_runtime.records import COMPLETE, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edge_runtime.bundle.judging import Absence
+    from edge_runtime.bundle.judging import Absence, Degraded
     from edge_runtime.bundle.metadata import Sensor
+    from edge_runtime.records import Readings, Scores
 
-__all__ = ["Filling", "in_turns"]
+__all__ = ["Filling", "StandIn", "in_turns"]
 
 
 class Filling:
@@ -65,3 +67,71 @@ def in_turns(filling: Filling, rows: NDArray[np.float32]) -> tuple[NDArray[np.in
     turns = np.arange(max(rows.shape))
     index = turns % len(rows)
     return index, filling.fill(rows[index], turns % rows.shape[1])
+
+
+class StandIn:
+    """Finds the rows of which a single reading cannot be used, and fills it.
+
+    Args:
+        degraded: How, as the bundle says.
+        sensors: The bundle's.
+    """
+
+    def __init__(self, degraded: Degraded, sensors: Sequence[Sensor]) -> None:
+        self._filling = Filling(degraded.absent, sensors)
+
+    def fill(self, readings: Readings, faults: NDArray[np.int8]) -> tuple[Readings, NDArray[np.int16] | None]:
+        """The readings with what stands in for those that are lacking.
+
+        Args:
+            readings: The rows, which stay as they are.
+            faults: [rows, sensors] codes of `Reason`: which readings cannot be used.
+
+        Returns:
+            The same rows, filled; and [rows] the sensor that was filled, or `COMPLETE`, None where no row
+            lacks one sensor alone.
+        """
+        values = readings.values
+        rows = np.flatnonzero(np.count_nonzero(faults, axis=1) == 1)
+        if not len(rows):
+            return readings, None
+        places = faults[rows].argmax(1)
+        filled = values.copy()
+        filled[rows] = self._filling.fill(values[rows], places)
+        lacking = np.full(len(values), COMPLETE, np.int16)
+        lacking[rows] = places
+        return readings.with_values(filled), lacking
+
+    def settle(
+        self, scores: Scores, reasons: NDArray[np.int8], lacking: NDArray[np.int16]
+    ) -> NDArray[np.int16] | None:
+        """Which rows were judged without a sensor, and whose score those rows' is; in place.
+
+        Args:
+            scores: Of all rows.
+            reasons: [rows] codes of `Reason`; a row that has one was not judged.
+            lacking: As `fill` gave it.
+        """
+        lacking[reasons != Reason.NONE] = COMPLETE
+        if (lacking == COMPLETE).all():
+            return None
+        self._share(scores, lacking)
+        return lacking
+
+    @staticmethod
+    def _share(scores: Scores, lacking: NDArray[np.int16]) -> None:
+        """Gives what a filled sensor has of its row's score to the others, in proportion; in place.
+
+        What was filled is no reading, so it must not be what stands out. Where the others have no share, each
+        gets the same.
+        """
+        rows = np.flatnonzero(lacking != COMPLETE)
+        places = lacking[rows]
+        shares = scores.errors[rows].astype(np.float64)
+        count = np.arange(len(rows))
+        shares[count, places] = 0.0
+        nothing = ~(shares.sum(1) > 0)
+        shares[nothing] = 1.0
+        shares[count, places] = 0.0
+        shares *= (scores.score[rows] / shares.sum(1))[:, None]
+        scores.errors[rows] = shares

@@ -63,7 +63,8 @@ class InfluxSinkSettings:
 class InfluxSink:
     """Writes one point a row: tags machine_id and bundle; fields score, severity, verdict, and per sensor.
 
-    Where they apply: the fields reason, of an unknown row, and degraded, of one judged without a sensor.
+    Where they apply: the fields reason, of an unknown row, degraded, of one judged without a sensor, and
+    sensor_status, of one with a sensor that is not good.
 
     Args:
         settings: Which server.
@@ -112,6 +113,11 @@ class InfluxSink:
         fields["reason"] = REASONS[results.reasons]
         if results.degraded is not None:
             fields["degraded"] = np.array([*self._sensors, ""])[results.degraded]
+        if results.faults is not None:
+            from edge_runtime.engine.status import texts_of_rows  # noqa: PLC0415 - for few rows
+
+            texts, codes = texts_of_rows(results.faults, len(readings), self._sensors)
+            fields["sensor_status"] = np.array(texts)[codes]
         for i, sensor in enumerate(self._sensors):
             fields[f"error_{sensor}"] = scores.errors[:, i]
             fields[f"expected_{sensor}"] = scores.expected[:, i]
@@ -181,7 +187,7 @@ def results_server(given: Given) -> InfluxSettings:
 
 def _make(given: Given, verdicts: Verdicts) -> InfluxSink:
     own = given[InfluxSinkSettings]
-    fields = {"score", "severity", "verdict", "reason", "degraded"}
+    fields = {"score", "severity", "verdict", "reason", "degraded", "sensor_status"}
     fields |= {f"{what}_{sensor}" for what in ("error", "expected") for sensor in verdicts.sensors}
     if own.machine_tag in {"", "time", BUNDLE_TAG} | fields:
         raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from edge_runtime.records import COMPLETE, Reason, Results, Verdict
 from edge_runtime.text import lines
 from edge_runtime.text.decimals import decimals
 from edge_runtime.timeparse import format_time
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["json_lines"]
 
@@ -29,9 +33,9 @@ def json_lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     """The rows as JSON lines.
 
     Keys: time (RFC 3339), machine_id, verdict, reason (when unknown), degraded (when judged without one
-    sensor: which), score, severity, top_sensor (of an anomaly: the one with the largest error), readings,
-    expected and errors by sensor. What is not a number is null; a number has the shortest decimals that give
-    its float32 back.
+    sensor: which), sensor_status (when a sensor is not good: what is wrong, by sensor), score, severity,
+    top_sensor (of an anomaly: the one with the largest error), readings, expected and errors by sensor. What
+    is not a number is null; a number has the shortest decimals that give its float32 back.
     """
     if len(results) <= FEW_ROWS:
         return "".join([_line(results, row, sensors) for row in range(len(results))]).encode()
@@ -50,7 +54,8 @@ def _line(results: Results, row: int, sensors: tuple[str, ...]) -> str:
         format_time(readings.times.item(row)),
         _quoted(readings.machine if len(results) == 1 else readings.machines[row].item()),
         VERDICTS[verdict],
-        REASONS[results.reasons.item(row)] if verdict == UNKNOWN else without[place],
+        (REASONS[results.reasons.item(row)] if verdict == UNKNOWN else without[place])
+        + ("" if results.faults is None else _status(results.faults[row], sensors)),
         *decimals(scores.score[row : row + 1], NULL),
         *decimals(results.severity[row : row + 1], NULL),
         tops[scores.errors[row].argmax()] if verdict == ANOMALY else "",
@@ -75,6 +80,8 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     if results.degraded is not None:
         notes, judged = [*notes, *without[:-1]], len(REASONS) - COMPLETE + results.degraded
     note = np.where(verdicts == UNKNOWN, results.reasons, judged)
+    if results.faults is not None:
+        notes, note = _with_status(notes, note, results.faults, sensors)
     top = np.where(verdicts == ANOMALY, np.argmax(scores.errors, axis=1), len(sensors))
     rates = scores.score[:, None], results.severity[:, None]
     score, severity, *by_sensor = lines.columns(
@@ -93,6 +100,23 @@ def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
             *by_sensor,
         ],
     )
+
+
+def _status(faults: NDArray[np.int8], sensors: tuple[str, ...]) -> str:
+    """The key of the sensors that are not good, of one row."""
+    from edge_runtime.engine.status import by_sensor  # noqa: PLC0415 - for few rows
+
+    found = by_sensor(faults, sensors)
+    return f',"sensor_status":{json.dumps(found, separators=(",", ":"))}' if found else ""
+
+
+def _with_status(
+    notes: list[str], note: NDArray[Any], faults: NDArray[np.int8], sensors: tuple[str, ...]
+) -> tuple[list[str], NDArray[np.intp]]:
+    """Notes and each row's place among them, with the key of the sensors that are not good."""
+    different, codes = np.unique(np.column_stack([note, faults]), axis=0, return_inverse=True)
+    made = [notes[row[0]] + _status(row[1:], sensors) for row in different]
+    return made, codes.reshape(-1)
 
 
 @lru_cache(maxsize=8)

@@ -74,6 +74,7 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
             debounce=Debounce(1, 1),
             hold=recipe.hold,
             degraded=recipe.degraded,
+            sensor_status=recipe.sensor_status,
             units=dict(zip(SENSORS, UNITS, strict=True)),
             physical_ranges=PHYSICAL_RANGES,
             plots=False,

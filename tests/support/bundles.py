@@ -15,6 +15,8 @@ from edge_runtime.bundle.metadata import (
     Metrics,
     Provenance,
     Sensor,
+    SensorLimit,
+    SensorStatus,
     Threshold,
 )
 from edge_runtime.scoring.filling import Filling
@@ -90,6 +92,7 @@ def make_checkpoint(
     sudden: float = 0.0,
     horizon: float | None = None,
     degraded: bool = False,
+    limits: Sequence[SensorLimit] | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -116,6 +119,7 @@ def make_checkpoint(
         horizon: Rows over which levels are followed, with two channels; None for no baseline.
         degraded: Whether rows that lack one sensor are judged; each is filled from the others as if a part of
             all of them moved together.
+        limits: When each sensor is flat or too steep; None for a bundle that does not say so.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -177,6 +181,7 @@ def make_checkpoint(
         ),
         golden=GoldenRows(kept, np.arange(len(kept)) * 10**9),
         degraded=_degraded(Detector(parts), described, rows, times, quantile) if degraded else None,
+        sensor_status=None if limits is None else SensorStatus(tuple(limits), len(rows)),
     ).save(folder)
     return folder
 

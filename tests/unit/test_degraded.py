@@ -197,8 +197,8 @@ def test_a_filled_row_whose_score_is_not_finite_is_unknown(tmp_path: Path) -> No
 
 
 def test_shares_go_to_the_others_evenly_where_none_has_any() -> None:
-    from edge_runtime.engine.standin import StandIn  # noqa: PLC0415
     from edge_runtime.records import Scores  # noqa: PLC0415
+    from edge_runtime.scoring.filling import StandIn  # noqa: PLC0415
 
     shares = np.array([[0.0, 2.0, 0.0], [1.0, 2.0, 3.0], [1.0, 0.0, 1.0]], np.float32)
     scores = Scores(shares.sum(1), shares.copy(), shares.copy())

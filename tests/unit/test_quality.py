@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.engine.quality import Quality
+from edge_runtime.engine.quality import Quality, row_reasons
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Reason
 
@@ -42,9 +42,10 @@ def test_each_fault_has_its_reason(bundle: Path) -> None:
     )
     found = quality.check(values)
     assert found is not None
-    assert [Reason(code).label for code in found] == [
+    assert [Reason(code).label for code in row_reasons(found)] == [
         *("", "missing", "not finite", "out of range", "out of range", "missing", ""),
     ]
+    assert [Reason(code).label for code in found[5]] == ["missing", "not finite", "", ""]
 
 
 def test_good_rows_and_no_rows_have_none(bundle: Path) -> None:
@@ -68,5 +69,5 @@ def test_a_fault_is_found_wherever_it_is_in_a_block_of_any_size(bundle: Path) ->
             faulty[row, column] = reading
             found = quality.check(faulty)
             assert found is not None
-            assert np.flatnonzero(found).tolist() == [row]
-            assert found[row] == reason
+            assert np.argwhere(found).tolist() == [[row, column]]
+            assert found[row, column] == reason

@@ -38,6 +38,7 @@ from trainer.cli.model_options import (
     Window,
     model_settings,
 )
+from trainer.cli.sensor_options import MaxRate, PhysicalRange, SensorStatus, Unit
 from trainer.cli.table_options import (
     Data,
     Drop,
@@ -157,19 +158,11 @@ def fit(
     per_machine: PerMachine = False,
     hold: Hold = None,
     degraded: Degraded = None,
+    sensor_status: SensorStatus = None,
+    max_rate: MaxRate = None,
     clean: Clean = False,
-    physical_range: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Lowest and highest possible reading of a sensor, such as "
-            "temperature=-40:150. May be repeated.",
-            show_default=False,
-        ),
-    ] = None,
-    unit: Annotated[
-        list[str] | None,
-        typer.Option(help="Unit of a sensor, such as temperature=°C. May be repeated.", show_default=False),
-    ] = None,
+    physical_range: PhysicalRange = None,
+    unit: Unit = None,
     cadence: Cadence = None,
     mlflow: Mlflow = True,
     tracking_uri: TrackingUri = None,
@@ -206,6 +199,7 @@ def fit(
         parse_debounce,
         parse_hold,
         parse_ranges,
+        parse_rates,
         parse_units,
     )
 
@@ -243,6 +237,8 @@ def fit(
         debounce=given_debounce,
         per_machine=per_machine,
         degraded=how.degraded if degraded is None else degraded,
+        sensor_status=how.sensor_status if sensor_status is None else sensor_status,
+        max_rates=parse_rates(max_rate or []),
         clean=clean,
         plots=plots,
         recipe=named_recipe,

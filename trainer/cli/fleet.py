@@ -89,6 +89,14 @@ def fleet(
             "Each machine is then scored once more for each of its sensors.",
         ),
     ] = False,
+    sensor_status: Annotated[
+        bool,
+        typer.Option(
+            "--sensor-status",
+            help="Find sensors that stand still for more than three times as long as they ever did in normal "
+            "rows of their machine's training and validation; their readings are not used.",
+        ),
+    ] = False,
     cadence: Cadence = None,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -122,6 +130,7 @@ def fleet(
         margin=margin,
         hold=how.hold,
         degraded=degraded,
+        sensor_status=sensor_status,
         recipe=recipe.value,
         budget=None if false_alarms is None else AlarmBudget.parse(false_alarms),
         cadence_seconds=cadence,

@@ -5,13 +5,22 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from edge_runtime.bundle.caps import LARGEST, SMALLEST
 from edge_runtime.bundle.metadata import Debounce, Hold
 from edge_runtime.errors import BundleFormatError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["parse_debounce", "parse_hold", "parse_number", "parse_ranges", "parse_sizes", "parse_units"]
+__all__ = [
+    "parse_debounce",
+    "parse_hold",
+    "parse_number",
+    "parse_ranges",
+    "parse_rates",
+    "parse_sizes",
+    "parse_units",
+]
 
 
 def parse_debounce(text: str) -> Debounce:
@@ -82,6 +91,23 @@ def parse_ranges(texts: Sequence[str]) -> dict[str, tuple[float, float]]:
             )
         ranges[name] = (low, high)
     return ranges
+
+
+def parse_rates(texts: Sequence[str]) -> dict[str, float]:
+    """Sensor to the fastest that it can change, from texts such as "temperature=0.5".
+
+    Raises:
+        UsageError: A text is not of this form, or its number is not above zero.
+    """
+    rates = {}
+    for name, value in _pairs(texts, "--max-rate", "temperature=0.5"):
+        rate = parse_number(value, "--max-rate", "temperature=0.5")
+        if not SMALLEST <= rate <= LARGEST:
+            raise UsageError(
+                f"'{value}' is not a rate", where="--max-rate", hint="write a number above zero, such as 0.5"
+            )
+        rates[name] = rate
+    return rates
 
 
 def parse_units(texts: Sequence[str]) -> dict[str, str]:

@@ -10,6 +10,7 @@ features.json       what the network is shown; not there where it is the row alo
 channels.json       how two channels are judged; not there where there is one
 baseline.json       how the levels of a machine are followed; not there where they are not
 degraded.json       how rows are judged that lack one sensor; not there where they are unknown
+sensor_status.json  how sensors that stand still or jump are found; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
 golden.npy          rows for the self-test, [rows, sensors] float32, raw units
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from edge_runtime.bundle.document import read_as
-from edge_runtime.bundle.judging import Baseline, Degraded
+from edge_runtime.bundle.judging import Baseline, Degraded, SensorStatus
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
@@ -51,7 +52,7 @@ Part = TypeVar("Part")
 WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.json"
 FEATURES = "features.json"
 CHANNELS = "channels.json"
-BASELINE, DEGRADED = "baseline.json", "degraded.json"
+BASELINE, DEGRADED, STATUS = "baseline.json", "degraded.json", "sensor_status.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Checkpoint:
         provenance: Where it comes from.
         golden: Consecutive rows of one machine.
         degraded: How rows are judged that lack one sensor, but for the golden scores; None for not at all.
+        sensor_status: How sensors that stand still or jump are found; None where they are not.
     """
 
     parts: DetectorParts
@@ -77,6 +79,7 @@ class Checkpoint:
     provenance: Provenance
     golden: GoldenRows
     degraded: Degraded | None = None
+    sensor_status: SensorStatus | None = None
 
     @property
     def detector(self) -> Detector:
@@ -105,10 +108,11 @@ class Checkpoint:
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
-        for name, followed in ((BASELINE, self.parts.baseline), (DEGRADED, self.degraded)):
+        documents = {BASELINE: self.parts.baseline, DEGRADED: self.degraded, STATUS: self.sensor_status}
+        for name, document in documents.items():
             (folder / name).unlink(missing_ok=True)
-            if followed is not None:
-                _write(folder / name, asdict(followed))
+            if document is not None:
+                _write(folder / name, asdict(document))
         _write(folder / "threshold.json", asdict(self.threshold))
         _write(
             folder / "training.json",
@@ -169,6 +173,7 @@ class Checkpoint:
                     np.load(folder / "golden_times.npy", allow_pickle=False),
                 ),
                 degraded=_optional(folder / DEGRADED, partial(read_as, Degraded)),
+                sensor_status=_optional(folder / STATUS, partial(read_as, SensorStatus)),
             )
         except FileNotFoundError as error:
             raise TrainingError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_runtime.bundle.agreement import check_ranges
 from edge_runtime.bundle.metadata import Sensor
-from edge_runtime.bundle.needs import COLUMN
+from edge_runtime.bundle.needs import COLUMN, STATUS_COLUMN
 from edge_runtime.errors import BundleFormatError, UsageError
 from trainer.fitting.recipes import DEFAULT_HOLD, DEFAULT_PERCENTILE
 from trainer.fitting.settings import Settings
@@ -41,6 +41,8 @@ class Plan:
         debounce: To keep a budget with, 1 of 1 for none; None to choose one.
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
         degraded: Whether rows that lack one sensor are judged without it; not where there is but one sensor.
+        sensor_status: Whether sensors that stand still for longer than they ever did are found.
+        max_rates: Sensor to the fastest that it can change, in raw units a second.
         clean: Whether to train again without the stretches of training that seem to be faults, if there are
             any.
         budget: False alarms that a machine may raise, instead of method and percentile; None for those.
@@ -63,6 +65,8 @@ class Plan:
     debounce: Debounce | None = None
     per_machine: bool = False
     degraded: bool = False
+    sensor_status: bool = False
+    max_rates: Mapping[str, float] = field(default_factory=dict)
     clean: bool = False
     budget: AlarmBudget | None = None
     recipe: str = "best"
@@ -100,6 +104,8 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "margin": "auto" if plan.margin is None else plan.margin,
         "per_machine": plan.per_machine,
         "degraded": plan.degraded,
+        "sensor_status": plan.sensor_status,
+        "max_rates": ",".join(f"{name}={rate:g}" for name, rate in sorted(plan.max_rates.items())),
         "clean": plan.clean,
         "false_alarms": str(plan.budget or ""),
         "hold": ",".join(f"{part:g}" for part in astuple(plan.hold)),
@@ -133,12 +139,19 @@ def refuse_options(data: TrainingData, plan: Plan) -> None:
     """
     _refuse_unknown(plan.units, data, "--unit")
     _refuse_unknown(plan.physical_ranges, data, "--physical-range")
+    _refuse_unknown(plan.max_rates, data, "--max-rate")
     _refuse_ranges(data, plan)
     if plan.degraded and COLUMN in data.sensors:
         raise UsageError(
             f"a sensor is called '{COLUMN}', which is also what results call a row that lacks a sensor",
             where="--degraded",
             hint="rename the sensor, or add --no-degraded",
+        )
+    if (plan.sensor_status or plan.max_rates) and STATUS_COLUMN in data.sensors:
+        raise UsageError(
+            f"a sensor is called '{STATUS_COLUMN}', which is also what results call the state of the sensors",
+            where="--sensor-status",
+            hint="rename the sensor, or add --no-sensor-status and leave --max-rate out",
         )
 
 

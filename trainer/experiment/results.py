@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trainer.calibration.budget import BudgetThreshold
     from trainer.calibration.contamination import Contamination
     from trainer.calibration.expected import ExpectedShare
+    from trainer.calibration.standing import Standing
     from trainer.data.split import Split
     from trainer.data.training_data import TrainingData
     from trainer.detector import Detector
@@ -66,6 +67,7 @@ class Results:
         contamination: What the scores of training and validation say of their rows; None where nobody asked.
         cleaned_rows: Rows of training that were left out because they seemed to be faults.
         absences: How rows are judged that lack one sensor; None where they are unknown.
+        standing: For how long sensors stand still; None where nobody asked.
         plots: Whether it is drawn.
     """
 
@@ -87,6 +89,7 @@ class Results:
     contamination: Contamination | None = None
     cleaned_rows: int = 0
     absences: Absences | None = None
+    standing: Standing | None = None
     plots: bool = True
 
     @property
@@ -124,6 +127,7 @@ class Results:
             "contamination": None if self.contamination is None else self.contamination.to_dict(),
             "cleaned_rows": self.cleaned_rows,
             **({} if self.absences is None else {"without_a_sensor": self.absences.to_dict()}),
+            **({} if self.standing is None else {"sensor_status": self.standing.to_dict()}),
             "warnings": list(self.doubts),
             "mlflow_run_id": self.run_id,
         }
@@ -182,8 +186,9 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test", UNLABELLED if self.test.rows else NOTHING_COUNTS, ""]
-        if self.absences is not None:
-            lines += [self.absences.table(), ""]
+        for found in (self.absences, self.standing):
+            if found is not None:
+                lines += [found.table(), ""]
         best = self.best
         facts = {
             "threshold": f"{self.threshold.value:.6g} ({how_chosen(self.threshold)})",
@@ -199,6 +204,13 @@ class Results:
             "plots": str(self.output / "plots") if self.plots else "not drawn",
             "MLflow run": self.run_id or "not tracked",
         }
+        facts |= self._further_facts()
+        width = max(map(len, facts))
+        return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in facts.items()])
+
+    def _further_facts(self) -> dict[str, str]:
+        """Lines of the table for what not every run has."""
+        facts = {}
         if self.expected is not None:
             facts["expected flags"] = f"{self.expected}, 9 times out of 10 ({self.expected.parts})"
             facts["fewest alarms"] = self.expected.fewest
@@ -222,8 +234,7 @@ class Results:
         skipped = self.validation.not_scored + self.test.not_scored
         if skipped:
             facts["rows left out"] = f"{skipped:,} of validation and test, with missing readings"
-        width = max(map(len, facts))
-        return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in facts.items()])
+        return facts
 
 
 def _stretch(split: Split) -> NDArray[np.intp]:

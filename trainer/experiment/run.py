@@ -12,6 +12,7 @@ from trainer.calibration.contamination import find_contamination
 from trainer.calibration.debounce import ScoredRows
 from trainer.calibration.expected import expected_share
 from trainer.calibration.promise import refuse_short
+from trainer.calibration.standing import measure_standing
 from trainer.experiment.checkpoint import Checkpoint
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.golden import golden_rows
@@ -155,6 +156,9 @@ def conclude(
     described, absences = sensors(data, plan), None
     if plan.degraded:
         absences = calibrate_absences(data, detector, threshold, described, on_sensor)
+    standing = None
+    if plan.sensor_status or plan.max_rates:
+        standing = measure_standing(data, flat=plan.sensor_status, max_rates=plan.max_rates)
 
     folder = plan.output / "checkpoint"
     Checkpoint(
@@ -166,6 +170,7 @@ def conclude(
         provenance=origin,
         golden=golden_rows(data.val),
         degraded=None if absences is None else absences.degraded,
+        sensor_status=None if standing is None else standing.status,
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
@@ -187,6 +192,7 @@ def conclude(
         latent_deviation=fitted.latent_deviation,
         expected=expected,
         absences=absences,
+        standing=standing,
         plots=plan.plots,
         doubts=(
             *doubts_about_size(data, fitted.parts.network.parameter_count, expected),

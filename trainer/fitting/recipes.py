@@ -30,6 +30,7 @@ class Recipe:
         percentile: The threshold's, of normal validation rows' scores.
         hold: The verdict's.
         degraded: Whether rows that lack one sensor are judged without it.
+        sensor_status: Whether sensors that stand still are found.
     """
 
     what: str
@@ -37,6 +38,7 @@ class Recipe:
     percentile: float = DEFAULT_PERCENTILE
     hold: Hold = LONGER_HOLD
     degraded: bool = False
+    sensor_status: bool = False
 
     def beside(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of `Settings` that it sets beside those that somebody chose.
@@ -62,6 +64,7 @@ RECIPES = {
         },
         hold=DEFAULT_HOLD,
         degraded=True,
+        sensor_status=True,
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",

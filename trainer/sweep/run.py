@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_runtime.bundle.needs import COLUMN
+from edge_runtime.bundle.needs import COLUMN, STATUS_COLUMN
 from edge_runtime.errors import TrainingError, UsageError, counted
 from trainer.experiment.exporter import find_exporter, make_folder
 from trainer.experiment.plan import Plan
@@ -208,6 +208,7 @@ class _Sweep:
             percentile=way.percentile,
             hold=way.hold,
             degraded=how.degraded and COLUMN not in self.data.sensors,
+            sensor_status=how.sensor_status and STATUS_COLUMN not in self.data.sensors,
             recipe=best.recipe or "sweep",
             revision=self.plan.revision,
             register=self.plan.register,

@@ -101,19 +101,28 @@ class MachineLines:
         )
         return padded(text, self._status) + "".join(columns)
 
+    def _last(self, machine: Seen) -> str:
+        """The last verdict, with the sensors that are the reason where it is unknown."""
+        if not machine.faults or machine.missing != COMPLETE:
+            return machine.last
+        names = ", ".join(shown(self._sensors[place].name) for place in machine.faults)
+        return f"{machine.last} ({names})"
+
     def _words(self, machine: Seen) -> str:
         anomaly = machine.anomaly
         began = since(anomaly.since, machine.time) if anomaly else ""
         if machine.state is State.UNKNOWN:
-            return machine.last + (f", anomaly since {began}" if anomaly else "")
+            return self._last(machine) + (f", anomaly since {began}" if anomaly else "")
         if machine.state is State.SILENT:
-            was = f"anomaly since {began}" if anomaly else machine.last
+            was = f"anomaly since {began}" if anomaly else self._last(machine)
             return f"{machine.state.label.ljust(VERDICT_CELLS)}{GAP}was {was}"
         words = machine.state.label
         if self._bar:
             words = GAP.join((words.ljust(VERDICT_CELLS), _bar(machine.severity, self._bar)))
         if machine.missing != COMPLETE:
             words += f"{GAP}without {shown(self._sensors[machine.missing].name)}"
+            if fault := machine.faults.get(machine.missing):
+                words += f" ({fault.label})"
         room = self._status - width(words) - len(GAP)
         if machine.state is State.ANOMALY and room >= MIN_STANDS_OUT:
             place = machine.sensor

@@ -52,6 +52,7 @@ class Seen:
         state: What it is in now.
         last: Its newest row's verdict, with the reason where it is unknown.
         missing: The place of the sensor without which that row was judged; `COMPLETE` where it had all.
+        faults: Place of a sensor whose reading in that row cannot be used, to the reason.
         age: How long ago that row came, seconds.
         severity: That row's; above 1 is over the threshold.
         values: [sensors] its readings, raw units.
@@ -65,6 +66,7 @@ class Seen:
     state: State
     last: str
     missing: int
+    faults: dict[int, Reason]
     age: float
     severity: float
     values: NDArray[np.float32]
@@ -113,10 +115,9 @@ class ViewState:
     def __init__(self, metadata: Metadata, now: float) -> None:
         sensors = (len(metadata.sensors),)
         fields = [("verdict", "i1"), ("reason", "i1"), ("severity", "f4"), ("time", "i8"), ("sensor", "i8")]
-        fields.append(("missing", "i2"))
-        self._latest = np.zeros(
-            MAX_MACHINES, [*fields, ("values", "f4", sensors), ("expected", "f4", sensors)]
-        )
+        fields += [("missing", "i2")]
+        columns = [("faults", "i1", sensors), ("values", "f4", sensors), ("expected", "f4", sensors)]
+        self._latest = np.zeros(MAX_MACHINES, [*fields, *columns])
         self._arrivals = Arrivals(MAX_MACHINES, metadata.cadence_seconds)
         self._places: dict[str, int] = {}
         self._free = list(range(MAX_MACHINES))[::-1]
@@ -198,6 +199,7 @@ class ViewState:
             state=state,
             last=f"{verdict.label}: {reason.label}" if reason else verdict.label,
             missing=int(latest["missing"]),
+            faults={i: Reason(code) for i, code in enumerate(latest["faults"].tolist()) if code},
             age=ages[place],
             severity=float(latest["severity"]),
             values=latest["values"].copy(),
@@ -213,6 +215,7 @@ class ViewState:
         latest["verdict"][places] = results.verdicts[rows]
         latest["reason"][places] = results.reasons[rows]
         latest["missing"][places] = COMPLETE if results.degraded is None else results.degraded[rows]
+        latest["faults"][places] = 0 if results.faults is None else results.faults[rows]
         latest["severity"][places] = results.severity[rows]
         latest["time"][places] = results.readings.times[rows]
         latest["sensor"][places] = scores.errors[rows].argmax(axis=1)
