@@ -28,6 +28,9 @@ NANOSECONDS = 1e9
 ENDLESS = 2**62
 FEW_ROWS = 8
 STATE_BYTES, SENSOR_BYTES, RATE_BYTES = 600, 80, 80
+ROW_BYTES, READING_BYTES = 64, 32
+# Complete rows of a machine that wait to be taken into its runs.
+MOST_WAITING = 8
 FLAT, TOO_STEEP = np.int8(Reason.FLAT), np.int8(Reason.TOO_STEEP)
 # Differences of float32 are rounded: what is beyond twice the distance by less is looked at closely.
 ROUNDED = 1 + 1e-6
@@ -41,8 +44,8 @@ class _Watched:
         runs: The run's number of readings, of each of these.
         last: The last usable reading, of each sensor with a rate; NaN before the first one.
         at: When that was, nanoseconds since the epoch.
-        rows: [rows][sensors] readings of complete rows that came since, and are not in the runs yet.
-        spare: So many rows may come before any sensor can be flat.
+        rows: [rows][sensors] readings of complete rows that are not in the runs yet.
+        spare: So many more may wait; none of them makes a sensor flat.
     """
 
     __slots__ = ("anchors", "at", "last", "rows", "runs", "spare")
@@ -86,7 +89,12 @@ class SensorWatch:
             (place, limit.max_rate) for place, limit in enumerate(limits) if limit.max_rate is not None
         ]
         self._cadence = cadence_seconds
-        self.machine_bytes = STATE_BYTES + SENSOR_BYTES * len(limits) + RATE_BYTES * len(self._rated)
+        self.machine_bytes = (
+            STATE_BYTES
+            + SENSOR_BYTES * len(limits)
+            + RATE_BYTES * len(self._rated)
+            + MOST_WAITING * (ROW_BYTES + READING_BYTES * len(limits))
+        )
         self._machines: dict[str, _Watched] = {}
         self._changed: set[str] = set()
         self._row: tuple[str, _Watched, int, list[float]]
@@ -169,12 +177,9 @@ class SensorWatch:
         self._changed.add(machine)
 
     def _settle(self, watched: _Watched) -> int:
-        """Moves the runs on by the rows that are not in them; returns how many may come before the next time.
-
-        None of these rows is long enough after the last time for a sensor to be flat.
-        """
+        """Moves the runs on by the rows that wait; returns how many may wait before a sensor is flat."""
         rows, watched.rows = watched.rows, []
-        spare = ENDLESS
+        spare = MOST_WAITING
         for number, (place, most, within) in enumerate(self._flat):
             if rows:
                 start, apart = len(rows) - 1, 2 * within * ROUNDED
