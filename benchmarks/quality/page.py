@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 
 from beside import held_against
 from real_plants import by_plant
+from sensor_faults import HEALTHY
 
 from trainer.calibration.treatment import ALIKE
 from trainer.evaluation.baselines import FITTED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     Found = dict[str, dict[str, dict[str, float]]]
 
-__all__ = ["filled", "plants_tables", "simulated_tables"]
+__all__ = ["filled", "labelled_tables", "plants_tables", "sensors_tables", "simulated_tables"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "quality.md"
 SETS = {"files": "known", "unseen seeds": "unseen"}
@@ -42,10 +43,11 @@ def main() -> int:
     for path in options.files:
         document = json.loads(path.read_text(encoding="utf-8"))
         seeds = ", ".join(map(str, document["seeds"]))
-        for name, tables in {"plants": plants_tables, "simulated": simulated_tables}.items():
+        for name, tables in TABLES.items():
             if name in document["found"]:
                 made |= tables(document["found"][name])
-                made[name] += f"\n\nTraining seeds of `{document['recipe']}`: {seeds}."
+                if name in SEEDED:
+                    made[name] += f"\n\nTraining seeds of `{document['recipe']}`: {seeds}."
     if options.write:
         PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
     else:
@@ -136,6 +138,42 @@ def simulated_tables(found: Found) -> dict[str, str]:
     return tables
 
 
+def sensors_tables(found: Found) -> dict[str, str]:
+    """What each fault of a sensor is called, by each bundle."""
+    rows = []
+    for name, own in found.items():
+        bundle, _, kind = name.partition(": ")
+        shares = [_percent(own[figure]["mean"]) for figure in ("normal", "machine", "sensor")]
+        is_fault = kind != HEALTHY
+        right = _percent(own["right"]["mean"]) if is_fault and own["sensor"]["mean"] else "-"
+        until = f"{own['until']['mean']:.0f}" if is_fault and own["sensor"]["mean"] else "-"
+        rows.append([bundle, kind, *shares, right, until])
+    columns = [
+        "bundle",
+        "fault",
+        "called normal",
+        "called a fault of the machine",
+        "called a fault of a sensor",
+    ]
+    return {"sensors": _table([*columns, "of which the right one", "most rows until it is called so"], rows)}
+
+
+def labelled_tables(found: Found) -> dict[str, str]:
+    """On which rows of real and simulated machines a sensor is called faulty."""
+    rows = [
+        [
+            name,
+            f"{own['rows']['mean']:,.0f}",
+            f"{100 * own['normal out']['mean']:.2f} %",
+            f"{100 * own['anomalous out']['mean']:.2f} %",
+            _percent(own["can be flat"]["mean"]),
+        ]
+        for name, own in found.items()
+    ]
+    columns = ["data", "test rows", "normal rows with a sensor called flat", "labelled rows with one"]
+    return {"labelled": _table([*columns, "sensors that can be flat"], rows)}
+
+
 def _beside_best(found: Found, files: str, title: str) -> str:
     """Ours, and the simple detector with the highest mean F1 of those treated alike, as a sentence."""
 
@@ -180,6 +218,14 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [f"| {' | '.join(cells)} |" for cells in (columns, *rows)]
     return "\n".join([lines[0], "|---" * len(columns) + "|", *lines[1:]])
 
+
+SEEDED = ("plants", "simulated")
+TABLES: dict[str, Callable[[Found], dict[str, str]]] = {
+    "plants": plants_tables,
+    "simulated": simulated_tables,
+    "sensors": sensors_tables,
+    "labelled": labelled_tables,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

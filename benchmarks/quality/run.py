@@ -17,6 +17,7 @@ from attribution import measure_attribution
 from costs import measure_costs
 from hydraulic import measure_hydraulic
 from real_plants import measure_plants, standing
+from sensor_faults import measure_labelled, measure_sensor_faults
 from simulated import measure_simulated
 from skab import measure_skab
 
@@ -31,10 +32,11 @@ MEASURES = {
     "hydraulic": measure_hydraulic,
     "plants": measure_plants,
     "costs": measure_costs,
+    "labelled": measure_labelled,
 }
 # Where it is not the measure's own.
-FOLDERS = {"attribution": "simulated", "costs": "simulated"}
-ALARMS = "alarms"
+FOLDERS = {"attribution": "simulated", "costs": "simulated", "labelled": "."}
+WITHOUT_DATA = {"alarms": measure_alarms, "sensors": measure_sensor_faults}
 # Sentences below a table.
 REMARKS = {"plants": standing}
 
@@ -42,7 +44,9 @@ REMARKS = {"plants": standing}
 def main() -> int:
     """Measures and prints; returns the exit code."""
     parser = argparse.ArgumentParser(prog="make quality", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*MEASURES, ALARMS, []], help="one of the data sets alone")
+    parser.add_argument(
+        "name", nargs="*", choices=[*MEASURES, *WITHOUT_DATA, []], help="one of the data sets alone"
+    )
     parser.add_argument(
         "--data",
         type=Path,
@@ -56,7 +60,7 @@ def main() -> int:
     parser.add_argument("--recipe", choices=RECIPES, default="best", help="how to train")
     parser.add_argument("--output", type=Path, default=Path("build/quality.json"))
     options = parser.parse_args()
-    if options.data is None and options.name != [ALARMS]:
+    if options.data is None and not (options.name and set(options.name) <= set(WITHOUT_DATA)):
         parser.error("name a folder with --data, or set EDGE_DETECT_DATA")
     recipe = RECIPES[options.recipe]
     percentile = options.percentile or recipe.percentile
@@ -68,9 +72,9 @@ def main() -> int:
 
     found, remarks = {}, {}
     try:
-        for name in options.name or [*MEASURES, ALARMS]:
-            if name == ALARMS:
-                found[name] = measure_alarms(say)
+        for name in options.name or [*MEASURES, *WITHOUT_DATA]:
+            if name in WITHOUT_DATA:
+                found[name] = WITHOUT_DATA[name](say)
             else:
                 folder = Path(options.data) / FOLDERS.get(name, name)
                 found[name] = MEASURES[name](folder, settings, percentile, say)

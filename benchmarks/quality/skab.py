@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from trainer.evaluation.baselines import FittedBaseline
 
-__all__ = ["measure_skab"]
+__all__ = ["FIT", "TRAIN", "measure_skab", "read_skab"]
 
 TRAIN, FIT = 300, 400
 PERCENTILE = 99.0
@@ -102,14 +102,7 @@ def measure_skab(
     Raises:
         InputError: There are no files.
     """
-    paths = sorted(path for path in folder.glob("*/*.csv") if path.parent.name != "anomaly-free")
-    if not paths:
-        raise InputError("no valve1, valve2 and other with CSV files in it", where=str(folder))
-    tables = [pd.read_csv(path, sep=";") for path in paths]
-    files = [
-        (table.drop(columns=["datetime", *LABELS]).to_numpy(np.float32), table["anomaly"].to_numpy() > 0)
-        for table in tables
-    ]
+    files = read_skab(folder)
     runs = []
     for each in settings:
         runs.append(_ours(files, each, held=True).part(slice(None)))
@@ -129,6 +122,22 @@ def measure_skab(
             found[f"{kind.name}, mean of the last {LONG} rows, other half"] = summary([pool.crossed()])
         say(f"SKAB: {kind.name}")
     return found
+
+
+def read_skab(folder: Path) -> list[tuple[NDArray[np.float32], NDArray[np.bool_]]]:
+    """Readings and labels of each file, in the order of their names.
+
+    Raises:
+        InputError: There are no files.
+    """
+    paths = sorted(path for path in folder.glob("*/*.csv") if path.parent.name != "anomaly-free")
+    if not paths:
+        raise InputError("no valve1, valve2 and other with CSV files in it", where=str(folder))
+    tables = [pd.read_csv(path, sep=";") for path in paths]
+    return [
+        (table.drop(columns=["datetime", *LABELS]).to_numpy(np.float32), table["anomaly"].to_numpy() > 0)
+        for table in tables
+    ]
 
 
 def _simple(

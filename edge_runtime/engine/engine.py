@@ -216,7 +216,7 @@ class Engine:
         return take_in(readings, machine_id, time, self.bundle.metadata, newest, where=self.bundle.name)
 
     def _block(self, readings: Readings, now: int | None, arrival: Callable[[], int] | None) -> Judged:
-        """Any rows, stage by stage."""
+        """Any rows."""
         if arrival is not None and (readings.times == NO_TIME).any():
             from edge_runtime.engine.arrival import dated  # noqa: PLC0415 - most rows have a time
 
@@ -229,10 +229,15 @@ class Engine:
                 where=self.bundle.name,
                 hint=f"give {', '.join(self._sensors)}, in this order",
             )
+        # Readings may be infinite, and their differences and severities beyond what float32 holds.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._stage_by_stage(readings, now)
+
+    def _stage_by_stage(self, readings: Readings, now: int | None) -> Judged:
         (reasons, fresh), old = self._times.check(readings, now), None
         if reasons is not None:
             old = (reasons >= FIRST_OLD) & (reasons <= LAST_OLD)
-        faults, moved = self._quality.check(values), None
+        faults, moved = self._quality.check(readings.values), None
         if self._watch is not None:
             faults, moved = self._watch.check(readings, faults, None if reasons is None else reasons == NONE)
         shown, degraded, reasons = self._without_faults(readings, faults, reasons)

@@ -6,23 +6,23 @@ last usable reading is what the next one must be within reach of.
 
 from __future__ import annotations
 
-from math import isfinite, isnan, nan
+from math import isfinite, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edge_runtime.bundle.caps import LARGEST
+from edge_runtime.engine.runs import all_short, breaks_between, continued, follow, last_stretch, surely_apart
 from edge_runtime.records import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.judging import SensorStatus
     from edge_runtime.records import Readings
 
-__all__ = ["SensorWatch", "breaks_between", "follow", "surely_apart"]
+__all__ = ["SensorWatch"]
 
 NANOSECONDS = 1e9
 ENDLESS = 2**62
@@ -30,10 +30,8 @@ FEW_ROWS = 8
 STATE_BYTES, SENSOR_BYTES, RATE_BYTES = 600, 80, 80
 ROW_BYTES, READING_BYTES = 64, 32
 # Complete rows of a machine that wait to be taken into its runs.
-MOST_WAITING = 8
+MOST_WAITING = 6
 FLAT, TOO_STEEP = np.int8(Reason.FLAT), np.int8(Reason.TOO_STEEP)
-# Differences of float32 are rounded: what is beyond twice the distance by less is looked at closely.
-ROUNDED = 1 + 1e-6
 
 
 class _Watched:
@@ -182,14 +180,9 @@ class SensorWatch:
         spare = MOST_WAITING
         for number, (place, most, within) in enumerate(self._flat):
             if rows:
-                start, apart = len(rows) - 1, 2 * within * ROUNDED
-                while start and abs(rows[start][place] - rows[start - 1][place]) <= apart:
-                    start -= 1
-                if start:  # there the run under way surely began
-                    watched.runs[number] = 0
-                readings = [row[place] for row in rows[start:]]
-                runs, anchor = follow(readings, watched.runs[number], watched.anchors[number], within)
-                watched.runs[number], watched.anchors[number] = runs[-1], anchor
+                watched.runs[number], watched.anchors[number] = continued(
+                    [row[place] for row in rows], watched.runs[number], watched.anchors[number], within
+                )
             spare = min(spare, most - watched.runs[number] - 1)
         watched.spare = spare
         return spare
@@ -201,13 +194,13 @@ class SensorWatch:
                 self._follow(watched, number, values[:, place], found[:, place])
             return
         breaks = breaks_between(values, self._surely_apart)
-        if _all_short(breaks, self._fewest - 1 - max(watched.runs, default=0)):
+        if all_short(breaks, self._fewest - 1 - max(watched.runs, default=0)):
             ends, last = breaks[-1].tolist(), values[-1].tolist()
             for number, (place, _, _) in enumerate(self._flat):
                 if ends[place]:
                     watched.runs[number], watched.anchors[number] = 1, last[place]
                 else:
-                    self._go_on(watched, number, _last_stretch(breaks, place), values, found)
+                    self._go_on(watched, number, last_stretch(breaks, place), values, found)
             return
         for number, (place, most, _) in enumerate(self._flat):
             bounds = np.concatenate([[0], np.flatnonzero(breaks[:, place]) + 1, [len(values)]])
@@ -291,65 +284,6 @@ class SensorWatch:
         if min(watched.runs, default=0) < 0:
             raise ValueError("a run of less than no reading")
         self._machines[machine] = watched
-
-
-def breaks_between(values: NDArray[np.float32], apart: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """[rows - 1, sensors] Between which readings a run surely ends, whatever its first reading is.
-
-    Args:
-        values: [rows, sensors] raw units.
-        apart: [sensors] as `surely_apart` gives it.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        steps = values[1:] - values[:-1]
-        np.abs(steps, out=steps)
-    # After a missing reading, and between infinities, it is not sure.
-    found: NDArray[np.bool_] = steps > apart
-    return found
-
-
-def _all_short(breaks: NDArray[np.bool_], steps: int) -> bool:
-    """Whether no sensor surely has that many steps in succession without a break; False if in doubt."""
-    calm, together = ~breaks, 1
-    while 2 * together <= steps:
-        calm = calm[:-together] & calm[together:]
-        together *= 2
-    return steps > 0 and not np.count_nonzero(calm)
-
-
-def _last_stretch(breaks: NDArray[np.bool_], place: int) -> slice:
-    """The rows from a sensor's last break on."""
-    row = len(breaks)
-    while row and not breaks[row - 1, place]:
-        row -= 1
-    return slice(row, len(breaks) + 1)
-
-
-def surely_apart(within: Iterable[float]) -> NDArray[np.float32]:
-    """[sensors] What `breaks_between` takes, for the distance of a run's readings from its first one."""
-    found: NDArray[np.float32] = np.minimum([2 * ROUNDED * each for each in within], LARGEST).astype(
-        np.float32
-    )
-    return found
-
-
-def follow(readings: list[float], run: int, anchor: float, within: float) -> tuple[list[int], float]:
-    """How long the run of readings is at each of them, and what the run under way began with.
-
-    Args:
-        readings: One sensor's, in order; NaN where one is missing.
-        run: Number of readings before them that the run has.
-        anchor: The first of these; NaN where there is none.
-        within: How far from it a reading of the run may be.
-    """
-    runs = []
-    for reading in readings:
-        if -within <= reading - anchor <= within:
-            run += 1
-        elif not isnan(reading):
-            anchor, run = reading, 1
-        runs.append(run)
-    return runs, anchor
 
 
 def _known(number: float) -> float | None:

@@ -50,7 +50,7 @@ class Judge:
         reasons: NDArray[np.int8],
         degraded: NDArray[np.int16] | None = None,
     ) -> Results:
-        """Verdicts; unknown for a row that is not usable.
+        """Verdicts; unknown for a row that is not usable. Overflows are for the caller to ignore.
 
         Args:
             readings: The rows; each machine's in time order.
@@ -66,8 +66,7 @@ class Judge:
         if degraded is not None:
             threshold = self._without(threshold, degraded)
         above = exact > threshold
-        with np.errstate(over="ignore"):
-            exact /= threshold
+        exact /= threshold
         severity = np.minimum(exact, LARGEST, out=exact).astype(np.float32)
         if usable is None:
             verdicts = self._verdicts(readings, above)

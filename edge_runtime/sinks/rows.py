@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.records import COMPLETE, Reason, Results, Verdict
-from edge_runtime.text import lines
 from edge_runtime.text.decimals import decimals
 from edge_runtime.timeparse import format_time
 
@@ -72,6 +71,8 @@ def _quoted(name: str) -> str:
 
 def _lines(results: Results, sensors: tuple[str, ...]) -> bytes:
     """The same rows, column by column."""
+    from edge_runtime.text import lines  # noqa: PLC0415 - a feed of single rows does without
+
     readings, scores, verdicts = results.readings, results.scores, results.verdicts
     names, codes = readings.dictionary
     constants, tops, without, _ = _layout(sensors)

@@ -76,7 +76,7 @@ def test_python_and_json_lines_name_it_and_few_rows_are_written_as_many(judged: 
     ones = b"".join(json_lines(judged.results.take(slice(i, i + 1)), NAMES) for i in range(ROWS))
     assert ones == json_lines(judged.results, NAMES)
     assert list(found[22]) == [
-        *("time", "machine_id", "verdict", "degraded", "top_sensor"),
+        *("time", "machine_id", "verdict", "degraded", "sensor_status", "top_sensor"),
         *("score", "severity", "readings", "expected", "errors"),
     ]
     assert found[22]["top_sensor"] == "temperature"

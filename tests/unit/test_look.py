@@ -234,6 +234,7 @@ class TestRows:
             "machine_id": "press",
             "verdict": "unknown",
             "reason": "missing",
+            "sensor_status": {"power": "failure: missing"},
         }
         one = found.first[1]
         assert set(one) > {"severity", "sensor", "unit", "actual", "expected"}

@@ -292,7 +292,7 @@ def test_what_is_kept_of_a_machine_stays_within_what_it_declares(plain: Bundle) 
         engine.feed(Readings(["m"], [row * SECOND], normal_rows(1, seed=row)))
     watch = engine._watch
     assert watch is not None
-    assert max(len(watched.rows) for watched in watch._machines.values()) <= 8
+    assert max(len(watched.rows) for watched in watch._machines.values()) <= 6
     endless = SensorWatch(SensorStatus((SensorLimit(None, 0.0, None),) * 4, 0), 1.0)
     for row in range(50):
         moment = row * SECOND
@@ -301,4 +301,4 @@ def test_what_is_kept_of_a_machine_stays_within_what_it_declares(plain: Bundle) 
             endless.take(moved)
         else:
             endless.take_row()
-    assert len(endless._machines["m"].rows) <= 8
+    assert len(endless._machines["m"].rows) <= 6

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bundle.judging import SensorLimit, SensorStatus
-from edge_runtime.engine.sensors import SensorWatch, breaks_between, follow, surely_apart
+from edge_runtime.engine.runs import breaks_between, follow, surely_apart
+from edge_runtime.engine.sensors import SensorWatch
 from edge_runtime.records import Readings, Reason
 
 if TYPE_CHECKING:
@@ -116,7 +117,9 @@ def measure_standing(
         )
         longest.append(run)
     status = SensorStatus(tuple(limits), sum(map(len, parts)))
-    found = SensorWatch(status, data.cadence_seconds).check(_readings(data.test), None, None)[0]
+    watch = SensorWatch(status, data.cadence_seconds)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found, _ = watch.check(_readings(data.test), None, None)
     counts = [0] * len(limits) if found is None else (found == Reason.FLAT).sum(0).tolist()
     return Standing(tuple(data.sensors), status, tuple(longest), tuple(counts), len(data.test))
 
@@ -158,7 +161,8 @@ def longest_run(column: NDArray[np.float32], within: float) -> int:
         column: One sensor's readings, in order, all finite.
         within: How far a reading of a run may be from its first one.
     """
-    breaks = breaks_between(column[:, None], surely_apart([within]))[:, 0]
+    with np.errstate(over="ignore"):
+        breaks = breaks_between(column[:, None], surely_apart([within]))[:, 0]
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(column)]])
     lengths, longest = np.diff(bounds), 0
     for one in np.argsort(-lengths, kind="stable").tolist():
