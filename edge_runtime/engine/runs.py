@@ -14,62 +14,83 @@ import numpy as np
 from edge_runtime.bundle.caps import LARGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["all_short", "breaks_between", "continued", "follow", "last_stretch", "surely_apart"]
+__all__ = ["Breaks", "all_short", "continued", "follow", "last_break", "long_stretches"]
 
 # Differences of float32 are rounded: what is beyond twice the distance by less is looked at closely.
 ROUNDED = 1 + 1e-6
 # So many steps in succession that are not surely apart are rare where a sensor does not stand still.
-STEPS_LOOKED_FOR = 4
+STEPS_LOOKED_FOR = 64
 
 
-def breaks_between(values: NDArray[np.float32], apart: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """[rows - 1, sensors] Between which readings a run surely ends, whatever its first reading is.
-
-    Readings may be infinite or far apart: invalid differences and overflows are for the caller to ignore.
+class Breaks:
+    """Finds between which readings in succession a run surely ends.
 
     Args:
-        values: [rows, sensors] raw units.
-        apart: [sensors] as `surely_apart` gives it.
+        within: [sensors] how far a reading of a run may be from its first one.
     """
-    steps = values[1:] - values[:-1]
-    np.abs(steps, out=steps)
-    # After a missing reading, and between infinities, it is not sure.
-    found: NDArray[np.bool_] = steps > apart
-    return found
+
+    def __init__(self, within: Sequence[float]) -> None:
+        apart = [min(2 * ROUNDED * each, LARGEST) for each in within]
+        self._apart = np.array(apart, np.float32)
+        # The same over and over, as long as a block's steps one after the other.
+        self._aparts = np.empty(0, np.float32)
+
+    def between(self, values: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """[rows - 1, sensors] whether one surely ends, whatever its first reading is.
+
+        Readings may be infinite or far apart: invalid differences and overflows are for the caller to ignore.
+
+        Args:
+            values: [rows, sensors] raw units.
+        """
+        sensors = len(self._apart)
+        # numpy is several times as fast on two long rows as on many short ones.
+        flat = values.reshape(-1)
+        steps = flat[sensors:] - flat[:-sensors]
+        np.abs(steps, out=steps)
+        if len(self._aparts) < len(steps):
+            self._aparts = np.tile(self._apart, len(values))
+        # After a missing reading, and between infinities, it is not sure.
+        found: NDArray[np.bool_] = steps > self._aparts[: len(steps)]
+        return found.reshape(-1, sensors)
 
 
 def all_short(breaks: NDArray[np.bool_], steps: int) -> bool:
     """Whether no sensor has that many steps in succession without a break; False if in doubt.
 
     Args:
-        breaks: As `breaks_between` gives them.
+        breaks: As `Breaks.between` gives them.
         steps: How many.
     """
-    calm, together = ~breaks, 1
-    while 2 * together <= min(steps, STEPS_LOOKED_FOR):
-        calm = calm[:-together] & calm[together:]
-        together *= 2
-    return steps > 0 and not np.count_nonzero(calm)
+    # One sensor after the other, a byte a step: where two of them meet, there is doubt.
+    return steps > 0 and bytes(min(steps, STEPS_LOOKED_FOR)) not in breaks.T.tobytes()
 
 
-def last_stretch(breaks: NDArray[np.bool_], place: int) -> slice:
-    """The rows from a sensor's last break on."""
+def last_break(breaks: NDArray[np.bool_], place: int) -> int:
+    """The row at which a sensor's last run surely began; 0 where none did."""
     row = len(breaks)
     while row and not breaks[row - 1, place]:
         row -= 1
-    return slice(row, len(breaks) + 1)
+    return row
 
 
-def surely_apart(within: Iterable[float]) -> NDArray[np.float32]:
-    """[sensors] What `breaks_between` takes, for the distance of a run's readings from its first one."""
-    found: NDArray[np.float32] = np.minimum([2 * ROUNDED * each for each in within], LARGEST).astype(
-        np.float32
-    )
-    return found
+def long_stretches(breaks: NDArray[np.bool_], most: int, run: int) -> list[tuple[int, int]]:
+    """Where a run can be long enough: first row and end of such stretches, and of the last one in any case.
+
+    Args:
+        breaks: [rows - 1] of one sensor, as `Breaks.between` gives them.
+        most: So many readings are enough.
+        run: Number of readings of the run before these rows.
+    """
+    bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(breaks) + 1]])
+    lengths = np.diff(bounds)
+    lengths[0] += run
+    some = (*np.flatnonzero(lengths[:-1] >= most).tolist(), len(lengths) - 1)
+    return [(int(bounds[one]), int(bounds[one + 1])) for one in some]
 
 
 def follow(readings: list[float], run: int, anchor: float, within: float) -> tuple[list[int], float]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edge_runtime.engine.runs import all_short, breaks_between, continued, follow, last_stretch, surely_apart
+from edge_runtime.engine.runs import Breaks, all_short, continued, follow, last_break, long_stretches
 from edge_runtime.records import Reason
 
 if TYPE_CHECKING:
@@ -56,9 +56,10 @@ class _Watched:
 
     def copy(self) -> _Watched:
         """Another one that knows the same, without rows that are not in the runs."""
-        other = _Watched(0, 0)
-        other.anchors, other.runs = self.anchors.copy(), self.runs.copy()
-        other.last, other.at = self.last.copy(), self.at.copy()
+        other = _Watched.__new__(_Watched)
+        other.anchors, other.runs = self.anchors[:], self.runs[:]
+        other.last, other.at = self.last[:], self.at[:]
+        other.rows, other.spare = [], 0
         return other
 
 
@@ -82,7 +83,7 @@ class SensorWatch:
             if limit.flat_rows is not None
         ]
         self._fewest = min((most for _, most, _ in self._flat), default=ENDLESS)
-        self._surely_apart = surely_apart(limit.within for limit in limits)
+        self._breaks = Breaks([limit.within for limit in limits])
         self._rated = [
             (place, limit.max_rate) for place, limit in enumerate(limits) if limit.max_rate is not None
         ]
@@ -116,7 +117,7 @@ class SensorWatch:
         moved: dict[str, _Watched] = {}
         groups = rows.groups
         values = groups.gather(rows.values)
-        found = np.zeros(values.shape, np.int8)
+        found: NDArray[np.int8] | None = None
         for machine, part in groups:
             before = self._machines.get(machine)
             if before is None:
@@ -125,20 +126,23 @@ class SensorWatch:
                 if before.rows:
                     self._settle(before)
                 watched = before.copy()
-            self._find_flat(watched, values[part], found[part])
+            for flat, place in self._find_flat(watched, values[part]):
+                found = np.zeros(values.shape, np.int8) if found is None else found
+                found[part][flat, place] = FLAT
             moved[machine] = watched
         if self._rated:
+            found = np.zeros(values.shape, np.int8) if found is None else found
             known = None if faults is None else groups.gather(faults if index is None else faults[index])
             times = groups.gather(rows.times)
             for machine, part in groups:
                 usable = None if known is None else known[part] == 0
                 self._find_steep(moved[machine], values[part], times[part], usable, found[part])
-        if not np.count_nonzero(found):
+        if found is None or not found.any():
             return faults, moved
         found = groups.scatter(found)
         everywhere = np.zeros(readings.values.shape, np.int8) if faults is None else faults.copy()
-        place = slice(None) if index is None else index
-        everywhere[place] = np.where(everywhere[place] == 0, found, everywhere[place])
+        new = slice(None) if index is None else index
+        everywhere[new] = np.where(everywhere[new] == 0, found, everywhere[new])
         return everywhere, moved
 
     def take(self, moved: Mapping[str, _Watched]) -> None:
@@ -187,54 +191,46 @@ class SensorWatch:
         watched.spare = spare
         return spare
 
-    def _find_flat(self, watched: _Watched, values: NDArray[np.float32], found: NDArray[np.int8]) -> None:
-        """Marks a machine's readings that are part of too long a run, and moves its runs on."""
-        if len(values) <= FEW_ROWS:
-            for number, (place, _, _) in enumerate(self._flat):
-                self._follow(watched, number, values[:, place], found[:, place])
-            return
-        breaks = breaks_between(values, self._surely_apart)
-        if all_short(breaks, self._fewest - 1 - max(watched.runs, default=0)):
-            ends, last = breaks[-1].tolist(), values[-1].tolist()
-            for number, (place, _, _) in enumerate(self._flat):
-                if ends[place]:
-                    watched.runs[number], watched.anchors[number] = 1, last[place]
-                else:
-                    self._go_on(watched, number, last_stretch(breaks, place), values, found)
-            return
-        for number, (place, most, _) in enumerate(self._flat):
-            bounds = np.concatenate([[0], np.flatnonzero(breaks[:, place]) + 1, [len(values)]])
-            # Only a stretch that is long enough can hold such a run, and the last one goes on.
-            lengths = np.diff(bounds)
-            lengths[0] += watched.runs[number]
-            for one in (*np.flatnonzero(lengths[:-1] >= most).tolist(), len(lengths) - 1):
-                self._go_on(watched, number, slice(*bounds[one : one + 2].tolist()), values, found)
-
-    def _go_on(
-        self,
-        watched: _Watched,
-        number: int,
-        rows: slice,
-        values: NDArray[np.float32],
-        found: NDArray[np.int8],
-    ) -> None:
-        """The same for a stretch of one sensor's readings, at whose start a run begins unless it is row 0."""
-        if rows.start:
-            watched.runs[number], watched.anchors[number] = 0, nan
-        place = self._flat[number][0]
-        self._follow(watched, number, values[rows, place], found[rows, place])
+    def _find_flat(
+        self, watched: _Watched, values: NDArray[np.float32]
+    ) -> list[tuple[NDArray[np.intp], int]]:
+        """Moves a machine's runs on; returns the rows at which a sensor is flat, and which sensor that is."""
+        stretches: list[tuple[int, int, int]] = []  # a sensor's number, first row, end
+        rows = len(values)
+        if rows <= FEW_ROWS:
+            stretches = [(number, 0, rows) for number in range(len(self._flat))]
+        else:
+            breaks = self._breaks.between(values)
+            if all_short(breaks, self._fewest - 1 - max(watched.runs, default=0)):
+                ends, last = breaks[-1].tolist(), values[-1].tolist()
+                for number, (place, _, _) in enumerate(self._flat):
+                    if ends[place]:
+                        watched.runs[number], watched.anchors[number] = 1, last[place]
+                    else:
+                        stretches.append((number, last_break(breaks, place), rows))
+            else:
+                for number, (place, most, _) in enumerate(self._flat):
+                    found = long_stretches(breaks[:, place], most, watched.runs[number])
+                    stretches += [(number, start, stop) for start, stop in found]
+        return [
+            flat for stretch in stretches if (flat := self._follow(watched, values, *stretch)) is not None
+        ]
 
     def _follow(
-        self, watched: _Watched, number: int, column: NDArray[np.float32], marks: NDArray[np.int8]
-    ) -> None:
-        """The same for a stretch of one sensor's readings."""
-        _, most, within = self._flat[number]
+        self, watched: _Watched, values: NDArray[np.float32], number: int, start: int, stop: int
+    ) -> tuple[NDArray[np.intp], int] | None:
+        """The same for some rows of one sensor; with a row other than the first, a run begins."""
+        place, most, within = self._flat[number]
+        if start:
+            watched.runs[number], watched.anchors[number] = 0, nan
+        column = values[start:stop, place]
         runs, watched.anchors[number] = follow(
             column.tolist(), watched.runs[number], watched.anchors[number], within
         )
         watched.runs[number] = runs[-1]
-        if max(runs) >= most:
-            marks[(np.asarray(runs) >= most) & ~np.isnan(column)] = FLAT
+        if max(runs) < most:
+            return None
+        return np.flatnonzero((np.asarray(runs) >= most) & ~np.isnan(column)) + start, place
 
     def _find_steep(
         self,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_runtime.bundle.judging import SensorLimit, SensorStatus
-from edge_runtime.engine.runs import breaks_between, follow, surely_apart
+from edge_runtime.engine.runs import Breaks, follow
 from edge_runtime.engine.sensors import SensorWatch
 from edge_runtime.records import Readings, Reason
 
@@ -88,7 +88,7 @@ class Standing:
             lines.append(
                 f"{name:<{width}}  {longest:>11,}  {start:>9}  {limit.within:>9.3g}  {rate:>8}  {flat:>12,}"
             )
-        lines.append("Runs are of rows; a sensor without a row in 'flat from' may stand still for any time.")
+        lines.append("Runs are of rows; a sensor with '-' under 'flat from' may stand still for any time.")
         return "\n".join(lines)
 
 
@@ -162,7 +162,7 @@ def longest_run(column: NDArray[np.float32], within: float) -> int:
         within: How far a reading of a run may be from its first one.
     """
     with np.errstate(over="ignore"):
-        breaks = breaks_between(column[:, None], surely_apart([within]))[:, 0]
+        breaks = Breaks([within]).between(column[:, None])[:, 0]
     bounds = np.concatenate([[0], np.flatnonzero(breaks) + 1, [len(column)]])
     lengths, longest = np.diff(bounds), 0
     for one in np.argsort(-lengths, kind="stable").tolist():
