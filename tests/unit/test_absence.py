@@ -323,8 +323,8 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(folder: Path, tmp_pat
         "linear": (),
         "asked": ("degraded",),
         "one": (),
-        "not": ("baseline",),
-        "best": ("baseline", "degraded"),
+        "not": ("baseline", "sensor_status"),
+        "best": ("baseline", "degraded", "sensor_status"),
     }
     page = tmp_path / "page.html"
     report = here("edge-train", "report", "--data", folder, "--fit", tmp_path / "best", "-o", page)
