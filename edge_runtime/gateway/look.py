@@ -105,8 +105,9 @@ def look(
     Raises:
         EdgeDetectError: The source failed.
     """
-    found, started = Look(), clock()
-    came = np.zeros(len(engine.bundle.metadata.sensor_names), np.bool_)
+    names = engine.bundle.metadata.sensor_names
+    found, started = Look(accounts=Accounts(names)), clock()
+    came = np.zeros(len(names), np.bool_)
     # A source that waits is closed by the clock.
     timer = threading.Timer(seconds, source.close)
     timer.daemon = True
@@ -127,7 +128,6 @@ def look(
     finally:
         timer.cancel()
         source.close()
-    names = engine.bundle.metadata.sensor_names
     found.sensors_never = tuple(name for name, one in zip(names, came.tolist(), strict=True) if not one)
     found.seconds = clock() - started
     return found

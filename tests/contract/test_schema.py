@@ -12,13 +12,17 @@ from jsonschema import Draft202012Validator
 from support.bundles import make_bundle
 
 from edge_runtime import load_bundle
-from edge_runtime.bundle.metadata import Debounce, Metadata
+from edge_runtime.bundle.metadata import Debounce, Metadata, SensorLimit
+from edge_runtime.bundle.needs import check_sensor_status
 from edge_runtime.errors import BundleFormatError
 from export.schema import SCHEMA_FILE, metadata_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+
+LIMITS = (SensorLimit(30, 0.05, 2.0), *(SensorLimit(None, 0.0, None) for _ in range(3)))
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +40,8 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    path = make_bundle(
-        tmp_path_factory.mktemp("second"), channels=True, horizon=1024.0, smooth=5, degraded=True
-    )
+    folder = tmp_path_factory.mktemp("second")
+    path = make_bundle(folder, channels=True, horizon=1024.0, smooth=5, degraded=True, limits=LIMITS)
     found: dict[str, Any] = json.loads(load_bundle(path).metadata.to_json()) | {"notes": {"by": "hand"}}
     return found
 
@@ -70,6 +73,8 @@ def test_every_field_is_described() -> None:
         {"debounce": Debounce(2, 3)},
         {"channels": True, "horizon": 1024.0, "smooth": 5},
         {"degraded": True},
+        {"limits": LIMITS},
+        {"limits": LIMITS, "degraded": True},
     ],
 )
 def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
@@ -139,6 +144,15 @@ OF_VERSION_2: dict[str, Callable[[dict[str, Any]], Any]] = {
     "missing inside a list": lambda d: d["degraded"]["absent"][3].pop("intercept"),
     "a coefficient that is text": lambda d: d["degraded"]["absent"][1]["coefficients"].append("1"),
     "a figure that is text": lambda d: d["degraded"].update(auc="high"),
+    "limits that are not there": lambda d: d.pop("sensor_status"),
+    "limits that are not needed": lambda d: d["needs"].remove("sensor_status"),
+    "no limit": lambda d: d["sensor_status"].pop("limits"),
+    "a limit of an unknown kind": lambda d: d["sensor_status"]["limits"][1].update(colour="red"),
+    "half a limit": lambda d: d["sensor_status"]["limits"][1].pop("within"),
+    "flat after half a row": lambda d: d["sensor_status"]["limits"][0].update(flat_rows=30.5),
+    "flat after some rows": lambda d: d["sensor_status"]["limits"][0].update(flat_rows="some"),
+    "a distance that is null": lambda d: d["sensor_status"]["limits"][0].update(within=None),
+    "a rate that is text": lambda d: d["sensor_status"]["limits"][0].update(max_rate="2"),
     "half a row": lambda d: d["baseline"].update(rows=64.5),
     "text in a list": lambda d: d["baseline"].update(spread=["1"]),
     "a state that is a list": lambda d: d["golden"].update(baseline_after=[]),
@@ -162,3 +176,29 @@ def test_schema_and_code_take_notes_alone(document: dict[str, Any], validator: D
     noted = copy.deepcopy(document) | {"format_version": 2, "needs": [], "notes": {"by": "hand"}}
     validator.validate(noted)
     assert Metadata.from_json(json.dumps(noted)).notes == {"by": "hand"}
+
+
+OUT_OF_RANGE: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "flat after two rows": lambda d: d["limits"][0].update(flat_rows=2),
+    "flat at once": lambda d: d["limits"][1].update(flat_rows=0),
+    "a distance below 0": lambda d: d["limits"][2].update(within=-0.5),
+    "a rate of 0": lambda d: d["limits"][3].update(max_rate=0),
+    "no sensor": lambda d: d["limits"].clear(),
+    "fewer rows than none": lambda d: d.update(rows=-1),
+}
+
+
+@pytest.mark.parametrize("change", OUT_OF_RANGE)
+def test_schema_and_code_refuse_the_same_limits(
+    second: dict[str, Any], validator: Draft202012Validator, change: str
+) -> None:
+    changed = copy.deepcopy(second)
+    metadata = Metadata.from_json(json.dumps(changed))
+    assert metadata.sensor_status is not None
+    check_sensor_status(metadata.sensor_status, metadata)
+    OUT_OF_RANGE[change](changed["sensor_status"])
+    assert not validator.is_valid(changed)
+    metadata = Metadata.from_json(json.dumps(changed))
+    assert metadata.sensor_status is not None
+    with pytest.raises(BundleFormatError, match="sensor_status"):
+        check_sensor_status(metadata.sensor_status, metadata)

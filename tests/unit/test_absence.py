@@ -334,6 +334,14 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(folder: Path, tmp_pat
     assert '<section id="without">' in text
     assert f"{metrics['sensors']['pressure']['threshold']:.5g}" in text
     assert f"{metrics['sensors']['pressure']['test_auc']:.3f}" in text
+    standing = json.loads((tmp_path / "best" / "metrics.json").read_text())["sensor_status"]
+    section = text[text.index('<section id="status">') :].partition("</section>")[0]
+    assert "<h2>Sensor status</h2>" in section
+    for name in NAMES:
+        own = standing["sensors"][name]
+        row = section[section.index(f"<td>{name}</td>") :].partition("</tr>")[0]
+        cells = (f">{own['longest_run']:,}<", f">{own['flat_rows']:,} rows<", f">{own['test_flat_rows']:,}<")
+        assert [cell for cell in cells if cell not in row] == []
 
 
 def test_a_fleet_has_it_for_the_asking(folder: Path, tmp_path: Path, here: Here) -> None:

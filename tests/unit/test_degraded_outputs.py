@@ -44,6 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("outputs")
     make_bundle(folder, "degraded.onnx", degraded=True)
     make_bundle(folder, "plain.onnx")
+    write_rows(folder / "in.csv")
     return folder
 
 
@@ -94,9 +95,9 @@ def test_blocks_with_and_without_such_rows_are_joined(judged: Judged) -> None:
     assert Results.joined([complete, complete]).degraded is None
 
 
-def scored(folder: Path, bundle: Bundle, name: str, workers: int = 1) -> Path:
+def write_rows(path: Path) -> None:
     readings = rows()
-    with (folder / "in.csv").open("w", newline="") as stream:
+    with path.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["time", "machine_id", *NAMES])
         for time, machine, values in zip(
@@ -104,6 +105,9 @@ def scored(folder: Path, bundle: Bundle, name: str, workers: int = 1) -> Path:
         ):
             cells = ["" if np.isnan(value) else value for value in values]
             writer.writerow([f"1970-01-01T00:00:{time // 10**9:02d}Z", machine, *cells])
+
+
+def scored(folder: Path, bundle: Bundle, name: str, workers: int = 1) -> Path:
     output = folder / name
     task = Task(folder / "in.csv", output, Columns(sensors=NAMES), workers=workers)
     accounts = score_file(task, bundle)
@@ -228,6 +232,15 @@ def test_a_reading_beyond_its_range_is_no_sensor_that_never_comes(bundle: Bundle
     assert found.degraded == ["pressure"]
     watch.watch(found.results)
     assert watch.ended
+
+
+def test_check_counts_rows_that_are_judged_without_a_sensor(folder: Path) -> None:
+    words = ["check", "--source", "csv", "--input", str(folder / "in.csv"), "--sink", "stdout", "--json"]
+    done = CliRunner().invoke(app, [*words, "--bundle", str(folder / "degraded.onnx"), "--seconds", "5"])
+    document = json.loads(done.output)
+    assert document["first"][3]["degraded"] == "temperature"
+    counted = {name: count for name, count in document["rows"].items() if name.startswith("degraded")}
+    assert counted == {"degraded.temperature": 1, "degraded.power": 3}
 
 
 def test_inspect_and_diff_show_thresholds_and_losses(folder: Path, bundle: Bundle) -> None:

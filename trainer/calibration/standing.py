@@ -106,7 +106,8 @@ def measure_standing(
     limits, longest = [], []
     parts = [part for split in (data.train, data.val) for part in _by_machine(split)]
     for place, name in enumerate(data.sensors):
-        columns = [part[:, place] for part in parts]
+        # As a gateway counts: a missing reading neither lengthens nor ends a run, of whichever sensor it is.
+        columns = [column[np.isfinite(column)] for column in (part[:, place] for part in parts)]
         run, within = _longest_run(columns)
         most = max(map(len, columns), default=0)
         can_be_flat = flat and 0 < run * LONGEST_PART <= most
@@ -125,8 +126,8 @@ def measure_standing(
 
 
 def _by_machine(split: Split) -> list[NDArray[np.float32]]:
-    """Each machine's normal rows, in time order."""
-    rows = np.flatnonzero(split.normal)
+    """Each machine's rows that are neither anomalous nor ignored, in time order; readings may be missing."""
+    rows = np.flatnonzero(split.counted if split.labels is None else split.counted & ~split.labels)
     rows = rows[np.lexsort((split.times[rows], split.machines[rows]))]
     machines = split.machines[rows]
     starts = np.flatnonzero(machines[1:] != machines[:-1]) + 1
@@ -140,6 +141,7 @@ def _readings(split: Split) -> Readings:
 
 def _longest_run(columns: Sequence[NDArray[np.float32]]) -> tuple[int, float]:
     """The longest run of one sensor's readings, and the distance within which its readings lie."""
+    columns = [column for column in columns if len(column)]
     if not columns:
         return 0, 0.0
     digit = _digit(columns)

@@ -26,7 +26,14 @@ from trainer.report.figures import (
 from trainer.report.findings import alarms, false_findings, missed_findings
 from trainer.report.scored import Scored, score_split
 from trainer.report.svg import inline_svg
-from trainer.report.tables import absences_html, budget_table, comparison_html, findings_table, moment
+from trainer.report.tables import (
+    absences_html,
+    budget_table,
+    comparison_html,
+    findings_table,
+    moment,
+    standing_html,
+)
 from trainer.report.timeline import strip_figures
 from trainer.report.verdict import origin_html, verdict_html
 
@@ -137,6 +144,10 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
         )
         shown = absences_html(sensors, checkpoint.degraded, run.metrics)
         page.add("without", "Without a sensor", note, shown)
+    if checkpoint.sensor_status is not None:
+        note = "<p>A gateway leaves out a sensor that stands still or jumps; this page does not.</p>"
+        shown = standing_html(sensors, checkpoint.sensor_status, run.metrics)
+        page.add("status", "Sensor status", note, shown)
     on_step("alarm budget")
     training = ScoredRows.of(data.train, detector).series(None)
     _calibration(page, training, validation, test, threshold.value, checkpoint.provenance.seed)

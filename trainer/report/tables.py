@@ -15,7 +15,7 @@ from trainer.experiment.comparison import comparison_figures, comparison_notes
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge_runtime.bundle.metadata import Degraded, Sensor
+    from edge_runtime.bundle.metadata import Degraded, Sensor, SensorStatus
     from trainer.evaluation.evaluate import Evaluation
     from trainer.experiment.comparison import Comparison
     from trainer.report.alarm_rate import Foretold, NormalRows
@@ -30,6 +30,7 @@ __all__ = [
     "findings_table",
     "kinds_table",
     "moment",
+    "standing_html",
     "table",
     "tiles",
 ]
@@ -82,20 +83,42 @@ def comparison_html(found: Comparison) -> str:
 def absences_html(sensors: Sequence[Sensor], degraded: Degraded, metrics: Mapping[str, Any]) -> str:
     """Thresholds without each sensor, and how much detection suffers; metrics are those of metrics.json."""
     recorded = metrics.get("without_a_sensor")
-    found = recorded if isinstance(recorded, dict) else {}
-    of_sensors = found.get("sensors")
-    by_sensor = of_sensors if isinstance(of_sensors, dict) else {}
-    rows = [["none", "", "", _auc(found.get("test_auc"))]]
+    rows = [["none", "", "", _auc(recorded.get("test_auc") if isinstance(recorded, dict) else None)]]
     for sensor, absence in zip(sensors, degraded.absent, strict=True):
-        own = by_sensor.get(sensor.name)
-        test = own.get("test_auc") if isinstance(own, dict) else None
+        test = _of_sensor(recorded, sensor.name).get("test_auc")
         rows.append([sensor.name, f"{absence.threshold:.5g}", _auc(absence.auc_loss), _auc(test)])
     columns = ["without", "threshold", "expected loss of ROC AUC", "ROC AUC on test"]
     return f"{table(columns, rows)}\n<p>{escape(LOSS_NOTES[degraded.measured_on])}</p>"
 
 
+def standing_html(sensors: Sequence[Sensor], status: SensorStatus, metrics: Mapping[str, Any]) -> str:
+    """When each sensor is flat or too steep, and how often it was flat; metrics are those of metrics.json."""
+    rows = []
+    for sensor, limit in zip(sensors, status.limits, strict=True):
+        own = _of_sensor(metrics.get("sensor_status"), sensor.name)
+        unit = f" {sensor.unit}" if sensor.unit else ""
+        flat = "may stand still" if limit.flat_rows is None else f"{limit.flat_rows:,} rows"
+        rate = "-" if limit.max_rate is None else f"{limit.max_rate:.4g}{unit} a second"
+        row = [sensor.name, _count(own.get("longest_run")), flat, f"{limit.within:.3g}{unit}", rate]
+        rows.append([*row, _count(own.get("test_flat_rows"))])
+    columns = ["sensor", "longest run", "flat from", "within", "fastest change", "flat rows of test"]
+    note = f"Longest run: of readings that stand still, in rows, among {status.rows:,} normal rows."
+    return f"{table(columns, rows)}\n<p>{escape(note)}</p>"
+
+
+def _of_sensor(recorded: object, name: str) -> Mapping[str, Any]:
+    """What a part of metrics.json, which may be of any form, says of one sensor."""
+    sensors = recorded.get("sensors") if isinstance(recorded, dict) else None
+    own = sensors.get(name) if isinstance(sensors, dict) else None
+    return own if isinstance(own, dict) else {}
+
+
 def _auc(value: object) -> str:
     return f"{value:.3f}" if isinstance(value, float | int) else "-"
+
+
+def _count(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else "-"
 
 
 def kinds_table(evaluation: Evaluation) -> str:

@@ -52,7 +52,8 @@ class Seen:
         state: What it is in now.
         last: Its newest row's verdict, with the reason where it is unknown.
         missing: The place of the sensor without which that row was judged; `COMPLETE` where it had all.
-        faults: Place of a sensor whose reading in that row cannot be used, to the reason.
+        faults: Place of a sensor whose reading in that row cannot be used, to the reason; empty where the row
+            is unknown for a reason of its own.
         age: How long ago that row came, seconds.
         severity: That row's; above 1 is over the threshold.
         values: [sensors] its readings, raw units.
@@ -194,12 +195,13 @@ class ViewState:
         place = self._places[name]
         latest = self._latest[place]
         verdict, reason = Verdict(int(latest["verdict"])), Reason(int(latest["reason"]))
+        faults = {i: Reason(code) for i, code in enumerate(latest["faults"].tolist()) if code}
         return Seen(
             name=name,
             state=state,
             last=f"{verdict.label}: {reason.label}" if reason else verdict.label,
             missing=int(latest["missing"]),
-            faults={i: Reason(code) for i, code in enumerate(latest["faults"].tolist()) if code},
+            faults=faults if not reason or reason in faults.values() else {},
             age=ages[place],
             severity=float(latest["severity"]),
             values=latest["values"].copy(),
