@@ -186,7 +186,7 @@ class SensorWatch:
                 while start and abs(rows[start][place] - rows[start - 1][place]) <= apart:
                     start -= 1
                 if start:  # there the run under way surely began
-                    watched.runs[number] = 0
+                    watched.runs[number], watched.anchors[number] = 0, nan
                 readings = [row[place] for row in rows[start:]]
                 runs, anchor = follow(readings, watched.runs[number], watched.anchors[number], within)
                 watched.runs[number], watched.anchors[number] = runs[-1], anchor
