@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Breaks", "all_short", "continued", "follow", "last_break", "long_stretches"]
+__all__ = ["Breaks", "all_short", "follow", "last_break", "long_stretches"]
 
 # Differences of float32 are rounded: what is beyond twice the distance by less is looked at closely.
 ROUNDED = 1 + 1e-6
@@ -110,19 +110,3 @@ def follow(readings: list[float], run: int, anchor: float, within: float) -> tup
             anchor, run = reading, 1
         runs.append(run)
     return runs, anchor
-
-
-def continued(readings: list[float], run: int, anchor: float, within: float) -> tuple[int, float]:
-    """The run under way after readings that are all there, and its first reading; else as `follow`."""
-    start, apart = len(readings) - 1, 2 * within * ROUNDED
-    while start and abs(readings[start] - readings[start - 1]) <= apart:
-        start -= 1
-    if start:  # there a run surely began
-        run, anchor = 1, readings[start]
-        start += 1
-    for reading in readings[start:]:
-        if -within <= reading - anchor <= within:
-            run += 1
-        else:
-            run, anchor = 1, reading
-    return run, anchor

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edge_runtime.engine.runs import Breaks, all_short, continued, follow, last_break, long_stretches
+from edge_runtime.engine.runs import Breaks, all_short, follow, last_break, long_stretches
 from edge_runtime.records import Reason
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ __all__ = ["SensorWatch"]
 NANOSECONDS = 1e9
 ENDLESS = 2**62
 FEW_ROWS = 8
-STATE_BYTES, SENSOR_BYTES, RATE_BYTES = 600, 80, 80
-ROW_BYTES, READING_BYTES = 64, 32
-# Complete rows of a machine that wait to be taken into its runs.
-MOST_WAITING = 6
+# An object with its lists and its place in a dictionary and a set; in them, numbers and their places.
+STATE_BYTES, SENSOR_BYTES, RATE_BYTES = 360, 68, 72
 FLAT, TOO_STEEP = np.int8(Reason.FLAT), np.int8(Reason.TOO_STEEP)
 
 
@@ -42,24 +40,23 @@ class _Watched:
         runs: The run's number of readings, of each of these.
         last: The last usable reading, of each sensor with a rate; NaN before the first one.
         at: When that was, nanoseconds since the epoch.
-        rows: [rows][sensors] readings of complete rows that are not in the runs yet.
-        spare: So many more may wait; none of them makes a sensor flat.
+        spare: So many rows may come before any sensor can be flat.
     """
 
-    __slots__ = ("anchors", "at", "last", "rows", "runs", "spare")
+    __slots__ = ("anchors", "at", "last", "runs", "spare")
 
     def __init__(self, flat: int, rated: int) -> None:
         self.anchors, self.runs = [nan] * flat, [0] * flat
-        self.last, self.at = [nan] * rated, [0] * rated
-        self.rows: list[list[float]] = []
+        self.last: tuple[float, ...] = (nan,) * rated
+        self.at: tuple[int, ...] = (0,) * rated
         self.spare = 0
 
     def copy(self) -> _Watched:
-        """Another one that knows the same, without rows that are not in the runs."""
+        """Another one that knows the same."""
         other = _Watched.__new__(_Watched)
         other.anchors, other.runs = self.anchors[:], self.runs[:]
-        other.last, other.at = self.last[:], self.at[:]
-        other.rows, other.spare = [], 0
+        other.last, other.at = self.last, self.at
+        other.spare = 0
         return other
 
 
@@ -88,12 +85,8 @@ class SensorWatch:
             (place, limit.max_rate) for place, limit in enumerate(limits) if limit.max_rate is not None
         ]
         self._cadence = cadence_seconds
-        self.machine_bytes = (
-            STATE_BYTES
-            + SENSOR_BYTES * len(limits)
-            + RATE_BYTES * len(self._rated)
-            + MOST_WAITING * (ROW_BYTES + READING_BYTES * len(limits))
-        )
+        numbers = SENSOR_BYTES * len(self._flat) + RATE_BYTES * len(self._rated)
+        self.machine_bytes = STATE_BYTES + numbers
         self._machines: dict[str, _Watched] = {}
         self._changed: set[str] = set()
         self._row: tuple[str, _Watched, int, list[float]]
@@ -120,12 +113,7 @@ class SensorWatch:
         found: NDArray[np.int8] | None = None
         for machine, part in groups:
             before = self._machines.get(machine)
-            if before is None:
-                watched = _Watched(len(self._flat), len(self._rated))
-            else:
-                if before.rows:
-                    self._settle(before)
-                watched = before.copy()
+            watched = _Watched(len(self._flat), len(self._rated)) if before is None else before.copy()
             for flat, place in self._find_flat(watched, values[part]):
                 found = np.zeros(values.shape, np.int8) if found is None else found
                 found[part][flat, place] = FLAT
@@ -159,7 +147,7 @@ class SensorWatch:
             readings: [sensors] all usable as far as the row itself shows.
         """
         watched = self._machines.get(machine)
-        if watched is None or (watched.spare < 1 and self._settle(watched) < 1):
+        if watched is None or (watched.spare < 1 and self._count(watched) < 1):
             return False
         if self._rated:
             for (place, rate), last in zip(self._rated, watched.last, strict=True):
@@ -172,24 +160,23 @@ class SensorWatch:
         """Goes on from the row that was found ordinary last: it is judged."""
         machine, watched, time, readings = self._row
         watched.spare -= 1
-        watched.rows.append(readings)
+        runs, anchors, number = watched.runs, watched.anchors, 0
+        for place, _, within in self._flat:
+            reading = readings[place]
+            if -within <= reading - anchors[number] <= within:
+                runs[number] += 1
+            else:
+                anchors[number], runs[number] = reading, 1
+            number += 1  # noqa: SIM113 - enumerate would make a tuple more a sensor, on the hot path
         if self._rated:
-            watched.last = [readings[place] for place, _ in self._rated]
-            watched.at = [time] * len(self._rated)
+            watched.last = tuple([readings[place] for place, _ in self._rated])
+            watched.at = (time,) * len(self._rated)
         self._changed.add(machine)
 
-    def _settle(self, watched: _Watched) -> int:
-        """Moves the runs on by the rows that wait; returns how many may wait before a sensor is flat."""
-        rows, watched.rows = watched.rows, []
-        spare = MOST_WAITING
-        for number, (place, most, within) in enumerate(self._flat):
-            if rows:
-                watched.runs[number], watched.anchors[number] = continued(
-                    [row[place] for row in rows], watched.runs[number], watched.anchors[number], within
-                )
-            spare = min(spare, most - watched.runs[number] - 1)
-        watched.spare = spare
-        return spare
+    def _count(self, watched: _Watched) -> int:
+        runs = zip(self._flat, watched.runs, strict=True)
+        watched.spare = min((most - run - 1 for (_, most, _), run in runs), default=ENDLESS)
+        return watched.spare
 
     def _find_flat(
         self, watched: _Watched, values: NDArray[np.float32]
@@ -242,10 +229,11 @@ class SensorWatch:
     ) -> None:
         """Marks a machine's readings that are out of reach of the last usable one, and moves that on."""
         moments = times.tolist()
-        for number, (place, rate) in enumerate(self._rated):
-            last, at = watched.last[number], watched.at[number]
+        reached = []
+        for (place, rate), *newest in zip(self._rated, watched.last, watched.at, strict=True):
             fine = found[:, place] == 0 if usable is None else usable[:, place] & (found[:, place] == 0)
             rows = zip(moments, values[:, place].tolist(), fine.tolist(), strict=True)
+            last, at = newest
             for row, (moment, reading, is_fine) in enumerate(rows):
                 if not is_fine:
                     continue
@@ -253,7 +241,8 @@ class SensorWatch:
                     found[row, place] = TOO_STEEP
                 else:
                     last, at = reading, moment
-            watched.last[number], watched.at[number] = last, at
+            reached.append((last, at))
+        watched.last, watched.at = (tuple(each) for each in zip(*reached, strict=True))
 
     def changed(self) -> set[str]:
         """As `Stage.changed`."""
@@ -265,7 +254,6 @@ class SensorWatch:
         watched = self._machines.get(machine)
         if watched is None:
             return None
-        self._settle(watched)
         runs = [[_known(anchor), run] for anchor, run in zip(watched.anchors, watched.runs, strict=True)]
         return [runs, [[_known(last), at] for last, at in zip(watched.last, watched.at, strict=True)]]
 
@@ -276,7 +264,8 @@ class SensorWatch:
             raise ValueError("of other sensors")
         watched = _Watched(0, 0)
         watched.anchors, watched.runs = _numbers(runs)
-        watched.last, watched.at = _numbers(last)
+        usable, moments = _numbers(last)
+        watched.last, watched.at = tuple(usable), tuple(moments)
         if min(watched.runs, default=0) < 0:
             raise ValueError("a run of less than no reading")
         self._machines[machine] = watched

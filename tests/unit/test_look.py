@@ -233,7 +233,6 @@ class TestRows:
             "time": "2030-03-17T17:46:10Z",
             "machine_id": "press",
             "verdict": "unknown",
-            "sensor_status": {"power": "failure: missing"},
             "reason": "missing",
             "sensor_status": {"power": "failure: missing"},
         }

@@ -12,7 +12,7 @@ import pytest
 from support.bundles import SENSORS, make_bundle, normal_rows
 
 from edge_runtime import Engine, Readings, Reason, load_bundle
-from edge_runtime.bundle.metadata import Hold, SensorLimit, SensorStatus
+from edge_runtime.bundle.metadata import Hold, SensorLimit
 from edge_runtime.engine.sensors import SensorWatch
 from edge_runtime.engine.stage import StageState
 
@@ -284,21 +284,3 @@ def test_a_state_that_is_none_is_dropped_and_said(plain: Bundle, value: Any) -> 
     values, times = coarse(1, 50)
     judged = engine.feed(Readings(np.full(50, "m"), times, values))
     assert faults_of(judged.results.faults, 50) == defined(values, times)
-
-
-def test_what_is_kept_of_a_machine_stays_within_what_it_declares(plain: Bundle) -> None:
-    engine = Engine(plain)
-    for row in range(300):
-        engine.feed(Readings(["m"], [row * SECOND], normal_rows(1, seed=row)))
-    watch = engine._watch
-    assert watch is not None
-    assert max(len(watched.rows) for watched in watch._machines.values()) <= 6
-    endless = SensorWatch(SensorStatus((SensorLimit(None, 0.0, None),) * 4, 0), 1.0)
-    for row in range(50):
-        moment = row * SECOND
-        if not endless.is_ordinary("m", moment, [1.0] * 4):
-            _, moved = endless.check(Readings(["m"], [moment], np.ones((1, 4), np.float32)), None, None)
-            endless.take(moved)
-        else:
-            endless.take_row()
-    assert len(endless._machines["m"].rows) <= 6
