@@ -62,16 +62,19 @@ HEALTHY = "rows without a fault"
 KINDS = ("missing", *FROZEN, "at 0", "out of range", "one row's jump", "bias", "drift")
 
 
-def measure_sensor_faults(say: Callable[[str], None]) -> dict[str, dict[str, dict[str, float]]]:
+def measure_sensor_faults(
+    say: Callable[[str], None], faults: int = FAULTS
+) -> dict[str, dict[str, dict[str, float]]]:
     """Bundle and kind of fault to the shares of its rows by what they are called, over machines and sensors.
 
     Args:
         say: Told how far it is.
+        faults: How many in each run.
     """
     plain = load_bundle()
     found = {}
     for name, (bundle, digits) in _bundles(plain).items():
-        healthy = [_healthy(machine, DAY, FAULTS * (FAULT_ROWS + REST_ROWS)) for machine in MACHINES]
+        healthy = [_healthy(machine, DAY, faults * (FAULT_ROWS + REST_ROWS)) for machine in MACHINES]
         outside = []
         # What a stated rate does not change need not be measured twice.
         for kind in ("at 0", "one row's jump") if name == "rates" else KINDS:
