@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from edge_runtime.records import Results
 
-__all__ = ["DEGRADED", "Accounts"]
+__all__ = ["DEGRADED", "SENSOR", "Accounts", "sensors_of"]
 
 UNKNOWN = int(Verdict.UNKNOWN)
 # Of readings, not of rows, and of rows that are counted already: they are no part of the balance.
 UNREADABLE_READINGS = "unreadable readings"
-DEGRADED = "degraded."
+DEGRADED, SENSOR = "degraded.", "sensor."
 LABELS = {int(verdict): verdict.label for verdict in (Verdict.NORMAL, Verdict.ANOMALY)}
 
 
@@ -43,6 +43,8 @@ class Accounts:
         added = _row(results) if rows == 1 and not skipped else _block(results, rows, skipped)
         if results.degraded is not None:
             added |= self._without(results.degraded)
+        if results.faults is not None:
+            added |= self._faulty(results.faults)
         if unreadable:
             added[UNREADABLE_READINGS] = unreadable
         for name, number in added.items():
@@ -54,13 +56,19 @@ class Accounts:
         counts = np.bincount(degraded[degraded != COMPLETE], minlength=len(self._sensors)).tolist()
         return {f"{DEGRADED}{self._sensors[i]}": count for i, count in enumerate(counts) if count}
 
+    def _faulty(self, faults: NDArray[np.int8]) -> dict[str, int]:
+        """How many readings of each sensor could not be used, for each reason."""
+        rows, places = np.nonzero(faults)
+        found = Counter(zip(places.tolist(), faults[rows, places].tolist(), strict=True))
+        return {f"{SENSOR}{self._sensors[i]}.{Reason(code).label}": n for (i, code), n in found.items()}
+
     @property
     def balanced(self) -> bool:
         """Whether the parts sum to what was read."""
         parts = sum(
             number
             for name, number in self.counters.items()
-            if name not in ("read", UNREADABLE_READINGS) and not name.startswith(DEGRADED)
+            if name not in ("read", UNREADABLE_READINGS) and not name.startswith((DEGRADED, SENSOR))
         )
         return parts == self.counters["read"]
 
@@ -79,6 +87,9 @@ class Accounts:
             for name, number in sorted(counters.items())
             if name.startswith(DEGRADED)
         ]
+        lines += [
+            f"  {sensor}, {reason}: {number:,}" for (sensor, reason), number in sensors_of(counters).items()
+        ]
         if counters[UNREADABLE_READINGS]:
             lines.append(
                 f"  readings that were not numbers, treated as missing: {counters[UNREADABLE_READINGS]:,}"
@@ -86,6 +97,16 @@ class Accounts:
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")
         return lines
+
+
+def sensors_of(counters: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Sensor and reason to the number of its readings that could not be used for it."""
+    found = {}
+    for name, number in sorted(counters.items()):
+        if name.startswith(SENSOR) and number:
+            sensor, _, reason = name.removeprefix(SENSOR).rpartition(".")
+            found[sensor, reason] = number
+    return found
 
 
 def _row(results: Results) -> dict[str, int]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_runtime.engine.accounts import sensors_of
 from edge_runtime.errors import counted
 from edge_runtime.records import Verdict
 
@@ -24,8 +25,8 @@ class Journal:
     """Compares each minute with the last one that was told.
 
     What counts as a change: rows come or stop, another number of machines, other machines with anomalies,
-    other reasons of unknown or skipped rows, other sensors without which rows are judged, results that have
-    waited for a minute or no longer do.
+    other reasons of unknown or skipped rows, other sensors without which rows are judged or whose readings
+    cannot be used, results that have waited for a minute or no longer do.
 
     Args:
         report: Called with one line for a person.
@@ -60,7 +61,9 @@ class Journal:
         late = {sink: rows for sink, rows in waiting.items() if rows and self._waited.get(sink)}
         self._waited = dict(waiting)
         rows = passed.get("read", 0)
-        now = (rows > 0, machines, anomalous, sorted(unknown), sorted(skipped), sorted(without), sorted(late))
+        faulty = [f"{sensor} ({reason})" for sensor, reason in sensors_of(passed)]
+        reasons = sorted(unknown), sorted(skipped), sorted(without), faulty
+        now = (rows > 0, machines, anomalous, reasons, sorted(late))
         if now == self._told:
             return
         self._told = now
@@ -73,6 +76,8 @@ class Journal:
         parts += [f"{number:,} unknown ({reason})" for reason, number in unknown.items()]
         parts += [f"{number:,} skipped ({reason})" for reason, number in skipped.items()]
         parts += [f"{number:,} judged without {sensor}" for sensor, number in without.items()]
+        if faulty:
+            parts.append(f"readings that cannot be used: {_names(faulty)}")
         parts += [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in late.items()]
         self._report(", ".join(parts))
 

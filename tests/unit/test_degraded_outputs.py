@@ -174,16 +174,26 @@ def test_accounts_and_journal_count_them_beside_the_balance(judged: Judged) -> N
     assert accounts.balanced
     assert accounts.counters["read"] == ROWS + 1
     lines = accounts.lines()
-    assert lines[-2:] == ["  judged without power: 4", "  judged without temperature: 1"]
+    assert lines[2:] == [
+        *("  judged without power: 4", "  judged without temperature: 1"),
+        *("  power, missing: 4", "  temperature, missing: 1"),
+        *("  temperature, out of range: 1", "  vibration, missing: 1"),
+    ]
     said: list[str] = []
     journal = Journal(said.append)
     journal.minute(accounts.counters, 2, {})
-    assert said[0].endswith("1 unknown (missing), 4 judged without power, 1 judged without temperature")
+    assert said[0].endswith(
+        "1 unknown (missing), 4 judged without power, 1 judged without temperature, readings that cannot be "
+        "used: power (missing), temperature (missing), temperature (out of range), vibration (missing)"
+    )
     accounts.add(judged.results.take(slice(20, 21)), {})
     journal.minute(accounts.counters, 2, {})
     accounts.add(judged.results.take(slice(5, 6)), {})
     journal.minute(accounts.counters, 2, {})
-    assert [line.partition("so far")[2] for line in said[1:]] == [", 1 judged without power", ""]
+    assert [line.partition("so far")[2] for line in said[1:]] == [
+        ", 1 judged without power, readings that cannot be used: power (missing)",
+        "",
+    ]
 
 
 def test_the_live_view_names_it(bundle: Bundle, judged: Judged) -> None:
