@@ -85,7 +85,8 @@ def _verdict(one: dict[str, Any]) -> tuple[str, ...]:
         sensors = ", ".join(one.get("sensor_status", ())) or "-"
         return one["time"], one["machine_id"], f"unknown: {one['reason']}", "-", sensors, "-", "-"
     readings = (f"{one[name]:g} {one['unit']}".strip() for name in ("actual", "expected"))
-    return one["time"], one["machine_id"], one["verdict"], f"{one['severity']:.2f}", one["sensor"], *readings
+    verdict = one["verdict"] + (f" without {one['degraded']}" if "degraded" in one else "")
+    return one["time"], one["machine_id"], verdict, f"{one['severity']:.2f}", one["sensor"], *readings
 
 
 def _table(rows: list[tuple[str, ...]]) -> None:

@@ -311,6 +311,8 @@ def test_check_shows_the_sensors_of_unknown_rows(folder: Path) -> None:
     assert shown["without"][6] == "a unknown: too steep - temperature - -"
     assert shown["without"][5] == "b unknown: not finite - power - -"
     assert all("unknown" not in line for line in shown["with"].values())
+    assert all((" without " in shown["with"][row]) == (row in STATUS) for row in range(10))
+    assert " without pressure " in shown["with"][4]
 
 
 def test_check_names_each_of_several_sensors(tmp_path: Path, folder: Path) -> None:
