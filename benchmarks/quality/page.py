@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from beside import held_against
 from real_plants import by_plant
-from sensor_faults import HEALTHY
+from sensor_faults import KINDS as KINDS_OF_SENSORS
 
 from trainer.calibration.treatment import ALIKE
 from trainer.evaluation.baselines import FITTED
@@ -144,9 +144,9 @@ def sensors_tables(found: Found) -> dict[str, str]:
     for name, own in found.items():
         bundle, _, kind = name.partition(": ")
         shares = [_percent(own[figure]["mean"]) for figure in ("normal", "machine", "sensor")]
-        is_fault = kind != HEALTHY
-        right = _percent(own["right"]["mean"]) if is_fault and own["sensor"]["mean"] else "-"
-        until = f"{own['until']['mean']:.0f}" if is_fault and own["sensor"]["mean"] else "-"
+        said = kind in KINDS_OF_SENSORS and own["sensor"]["mean"]
+        right = _percent(own["right"]["mean"]) if said else "-"
+        until = f"{own['until']['mean']:.0f}" if said else "-"
         rows.append([bundle, kind, *shares, right, until])
     columns = [
         "bundle",

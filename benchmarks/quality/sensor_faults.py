@@ -3,7 +3,7 @@
 Two healthy simulated machines that the default bundle knows run on days that it does not. One sensor after
 the other has a fault for ten minutes, eight times in each run, with twenty minutes between. A row's verdict
 "anomaly" calls it a fault of the machine, whatever else the row says; else a status calls it a fault of the
-sensor; else it is called normal.
+sensor; else it is called normal. The machines' own faults are those of a simulated day each.
 
 A frozen sensor's first 60 rows are left out: so long it may take until it is found. "rounded" readings are
 those of usual transmitters, with limits measured on two days of such rows, for the same network. With "rates"
@@ -16,14 +16,16 @@ faulty. Limits are measured on each set's normal rows of training and validation
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from hydraulic import SENSORS as RIG_SENSORS
 from hydraulic import TRAIN_PART, read_rig
-from simulated import SEVERITIES, read_simulated
+from simulated import SEVERITIES, UNSEEN, read_simulated, simulate_unseen
 from skab import FIT, TRAIN, read_skab
 from tables import in_memory, split, summary
 
@@ -37,7 +39,6 @@ from trainer.data.training_data import read_training_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from trainer.data.training_data import TrainingData
     from trainer.fitting.fit import Settings
 
-__all__ = ["HEALTHY", "measure_labelled", "measure_sensor_faults"]
+__all__ = ["HEALTHY", "KINDS", "measure_labelled", "measure_sensor_faults"]
 
 MACHINES = ("press-1", "press-2")
 FAULTS, FAULT_ROWS, REST_ROWS, GRACE_ROWS = 8, 600, 1200, 60
@@ -58,7 +59,7 @@ RATES = 4.0  # training ranges a second
 JUMP = 5.0  # training ranges
 BIAS = 0.25
 FROZEN = ("frozen", "frozen ± one digit")
-HEALTHY = "rows without a fault"
+HEALTHY, OF_THE_MACHINE = "rows without a fault", "the machine's own faults, severity "
 KINDS = ("missing", *FROZEN, "at 0", "out of range", "one row's jump", "bias", "drift")
 
 
@@ -91,7 +92,18 @@ def measure_sensor_faults(
             found[f"{name}: {kind}"] = figures
         found[f"{name}: {HEALTHY}"] = summary([run | {"until": 0.0} for run in outside])
         say(f"sensors: {name}")
+    for severity in SEVERITIES:
+        runs = [_of_the_machine(plain, machine, float(severity), faults) for machine in MACHINES]
+        found[f"default: {OF_THE_MACHINE}{severity}"] = summary(runs)
     return found
+
+
+def _of_the_machine(bundle: Bundle, machine: str, severity: float, faults: int) -> dict[str, float]:
+    """What a machine's own labelled faults are called."""
+    rows = min(DAY_S, faults * (FAULT_ROWS + REST_ROWS) * 6)
+    block = Simulator(machine, seed=1, severity=severity, start_ns=START_NS + DAY * DAY_S * 10**9).block(rows)
+    readings = Readings(np.full(rows, "m"), block.times, block.values.astype(np.float32))
+    return _shares(Engine(bundle).feed(readings).results, block.anomaly, 0) | {"until": 0.0}
 
 
 def _bundles(plain: Bundle) -> dict[str, tuple[Bundle, NDArray[np.float64]]]:
@@ -237,7 +249,14 @@ def _out(data: TrainingData) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int,
 def _labelled(folder: Path) -> Iterator[tuple[str, list[TrainingData]]]:
     """Each data set's parts, with limits of their own."""
     for severity in SEVERITIES:
-        yield f"simulator, severity {severity}", read_simulated(folder / "simulated", severity)
+        yield f"simulator, the files, severity {severity}", read_simulated(folder / "simulated", severity)
+    with tempfile.TemporaryDirectory() as scratch:
+        places = [Path(scratch) / str(seed) for seed in UNSEEN]
+        for seed, place in zip(UNSEEN, places, strict=True):
+            simulate_unseen(place, seed)
+        for severity in SEVERITIES:
+            parts = [part for place in places for part in read_simulated(place, severity)]
+            yield f"simulator, unseen seeds, severity {severity}", parts
     files = read_skab(folder / "skab")
     names = [f"s{place}" for place in range(files[0][0].shape[1])]
     yield (

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from beside import Judge
     from numpy.typing import NDArray
 
-__all__ = ["measure_simulated", "read_simulated", "simulate_unseen"]
+__all__ = ["SEVERITIES", "UNSEEN", "measure_simulated", "read_simulated", "simulate_unseen"]
 
 SEVERITIES = ("2", "1.5", "1")
 KINDS = ("SPIKE", "DRIFT", "CYCLIC", "MULTI_SENSOR")

@@ -23,6 +23,7 @@ def test_each_row_of_a_fault_is_called_one_thing(found: dict[str, dict[str, dict
         *(f"{name}: {kind}" for name in ("default", "rounded") for kind in sensor_faults.KINDS),
         *(f"{name}: {sensor_faults.HEALTHY}" for name in ("default", "rates", "rounded")),
         *(f"rates: {kind}" for kind in ("at 0", "one row's jump")),
+        *(f"default: the machine's own faults, severity {severity}" for severity in ("2", "1.5", "1")),
     }
     for figures in found.values():
         assert sum(figures[name]["mean"] for name in ("normal", "machine", "sensor")) == pytest.approx(1)
@@ -39,6 +40,15 @@ def test_sensors_that_fail_are_called_so_and_others_are_not(
         assert figures["until"]["mean"] <= sensor_faults.GRACE_ROWS
     assert found[f"{bundle}: {sensor_faults.HEALTHY}"]["sensor"]["mean"] == 0
     assert found[f"{bundle}: bias"]["sensor"]["mean"] == 0
+
+
+def test_faults_of_the_machine_are_not_called_a_sensors(
+    found: dict[str, dict[str, dict[str, float]]],
+) -> None:
+    for severity in ("2", "1.5", "1"):
+        own = found[f"default: the machine's own faults, severity {severity}"]
+        assert own["machine"]["mean"] > 0.6
+        assert own["sensor"]["mean"] < 0.1
 
 
 def test_a_jump_is_the_sensors_where_its_rate_is_stated(
