@@ -249,7 +249,7 @@ def _out(data: TrainingData) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int,
 def _labelled(folder: Path) -> Iterator[tuple[str, list[TrainingData]]]:
     """Each data set's parts, with limits of their own."""
     for severity in SEVERITIES:
-        yield f"simulator, the files, severity {severity}", read_simulated(folder / "simulated", severity)
+        yield f"simulator, known files, severity {severity}", read_simulated(folder / "simulated", severity)
     with tempfile.TemporaryDirectory() as scratch:
         places = [Path(scratch) / str(seed) for seed in UNSEEN]
         for seed, place in zip(UNSEEN, places, strict=True):
