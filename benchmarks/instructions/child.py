@@ -108,7 +108,7 @@ def _source(sensors: tuple[str, ...]) -> tuple[Iterator[Batch], int]:
 def _parts(bundle: Bundle, readings: Readings, requests: Requests) -> None:
     """One row after another, what is done with each counted part by part; the first half warms up."""
     sensors = bundle.metadata.sensor_names
-    engine, accounts = Engine(bundle), Accounts()
+    engine, accounts = Engine(bundle), Accounts(bundle.metadata.sensor_names)
     batches, write = _source(sensors)
     blocks = _split(readings, 1)
     call, texts = plain_call(bundle, blocks), [line_protocol(block) for block in blocks]

@@ -193,7 +193,7 @@ def _sensor_status(metadata: Metadata) -> Rows:
     for sensor, limit in zip(metadata.sensors, found.limits, strict=True):
         flat = "may stand still"
         if limit.flat_rows is not None:
-            flat = f"flat after {limit.flat_rows:,} rows within {_quantity(limit.within, sensor.unit)}"
+            flat = f"flat at {limit.flat_rows:,} rows within {_quantity(limit.within, sensor.unit)}"
         rate = (
             "" if limit.max_rate is None else f", at most {_quantity(limit.max_rate, sensor.unit)} a second"
         )

@@ -69,7 +69,7 @@ class Judged:
         """[rows] sensor to its status by NE 107, such as "failure: flat", of those that are not good."""
         faults = self.results.faults
         if faults is None:
-            return [{}] * len(self)
+            return [{} for _ in range(len(self))]
         from edge_runtime.engine.status import by_sensor  # noqa: PLC0415 - for few rows
 
         return [by_sensor(row, self._sensors) for row in faults]

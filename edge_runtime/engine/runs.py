@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.bundle.caps import LARGEST
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,8 +32,8 @@ class Breaks:
     """
 
     def __init__(self, within: Sequence[float]) -> None:
-        apart = [min(2 * ROUNDED * each, LARGEST) for each in within]
-        self._apart = np.array(apart, np.float32)
+        with np.errstate(over="ignore"):  # beyond what float32 holds, no two readings are surely apart
+            self._apart = np.array([2 * ROUNDED * each for each in within]).astype(np.float32)
         # The same over and over, as long as a block's steps one after the other.
         self._aparts = np.empty(0, np.float32)
 

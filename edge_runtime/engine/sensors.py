@@ -6,11 +6,12 @@ last usable reading is what the next one must be within reach of.
 
 from __future__ import annotations
 
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from edge_runtime.bundle.caps import LARGEST
 from edge_runtime.engine.runs import Breaks, all_short, follow, last_break, long_stretches
 from edge_runtime.records import Reason
 
@@ -27,8 +28,11 @@ __all__ = ["SensorWatch"]
 NANOSECONDS = 1e9
 ENDLESS = 2**62
 FEW_ROWS = 8
-# An object with its lists and its place in a dictionary and a set; in them, numbers and their places.
-STATE_BYTES, SENSOR_BYTES, RATE_BYTES = 360, 68, 72
+# An object with its list, its name and its places in a dictionary and a set; two tuples, where there are any.
+STATE_BYTES, RATED_BYTES = 356, 112
+# A number and its place take 32 or 40 bytes.
+SENSOR_BYTES, RATE_BYTES = 72, 72
+NEVER, AFTER_ALL = -(2**63), 2**63
 FLAT, TOO_STEEP = np.int8(Reason.FLAT), np.int8(Reason.TOO_STEEP)
 
 
@@ -36,17 +40,17 @@ class _Watched:
     """What is known of one machine's sensors.
 
     Attributes:
-        anchors: The first reading of the run under way, of each sensor that can be flat; NaN before one.
-        runs: The run's number of readings, of each of these.
+        runs: Of each sensor that can be flat in turn: the first reading of the run under way, NaN before one,
+            and its number of readings. One list takes less memory than two.
         last: The last usable reading, of each sensor with a rate; NaN before the first one.
         at: When that was, nanoseconds since the epoch.
         spare: So many rows may come before any sensor can be flat.
     """
 
-    __slots__ = ("anchors", "at", "last", "runs", "spare")
+    __slots__ = ("at", "last", "runs", "spare")
 
     def __init__(self, flat: int, rated: int) -> None:
-        self.anchors, self.runs = [nan] * flat, [0] * flat
+        self.runs: list[Any] = [nan, 0] * flat
         self.last: tuple[float, ...] = (nan,) * rated
         self.at: tuple[int, ...] = (0,) * rated
         self.spare = 0
@@ -54,8 +58,7 @@ class _Watched:
     def copy(self) -> _Watched:
         """Another one that knows the same."""
         other = _Watched.__new__(_Watched)
-        other.anchors, other.runs = self.anchors[:], self.runs[:]
-        other.last, other.at = self.last, self.at
+        other.runs, other.last, other.at = self.runs[:], self.last, self.at
         other.spare = 0
         return other
 
@@ -85,8 +88,9 @@ class SensorWatch:
             (place, limit.max_rate) for place, limit in enumerate(limits) if limit.max_rate is not None
         ]
         self._cadence = cadence_seconds
-        numbers = SENSOR_BYTES * len(self._flat) + RATE_BYTES * len(self._rated)
-        self.machine_bytes = STATE_BYTES + numbers
+        self.machine_bytes = STATE_BYTES + SENSOR_BYTES * len(self._flat)
+        if self._rated:
+            self.machine_bytes += RATED_BYTES + RATE_BYTES * len(self._rated)
         self._machines: dict[str, _Watched] = {}
         self._changed: set[str] = set()
         self._row: tuple[str, _Watched, int, list[float]]
@@ -160,21 +164,21 @@ class SensorWatch:
         """Goes on from the row that was found ordinary last: it is judged."""
         machine, watched, time, readings = self._row
         watched.spare -= 1
-        runs, anchors, number = watched.runs, watched.anchors, 0
+        runs, at = watched.runs, 0
         for place, _, within in self._flat:
             reading = readings[place]
-            if -within <= reading - anchors[number] <= within:
-                runs[number] += 1
+            if -within <= reading - runs[at] <= within:
+                runs[at + 1] += 1
             else:
-                anchors[number], runs[number] = reading, 1
-            number += 1  # noqa: SIM113 - enumerate would make a tuple more a sensor, on the hot path
+                runs[at], runs[at + 1] = reading, 1
+            at += 2
         if self._rated:
             watched.last = tuple([readings[place] for place, _ in self._rated])
             watched.at = (time,) * len(self._rated)
         self._changed.add(machine)
 
     def _count(self, watched: _Watched) -> int:
-        runs = zip(self._flat, watched.runs, strict=True)
+        runs = zip(self._flat, watched.runs[1::2], strict=True)
         watched.spare = min((most - run - 1 for (_, most, _), run in runs), default=ENDLESS)
         return watched.spare
 
@@ -188,16 +192,16 @@ class SensorWatch:
             stretches = [(number, 0, rows) for number in range(len(self._flat))]
         else:
             breaks = self._breaks.between(values)
-            if all_short(breaks, self._fewest - 1 - max(watched.runs, default=0)):
+            if all_short(breaks, self._fewest - 1 - max(watched.runs[1::2], default=0)):
                 ends, last = breaks[-1].tolist(), values[-1].tolist()
                 for number, (place, _, _) in enumerate(self._flat):
                     if ends[place]:
-                        watched.runs[number], watched.anchors[number] = 1, last[place]
+                        watched.runs[2 * number : 2 * number + 2] = last[place], 1
                     else:
                         stretches.append((number, last_break(breaks, place), rows))
             else:
                 for number, (place, most, _) in enumerate(self._flat):
-                    found = long_stretches(breaks[:, place], most, watched.runs[number])
+                    found = long_stretches(breaks[:, place], most, watched.runs[2 * number + 1])
                     stretches += [(number, start, stop) for start, stop in found]
         return [
             flat for stretch in stretches if (flat := self._follow(watched, values, *stretch)) is not None
@@ -208,13 +212,10 @@ class SensorWatch:
     ) -> tuple[NDArray[np.intp], int] | None:
         """The same for some rows of one sensor; with a row other than the first, a run begins."""
         place, most, within = self._flat[number]
-        if start:
-            watched.runs[number], watched.anchors[number] = 0, nan
+        anchor, run = (nan, 0) if start else watched.runs[2 * number : 2 * number + 2]
         column = values[start:stop, place]
-        runs, watched.anchors[number] = follow(
-            column.tolist(), watched.runs[number], watched.anchors[number], within
-        )
-        watched.runs[number] = runs[-1]
+        runs, anchor = follow(column.tolist(), run, anchor, within)
+        watched.runs[2 * number : 2 * number + 2] = anchor, runs[-1]
         if max(runs) < most:
             return None
         return np.flatnonzero((np.asarray(runs) >= most) & ~np.isnan(column)) + start, place
@@ -237,7 +238,9 @@ class SensorWatch:
             for row, (moment, reading, is_fine) in enumerate(rows):
                 if not is_fine:
                     continue
-                if abs(reading - last) > rate * max(self._cadence, (moment - at) / NANOSECONDS):
+                # A row from before it follows only one of the future that was forgotten: the first one again.
+                reach = rate * max(self._cadence, (moment - at) / NANOSECONDS) if moment >= at else inf
+                if abs(reading - last) > reach:
                     found[row, place] = TOO_STEEP
                 else:
                     last, at = reading, moment
@@ -254,20 +257,20 @@ class SensorWatch:
         watched = self._machines.get(machine)
         if watched is None:
             return None
-        runs = [[_known(anchor), run] for anchor, run in zip(watched.anchors, watched.runs, strict=True)]
-        return [runs, [[_known(last), at] for last, at in zip(watched.last, watched.at, strict=True)]]
+        return [
+            [[_known(first), run] for first, run in zip(watched.runs[::2], watched.runs[1::2], strict=True)],
+            [[_known(last), at] for last, at in zip(watched.last, watched.at, strict=True)],
+        ]
 
     def restore(self, machine: str, value: Any, _version: int) -> None:
         """As `Stage.restore`."""
         runs, last = value
         if len(runs) != len(self._flat) or len(last) != len(self._rated):
-            raise ValueError("of other sensors")
+            raise ValueError("it is that of other sensors")
         watched = _Watched(0, 0)
-        watched.anchors, watched.runs = _numbers(runs)
-        usable, moments = _numbers(last)
-        watched.last, watched.at = tuple(usable), tuple(moments)
-        if min(watched.runs, default=0) < 0:
-            raise ValueError("a run of less than no reading")
+        watched.runs = [part for pair in runs for part in _pair(pair, 0, ENDLESS)]
+        usable = [_pair(pair, NEVER, AFTER_ALL) for pair in last]
+        watched.last, watched.at = tuple(pair[0] for pair in usable), tuple(pair[1] for pair in usable)
         self._machines[machine] = watched
 
 
@@ -275,11 +278,11 @@ def _known(number: float) -> float | None:
     return number if isfinite(number) else None
 
 
-def _numbers(pairs: Any) -> tuple[list[float], list[int]]:
-    firsts, seconds = [], []
-    for first, second in pairs:
-        if type(second) is not int or not (first is None or type(first) in (int, float)):
-            raise ValueError("not numbers")
-        firsts.append(nan if first is None else float(first))
-        seconds.append(second)
-    return firsts, seconds
+def _pair(pair: Any, least: int, beyond: int) -> tuple[float, int]:
+    """A reading, NaN where there is none, and a whole number from the least one on, below another."""
+    reading, number = pair
+    if reading is not None and (type(reading) not in (int, float) or not abs(reading) <= LARGEST):
+        raise ValueError("a reading is not one")
+    if type(number) is not int or not least <= number < beyond:
+        raise ValueError("a whole number is out of range")
+    return nan if reading is None else float(reading), number

@@ -164,8 +164,9 @@ def test_they_find_sensors_that_fail_as_the_engine_does(
     degraded = "degraded" in needs
     path = make_bundle(tmp_path, hold=Hold(1.0, 0.5, 10.0, 5.5), degraded=degraded, limits=LIMITS, **options)
     rows, times = failing()
-    shown = programs["screened"](str(path), rows, times / SECOND)
-    scores, verdicts = zip(*programs["judge"](str(path), "m", shown, seconds_of_day(times)), strict=True)
+    shown = programs["screened"](str(path), rows, times)
+    judged = programs["judge"](str(path), "m", shown, seconds_of_day(times), done=["sensor_status"])
+    scores, verdicts = zip(*judged, strict=True)
     bundle = load_bundle(path)
     assert set(needs.split(", ")) <= set(bundle.metadata.needs)
     for sizes in ([ROWS], [1], [1, 1, 70, 3, 300], [2, 9, 8, 1, 1, 1, 33]):
@@ -194,17 +195,17 @@ def test_they_find_sensors_that_fail_as_the_engine_does(
         assert {verdicts[row] for row in range(104, 140)} == {"unknown"}
 
 
-def test_the_second_alone_does_not_see_a_sensor_that_stands_still(
+def test_the_second_alone_refuses_a_bundle_that_needs_the_first(
     programs: dict[str, Any], tmp_path: Path
 ) -> None:
     path = make_bundle(tmp_path, smooth=11, limits=[SensorLimit(4, 0.0, None)] * 4)
     rows = normal_rows(50)
     rows[10:, 1] = rows[10, 1]
     shown = programs["screened"](str(path), rows, range(50))
-    seconds = [0.0] * 50
-    unknown = [verdict == "unknown" for _, verdict in programs["judge"](str(path), "m", shown, seconds)]
-    assert unknown == [row >= 13 for row in range(50)]
-    assert "unknown" not in {verdict for _, verdict in programs["judge"](str(path), "m", rows, seconds)}
+    judged = programs["judge"](str(path), "m", shown, [0.0] * 50, done=["sensor_status"])
+    assert [verdict == "unknown" for _, verdict in judged] == [row >= 13 for row in range(50)]
+    with pytest.raises(ValueError, match="another reader"):
+        next(programs["judge"](str(path), "m", rows, [0.0] * 50))
 
 
 def test_it_replays_the_golden_rows(judge: Any, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LIMITS = TrialLimits(seconds=10)
+LIMITS = TrialLimits(seconds=120)
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ def test_the_document_reads_back_as_it_was_written(data: bytes, full: bytes) -> 
         assert metadata.sensor_status == SensorStatus(LIMITS, 2000)
         assert metadata.to_json() == text
         assert load_bytes(file, "b.onnx").metadata == metadata
-    assert "s in a process of its own" in run_trial(full, TrialLimits(seconds=10))
+    assert "s in a process of its own" in run_trial(full, TrialLimits(seconds=120))
 
 
 def test_a_bundle_without_it_is_what_it_was(tmp_path: Path) -> None:

@@ -300,7 +300,7 @@ def test_check_shows_the_sensors_of_unknown_rows(folder: Path) -> None:
     shown, documents = {}, {}
     for kind in KINDS:
         words = ["check", "--source", "csv", "--input", str(folder / "in.csv"), "--sink", "stdout"]
-        words += ["--bundle", str(folder / f"{kind}.onnx"), "--seconds", "5"]
+        words += ["--bundle", str(folder / f"{kind}.onnx"), "--seconds", "120"]
         text = CliRunner().invoke(app, words).output
         lines = [line.split() for line in text.partition("first verdicts")[2].splitlines()[1:11]]
         shown[kind] = {int(line[0][17:19]): " ".join(line[1:]) for line in lines}
@@ -319,7 +319,7 @@ def test_check_names_each_of_several_sensors(tmp_path: Path, folder: Path) -> No
     lines = (folder / "in.csv").read_text().splitlines()
     (tmp_path / "in.csv").write_text("\n".join([lines[0], *lines[20:30]]) + "\n")
     words = ["check", "--source", "csv", "--input", str(tmp_path / "in.csv"), "--sink", "stdout"]
-    text = CliRunner().invoke(app, [*words, "--bundle", str(folder / "with.onnx"), "--seconds", "5"]).output
+    text = CliRunner().invoke(app, [*words, "--bundle", str(folder / "with.onnx"), "--seconds", "120"]).output
     found = [line.split() for line in text.splitlines() if "unknown: missing" in line and "T00" in line]
     assert [" ".join(line[1:]) for line in found] == ["b unknown: missing - temperature, power - -"]
 
@@ -330,8 +330,8 @@ def test_inspect_says_when_each_sensor_is_flat_or_too_steep(folder: Path, bundle
     found = [" ".join(line.split()) for line in shown[start : start + 5]]
     wanted = (
         "temperature may stand still, at most 20 °C a second",
-        "vibration flat after 4 rows within 0.001 mm/s",
-        "pressure flat after 12 rows within 0.5 PSI",
+        "vibration flat at 4 rows within 0.001 mm/s",
+        "pressure flat at 12 rows within 0.5 PSI",
         "power may stand still",
     )
     assert [line for line in wanted if any(each.endswith(line) for each in found)] == list(wanted)

@@ -217,6 +217,43 @@ def test_a_jump_is_out_for_as_long_as_it_is_out_of_reach(plain: Bundle) -> None:
     assert out == {row: {"pressure": "out of specification: too steep"} for row in (10, 20, 21, 22, 23)}
 
 
+def test_single_rows_leave_their_state_behind_as_blocks_do(plain: Bundle) -> None:
+    values = calm(60)
+    rows = Readings(np.full(60, "m"), np.arange(60) * SECOND, values)
+    engine, whole = Engine(plain), Engine(plain)
+    engine.feed(rows.take(slice(0, 2)))
+    engine.changes()
+    watch = engine._watch
+    assert watch is not None
+    for part in blocks(rows.take(slice(2, 60)), [*range(59)]):
+        # Each takes the path of a single row, but for those at which the counter is drawn up anew.
+        assert watch.is_ordinary("m", part.times.item(), part.values.tolist()[0])
+        engine.feed(part)
+        assert ("m", SensorWatch.name) in {(state.machine, state.stage) for state in engine.changes()}
+    whole.feed(rows)
+    assert watch.state("m") == whole._watch.state("m")  # type: ignore[union-attr]
+    runs, last = watch.state("m") or ([], [])
+    assert [run for _, run in runs] == [1, 1, 1]
+    assert [at for _, at in last] == [59 * SECOND] * 2
+
+
+def test_a_time_of_the_future_that_was_forgotten_leaves_no_sensor_out_of_reach(plain: Bundle) -> None:
+    values, now = calm(40), 20 * SECOND
+    engine = Engine(plain)
+    engine.feed(Readings(np.full(10, "m"), np.arange(10) * SECOND, values[:10]))
+    far = values[10:11] + np.float32(40)
+    far[0, 2] = 80.0
+    assert engine.feed(Readings(["m"], [10**6 * SECOND], far)).verdicts[0] != "unknown"
+    assert len(engine.forget_the_future(now)) == 1
+    after = Readings(np.full(20, "m"), (20 + np.arange(20)) * SECOND, values[20:])
+    single, other = Engine(plain), Engine(plain)
+    for each in (single, other):
+        each.restore(StageState(*state) for state in engine.changes(everything=True))
+    assert engine.feed(after).reasons == [""] * 20
+    assert other.feed(after, now=now + 60 * SECOND).reasons == [""] * 20
+    assert [single.feed(part).reasons[0] for part in blocks(after, [*range(21)])] == [""] * 20
+
+
 def test_a_gap_in_time_lets_a_sensor_move_on(plain: Bundle) -> None:
     values = calm(2)
     values[:, 2], values[:, 3] = (50.0, 90.0), 200.0
@@ -271,6 +308,14 @@ def _fail(*_: object) -> None:
         [[["1", 2]] * 3, [[1.0, 5]] * 2],
         [[[1.0, 2.5]] * 3, [[1.0, 5]] * 2],
         [[[1.0]] * 3, [[1.0, 5]] * 2],
+        [[[1.0, 2**70]] * 3, [[1.0, 5]] * 2],
+        [[[float("inf"), 2]] * 3, [[1.0, 5]] * 2],
+        [[[1e300, 2]] * 3, [[1.0, 5]] * 2],
+        [[[1.0, True]] * 3, [[1.0, 5]] * 2],
+        [[[1.0, 2]] * 3, [[1.0, 10**400]] * 2],
+        [[[1.0, 2]] * 3, [[1.0, -(10**400)]] * 2],
+        [[[1.0, 2]] * 3, [[float("inf"), 5]] * 2],
+        [[[1.0, 2]] * 3, [[10**400, 5]] * 2],
         "text",
         7,
         None,

@@ -201,22 +201,42 @@ def test_without_a_normal_row_every_sensor_may_stand_still() -> None:
     assert (found.test_flat, found.status.rows) == ((0,), 0)
 
 
+def test_a_limit_that_many_normal_rows_exceed_is_doubted() -> None:
+    one, other = restless(4000, 2), noise(4000, 3)
+    one[3000:3050] = one[3000]
+    train, val, test = (split(one[a:b], other[a:b]) for a, b in ((0, 1500), (1500, 2500), (2500, 4000)))
+    data = tables(train, val, test)
+    fine = measure_standing(data, max_rates={"s1": 100.0})
+    assert (fine.test_flat, fine.test_steep) == ((41, 0), (0, 0))
+    assert [doubt.partition(";")[0] for doubt in fine.doubts] == [
+        "s0: 41 of 1,500 normal test rows are flat, and would not be used"
+    ]
+    wrong = measure_standing(data, flat=False, max_rates={"s1": 0.05})
+    assert wrong.test_flat == (0, 0)
+    assert wrong.test_steep[1] > 100
+    (doubt,) = wrong.doubts
+    assert doubt.startswith(f"s1: {wrong.test_steep[1]:,} of 1,500 normal test rows are too steep")
+    assert "--max-rate" in doubt
+    labelled = replace(data, test=replace(data.test, labels=np.ones(1500, np.bool_)))
+    assert measure_standing(labelled, max_rates={"s1": 0.05}).doubts == ()
+
+
 def test_the_table_of_the_report_holds_what_the_bundle_and_the_metrics_say() -> None:
     status = SensorStatus((SensorLimit(1500, 0.25, 2.5), SensorLimit(None, 0.5, None)), 70_000)
-    found = Standing(("a<b", "valve"), status, (500, 4000), (1234, 0), 9000)
+    found = Standing(("a<b", "valve"), status, (500, 4000), (1234, 0), (0, 56), 9000)
     sensors = [Sensor("a<b", "°C", None, (0.0, 1.0)), Sensor("valve", "", None, (0.0, 1.0))]
 
     def cells(metrics: dict[str, Any]) -> list[list[str]]:
         page = standing_html(sensors, status, metrics)
-        assert "among 70,000 normal rows" in page
+        assert "in 70,000 normal rows" in page
         return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in page.split("<tr>")[2:]]
 
     assert cells({"sensor_status": found.to_dict()}) == [
-        ["a&lt;b", "500", "1,500 rows", "0.25 °C", "2.5 °C a second", "1,234"],
-        ["valve", "4,000", "may stand still", "0.5", "-", "0"],
+        ["a&lt;b", "500", "1,500 rows", "0.25 °C", "2.5 °C a second", "1,234", "0"],
+        ["valve", "4,000", "may stand still", "0.5", "-", "0", "56"],
     ]
     for unreadable in ({}, {"sensor_status": None}, {"sensor_status": {"sensors": {"valve": "?"}}}):
-        assert [row[1::4] for row in cells(unreadable)] == [["-", "-"]] * 2
+        assert [[row[1], *row[5:]] for row in cells(unreadable)] == [["-", "-", "-"]] * 2
 
 
 @pytest.fixture(scope="module")
@@ -252,13 +272,15 @@ def test_what_a_fit_prints_records_and_exports_agrees(history: Path, tmp_path: P
     assert measured.test_flat[2] >= 40
     lines = done.stdout.decode().splitlines()
     start = lines.index("Sensor status")
-    assert lines[start + 1].split("  ")[0] == "sensor"
-    found = zip(measured.status.limits, measured.longest, measured.test_flat, strict=True)
-    for line, (limit, longest, flat) in zip(lines[start + 2 : start + 6], found, strict=True):
+    assert " ".join(lines[start + 1].split()).endswith("max rate flat on test too steep")
+    found = zip(
+        *(measured.status.limits, measured.longest, measured.test_flat, measured.test_steep), strict=True
+    )
+    for line, (limit, longest, flat, steep) in zip(lines[start + 2 : start + 6], found, strict=True):
         name, *cells = line.split()
         rate = {"power": "5000", "temperature": "2.5"}.get(name, "-")
         begins = "-" if limit.flat_rows is None else str(limit.flat_rows)
-        assert cells == [str(longest), begins, f"{limit.within:.3g}", rate, str(flat)]
+        assert cells == [str(longest), begins, f"{limit.within:.3g}", rate, str(flat), str(steep)]
     assert [line.split()[0] for line in lines[start + 2 : start + 6]] == list(SENSORS)
     assert lines[start + 6].startswith("Runs are of rows")
 

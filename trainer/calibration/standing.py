@@ -1,4 +1,4 @@
-"""For how long each sensor stands still in normal operation: more than three times that, and it is flat.
+"""For how long each sensor stands still in normal operation: at three times that, it is flat.
 
 A run is a number of readings in succession that lie within a distance of the first of them. The distance is
 two and a half of the sensor's digits, so that a frozen value may move by one to either side, or a part of its
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.bundle.caps import LARGEST
 from edge_runtime.bundle.judging import SensorLimit, SensorStatus
 from edge_runtime.engine.runs import Breaks, follow
 from edge_runtime.engine.sensors import SensorWatch
 from edge_runtime.records import Readings, Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,8 +34,15 @@ TIMES_LONGEST = 3
 FEWEST_ROWS = 10
 DIGITS = 2.5
 PART_OF_STEP = 0.05
-# A sensor that stood still for more than a thirtieth of its longest machine's rows may do so.
+# A sensor that stood still for more than a thirtieth of the longest table of one machine may do so.
 LONGEST_PART = 30
+BLOCK_ROWS = 65_536
+# So many normal test rows of one sensor that are not used speak against the limit.
+DOUBTFUL = 0.01
+HINTS = {
+    Reason.FLAT: "if the sensor works, train with a history that shows such rests",
+    Reason.TOO_STEEP: "check --max-rate, which is in units a second",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +54,21 @@ class Standing:
         status: What the bundle says.
         longest: [sensors] number of readings of the longest run in normal rows.
         test_flat: [sensors] number of test rows at which the sensor is flat.
+        test_steep: [sensors] number of test rows at which its reading is too steep.
         test_rows: Number of test rows.
+        doubts: Sentences on sensors that are found not to be good on many normal test rows.
     """
 
     sensors: tuple[str, ...]
     status: SensorStatus
     longest: tuple[int, ...]
     test_flat: tuple[int, ...]
+    test_steep: tuple[int, ...]
     test_rows: int
+    doubts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        found = zip(self.sensors, self.status.limits, self.longest, self.test_flat, strict=True)
         return {
             "rows": self.status.rows,
             "test_rows": self.test_rows,
@@ -68,8 +79,9 @@ class Standing:
                     "within": limit.within,
                     "max_rate": limit.max_rate,
                     "test_flat_rows": flat,
+                    "test_steep_rows": steep,
                 }
-                for name, limit, longest, flat in found
+                for name, limit, longest, flat, steep in self._by_sensor()
             },
         }
 
@@ -78,18 +90,20 @@ class Standing:
         width = max(len("sensor"), *map(len, self.sensors))
         lines = [
             "Sensor status",
-            f"{'sensor':<{width}}  longest run  flat from     within  max rate  flat on test",
+            f"{'sensor':<{width}}  longest run  flat from     within  max rate  flat on test  too steep",
         ]
-        for name, limit, longest, flat in zip(
-            self.sensors, self.status.limits, self.longest, self.test_flat, strict=True
-        ):
+        for name, limit, longest, flat, steep in self._by_sensor():
             start = "-" if limit.flat_rows is None else f"{limit.flat_rows:,}"
             rate = "-" if limit.max_rate is None else f"{limit.max_rate:.4g}"
-            lines.append(
-                f"{name:<{width}}  {longest:>11,}  {start:>9}  {limit.within:>9.3g}  {rate:>8}  {flat:>12,}"
-            )
+            cells = f"{longest:>11,}  {start:>9}  {limit.within:>9.3g}  {rate:>8}  {flat:>12,}  {steep:>9,}"
+            lines.append(f"{name:<{width}}  {cells}")
         lines.append("Runs are of rows; a sensor with '-' under 'flat from' may stand still for any time.")
         return "\n".join(lines)
+
+    def _by_sensor(self) -> Iterator[tuple[str, SensorLimit, int, int, int]]:
+        return zip(
+            self.sensors, self.status.limits, self.longest, self.test_flat, self.test_steep, strict=True
+        )
 
 
 def measure_standing(
@@ -118,11 +132,38 @@ def measure_standing(
         )
         longest.append(run)
     status = SensorStatus(tuple(limits), sum(map(len, parts)))
-    watch = SensorWatch(status, data.cadence_seconds)
-    with np.errstate(over="ignore", invalid="ignore"):
-        found, _ = watch.check(_readings(data.test), None, None)
-    counts = [0] * len(limits) if found is None else (found == Reason.FLAT).sum(0).tolist()
-    return Standing(tuple(data.sensors), status, tuple(longest), tuple(counts), len(data.test))
+    of_all, of_normal = _counted(SensorWatch(status, data.cadence_seconds), data.test)
+    flat_rows, steep_rows = (tuple(of_all[reason].tolist()) for reason in (Reason.FLAT, Reason.TOO_STEEP))
+    normal = int(data.test.normal.sum())
+    doubts = tuple(
+        f"{name}: {counts[place]:,} of {normal:,} normal test rows are {reason.label}, and would not be "
+        f"used; {HINTS[reason]}"
+        for reason, counts in of_normal.items()
+        for place, name in enumerate(data.sensors)
+        if counts[place] > DOUBTFUL * normal
+    )
+    return Standing(
+        tuple(data.sensors), status, tuple(longest), flat_rows, steep_rows, len(data.test), doubts
+    )
+
+
+def _counted(watch: SensorWatch, test: Split) -> list[dict[Reason, NDArray[np.intp]]]:
+    """Reason to [sensors] number of rows that are found so: of all rows, and of the normal ones."""
+    order = np.lexsort((test.times, test.machines))
+    none = np.zeros(test.values.shape[1], np.intp)
+    counts = [dict.fromkeys((Reason.FLAT, Reason.TOO_STEEP), none) for _ in range(2)]
+    for start in range(0, len(order), BLOCK_ROWS):
+        rows = order[start : start + BLOCK_ROWS]
+        with np.errstate(over="ignore", invalid="ignore"):
+            found, moved = watch.check(
+                Readings(test.machines[rows], test.times[rows], test.values[rows]), None, None
+            )
+        watch.take(moved)
+        if found is not None:
+            for count, some in zip(counts, (found, found[test.normal[rows]]), strict=True):
+                for reason in count:
+                    count[reason] = count[reason] + (some == reason).sum(0)
+    return counts
 
 
 def _by_machine(split: Split) -> list[NDArray[np.float32]]:
@@ -134,21 +175,16 @@ def _by_machine(split: Split) -> list[NDArray[np.float32]]:
     return [split.values[part] for part in np.split(rows, starts) if len(part)]
 
 
-def _readings(split: Split) -> Readings:
-    rows = np.lexsort((split.times, split.machines))
-    return Readings(split.machines[rows], split.times[rows], split.values[rows])
-
-
 def _longest_run(columns: Sequence[NDArray[np.float32]]) -> tuple[int, float]:
     """The longest run of one sensor's readings, and the distance within which its readings lie."""
     columns = [column for column in columns if len(column)]
     if not columns:
         return 0, 0.0
     digit = _digit(columns)
-    steps = np.concatenate([np.abs(np.diff(column)) for column in columns])
+    steps = np.concatenate([np.abs(np.diff(column.astype(np.float64))) for column in columns])
     step = float(np.median(steps)) if len(steps) else 0.0
     most = max(map(len, columns))
-    within = max(DIGITS * digit, PART_OF_STEP * step)
+    within = min(max(DIGITS * digit, PART_OF_STEP * step), LARGEST)
     run = max(longest_run(column, within) for column in columns)
     if run * LONGEST_PART > most:
         within = digit / 2
@@ -177,5 +213,5 @@ def longest_run(column: NDArray[np.float32], within: float) -> int:
 
 def _digit(columns: Sequence[NDArray[np.float32]]) -> float:
     """The least difference of two readings, which is the last digit of a sensor that is rounded."""
-    steps = np.diff(np.unique(np.concatenate(columns)))
+    steps = np.diff(np.unique(np.concatenate(columns)).astype(np.float64))
     return float(steps.min()) if len(steps) else 0.0

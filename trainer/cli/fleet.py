@@ -93,7 +93,7 @@ def fleet(
         bool,
         typer.Option(
             "--sensor-status",
-            help="Find sensors that stand still for more than three times as long as they ever did in normal "
+            help="Find sensors that stand still for three times as long as they ever did in normal "
             "rows of their machine's training and validation; their readings are not used.",
         ),
     ] = False,

@@ -12,7 +12,7 @@ SensorStatus = Annotated[
     bool | None,
     typer.Option(
         "--sensor-status/--no-sensor-status",
-        help="Find sensors that stand still for more than three times as long as they ever did in normal "
+        help="Find sensors that stand still for three times as long as they ever did in normal "
         "rows of training and validation; their readings are not used. [recipe best: yes]",
         show_default=False,
     ),

@@ -151,8 +151,7 @@ def refuse_options(data: TrainingData, plan: Plan) -> None:
         raise UsageError(
             f"a sensor is called '{STATUS_COLUMN}', which is also what results call the state of the sensors",
             where="--sensor-status",
-            hint="rename the sensor, or leave --max-rate and --sensor-status out, and give fit "
-            "--no-sensor-status",
+            hint="rename the sensor, or use 'edge-train fit --no-sensor-status' without --max-rate",
         )
 
 

@@ -197,6 +197,7 @@ def conclude(
         doubts=(
             *doubts_about_size(data, fitted.parts.network.parameter_count, expected),
             *doubts_about_fit(fitted.history, most_epochs, validation, test),
+            *(standing.doubts if standing is not None else ()),
         ),
     )
 

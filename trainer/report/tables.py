@@ -100,9 +100,10 @@ def standing_html(sensors: Sequence[Sensor], status: SensorStatus, metrics: Mapp
         flat = "may stand still" if limit.flat_rows is None else f"{limit.flat_rows:,} rows"
         rate = "-" if limit.max_rate is None else f"{limit.max_rate:.4g}{unit} a second"
         row = [sensor.name, _count(own.get("longest_run")), flat, f"{limit.within:.3g}{unit}", rate]
-        rows.append([*row, _count(own.get("test_flat_rows"))])
+        rows.append([*row, _count(own.get("test_flat_rows")), _count(own.get("test_steep_rows"))])
     columns = ["sensor", "longest run", "flat from", "within", "fastest change", "flat rows of test"]
-    note = f"Longest run: of readings that stand still, in rows, among {status.rows:,} normal rows."
+    columns.append("too steep rows of test")
+    note = f"Longest run: the most consecutive readings without movement, in {status.rows:,} normal rows."
     return f"{table(columns, rows)}\n<p>{escape(note)}</p>"
 
 
