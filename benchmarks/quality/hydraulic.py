@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from trainer.data.split import Split
 
-__all__ = ["CYCLE", "SENSORS", "TRAIN_PART", "measure_hydraulic", "read_rig"]
+__all__ = ["CYCLE", "ROWS", "SENSORS", "TRAIN_PART", "measure_hydraulic", "read_rig"]
 
 SENSORS = ("temperature", "vibration", "pressure", "power")
 ROWS = 60

@@ -143,7 +143,7 @@ def sensors_tables(found: Found) -> dict[str, str]:
     rows = []
     for name, own in found.items():
         bundle, _, kind = name.partition(": ")
-        shares = [_percent(own[figure]["mean"]) for figure in ("normal", "machine", "sensor")]
+        shares = [f"{100 * own[figure]['mean']:.2f} %" for figure in ("normal", "machine", "sensor")]
         said = kind in KINDS_OF_SENSORS and own["sensor"]["mean"]
         right = _percent(own["right"]["mean"]) if said else "-"
         until = f"{own['until']['mean']:.0f}" if said else "-"

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from hydraulic import SENSORS as RIG_SENSORS
-from hydraulic import TRAIN_PART, read_rig
+from hydraulic import ROWS, TRAIN_PART, read_rig
 from simulated import SEVERITIES, UNSEEN, read_simulated, simulate_unseen
 from skab import FIT, TRAIN, read_skab
 from tables import in_memory, split, summary
@@ -239,6 +239,7 @@ def measure_labelled(
 def _out(data: TrainingData) -> tuple[NDArray[np.bool_], NDArray[np.bool_], int, int]:
     """[test rows] whether a sensor is not good, and the labels; the sensors, and those that can be flat."""
     limits, test = measure_standing(data).status, data.test
+    test = test.take(np.lexsort((test.times, test.machines)))
     watch = SensorWatch(limits, data.cadence_seconds)
     faults, _ = watch.check(Readings(test.machines, test.times, test.values), None, None)
     out = np.zeros(len(test), np.bool_) if faults is None else (faults != 0).any(1)
@@ -268,9 +269,8 @@ def _labelled(folder: Path) -> Iterator[tuple[str, list[TrainingData]]]:
     )
     rig = read_rig(folder / "hydraulic")
     cut = round(TRAIN_PART * len(rig.normal))
-    faulty = np.ones(len(rig.values), np.bool_)
-    faulty[rig.rows(rig.normal)] = False
-    learnt = rig.split(rig.normal[:cut])
-    yield "rig", [in_memory(RIG_SENSORS, learnt, learnt, replace(split(rig.values, faulty), times=rig.times))]
+    learnt, tested = rig.split(rig.normal[:cut]), np.sort([*rig.normal[cut:], *rig.faulty["all"]])
+    test = replace(rig.split(tested), labels=np.repeat(np.isin(tested, rig.faulty["all"]), ROWS))
+    yield "rig", [in_memory(RIG_SENSORS, learnt, learnt, test)]
     for plant in sorted((folder / "plants").glob("*/")):
         yield f"`{plant.name}`", [read_training_data(plant, Columns())]

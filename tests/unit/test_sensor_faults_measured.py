@@ -69,7 +69,7 @@ def test_the_page_has_a_place_for_both_tables(found: dict[str, dict[str, dict[st
         }
     }
     made = page.sensors_tables(found) | page.labelled_tables(of_data)
-    assert "| default | one row's jump | 0.0 % | 100.0 % | 0.0 % | - | - |" in made["sensors"]
+    assert "| default | one row's jump | 0.00 % | 100.00 % | 0.00 % | - | - |" in made["sensors"]
     assert "| pump | 1,234 | 1.25 % | 50.00 % | 75.0 % |" in made["labelled"]
     written = page.filled(page.PAGE.read_text(encoding="utf-8"), made)
     assert made["labelled"] in written
