@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from hydraulic import SENSORS as RIG_SENSORS
 from hydraulic import ROWS, TRAIN_PART, read_rig
+from hydraulic import SENSORS as RIG_SENSORS
 from simulated import SEVERITIES, UNSEEN, read_simulated, simulate_unseen
 from skab import FIT, TRAIN, read_skab
 from tables import in_memory, split, summary

@@ -120,8 +120,12 @@ class HealthyMachine:
             character.idle_power + character.load_power * first
         )
 
-    def rows(self, first: int, count: int) -> NDArray[np.float64]:
-        """Rows `first` to `first + count`, [count, sensors]; called with consecutive stretches."""
+    def rows(self, first: int, count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Rows `first` to `first + count`, called with consecutive stretches.
+
+        Returns:
+            [count, sensors] what the sensors would read without noise, and the noise of each reading.
+        """
         machine = self._machine
         since_start = np.arange(first, first + count, dtype=np.float64) * self._cadence
         clock = since_start + self._start_s
@@ -132,7 +136,7 @@ class HealthyMachine:
         pressure = machine.idle_pressure - machine.load_pressure * load + self._wanders(count)
         temperature = self._lags(self._ambient(clock) + machine.heating * power)
         noise = self._noise.standard_normal((count, len(SENSORS))) * NOISE_SD
-        return np.stack([temperature, vibration, pressure, power], axis=1) + noise
+        return np.stack([temperature, vibration, pressure, power], axis=1), noise
 
     def _ambient(self, clock: NDArray[np.float64]) -> NDArray[np.float64]:
         """°C around the machine, by the time of day."""

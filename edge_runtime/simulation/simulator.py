@@ -19,7 +19,8 @@ __all__ = ["Block", "Simulator"]
 
 # No reading falls below zero but a temperature's.
 FLOOR = np.array([-np.inf, 0.0, 0.0, 0.0])
-# What an operator would set as limits; a MULTI_SENSOR event stays three noise deviations within them.
+# What an operator would set as limits; a MULTI_SENSOR event moves no level nearer to them than three deviations
+# of its noise.
 LIMITS = (np.array([-np.inf, 0.0, 30.0, 0.0]), np.array([85.0, 2.5, 70.0, 400.0]))
 
 
@@ -102,18 +103,20 @@ class Simulator:
     def block(self, rows: int) -> Block:
         """The next rows."""
         first, stop = self._row, self._row + rows
-        values = self._healthy.rows(first, rows)
+        levels, noise = self._healthy.rows(first, rows)
+        values = levels + noise
         kinds = np.zeros(rows, np.int8)
         for injection in self._schedule.between(first, stop):
             index = np.arange(max(injection.onset, first), min(injection.stop, stop))
             offsets = injection.offsets(index) * self._severity
-            healthy = values[index - first]
-            moved = healthy + offsets
+            moved = values[index - first] + offsets
             if injection.kind is Kind.MULTI_SENSOR:
                 margin = 3.0 * np.array(NOISE_SD)
-                moved = np.where(
-                    offsets == 0.0, healthy, np.clip(moved, LIMITS[0] + margin, LIMITS[1] - margin)
-                )
+                level = levels[index - first] + offsets
+                held = np.clip(level, LIMITS[0] + margin, LIMITS[1] - margin)
+                # What is held at a limit still has its noise: no sensor stands still.
+                near = np.where(held == level, moved, held + noise[index - first])
+                moved = np.where(offsets == 0.0, moved, np.clip(near, *LIMITS))
             values[index - first] = moved
             kinds[max(injection.start - first, 0) : max(injection.stop - first, 0)] = injection.kind
             if first <= injection.start < stop:
