@@ -19,8 +19,8 @@ __all__ = ["Block", "Simulator"]
 
 # No reading falls below zero but a temperature's.
 FLOOR = np.array([-np.inf, 0.0, 0.0, 0.0])
-# What an operator would set as limits; a MULTI_SENSOR event moves no level nearer to them than three deviations
-# of its noise.
+# What an operator would set as limits; a MULTI_SENSOR event moves no level nearer to them than three of its
+# noise's deviations.
 LIMITS = (np.array([-np.inf, 0.0, 30.0, 0.0]), np.array([85.0, 2.5, 70.0, 400.0]))
 
 
