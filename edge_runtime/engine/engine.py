@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_runtime.engine.alarms import Change, Word
+    from edge_runtime.engine.alarmwatch import AlarmWatch
     from edge_runtime.engine.sensors import SensorWatch
     from edge_runtime.engine.stage import Stage
     from edge_runtime.loading.load import Bundle
@@ -50,6 +52,7 @@ class Engine:
         max_machines: A row of a further machine is unknown; None for as many machines as there is memory for.
         state_mb: Memory for the machines' states, in MB of 10^6 bytes.
         engines: How many engines share that memory.
+        alarms: Whether to follow alarms; `Judged.alarms` has what changed in them.
 
     Raises:
         BundleError: The states of so many machines, or of a single one, may take more.
@@ -63,6 +66,7 @@ class Engine:
         max_machines: int | None = None,
         state_mb: float = STATE_MB,
         engines: int = 1,
+        alarms: bool = False,
     ) -> None:
         metadata = bundle.metadata
         self.bundle = bundle
@@ -81,12 +85,18 @@ class Engine:
             from edge_runtime.engine.sensors import SensorWatch  # noqa: PLC0415 - for the bundles that have it
 
             self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
+        self._alarms: AlarmWatch | None = None
+        if alarms:
+            from edge_runtime.engine.alarmwatch import AlarmWatch  # noqa: PLC0415 - for feeds of a gateway
+
+            self._alarms = AlarmWatch(metadata, bundle.digest)
         self._stages: tuple[Stage, ...] = (
             self._times,
             *([] if self._watch is None else [self._watch]),
             *self._graph.stages,
             self._judge.debounce,
             self._judge.hold,
+            *([] if self._alarms is None else [self._alarms]),
         )
         self._times.max_machines = bounded(self._stages, max_machines, state_mb, engines, where=bundle.name)
         self._row = row_path(self._times, self._quality, self._watch, self._graph, self._judge)
@@ -148,8 +158,31 @@ class Engine:
         if values.shape == self._row_shape:
             found = self._row(readings, values, now)
             if found is not None:
-                return Judged(found, self._sensors, None)
+                alarms = self._alarms
+                return Judged(found, self._sensors, None, alarms.watch(found) if alarms else ())
         return self._block(readings, now, arrival)
+
+    def tell(self, words: Iterable[Word]) -> tuple[list[Change], list[str]]:
+        """Takes up what people said about alarms, in this order.
+
+        Args:
+            words: Each is taken up once; `edge_runtime/engine/alarms.py` says what there is to say.
+
+        Returns:
+            What changed in alarms; and a sentence on each word that changed nothing.
+        """
+        return ([], []) if self._alarms is None else self._alarms.tell(words)
+
+    def advance(self, now: int) -> list[Change]:
+        """Lets time pass without a row: a shelving may be over.
+
+        Args:
+            now: Nanoseconds since the epoch, by the clock of those who say when a shelving ends.
+
+        Returns:
+            What changed in alarms.
+        """
+        return [] if self._alarms is None else self._alarms.advance(now)
 
     def changes(self, *, everything: bool = False) -> list[StageState]:
         """What `restore` needs and has changed since the last call.
@@ -259,7 +292,8 @@ class Engine:
         if self._watch is not None and moved is not None:
             self._watch.take(moved)
         self._times.take(fresh)
-        return Judged(results, self._sensors, old if old is not None and old.any() else None)
+        alarms = self._alarms.watch(results) if self._alarms else ()
+        return Judged(results, self._sensors, old if old is not None and old.any() else None, alarms)
 
     def _without_faults(
         self, readings: Readings, faults: NDArray[np.int8] | None, reasons: NDArray[np.int8] | None

@@ -10,7 +10,11 @@ from edge_runtime.records import COMPLETE, Reason, Results, Verdict
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    from edge_runtime.engine.alarms import Change
 
 __all__ = ["Judged"]
 
@@ -26,15 +30,25 @@ class Judged:
         results: The rows, as columns.
         sensors: The bundle's sensors, in order.
         old: [rows] which rows were not new: repeated, conflicting or too late; None where all were new.
+        alarms: What changed in alarms.
 
     Attributes:
         results: The rows, as columns.
+        alarms: What changed in alarms, in the order of the rows that led to it; always empty for an engine
+            without alarms.
     """
 
-    __slots__ = ("_old", "_sensors", "results")
+    __slots__ = ("_old", "_sensors", "alarms", "results")
 
-    def __init__(self, results: Results, sensors: tuple[str, ...], old: NDArray[np.bool_] | None) -> None:
+    def __init__(
+        self,
+        results: Results,
+        sensors: tuple[str, ...],
+        old: NDArray[np.bool_] | None,
+        alarms: Sequence[Change] = (),
+    ) -> None:
         self.results = results
+        self.alarms = alarms
         self._sensors = sensors
         self._old = old
 

@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     Ordinary = Callable[[Readings, NDArray[np.float32], int | None], Machine | None]
     Row = Callable[[Readings, NDArray[np.float32], int | None], Results | None]
 
-__all__ = ["row_path"]
+__all__ = ["NORMAL_ROW", "row_path"]
 
 # What one row's results are made of; read-only, for all such rows share them.
 NOTHING = np.zeros(1, np.float32)
 NO_REASON = np.full(1, Reason.NONE, np.int8)
-VERDICTS = {False: np.full(1, Verdict.NORMAL, np.int8), True: np.full(1, Verdict.ANOMALY, np.int8)}
+NORMAL_ROW = np.full(1, Verdict.NORMAL, np.int8)
+VERDICTS = {False: NORMAL_ROW, True: np.full(1, Verdict.ANOMALY, np.int8)}
 for shared in (NO_REASON, *VERDICTS.values()):
     shared.flags.writeable = False
 

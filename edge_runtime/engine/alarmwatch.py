@@ -1,0 +1,273 @@
+"""Verdicts and sensor status to alarms: the stage that follows each machine and each of its sensors.
+
+A condition that has lasted for its on-delay raises an alarm, and one that has been gone for its off-delay
+ends it. Delays are in the time of the rows. A row that is unknown says nothing about the machine: it neither
+lengthens nor ends a run. Rows that were not judged, such as repeated ones, have no part in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, SENSOR, Alarm, Change, event_id
+from edge_runtime.engine.alarmsensors import Naming, shortest
+from edge_runtime.engine.alarmstate import condition_of, state_of
+from edge_runtime.engine.condition import Condition
+from edge_runtime.engine.row import NORMAL_ROW
+from edge_runtime.engine.status import status_of
+from edge_runtime.records import Reason, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from edge_runtime.bundle.metadata import Metadata
+    from edge_runtime.engine.alarms import Word
+    from edge_runtime.records import Results
+
+    Key = tuple[str, str]
+
+__all__ = ["SENSOR_ROWS", "AlarmWatch"]
+
+NANOSECONDS = 1e9
+# For so many cadences a sensor's status lasts before it is an alarm: single lost readings are none.
+SENSOR_ROWS = 10
+ANOMALY, NORMAL, ABOVE = int(Verdict.ANOMALY), int(Verdict.NORMAL), 1.0
+NOT_JUDGED = [
+    int(reason)
+    for reason in (
+        Reason.REPEATED,
+        Reason.CONFLICTING,
+        Reason.TOO_LATE,
+        Reason.TIME_IN_THE_FUTURE,
+        Reason.TOO_MANY_MACHINES,
+    )
+]
+# Measured: of a condition with an open alarm, and of a sensor that is named in it.
+CONDITION_BYTES, NAMED_BYTES = 1500, 500
+
+
+class AlarmWatch:
+    """The stage of alarms; its states belong to the machine, and outlive the bundle.
+
+    Args:
+        metadata: The bundle's: its sensors, its cadence, and the delays if it has any.
+        digest: The bundle's, which the alarms name that it raises.
+    """
+
+    name = "alarms"
+    version = 1
+    belongs: Literal["bundle", "machine"] = "machine"
+
+    def __init__(self, metadata: Metadata, digest: str) -> None:
+        alarms: Any = getattr(metadata, "alarms", None)
+        on_s, off_s = (0.0, 0.0) if alarms is None else (alarms.on_delay_s, alarms.off_delay_s)
+        least_s = SENSOR_ROWS * metadata.cadence_seconds
+        self._high = None if alarms is None else alarms.high_severity
+        self._delays = {
+            MACHINE: (round(on_s * NANOSECONDS), round(off_s * NANOSECONDS)),
+            SENSOR: (round(max(on_s, least_s) * NANOSECONDS), round(max(off_s, least_s) * NANOSECONDS)),
+        }
+        self._digest = digest
+        self._sensors = metadata.sensor_names
+        self._naming = Naming(metadata)
+        self.machine_bytes = (1 + len(self._sensors)) * (CONDITION_BYTES + NAMED_BYTES)
+        # Only of machines of which there is something to remember.
+        self._machines: dict[str, dict[Key, Condition]] = {}
+        self._changed: set[str] = set()
+
+    def watch(self, results: Results) -> list[Change]:
+        """Goes on from judged rows; each machine's are in time order.
+
+        Returns:
+            What changed, in the order of the rows that led to it.
+        """
+        verdicts = results.verdicts
+        if verdicts is NORMAL_ROW and results.readings.machine not in self._machines:
+            return []
+        if results.faults is None and not self._machines and not (verdicts == ANOMALY).any():
+            return []
+        groups, found = results.readings.groups, list[tuple[int, list[Change]]]()
+        telling = verdicts == ANOMALY
+        if results.faults is not None:
+            telling |= results.faults.any(1)
+        telling &= ~np.isin(results.reasons, NOT_JUDGED)
+        for machine, part in groups:
+            index = np.arange(part.start, part.stop) if groups.order is None else groups.order[part]
+            conditions = self._machines.get(machine)
+            if conditions is None or not any(condition.watches for condition in conditions.values()):
+                first = telling[index].argmax()
+                if not telling[index[first]]:
+                    continue
+                index = index[first:]
+            found += self._of_machine(machine, results, index.tolist())
+        found.sort(key=lambda one: one[0])
+        return [change for _, changes in found for change in changes]
+
+    def tell(self, words: Iterable[Word]) -> tuple[list[Change], list[str]]:
+        """Takes up what people said.
+
+        Returns:
+            What changed; and a sentence on each word that changed nothing.
+        """
+        changes, refused = list[Change](), list[str]()
+        for word in words:
+            key = word.kind, word.subject
+            conditions = self._machines.setdefault(word.machine_id, {})
+            condition = conditions.setdefault(key, Condition())
+            some, why = condition.tell(word)
+            changes += some
+            if why is not None:
+                of = f" of {word.subject}" if word.subject else ""
+                refused.append(
+                    f"{word.word} by {word.by} for the {word.kind} alarm{of} at {word.machine_id}: {why}"
+                )
+            self._settle(word.machine_id)
+        return changes, refused
+
+    def advance(self, now: int) -> list[Change]:
+        """Ends shelvings whose time is over by this clock, nanoseconds since the epoch."""
+        changes = []
+        for machine in [
+            name for name, some in self._machines.items() if any(one.shelved for one in some.values())
+        ]:
+            for condition in self._machines[machine].values():
+                before = condition.shelved
+                changes += condition.end_shelving(now)
+                if before is not condition.shelved:
+                    self._changed.add(machine)
+            self._settle(machine, changed=False)
+        return changes
+
+    def _settle(self, machine: str, *, changed: bool = True) -> None:
+        """Forgets what there is nothing to remember of."""
+        conditions = self._machines.get(machine, {})
+        for key in [key for key, condition in conditions.items() if condition.idle]:
+            del conditions[key]
+        if not conditions:
+            self._machines.pop(machine, None)
+        if changed:
+            self._changed.add(machine)
+
+    def _of_machine(
+        self, machine: str, results: Results, rows: list[int]
+    ) -> Iterator[tuple[int, list[Change]]]:
+        """A machine's rows, one after the other."""
+        conditions = self._machines.setdefault(machine, {})
+        times, verdicts, reasons = results.readings.times, results.verdicts, results.reasons
+        for row in rows:
+            if reasons.item(row) in NOT_JUDGED:
+                continue
+            time, verdict = times.item(row), verdicts.item(row)
+            if verdict == ANOMALY:
+                yield row, self._anomalous(conditions, machine, results, row)
+            elif verdict == NORMAL and (condition := conditions.get((MACHINE, ""))) is not None:
+                yield row, self._without(condition, MACHINE, time)
+            faults = None if results.faults is None else results.faults[row]
+            yield row, self._of_sensors(conditions, machine, results, row, faults)
+        self._settle(machine)
+
+    def _anomalous(
+        self, conditions: dict[Key, Condition], machine: str, results: Results, row: int
+    ) -> list[Change]:
+        condition = conditions.setdefault((MACHINE, ""), Condition())
+        time = results.readings.times.item(row)
+        alarm = self._found(condition, machine, MACHINE, "", time)
+        severity = results.severity.item(row)
+        named = len(alarm.sensors)
+        if severity > ABOVE or not named:
+            self._naming.name(alarm, results, row)
+        if alarm.severity is None or severity > alarm.severity:
+            alarm.severity = shortest(results.severity[row])
+            self._naming.describe_all(alarm, results, row)
+        priority = HIGH if self._high is not None and severity >= self._high else MEDIUM
+        if alarm is condition.forming:
+            alarm.priority = HIGH if HIGH in (priority, alarm.priority) else MEDIUM
+            return self._raised(condition, MACHINE, time)
+        if priority == HIGH != alarm.priority:
+            return condition.ask_again(time, HIGH)
+        return condition.further(time) if len(alarm.sensors) > named else []
+
+    def _of_sensors(
+        self,
+        conditions: dict[Key, Condition],
+        machine: str,
+        results: Results,
+        row: int,
+        faults: NDArray[np.int8] | None,
+    ) -> list[Change]:
+        time, changes = results.readings.times.item(row), list[Change]()
+        faulty = [] if faults is None else np.flatnonzero(faults).tolist()
+        names = {self._sensors[place] for place in faulty}
+        for (kind, subject), condition in conditions.items():
+            # Of a sensor that this bundle does not have nothing will come any more.
+            if kind == SENSOR and subject not in names and condition.watches:
+                changes += self._without(condition, SENSOR, time)
+        for place in faulty:
+            name = self._sensors[place]
+            condition = conditions.setdefault((SENSOR, name), Condition())
+            alarm = self._found(condition, machine, SENSOR, name, time)
+            if not alarm.sensors:
+                alarm.sensors.append({"name": name})
+            if faults is not None and alarm is condition.forming:
+                self._naming.describe(alarm.sensors[0], results, row, place)
+                alarm.sensors[0]["status"] = status_of(faults.item(place))
+                changes += self._raised(condition, SENSOR, time)
+        return changes
+
+    def _found(self, condition: Condition, machine: str, kind: str, subject: str, time: int) -> Alarm:
+        """The alarm that a row with the condition belongs to: the open one, or the one that is forming."""
+        condition.clear = None
+        alarm = condition.alarm
+        if alarm is None or not alarm.active:
+            alarm = condition.forming
+            # A row from before it follows only one of the future that was forgotten.
+            if alarm is None or time < alarm.raised:
+                priority = MEDIUM if kind == MACHINE else LOW
+                identity = event_id(machine, kind, subject, time)
+                alarm = Alarm(machine, kind, subject, time, self._digest, identity, priority)
+                condition.forming = alarm
+        alarm.rows += 1
+        return alarm
+
+    def _raised(self, condition: Condition, kind: str, time: int) -> list[Change]:
+        forming = condition.forming
+        if forming is None or time - forming.raised < self._delays[kind][0]:
+            return []
+        return condition.rise(time)
+
+    def _without(self, condition: Condition, kind: str, time: int) -> list[Change]:
+        """A row without the condition."""
+        condition.forming = None
+        if condition.alarm is None or not condition.alarm.active:
+            return []
+        if condition.clear is None or time < condition.clear:
+            condition.clear = time
+        if time - condition.clear < self._delays[kind][1]:
+            return []
+        return condition.fall(time)
+
+    def changed(self) -> set[str]:
+        """As `Stage.changed`."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def state(self, machine: str) -> list[Any] | None:
+        """Each condition of which there is something to remember; None where there is none."""
+        conditions = self._machines.get(machine)
+        return [state_of(*key, condition) for key, condition in conditions.items()] if conditions else None
+
+    def restore(self, machine: str, value: Any, _version: int) -> None:
+        """As `Stage.restore`."""
+        restored = dict(condition_of(machine, each) for each in _list(value))
+        if restored:
+            self._machines[machine] = restored
+
+
+def _list(value: Any) -> Sequence[Any]:
+    if not isinstance(value, list):
+        raise ValueError("it is no list of conditions")  # noqa: TRY004 - as of every other state
+    return value
