@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.cli.guard import Signals
     from edge_runtime.delivery.ledger import Ledger
+    from edge_runtime.engine.engine import Engine
+    from edge_runtime.gateway.alarming import Alarming
     from edge_runtime.gateway.settings import Settings
     from edge_runtime.loading.load import Bundle
 
@@ -109,6 +111,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             senders=senders,
             report=report,
             watch=view.watch if view else None,
+            make_alarming=lambda: _alarming(engine, report, clock.arrival, place),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
@@ -126,6 +129,21 @@ def _follow(settings: Settings, signals: Signals) -> None:
                 with suppress(LedgerUnavailableError):  # what went wrong before says more
                     for sink in durable:
                         say(f"  {sink.name}: {ledger.sums(sink.name)}")
+
+
+def _alarming(
+    engine: Engine, report: Callable[[str], None], now: Callable[[], int], place: tuple[Path, str] | None
+) -> Alarming:
+    """What is done about alarms; without a ledger, nobody can say anything about them."""
+    import time
+
+    from edge_runtime.gateway.alarming import Alarming
+
+    if place is None:
+        return Alarming(engine, report, time.monotonic, now, None, "")
+    from edge_runtime.delivery.operator import OperatorFile, operator_file
+
+    return Alarming(engine, report, time.monotonic, now, OperatorFile(operator_file(place[0])), place[0].name)
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

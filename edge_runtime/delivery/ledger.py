@@ -65,6 +65,7 @@ class Ledger(Store):
         payloads: Mapping[str, tuple[bytes, int]],
         counters: Mapping[str, int],
         clock: int | None = None,
+        words: str | None = None,
     ) -> None:
         """Stores everything that a block of rows led to, in one transaction.
 
@@ -75,6 +76,7 @@ class Ledger(Store):
             payloads: Sink to its payload and the number of rows in it.
             counters: Name to what is added to it.
             clock: The gateway's clock, nanoseconds since the epoch; None where it is not believed.
+            words: The mark of the last of people's words that was taken up; None keeps the last one.
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
@@ -86,7 +88,7 @@ class Ledger(Store):
 
         def work() -> None:
             text, moved = (None, {}) if checkpoint is None else (checkpoint.text, checkpoint.machines)
-            about = {"checkpoint": text, "clock": clock}
+            about = {"checkpoint": text, "clock": clock, "words": words}
             self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
             keep_states(self._db, [*states, *states_of_source(moved)])
             self._book.count(counters)
@@ -163,6 +165,10 @@ class Ledger(Store):
         """The gateway's clock when it was believed last, nanoseconds since the epoch."""
         text = self._about("clock")
         return None if text is None else int(text)
+
+    def words(self) -> str | None:
+        """The mark of the last of people's words that was taken up."""
+        return self._about("words")
 
     def states(self) -> list[StageState]:
         """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""

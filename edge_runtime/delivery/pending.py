@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import LedgerUnavailableError, counted
 from edge_runtime.records import Results
+from edge_runtime.sinks.base import AlarmSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.backoff import Backoff
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.engine.stage import StageState
 
 __all__ = ["DISK_S", "Pending", "store"]
@@ -32,6 +34,8 @@ class Pending:
         counters: What the accounts counted of them.
         checkpoint: Where the source goes on after them, with the machines that moved; None for where it did
             before.
+        alarms: What changed in alarms.
+        words: The mark of the last of people's words that was taken up; None for none.
         rows: How many were read.
         since: When the first of them came, seconds of the monotonic clock.
     """
@@ -39,8 +43,15 @@ class Pending:
     results: list[Results] = field(default_factory=list)
     counters: dict[str, int] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    alarms: list[Change] = field(default_factory=list)
+    words: str | None = None
     rows: int = 0
     since: float = 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing that must be stored."""
+        return not self.rows and not self.alarms and self.words is None
 
     def add(self, results: Results, counted: Mapping[str, int], clock: Callable[[], float]) -> None:
         """A block, and what the accounts counted of it."""
@@ -78,11 +89,7 @@ def store(
     Returns:
         Whether they are stored; only a stop ends the trying, for nothing may be lost.
     """
-    blocks = [block for block in pending.results if len(block)]
-    payloads = {}
-    if blocks:
-        results = Results.joined(blocks)
-        payloads = {sender.sink.name: (sender.sink.encode(results), len(results)) for sender in senders}
+    payloads = _payloads(pending, senders)
     backoff: Backoff | None = None
     while True:
         try:
@@ -91,6 +98,7 @@ def store(
                 states=states,
                 payloads=payloads,
                 counters=pending.counters,
+                words=pending.words,
                 clock=clock,
             )
         except LedgerUnavailableError as error:
@@ -112,3 +120,18 @@ def store(
             for sender in senders:
                 sender.wake()
             return True
+
+
+def _payloads(pending: Pending, senders: Iterable[Sender]) -> dict[str, tuple[bytes, int]]:
+    """Sink to its payload, and the number of rows or of changes of alarms in it; of those that get any."""
+    blocks = [block for block in pending.results if len(block)]
+    results = Results.joined(blocks) if blocks else None
+    found = {}
+    for sender in senders:
+        sink = sender.sink
+        if isinstance(sink, AlarmSink):
+            if pending.alarms:
+                found[sink.name] = sink.encode_alarms(pending.alarms), len(pending.alarms)
+        elif results is not None:
+            found[sink.name] = sink.encode(results), len(results)
+    return found

@@ -15,7 +15,6 @@ from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, SENSOR, Alarm
 from edge_runtime.engine.alarmsensors import Naming, shortest
 from edge_runtime.engine.alarmstate import condition_of, state_of
 from edge_runtime.engine.condition import Condition
-from edge_runtime.engine.row import NORMAL_ROW
 from edge_runtime.engine.status import status_of
 from edge_runtime.records import Reason, Verdict
 
@@ -46,8 +45,6 @@ NOT_JUDGED = [
         Reason.TOO_MANY_MACHINES,
     )
 ]
-# Measured: of a condition with an open alarm, and of a sensor that is named in it.
-CONDITION_BYTES, NAMED_BYTES = 1500, 500
 
 
 class AlarmWatch:
@@ -61,6 +58,7 @@ class AlarmWatch:
     name = "alarms"
     version = 1
     belongs: Literal["bundle", "machine"] = "machine"
+    machine_bytes = 0  # as the one says who makes it
 
     def __init__(self, metadata: Metadata, digest: str) -> None:
         alarms: Any = getattr(metadata, "alarms", None)
@@ -74,10 +72,14 @@ class AlarmWatch:
         self._digest = digest
         self._sensors = metadata.sensor_names
         self._naming = Naming(metadata)
-        self.machine_bytes = (1 + len(self._sensors)) * (CONDITION_BYTES + NAMED_BYTES)
         # Only of machines of which there is something to remember.
         self._machines: dict[str, dict[Key, Condition]] = {}
         self._changed: set[str] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to remember of any machine."""
+        return not self._machines
 
     def watch(self, results: Results) -> list[Change]:
         """Goes on from judged rows; each machine's are in time order.
@@ -86,10 +88,6 @@ class AlarmWatch:
             What changed, in the order of the rows that led to it.
         """
         verdicts = results.verdicts
-        if verdicts is NORMAL_ROW and results.readings.machine not in self._machines:
-            return []
-        if results.faults is None and not self._machines and not (verdicts == ANOMALY).any():
-            return []
         groups, found = results.readings.groups, list[tuple[int, list[Change]]]()
         telling = verdicts == ANOMALY
         if results.faults is not None:

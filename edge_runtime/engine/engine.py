@@ -8,16 +8,16 @@ import numpy as np
 
 from edge_runtime.engine.judged import Judged
 from edge_runtime.engine.quality import Quality, row_reasons
-from edge_runtime.engine.row import row_path
-from edge_runtime.engine.stage import ANY_BUNDLE, STATE_MB, StageState, bounded, more_than_mb
+from edge_runtime.engine.row import NORMAL_ROW, row_path
+from edge_runtime.engine.stage import ANY_BUNDLE, STATE_MB, Asleep, StageState, bounded, more_than_mb
 from edge_runtime.engine.times import Times
 from edge_runtime.engine.verdict import Judge
 from edge_runtime.errors import SensorMismatchError
-from edge_runtime.records import COMPLETE, NO_TIME, Readings, Reason
+from edge_runtime.records import COMPLETE, NO_TIME, Readings, Reason, Verdict
 from edge_runtime.scoring.graph import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from edge_runtime.engine.sensors import SensorWatch
     from edge_runtime.engine.stage import Stage
     from edge_runtime.loading.load import Bundle
+    from edge_runtime.records import Results
     from edge_runtime.scoring.filling import StandIn
 
 __all__ = ["FUTURE_S", "Engine"]
 
 FUTURE_S = 60.0
+# Measured: of a machine or a sensor with an open alarm that names some sensors.
+ALARM_BYTES = 2000
 NONE = int(Reason.NONE)
 FIRST_OLD, LAST_OLD = int(Reason.REPEATED), int(Reason.TOO_LATE)
 
@@ -85,11 +88,10 @@ class Engine:
             from edge_runtime.engine.sensors import SensorWatch  # noqa: PLC0415 - for the bundles that have it
 
             self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
-        self._alarms: AlarmWatch | None = None
+        self._alarms: Asleep[AlarmWatch] | None = None
         if alarms:
-            from edge_runtime.engine.alarmwatch import AlarmWatch  # noqa: PLC0415 - for feeds of a gateway
-
-            self._alarms = AlarmWatch(metadata, bundle.digest)
+            most = (1 + len(self._sensors)) * ALARM_BYTES
+            self._alarms = Asleep("alarms", 1, most, self._alarm_watch)
         self._stages: tuple[Stage, ...] = (
             self._times,
             *([] if self._watch is None else [self._watch]),
@@ -158,8 +160,7 @@ class Engine:
         if values.shape == self._row_shape:
             found = self._row(readings, values, now)
             if found is not None:
-                alarms = self._alarms
-                return Judged(found, self._sensors, None, alarms.watch(found) if alarms else ())
+                return Judged(found, self._sensors, None, self._alarmed(found) if self._alarms else ())
         return self._block(readings, now, arrival)
 
     def tell(self, words: Iterable[Word]) -> tuple[list[Change], list[str]]:
@@ -171,7 +172,7 @@ class Engine:
         Returns:
             What changed in alarms; and a sentence on each word that changed nothing.
         """
-        return ([], []) if self._alarms is None else self._alarms.tell(words)
+        return ([], []) if self._alarms is None else self._alarms.awake().tell(words)
 
     def advance(self, now: int) -> list[Change]:
         """Lets time pass without a row: a shelving may be over.
@@ -182,7 +183,8 @@ class Engine:
         Returns:
             What changed in alarms.
         """
-        return [] if self._alarms is None else self._alarms.advance(now)
+        watch = None if self._alarms is None else self._alarms.stage
+        return [] if watch is None else watch.advance(now)
 
     def changes(self, *, everything: bool = False) -> list[StageState]:
         """What `restore` needs and has changed since the last call.
@@ -292,8 +294,25 @@ class Engine:
         if self._watch is not None and moved is not None:
             self._watch.take(moved)
         self._times.take(fresh)
-        alarms = self._alarms.watch(results) if self._alarms else ()
+        alarms = self._alarmed(results) if self._alarms else ()
         return Judged(results, self._sensors, old if old is not None and old.any() else None, alarms)
+
+    def _alarmed(self, results: Results) -> Sequence[Change]:
+        """What changed in alarms. Of most rows nothing, which must cost nothing."""
+        alarms, verdicts = self._alarms, results.verdicts
+        if alarms is None:
+            return ()
+        if alarms.stage is None or alarms.stage.is_idle:
+            if verdicts is NORMAL_ROW:
+                return ()
+            if results.faults is None and not (verdicts == Verdict.ANOMALY).any():
+                return ()
+        return alarms.awake().watch(results)
+
+    def _alarm_watch(self) -> AlarmWatch:
+        from edge_runtime.engine.alarmwatch import AlarmWatch  # noqa: PLC0415 - when there is an alarm
+
+        return AlarmWatch(self.bundle.metadata, self.bundle.digest)
 
     def _without_faults(
         self, readings: Readings, faults: NDArray[np.int8] | None, reasons: NDArray[np.int8] | None

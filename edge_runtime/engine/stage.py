@@ -5,14 +5,14 @@ And how many machines an engine may remember, so that no bundle and no feed make
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from edge_runtime.errors import BundleError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["ANY_BUNDLE", "KNOWN_MB", "STATE_MB", "Stage", "StageState", "bounded", "more_than_mb"]
+__all__ = ["ANY_BUNDLE", "KNOWN_MB", "STATE_MB", "Asleep", "Stage", "StageState", "bounded", "more_than_mb"]
 
 ANY_BUNDLE = "-"
 # A gateway's, unless it is configured otherwise.
@@ -72,6 +72,50 @@ class Stage(Protocol):
             ValueError, TypeError: The value is not a state of this stage.
         """
         ...
+
+
+S = TypeVar("S", bound=Stage)
+
+
+class Asleep(Generic[S]):
+    """A stage that has nothing to remember of most machines: it is made, and its code imported, when it has.
+
+    Args:
+        name: The stage's name.
+        version: Its version.
+        machine_bytes: Memory that it takes for a machine, at most.
+        make: Makes it.
+
+    Attributes:
+        stage: The stage, once it is awake.
+    """
+
+    belongs: Literal["bundle", "machine"] = "machine"
+
+    def __init__(self, name: str, version: int, machine_bytes: int, make: Callable[[], S]) -> None:
+        self.name = name
+        self.version = version
+        self.machine_bytes = machine_bytes
+        self.stage: S | None = None
+        self._make = make
+
+    def awake(self) -> S:
+        """The stage, made if it was not there."""
+        if self.stage is None:
+            self.stage = self._make()
+        return self.stage
+
+    def changed(self) -> Iterable[str]:
+        """As `Stage.changed`."""
+        return () if self.stage is None else self.stage.changed()
+
+    def state(self, machine: str) -> Any:
+        """As `Stage.state`."""
+        return None if self.stage is None else self.stage.state(machine)
+
+    def restore(self, machine: str, value: Any, version: int) -> None:
+        """As `Stage.restore`."""
+        self.awake().restore(machine, value, version)
 
 
 def bounded(

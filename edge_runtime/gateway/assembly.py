@@ -89,7 +89,9 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
     from edge_runtime.engine.engine import Engine  # noqa: PLC0415 - with numpy, after the source's settings
 
     part = settings.run
-    return Engine(bundle, future_s=part.future_s, max_machines=part.max_machines, state_mb=part.state_mb)
+    return Engine(
+        bundle, future_s=part.future_s, max_machines=part.max_machines, state_mb=part.state_mb, alarms=True
+    )
 
 
 def make_feed(

@@ -20,7 +20,7 @@ from edge_runtime.loading.selftest import DailyReplay
 from edge_runtime.records import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.delivery.senders import Senders
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.engine.engine import Engine
     from edge_runtime.engine.judged import Judged
+    from edge_runtime.gateway.alarming import Alarming
     from edge_runtime.gateway.journal import Journal
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
@@ -42,6 +44,7 @@ __all__ = ["Pipeline"]
 COMMIT_ROWS = 100
 COMMIT_S = 1.0
 MINUTE_S = 60.0
+WORD_S = 1.0
 
 
 class Pipeline:
@@ -55,6 +58,7 @@ class Pipeline:
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
+        make_alarming: Makes what is done about alarms, when there are any or a ledger; None for nothing.
         max_rows: Stop after so many rows that were not judged before; None to go on.
         now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
             believed. It is shown the times of live rows. None for a source that is not live: a file's rows
@@ -74,6 +78,7 @@ class Pipeline:
         senders: Sequence[Sender] = (),
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
+        make_alarming: Callable[[], Alarming] | None = None,
         max_rows: int | None = None,
         now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
         arrival: Callable[[], int] = time.time_ns,
@@ -88,6 +93,8 @@ class Pipeline:
         self._senders = _together(senders, ledger, clock) if senders else None
         self._report = report
         self._watch = watch
+        self._make_alarming = make_alarming
+        self._alarming: Alarming | None = None
         self._max_rows = max_rows
         self._now = now or _no_clock
         self._arrival = arrival
@@ -150,6 +157,9 @@ class Pipeline:
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint, self._mended = ledger.checkpoint(), ledger.mended
+        if self._make_alarming is not None:
+            self._alarming = self._make_alarming()
+            self._alarming.go_on(ledger.words())
         now = self._now(None)
         self._believed = now is not None
         for sentence in self._engine.restore(ledger.states(), now=now):
@@ -179,9 +189,27 @@ class Pipeline:
 
                     self._report(f"{self._source.name}: {error}; trying again")
                     backoff = Backoff()
-                self._wait(backoff.next_wait())
+                self._rest(backoff.next_wait())
             else:
                 return
+
+    def _rest(self, seconds: float) -> None:
+        """Waits while the source is away; what people say is taken up meanwhile."""
+        while self._alarming is not None and seconds > WORD_S and not self._stopping:
+            self._wait(WORD_S)
+            self._look_after_alarms()
+            seconds -= WORD_S
+        self._wait(seconds)
+
+    def _look_after_alarms(self) -> None:
+        """Takes up what people said, and stores it at once."""
+        if self._alarming is None:
+            return
+        changes, words = self._alarming.look()
+        self._pending.alarms += changes
+        if words is not None or changes:
+            self._pending.words = words or self._pending.words
+            self._commit()
 
     def _is_stopping(self) -> bool:
         return self._stopping
@@ -201,7 +229,7 @@ class Pipeline:
 
     def _take(self, batch: Batch) -> None:
         self._check_health()
-        results, old, whole = self._judge(batch.readings)
+        results, old, whole, alarms = self._judge(batch.readings)
         skipped, unreadable, checkpoint = batch.skipped, batch.unreadable, batch.checkpoint
         if not whole:
             # The next start reads this block again, and the rows of it that were judged are repeated then.
@@ -212,20 +240,31 @@ class Pipeline:
             self._checkpoint = checkpoint.on_top_of(self._checkpoint)
             self._pending.checkpoint = checkpoint.on_top_of(self._pending.checkpoint)
         if len(results) or skipped:
-            counted = self.accounts.add(results, skipped, unreadable)
-            self._new_rows += len(results)
-            if self._ledger is not None:
-                self._pending.add(results, counted, self._clock)
-            self._hand_on(results)
-            if "anomaly" in counted:
-                self._open_journal().anomalous(results)
-            if self._ledger is None:
-                self._acknowledge()
+            self._account(results, skipped, unreadable, alarms)
         if not self._feed_watch.ended:
             self._feed_watch.watch(results)
         if self._clock() >= self._next_minute:
             self._tell_minute()
+        self._look_after_alarms()
         self._commit_in_time(held=batch.held)
+
+    def _account(
+        self, results: Results, skipped: Mapping[str, int], unreadable: int, alarms: list[Change]
+    ) -> None:
+        """Counts rows, keeps them for the ledger, and hands them on."""
+        counted = self.accounts.add(results, skipped, unreadable)
+        self._new_rows += len(results)
+        if self._ledger is not None:
+            self._pending.add(results, counted, self._clock)
+            self._pending.alarms += alarms
+        self._hand_on(results)
+        if alarms and self._make_alarming is not None:
+            self._alarming = self._alarming or self._make_alarming()
+            self._alarming.say(alarms)
+        if "anomaly" in counted:
+            self._open_journal().anomalous(results)
+        if self._ledger is None:
+            self._acknowledge()
 
     def _open_journal(self) -> Journal:
         if self._journal is None:
@@ -242,22 +281,25 @@ class Pipeline:
                 waiting = self._senders.waiting() if self._senders else {}
             self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
 
-    def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool]:
-        """The rows that were new, what the others were, and whether that is all of the block."""
+    def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool, list[Change]]:
+        """The rows that were new, what the others were, whether that is all, and what changed in alarms."""
         now = self._time(readings)
         if self._max_rows is None:
-            return *self._feed(readings, now).split(), True
+            judged = self._feed(readings, now)
+            return *judged.split(), True, list(judged.alarms)
         blocks: list[Results] = []
+        alarms: list[Change] = []
         old, start = Counter[str](), 0
         while True:
             wanted = max(0, self._max_rows - self._new_rows - sum(len(block) for block in blocks))
             judged = self._feed(readings.take(slice(start, start + wanted)), now)
             results, some_old = judged.split()
             blocks.append(results)
+            alarms += judged.alarms
             old.update(some_old)
             start += len(judged)
             if start == len(readings) or not some_old:
-                return Results.joined(blocks), old, start == len(readings)
+                return Results.joined(blocks), old, start == len(readings), alarms
 
     def _feed(self, readings: Readings, now: int | None) -> Judged:
         try:
@@ -293,7 +335,7 @@ class Pipeline:
     def _commit(self) -> None:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, Pending()
-        if not pending.rows or self._ledger is None:
+        if pending.is_empty or self._ledger is None:
             self._pending.checkpoint = pending.checkpoint  # it may name machines that the next one will not
             return
         # A ledger that was mended lacks what could not be read; all that is known is stored again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from edge_runtime.connector import Connector
 from edge_runtime.errors import SinkError, UsageError
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_runtime.connector import Given
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
 
-__all__ = ["RowsRefusedError", "Sink", "SinkKind", "Verdicts"]
+__all__ = ["AlarmSink", "RowsRefusedError", "Sink", "SinkKind", "Verdicts"]
 
 
 class RowsRefusedError(SinkError):
@@ -80,6 +81,15 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
+class AlarmSink(Protocol):
+    """A sink that takes alarms instead of rows: `Sink.encode` gives an empty payload, which goes nowhere."""
+
+    def encode_alarms(self, changes: Sequence[Change]) -> bytes:
+        """The payload for these changes of alarms, at least one, in their order."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
     """What a sink is made for.
@@ -105,6 +115,7 @@ class SinkKind(Connector):
         max_under_way: How many calls of `deliver` may be under way at the same time, on threads of their own.
             More than one is for a sink without positions, to which neither the order of payloads matters nor
             that one comes twice.
+        takes: What goes there: "rows", or the changes of "alarms", for an `AlarmSink`.
         probe: Raises `EdgeDetectError` where results could not go there, and leaves nothing behind; None
             where an ordinary sink's `check` does so.
     """
@@ -112,6 +123,7 @@ class SinkKind(Connector):
     make: Callable[[Given, Verdicts], Sink]
     direct: bool = False
     max_under_way: int = 1
+    takes: Literal["rows", "alarms"] = "rows"
     probe: Callable[[Given, Verdicts], None] | None = None
 
     def probed(self, given: Given, verdicts: Verdicts) -> None:

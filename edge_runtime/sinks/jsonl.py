@@ -17,7 +17,7 @@ from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
 from edge_runtime.sinks.base import SinkKind, Verdicts
 from edge_runtime.sinks.outfile import OutputFile
-from edge_runtime.sinks.rotation import Rotation
+from edge_runtime.sinks.rotation import KEEP, MAX_DAYS, MAX_MB, Rotation, rotation_of
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from edge_runtime.connector import Given
     from edge_runtime.records import Results
 
-__all__ = ["JSONL", "JsonlSettings", "JsonlSink"]
+__all__ = ["JSONL", "JsonlSettings", "JsonlSink", "probe_file"]
 
-DAY_S = 86_400.0
-LARGEST = 1e9
 # What passes without anybody touching the settings: a full disk, a pipe whose reader is not there yet.
 PASSING = {errno.ENOSPC, errno.EDQUOT, errno.ENXIO, errno.EIO, errno.ESTALE, errno.ETIMEDOUT}
 
@@ -41,13 +39,9 @@ class JsonlSettings:
     output: Path | None = setting(
         None, "File that results are appended to; made when missing.", flag="--output"
     )
-    max_mb: float | None = setting(
-        None, "Size at which the file is renamed to NAME.1 and a new one is begun.", unit="MB"
-    )
-    max_days: float | None = setting(
-        None, "Age at which the file is renamed to NAME.1 and a new one is begun.", unit="days"
-    )
-    keep: int = setting(5, "Number of renamed files to keep; the oldest is deleted.")
+    max_mb: float | None = setting(None, MAX_MB, unit="MB")
+    max_days: float | None = setting(None, MAX_DAYS, unit="days")
+    keep: int = setting(5, KEEP)
 
     def rotation(self) -> Rotation | None:
         """When the file is renamed; None for never.
@@ -55,15 +49,7 @@ class JsonlSettings:
         Raises:
             UsageError: A number is out of range.
         """
-        for name, value in (("max_mb", self.max_mb), ("max_days", self.max_days)):
-            if value is not None and not 0 < value <= LARGEST:
-                raise UsageError("must be above zero, and finite", where=f"[jsonl] {name}")
-        if self.keep < 1:
-            raise UsageError("must be 1 or more", where="[jsonl] keep")
-        if self.max_mb is None and self.max_days is None:
-            return None
-        max_bytes = None if self.max_mb is None else max(1, int(self.max_mb * 1e6))
-        return Rotation(max_bytes, None if self.max_days is None else self.max_days * DAY_S, self.keep)
+        return rotation_of(self.max_mb, self.max_days, self.keep, "jsonl")
 
 
 class JsonlSink:
@@ -158,9 +144,16 @@ def _make(given: Given, verdicts: Verdicts) -> JsonlSink:
 
 
 def _probe(given: Given, verdicts: Verdicts) -> None:
-    """Whether the file could be written, without making it."""
     _make(given, verdicts)
-    path = given[JsonlSettings].output or Path()
+    probe_file(given[JsonlSettings].output or Path())
+
+
+def probe_file(path: Path) -> None:
+    """Whether a file could be written, without making it.
+
+    Raises:
+        SinkError: It could not.
+    """
     if path.is_dir() or not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
         raise SinkError("cannot write it", where=str(path), hint="make its folder, or name another file")
 

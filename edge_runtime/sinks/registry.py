@@ -13,6 +13,7 @@ SINKS: Registry[SinkKind] = Registry(
     {
         "stdout": "edge_runtime.sinks.stdout:STDOUT",
         "jsonl": "edge_runtime.sinks.jsonl:JSONL",
+        "alarmlog": "edge_runtime.sinks.alarmlog:ALARMLOG",
         "influx": "edge_runtime.sinks.influx:INFLUX",
     },
     "edge_detect.sinks",

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from edge_runtime.errors import UsageError
 from edge_runtime.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Rotation"]
+__all__ = ["KEEP", "MAX_DAYS", "MAX_MB", "Rotation", "rotation_of"]
+
+DAY_S = 86_400.0
+LARGEST = 1e9
+# What the settings say that lead to one.
+MAX_MB = "Size at which the file is renamed to NAME.1 and a new one is begun."
+MAX_DAYS = "Age at which the file is renamed to NAME.1 and a new one is begun."
+KEEP = "Number of renamed files to keep; the oldest is deleted."
 
 
 @dataclass
@@ -56,3 +64,20 @@ class Rotation:
         for source, target in reversed(list(pairwise(places[: last + 2]))):
             source.replace(target)
         sync_folder(path.parent)
+
+
+def rotation_of(max_mb: float | None, max_days: float | None, keep: int, table: str) -> Rotation | None:
+    """The rotation that a table of the configuration asks for; None for none.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+    for name, value in (("max_mb", max_mb), ("max_days", max_days)):
+        if value is not None and not 0 < value <= LARGEST:
+            raise UsageError("must be above zero, and finite", where=f"[{table}] {name}")
+    if keep < 1:
+        raise UsageError("must be 1 or more", where=f"[{table}] keep")
+    if max_mb is None and max_days is None:
+        return None
+    max_bytes = None if max_mb is None else max(1, int(max_mb * 1e6))
+    return Rotation(max_bytes, None if max_days is None else max_days * DAY_S, keep)

@@ -1,0 +1,153 @@
+"""Alarms of a running feed: said to a person, handed to the ledger, and answered by what people say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import EdgeDetectError, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.delivery.operator import OperatorFile
+    from edge_runtime.engine.alarms import Change
+    from edge_runtime.engine.engine import Engine
+
+__all__ = ["Alarming", "sentence"]
+
+# People are taken up within a second; in a flood, so many lines a minute are as many as anybody reads.
+LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
+# A change that tells a person nothing new is not said.
+UNSAID = {"sensor", "replaced"}
+SAID = {
+    "raised": "alarm",
+    "priority": "alarm of higher priority",
+    "returned": "alarm has returned to normal",
+    "acknowledged": "alarm acknowledged",
+    "comment": "comment on an alarm",
+    "shelved": "alarm shelved",
+    "unshelved": "alarm no longer shelved",
+    "out of service": "alarm out of service",
+    "in service": "alarm in service again",
+}
+
+
+class Alarming:
+    """What the pipeline does about alarms beside passing them on.
+
+    Args:
+        engine: Which follows them.
+        report: Called with one line for a person.
+        clock: Monotonic clock, in seconds.
+        now: Nanoseconds since the epoch, by the clock of those who shelve alarms.
+        words: What people say; None where nobody can say anything.
+        feed: Which feed's words these are.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        report: Callable[[str], None],
+        clock: Callable[[], float],
+        now: Callable[[], int],
+        words: OperatorFile | None,
+        feed: str,
+    ) -> None:
+        self._engine = engine
+        self._report = report
+        self._clock = clock
+        self._now = now
+        self._words = words
+        self._feed = feed
+        self._mark: str | None = None
+        self._complained: str | None = None
+        self._next_look = clock()
+        self._minute_ends, self._lines, self._unsaid = clock() + MINUTE_S, 0, 0
+
+    def go_on(self, mark: str | None) -> None:
+        """Begins after the words that the ledger says were taken up."""
+        self._mark = mark
+
+    def say(self, changes: Sequence[Change]) -> None:
+        """Says what changed, a line each; in a flood, how many more there were."""
+        if self._clock() >= self._minute_ends:
+            self._minute_ends, self._lines = self._clock() + MINUTE_S, 0
+            if self._unsaid:
+                more = counted(self._unsaid, "more change of an alarm", "more changes of alarms")
+                hint = "" if self._words is None else "; `edge-detect alarms list` shows what is open"
+                self._report(f"{more} in the last minute{hint}")
+            self._unsaid = 0
+        for change in changes:
+            if change.change in UNSAID or not change.told:
+                continue
+            if self._lines < MAX_LINES:
+                self._report(sentence(change))
+                self._lines += 1
+            else:
+                self._unsaid += 1
+
+    def look(self) -> tuple[list[Change], str | None]:
+        """At most once a second: ends shelvings, and takes up what people said.
+
+        Returns:
+            What changed; and the mark of the last word, None where there was none.
+        """
+        if self._clock() < self._next_look:
+            return [], None
+        self._next_look = self._clock() + LOOK_S
+        changes: list[Change] = []
+        mark = None
+        try:
+            words, after = (
+                ([], self._mark) if self._words is None else self._words.after(self._mark, self._feed)
+            )
+        except EdgeDetectError as error:
+            if str(error) != self._complained:
+                self._complained = str(error)
+                self._report(f"alarms: {error}")
+            words, after = [], self._mark
+        else:
+            self._complained = None
+        if words:
+            changes, refused = self._engine.tell(words)
+            for why in refused:
+                self._report(f"alarms: {why}")
+            self._mark = mark = after
+        changes += self._engine.advance(self._now())
+        self.say(changes)
+        return changes, mark
+
+
+def sentence(change: Change) -> str:
+    """A change of an alarm as one line for a person."""
+    fields = change.fields
+    parts = [fields["kind"] if not fields["subject"] else f"sensor {fields['subject']}"]
+    if change.change in ("raised", "priority"):
+        parts += [f"{fields['priority']} priority", *_severity(fields)]
+        parts += [_described(sensor) for sensor in fields["sensors"]]
+        parts.append(f"since {fields['raised']}")
+    elif change.change == "returned":
+        parts += [*_severity(fields, "greatest "), f"from {fields['raised']} to {fields['returned']}"]
+        if not fields["acked"]:
+            parts.append("not acknowledged")
+    elif change.change == "acknowledged":
+        parts.append(f"by {fields['acknowledged_by']}")
+    if change.change in ("acknowledged", "comment") and fields["comment"]:
+        parts.append(f'"{fields["comment"]}"')
+    if change.change == "unshelved" and fields["active"]:
+        parts.append(f"active since {fields['raised']}")
+    return f"{SAID[change.change]} {fields['event_id']}: {fields['machine_id']}, {', '.join(parts)}"
+
+
+def _severity(fields: dict[str, Any], which: str = "") -> list[str]:
+    severity = fields["severity"]
+    return [] if severity is None else [f"{which}severity {severity:.3g}"]
+
+
+def _described(sensor: dict[str, Any]) -> str:
+    if "status" in sensor:
+        return str(sensor["status"])
+    unit = f" {sensor['unit']}" if sensor.get("unit") else ""
+    if sensor.get("actual") is None or sensor.get("expected") is None:
+        return str(sensor["name"])
+    return f"{sensor['name']} {sensor['actual']:.4g}{unit} (expected {sensor['expected']:.4g}{unit})"
