@@ -87,10 +87,10 @@ def test_verdicts_are_those_of_the_bundle_without_them(folder: Path) -> None:
         Engine(load_bytes((folder / name).read_bytes(), name)) for name in ("with.onnx", "without.onnx")
     )
     readings = Readings(np.full(len(rows), "m"), np.arange(len(rows)) * 10**9, rows)
-    ours, theirs = (engine.feed(readings).results for engine in (with_them, without))
-    assert ours.verdicts.tolist() == theirs.verdicts.tolist()
-    assert ours.scores.tolist() == theirs.scores.tolist()
-    assert (ours.verdicts == Verdict.ANOMALY).any()
+    ours, theirs = (engine.feed(readings) for engine in (with_them, without))
+    assert ours.results.verdicts.tolist() == theirs.results.verdicts.tolist()
+    assert ours.score.tolist() == theirs.score.tolist()
+    assert (ours.results.verdicts == Verdict.ANOMALY).any()
 
 
 def test_only_a_bundle_that_has_them_loads_what_checks_them(folder: Path) -> None:
