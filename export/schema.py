@@ -17,7 +17,14 @@ from typing import Any
 
 from edge_runtime.bundle.caps import LONGEST_BASELINE_STEP, MAX_BASELINE, MAX_NAME, MAX_SENSORS, RESERVED
 from edge_runtime.bundle.document import MAY_BE_ABSENT
-from edge_runtime.bundle.metadata import FORMAT_VERSIONS, LONGEST_DEBOUNCE, NEEDS, OF_VERSION_2, Metadata
+from edge_runtime.bundle.metadata import (
+    FORMAT_VERSIONS,
+    LONGEST_ALARM_DELAY_S,
+    LONGEST_DEBOUNCE,
+    NEEDS,
+    OF_VERSION_2,
+    Metadata,
+)
 from edge_runtime.bundle.needs import FEWEST_FLAT_ROWS, FEWEST_SENSORS, INJECTED, LABELS
 
 __all__ = ["SCHEMA_FILE", "metadata_schema"]
@@ -31,6 +38,10 @@ FURTHER: dict[tuple[str, str], dict[str, Any]] = {
     ("Metadata", "cadence_seconds"): {"exclusiveMinimum": 0},
     ("Metadata", "content_digest"): {"pattern": "^sha256:[0-9a-f]{64}$"},
     ("Metadata", "needs"): {"items": {"enum": list(NEEDS)}, "uniqueItems": True},
+    ("Alarms", "on_delay_s"): {"minimum": 0, "maximum": LONGEST_ALARM_DELAY_S},
+    ("Alarms", "off_delay_s"): {"minimum": 0, "maximum": LONGEST_ALARM_DELAY_S},
+    ("Alarms", "high_severity"): {"exclusiveMinimum": 1},
+    ("Alarms", "rows"): {"minimum": 0},
     ("Baseline", "rows"): {"minimum": 1, "maximum": LONGEST_BASELINE_STEP},
     ("Baseline", "spread"): {"minItems": 1, "maxItems": MAX_BASELINE},
     ("Baseline", "near"): {"exclusiveMinimum": 0},

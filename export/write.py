@@ -120,6 +120,7 @@ def _bytes(checkpoint: Checkpoint, detector: Detector) -> bytes:
         limits=Limits(),
         golden=make_golden(detector, checkpoint.golden),
         content_digest=UNSTAMPED,
+        alarms=checkpoint.alarms,
         baseline=detector.baseline,
         degraded=degraded and prove_degraded(detector, degraded, checkpoint.sensors, checkpoint.golden),
         sensor_status=checkpoint.sensor_status,

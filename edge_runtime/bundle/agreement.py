@@ -61,6 +61,10 @@ def check_agreement(metadata: Metadata, graph: Graph) -> None:
         from edge_runtime.bundle.needs import check_sensor_status  # noqa: PLC0415 - for the bundles that have it
 
         check_sensor_status(metadata.sensor_status, metadata)
+    if metadata.alarms is not None:
+        from edge_runtime.bundle.needs import check_alarms  # noqa: PLC0415 - for the bundles that have them
+
+        check_alarms(metadata.alarms)
     if metadata.warm_up_rows:
         raise BundleFormatError(
             "the model needs warm-up rows, which this edge-detect does not support",

@@ -1,4 +1,4 @@
-"""How a bundle judges rows: slow baseline, threshold, debounce, hold, a missing sensor, and sensor status."""
+"""How a bundle judges: slow baseline, threshold, debounce, hold, missing sensors, sensor status, alarms."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from edge_runtime.bundle.document import MAY_BE_ABSENT
 from edge_runtime.errors import BundleFormatError
 
 __all__ = [
+    "LONGEST_ALARM_DELAY_S",
     "LONGEST_DEBOUNCE",
     "LONGEST_HOLD",
     "Absence",
+    "Alarms",
     "Baseline",
     "BaselineState",
     "Debounce",
@@ -25,6 +27,7 @@ __all__ = [
 LONGEST_DEBOUNCE = 1024
 # Rows for which a hold may go on after the last one above, and that it may take to begin: a day of seconds.
 LONGEST_HOLD = 100_000
+LONGEST_ALARM_DELAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,4 +240,23 @@ class SensorStatus:
     """
 
     limits: tuple[SensorLimit, ...]
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """When the verdicts of a machine's rows raise an alarm, and when the alarm returns to normal.
+
+    Attributes:
+        on_delay_s: An alarm is raised at the first anomalous row that is at least so many seconds of data
+            time after the first one of an unbroken run of anomalous rows.
+        off_delay_s: It returns at the first normal row that is at least so many seconds of data time after
+            the first one of an unbroken run of normal rows.
+        high_severity: From which severity on the alarm's priority is high; None where it never is.
+        rows: Number of validation rows that this was chosen on.
+    """
+
+    on_delay_s: float
+    off_delay_s: float
+    high_severity: float | None
     rows: int

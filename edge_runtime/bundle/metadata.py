@@ -18,9 +18,11 @@ from typing import Any
 
 from edge_runtime.bundle.document import MAY_BE_ABSENT, parse, read_as, shown
 from edge_runtime.bundle.judging import (
+    LONGEST_ALARM_DELAY_S,
     LONGEST_DEBOUNCE,
     LONGEST_HOLD,
     Absence,
+    Alarms,
     Baseline,
     BaselineState,
     Debounce,
@@ -34,12 +36,14 @@ from edge_runtime.errors import BundleFormatError
 
 __all__ = [
     "FORMAT_VERSIONS",
+    "LONGEST_ALARM_DELAY_S",
     "LONGEST_DEBOUNCE",
     "LONGEST_HOLD",
     "METADATA_KEY",
     "NEEDS",
     "OF_VERSION_2",
     "Absence",
+    "Alarms",
     "Baseline",
     "BaselineState",
     "Debounce",
@@ -59,8 +63,8 @@ __all__ = [
 ]
 
 FORMAT_VERSIONS = (1, 2)
-# What a bundle of version 2 may need: the fields that hold these features.
-NEEDS = ("baseline", "degraded", "sensor_status")
+# What a bundle of version 2 may need, in order of the alphabet: the fields that hold these features.
+NEEDS = ("alarms", "baseline", "degraded", "sensor_status")
 OF_VERSION_2 = ("needs", *NEEDS, "notes")
 METADATA_KEY = "edge_detect"
 NEWER = "install a newer edge-detect, or export again with this one"
@@ -191,11 +195,12 @@ class Metadata:
         golden: Its self-test.
         content_digest: "sha256:" and 64 hex digits over the file with these 64 digits set to zero.
         needs: The features that change a verdict, each of which has a field of this name.
+        alarms: When an alarm is raised and returns; None where the bundle leaves that to the gateway.
         baseline: How each machine's levels are followed; None for a bundle without a baseline.
         degraded: How rows are judged that lack one sensor; None where they are unknown.
         sensor_status: How sensors that stand still or jump are found; None where they are not.
         notes: What readers may ignore, by name.
-        format_version: 2 where one of the five fields above is there; else 1.
+        format_version: 2 where one of the six fields above is there; else 1.
     """
 
     sensors: tuple[Sensor, ...]
@@ -210,6 +215,7 @@ class Metadata:
     golden: Golden
     content_digest: str
     needs: tuple[str, ...] = field(default=(), metadata={MAY_BE_ABSENT: True})
+    alarms: Alarms | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     baseline: Baseline | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     degraded: Degraded | None = field(default=None, metadata={MAY_BE_ABSENT: True})
     sensor_status: SensorStatus | None = field(default=None, metadata={MAY_BE_ABSENT: True})

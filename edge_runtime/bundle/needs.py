@@ -1,10 +1,12 @@
-"""What a bundle says beside its graph: the slow baseline, rows that lack one sensor, and sensor status."""
+"""What a bundle says beside its graph: slow baseline, rows that lack one sensor, sensor status, alarms."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.caps import LARGEST, LONGEST_BASELINE_STEP, SMALLEST
+from edge_runtime.bundle.judging import LONGEST_ALARM_DELAY_S
 from edge_runtime.errors import BundleFormatError
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.judging import (
         Absence,
+        Alarms,
         Baseline,
         BaselineState,
         Degraded,
@@ -27,6 +30,7 @@ __all__ = [
     "INJECTED",
     "LABELS",
     "STATUS_COLUMN",
+    "check_alarms",
     "check_baseline",
     "check_degraded",
     "check_sensor_status",
@@ -164,6 +168,26 @@ def check_sensor_status(status: SensorStatus, metadata: Metadata) -> None:
                 )
     if status.rows < 0:
         raise BundleFormatError("must not be negative", where="metadata: sensor_status.rows")
+
+
+def check_alarms(alarms: Alarms) -> None:
+    """Delays of a day at most, and a severity that an alarm need not reach.
+
+    Args:
+        alarms: What the bundle says of them.
+
+    Raises:
+        BundleFormatError: A number is out of range.
+    """
+    high = alarms.high_severity
+    for name, fine in (
+        ("on_delay_s", 0 <= alarms.on_delay_s <= LONGEST_ALARM_DELAY_S),
+        ("off_delay_s", 0 <= alarms.off_delay_s <= LONGEST_ALARM_DELAY_S),
+        ("high_severity", high is None or 1 < high < math.inf),
+        ("rows", alarms.rows >= 0),
+    ):
+        if not fine:
+            raise BundleFormatError("is out of range", where=f"metadata: alarms.{name}")
 
 
 def _limits(limit: SensorLimit) -> tuple[tuple[str, bool], ...]:

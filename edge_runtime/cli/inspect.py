@@ -85,6 +85,8 @@ def _document(bundle: Bundle, signature: dict[str, Any] | None) -> dict[str, Any
 
     metadata = dataclasses.asdict(bundle.metadata)
     golden = metadata.pop("golden")
+    if metadata["alarms"] is None:
+        del metadata["alarms"]
     if metadata["baseline"] is not None:
         del metadata["baseline"]["golden"]
     if metadata["degraded"] is None:
@@ -135,6 +137,7 @@ def _sections(bundle: Bundle) -> list[tuple[str, Rows]]:
         ("model", _model(bundle)),
         ("without a sensor", _without(bundle.metadata)),
         ("sensor status", _sensor_status(bundle.metadata)),
+        ("alarms", _alarms(bundle.metadata)),
         ("validation", _metrics(metrics.validation)),
         ("test", _metrics(metrics.test)),
         ("origin", _origin(bundle)),
@@ -199,6 +202,20 @@ def _sensor_status(metadata: Metadata) -> Rows:
         )
         rows.append((sensor.name, flat + rate))
     return rows
+
+
+def _alarms(metadata: Metadata) -> Rows:
+    """When an alarm is raised and returns; nothing where the bundle does not say so."""
+    found = metadata.alarms
+    if found is None:
+        return []
+    high = "never" if found.high_severity is None else f"from severity {found.high_severity:.3g} on"
+    return [
+        ("on-delay", f"{found.on_delay_s:g} s"),
+        ("off-delay", f"{found.off_delay_s:g} s"),
+        ("high priority", high),
+        ("chosen on", f"{found.rows:,} rows"),
+    ]
 
 
 def _quantity(value: float, unit: str) -> str:

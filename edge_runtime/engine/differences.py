@@ -62,6 +62,8 @@ def compare_bundles(first: Bundle, second: Bundle) -> Differences:
 def _facts(bundle: Bundle) -> dict[str, Any]:
     metadata = dataclasses.asdict(bundle.metadata)
     del metadata["golden"]
+    if metadata["alarms"] is None:
+        del metadata["alarms"]
     if metadata["baseline"] is None:
         del metadata["baseline"]
     else:

@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator
 from support.bundles import make_bundle
 
 from edge_runtime import load_bundle
-from edge_runtime.bundle.metadata import Debounce, Metadata, SensorLimit
-from edge_runtime.bundle.needs import check_sensor_status
+from edge_runtime.bundle.metadata import Alarms, Debounce, Metadata, SensorLimit
+from edge_runtime.bundle.needs import check_alarms, check_sensor_status
 from edge_runtime.errors import BundleFormatError
 from export.schema import SCHEMA_FILE, metadata_schema
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 LIMITS = (SensorLimit(30, 0.05, 2.0), *(SensorLimit(None, 0.0, None) for _ in range(3)))
+ALARMS = Alarms(3.0, 60.0, 4.5, 2000)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,14 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def second(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("second")
-    path = make_bundle(folder, channels=True, horizon=1024.0, smooth=5, degraded=True, limits=LIMITS)
+    options: dict[str, Any] = {
+        "channels": True,
+        "horizon": 1024.0,
+        "smooth": 5,
+        "degraded": True,
+        "limits": LIMITS,
+    }
+    path = make_bundle(folder, **options, alarms=ALARMS)
     found: dict[str, Any] = json.loads(load_bundle(path).metadata.to_json()) | {"notes": {"by": "hand"}}
     return found
 
@@ -75,6 +83,8 @@ def test_every_field_is_described() -> None:
         {"degraded": True},
         {"limits": LIMITS},
         {"limits": LIMITS, "degraded": True},
+        {"alarms": ALARMS},
+        {"alarms": Alarms(0.0, 0.0, None, 0), "limits": LIMITS},
     ],
 )
 def test_bundles_fit_it(tmp_path: Path, validator: Draft202012Validator, options: dict[str, Any]) -> None:
@@ -153,6 +163,13 @@ OF_VERSION_2: dict[str, Callable[[dict[str, Any]], Any]] = {
     "flat after some rows": lambda d: d["sensor_status"]["limits"][0].update(flat_rows="some"),
     "a distance that is null": lambda d: d["sensor_status"]["limits"][0].update(within=None),
     "a rate that is text": lambda d: d["sensor_status"]["limits"][0].update(max_rate="2"),
+    "alarms that are not there": lambda d: d.pop("alarms"),
+    "alarms that are not needed": lambda d: d["needs"].remove("alarms"),
+    "alarms of an unknown kind": lambda d: d["alarms"].update(latch=True),
+    "no off-delay": lambda d: d["alarms"].pop("off_delay_s"),
+    "an on-delay that is null": lambda d: d["alarms"].update(on_delay_s=None),
+    "a high severity that is text": lambda d: d["alarms"].update(high_severity="5"),
+    "half a row of alarms": lambda d: d["alarms"].update(rows=0.5),
     "half a row": lambda d: d["baseline"].update(rows=64.5),
     "text in a list": lambda d: d["baseline"].update(spread=["1"]),
     "a state that is a list": lambda d: d["golden"].update(baseline_after=[]),
@@ -202,3 +219,29 @@ def test_schema_and_code_refuse_the_same_limits(
     assert metadata.sensor_status is not None
     with pytest.raises(BundleFormatError, match="sensor_status"):
         check_sensor_status(metadata.sensor_status, metadata)
+
+
+ALARMS_OUT_OF_RANGE: dict[str, dict[str, float]] = {
+    "an on-delay below 0": {"on_delay_s": -1.0},
+    "an on-delay of more than a day": {"on_delay_s": 86_401.0},
+    "an off-delay below 0": {"off_delay_s": -0.001},
+    "an off-delay of more than a day": {"off_delay_s": 1e9},
+    "a high severity that every alarm has": {"high_severity": 1.0},
+    "fewer rows than none": {"rows": -1},
+}
+
+
+@pytest.mark.parametrize("change", ALARMS_OUT_OF_RANGE)
+def test_schema_and_code_refuse_the_same_delays(
+    second: dict[str, Any], validator: Draft202012Validator, change: str
+) -> None:
+    changed = copy.deepcopy(second)
+    alarms = Metadata.from_json(json.dumps(changed)).alarms
+    assert alarms == ALARMS
+    check_alarms(alarms)
+    changed["alarms"].update(ALARMS_OUT_OF_RANGE[change])
+    assert not validator.is_valid(changed)
+    alarms = Metadata.from_json(json.dumps(changed)).alarms
+    assert alarms is not None
+    with pytest.raises(BundleFormatError, match="is out of range"):
+        check_alarms(alarms)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from edge_runtime.bundle.metadata import Alarms
+
 __all__ = ["SENSORS", "make_bundle", "make_checkpoint", "normal_rows"]
 
 # Name, unit, centre, spread (half the training range), physical range.
@@ -93,6 +95,7 @@ def make_checkpoint(
     horizon: float | None = None,
     degraded: bool = False,
     limits: Sequence[SensorLimit] | None = None,
+    alarms: Alarms | None = None,
 ) -> Path:
     """A checkpoint folder, made in milliseconds; equal arguments give equal files.
 
@@ -120,6 +123,7 @@ def make_checkpoint(
         degraded: Whether rows that lack one sensor are judged; each is filled from the others as if a part of
             all of them moved together.
         limits: When each sensor is flat or too steep; None for a bundle that does not say so.
+        alarms: When alarms are raised and return; None for a bundle that does not say so.
         train: Steps of training; 0 leaves the weights random, which still scores far-off rows high.
     """
     rows = normal_rows(2000, seed=seed, sensors=sensors)
@@ -182,6 +186,7 @@ def make_checkpoint(
         golden=GoldenRows(kept, np.arange(len(kept)) * 10**9),
         degraded=_degraded(Detector(parts), described, rows, times, quantile) if degraded else None,
         sensor_status=None if limits is None else SensorStatus(tuple(limits), len(rows)),
+        alarms=alarms,
     ).save(folder)
     return folder
 

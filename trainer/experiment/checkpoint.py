@@ -10,6 +10,7 @@ features.json       what the network is shown; not there where it is the row alo
 channels.json       how two channels are judged; not there where there is one
 baseline.json       how the levels of a machine are followed; not there where they are not
 degraded.json       how rows are judged that lack one sensor; not there where they are unknown
+alarms.json         when alarms are raised and return; not there where the bundle does not say so
 sensor_status.json  how sensors that stand still or jump are found; not there where they are not
 threshold.json      when a row is anomalous
 training.json       sensors, cadence, metrics, provenance
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from edge_runtime.bundle.document import read_as
-from edge_runtime.bundle.judging import Baseline, Degraded, SensorStatus
+from edge_runtime.bundle.judging import Alarms, Baseline, Degraded, SensorStatus
 from edge_runtime.bundle.metadata import Debounce, Hold, Metrics, Provenance, Sensor, Threshold
 from edge_runtime.errors import BundleFormatError, TrainingError
 from trainer.detector import Detector
@@ -53,6 +54,7 @@ WHITENING, SMOOTHING, AVERAGE = "whitening.json", "smoothing.json", "average.jso
 FEATURES = "features.json"
 CHANNELS = "channels.json"
 BASELINE, DEGRADED, STATUS = "baseline.json", "degraded.json", "sensor_status.json"
+ALARMS = "alarms.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Checkpoint:
         golden: Consecutive rows of one machine.
         degraded: How rows are judged that lack one sensor, but for the golden scores; None for not at all.
         sensor_status: How sensors that stand still or jump are found; None where they are not.
+        alarms: When alarms are raised and return; None where the bundle does not say so.
     """
 
     parts: DetectorParts
@@ -80,6 +83,7 @@ class Checkpoint:
     golden: GoldenRows
     degraded: Degraded | None = None
     sensor_status: SensorStatus | None = None
+    alarms: Alarms | None = None
 
     @property
     def detector(self) -> Detector:
@@ -108,7 +112,12 @@ class Checkpoint:
             (folder / name).unlink(missing_ok=True)
             if part is not None:
                 _write(folder / name, part.to_dict())
-        documents = {BASELINE: self.parts.baseline, DEGRADED: self.degraded, STATUS: self.sensor_status}
+        documents = {
+            ALARMS: self.alarms,
+            BASELINE: self.parts.baseline,
+            DEGRADED: self.degraded,
+            STATUS: self.sensor_status,
+        }
         for name, document in documents.items():
             (folder / name).unlink(missing_ok=True)
             if document is not None:
@@ -174,6 +183,7 @@ class Checkpoint:
                 ),
                 degraded=_optional(folder / DEGRADED, partial(read_as, Degraded)),
                 sensor_status=_optional(folder / STATUS, partial(read_as, SensorStatus)),
+                alarms=_optional(folder / ALARMS, partial(read_as, Alarms)),
             )
         except FileNotFoundError as error:
             raise TrainingError(
