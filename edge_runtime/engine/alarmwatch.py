@@ -61,7 +61,7 @@ class AlarmWatch:
     machine_bytes = 0  # as the one says who makes it
 
     def __init__(self, metadata: Metadata, digest: str) -> None:
-        alarms: Any = getattr(metadata, "alarms", None)
+        alarms = metadata.alarms
         on_s, off_s = (0.0, 0.0) if alarms is None else (alarms.on_delay_s, alarms.off_delay_s)
         least_s = SENSOR_ROWS * metadata.cadence_seconds
         self._high = None if alarms is None else alarms.high_severity
