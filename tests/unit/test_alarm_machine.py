@@ -96,6 +96,7 @@ class AlarmMachine(RuleBasedStateMachine):
         self.time, self.now, self.number = 0, 0, 0
         self.plain = {(m, key): Plain(*self.delays(key)) for m in MACHINES for key in KEYS}
         self.last: dict[str, int] = {}  # event id to its last revision
+        self.asked: dict[str, int] = {}  # and to the one at which it was raised, or its priority rose
         self.fields: dict[tuple[str, tuple[str, str]], dict[str, Any]] = {}
         self.ids: dict[tuple[str, tuple[str, str], int], str] = {}
 
@@ -118,6 +119,30 @@ class AlarmMachine(RuleBasedStateMachine):
         ),
     )
     def rows_come(self, seconds: int, rows: list[tuple[str, Verdict, float, bool, Reason]]) -> None:
+        self.feed(seconds, rows)
+
+    @rule(
+        machine=st.sampled_from(MACHINES),
+        verdict=st.sampled_from([Verdict.NORMAL, Verdict.ANOMALY]),
+        high=st.sampled_from([False, False, False, True]),
+        faulty=st.booleans(),
+        seconds=st.integers(1, 2),
+        rows=st.integers(2, 6),
+    )
+    def a_run_comes(
+        self, machine: str, verdict: Verdict, *, high: bool, faulty: bool, seconds: int, rows: int
+    ) -> None:
+        self.feed(seconds, [(machine, verdict, 6.0 if high else 1.5, faulty, Reason.NONE)] * rows)
+
+    @rule(
+        machine=st.sampled_from(MACHINES),
+        verdict=st.sampled_from([Verdict.NORMAL, Verdict.ANOMALY]),
+        high=st.booleans(),
+    )
+    def a_row_comes(self, machine: str, verdict: Verdict, *, high: bool) -> None:
+        self.feed(1, [(machine, verdict, 6.0 if high else 1.5, False, Reason.NONE)])
+
+    def feed(self, seconds: int, rows: list[tuple[str, Verdict, float, bool, Reason]]) -> None:
         times = []
         for _ in rows:
             self.time += seconds * SECOND
@@ -133,12 +158,17 @@ class AlarmMachine(RuleBasedStateMachine):
         self.take(changes)
 
     @rule(
-        machine=st.sampled_from(MACHINES), key=st.sampled_from(KEYS), stale=st.booleans(), wrong=st.booleans()
+        machine=st.sampled_from(MACHINES),
+        key=st.sampled_from(KEYS),
+        seen=st.integers(0, 3),
+        wrong=st.sampled_from([False, False, False, True]),
     )
-    def is_acknowledged(self, machine: str, key: tuple[str, str], stale: bool, wrong: bool) -> None:  # noqa: FBT001
+    def is_acknowledged(self, machine: str, key: tuple[str, str], *, seen: int, wrong: bool) -> None:
+        """By somebody who saw the alarm as it is, or as it was some changes ago."""
         plain, fields = self.plain[machine, key], self.fields.get((machine, key))
         identity = "0" * 16 if wrong or fields is None else fields["event_id"]
-        revision = 0 if stale else None if fields is None else fields["revision"]
+        revision = None if fields is None else fields["revision"] - max(0, seen - 1)
+        stale = revision is not None and revision < self.asked.get(identity, 0)
         effective = fields is not None and not (wrong or stale) and plain.letter in "BD"
         changes = self.say("ack", machine, key, event_id=identity, revision=revision, refused=not effective)
         if effective:
@@ -155,7 +185,7 @@ class AlarmMachine(RuleBasedStateMachine):
         assert [change.fields["comment"] for change in changes] == ["seen"] * known
         self.take(changes)
 
-    @rule(machine=st.sampled_from(MACHINES), key=st.sampled_from(KEYS), seconds=st.integers(0, 100))
+    @rule(machine=st.sampled_from(MACHINES), key=st.sampled_from(KEYS), seconds=st.sampled_from([0, 10, 30]))
     def is_shelved(self, machine: str, key: tuple[str, str], seconds: int) -> None:
         until = self.now + seconds * SECOND
         if seconds:
@@ -178,7 +208,7 @@ class AlarmMachine(RuleBasedStateMachine):
             plain.out_of_service = word == "out of service"
         self.take(self.say(word, machine, key, text="why", refused=refused))
 
-    @rule(seconds=st.integers(1, 60))
+    @rule(seconds=st.sampled_from([1, 9, 10]))
     def time_passes(self, seconds: int) -> None:
         self.now += seconds * SECOND
         for plain in self.plain.values():
@@ -230,6 +260,8 @@ class AlarmMachine(RuleBasedStateMachine):
             assert fields["revision"] == self.last.get(fields["event_id"], 0) + 1
             assert (change.change == "raised") == (fields["revision"] == 1)
             self.last[fields["event_id"]] = fields["revision"]
+            if change.change in ("raised", "priority"):
+                self.asked[fields["event_id"]] = fields["revision"]
             ended = change.change == "replaced" or (fields["acked"] and not fields["active"])
             self.fields[machine, key] = fields
             if ended:
