@@ -58,7 +58,7 @@ def test_every_kind_of_word_comes_back_as_it_was_said(path: Path) -> None:
         "machine_id": "Presse 1 \u2014 S\u00fcd",
         "kind": "machine",
     }
-    sensor = {**machine, "kind": "sensor", "subject": "\u0394p"}
+    sensor: dict[str, Any] = {**machine, "kind": "sensor", "subject": "\u0394p"}
     said = [
         file.say(**machine, subject="", word="ack", event_id="0123456789abcdef", revision=3),
         file.say(**machine, subject="", word="ack", event_id="0123456789abcdef", revision=4, text="on it"),
