@@ -75,6 +75,7 @@ class OperatorFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._busy = 0  # calls of `after` in a row
+        self._passed = ("", "", 0), 0  # up to where no word of this feed came after this place
 
     def say(  # noqa: PLR0913 - one for each part of a word
         self,
@@ -134,8 +135,7 @@ class OperatorFile:
             feed: As `feed_of` gives it.
 
         Returns:
-            The words, and the mark to go on from. It is the same where nothing was said; where other feeds'
-            words were, it goes on without a word.
+            The words, and the mark to go on from, which is the same where there is no word.
 
         Raises:
             LedgerUnavailableError: The file cannot be read, is damaged, or is none of ours.
@@ -146,8 +146,7 @@ class OperatorFile:
             with closing(self._opened(READ_TIMEOUT_S)) as db:
                 db.execute("BEGIN")  # so that all of it is of one moment
                 identity = self._identity(db)
-                known, number = place_in(mark)
-                found = list(self._words(db, number if known == identity else 0))
+                words, last = self._from(db, identity, mark, feed)
         except (sqlite3.Error, OSError) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 self._busy += 1
@@ -155,8 +154,26 @@ class OperatorFile:
                     return [], mark
             self._fail(error, "read")
         self._busy = 0
-        words = [word for of, word in found if of == feed]
-        return words, f"{identity}:{found[-1][1].number}" if found else mark
+        return words, f"{identity}:{last}" if words else mark
+
+    def _from(
+        self, db: sqlite3.Connection, identity: str, mark: str | None, feed: str
+    ) -> tuple[list[Word], int]:
+        """The next words of a feed, and up to which number of all that was."""
+        known, last = place_in(mark)
+        if known != identity:
+            last = 0
+        passed = (identity, feed, last)
+        if self._passed[0] == passed:
+            last = self._passed[1]
+        while True:
+            found = list(self._words(db, last))
+            words = [word for of, word in found if of == feed]
+            last = found[-1][1].number if found else last
+            if words or len(found) < MOST_WORDS:
+                if not words:
+                    self._passed = passed, last  # other feeds' words are looked at once
+                return words, last
 
     def identity(self) -> str | None:
         """What the marks of this file begin with; None where there is no file.

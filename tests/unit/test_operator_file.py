@@ -51,14 +51,14 @@ def texts(file: OperatorFile, mark: str | None = None, feed: str = FEED) -> list
 
 def test_every_kind_of_word_comes_back_as_it_was_said(path: Path) -> None:
     file = OperatorFile(path)
-    machine = {
+    machine: dict[str, Any] = {
         "feed": FEED,
         "at": NOW,
         "by": "ada",
         "machine_id": "Presse 1 \u2014 S\u00fcd",
         "kind": "machine",
     }
-    sensor: dict[str, Any] = {**machine, "kind": "sensor", "subject": "\u0394p"}
+    sensor = {**machine, "kind": "sensor", "subject": "\u0394p"}
     said = [
         file.say(**machine, subject="", word="ack", event_id="0123456789abcdef", revision=3),
         file.say(**machine, subject="", word="ack", event_id="0123456789abcdef", revision=4, text="on it"),
@@ -96,8 +96,11 @@ def test_each_feed_has_its_own_words(path: Path) -> None:
     assert texts(file) == ["mine"]
     words, mark = file.after(None, "other.sqlite")
     assert ([word.text for word in words], mark) == (["another's"], f"{file.identity()}:2")
-    assert file.after(None, "third.sqlite") == ([], mark)
-    assert file.after(mark, "third.sqlite") == ([], mark)
+    for before in (None, mark):
+        assert file.after(before, "third.sqlite") == ([], before)
+    comment(file, "at last", feed="third.sqlite")
+    for before in (None, mark):
+        assert texts(file, before, "third.sqlite") == ["at last"]
 
 
 def test_a_new_file_begins_with_its_first_word(path: Path) -> None:
@@ -123,6 +126,10 @@ def test_very_many_words_come_in_parts(path: Path, monkeypatch: pytest.MonkeyPat
         parts.append([word.text for word in found[0]])
         mark = found[1]
     assert parts == [["1", "2"], ["4", "5", "7"], ["8"]]
+    for _ in range(9):
+        comment(file, "another's", feed="other.sqlite")
+    comment(file, "after many of another feed")
+    assert file.after(mark, FEED)[0][0].text == "after many of another feed"
 
 
 def _say_many(path: Path, who: str, number: int) -> None:
