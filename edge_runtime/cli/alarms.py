@@ -8,7 +8,7 @@ import typer
 
 from edge_runtime.cli.alarm_say import Id, ack, comment, service, shelve, unshelve
 from edge_runtime.cli.ledger_options import Config, State, ledger_of, print_table
-from edge_runtime.errors import UsageError, counted, listed
+from edge_runtime.errors import counted, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
