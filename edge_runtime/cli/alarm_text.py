@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["alarm_row", "said", "sentence", "shown", "suspension_row", "suspensions", "word_row"]
 
-MAX_SENSORS, MAX_LETTERS = 3, 2000
+MAX_SENSORS, MAX_LETTERS = 3, 2000  # in a row of the list; in a line
 SECOND = 1_000_000_000
 
 
@@ -32,7 +32,7 @@ def alarm_row(one: OpenAlarm) -> dict[str, str]:
         "id": one.alarm.event_id,
         "state": one.state.value + note,
         "priority": one.alarm.priority,
-        "machine": printable(one.key.machine_id),
+        "machine": _line(one.key.machine_id),
         "what": f"sensor {one.key.subject}" if one.key.subject else "machine",
         "since": _second(one.alarm.raised),
         "severity": _severity(one),
@@ -43,11 +43,11 @@ def alarm_row(one: OpenAlarm) -> dict[str, str]:
 def suspension_row(key: Key, what: str, why: Suspension) -> dict[str, str]:
     """A row of the list of what is shelved and out of service."""
     return {
-        "machine": printable(key.machine_id),
+        "machine": _line(key.machine_id),
         "what": f"sensor {key.subject}" if key.subject else "machine",
         "is": what,
         "until": "-" if why.until is None else _second(why.until),
-        "by": printable(why.by),
+        "by": _line(why.by),
         "since": _second(why.at),
         "reason": _line(why.reason),
     }
@@ -59,7 +59,7 @@ def word_row(word: Word) -> dict[str, str]:
     until = "" if word.until is None else f" until {_second(word.until)}"
     return {
         "time": _second(word.at),
-        "by": printable(word.by),
+        "by": _line(word.by),
         "word": f"{word.word}{of}{until}",
         "text": _line(word.text or "-"),
     }
@@ -72,21 +72,21 @@ def shown(one: OpenAlarm) -> Iterator[str]:
         ("alarm", alarm.event_id),
         ("state", f"{one.state.value}, revision {alarm.revision}"),
         ("priority", alarm.priority),
-        ("machine", printable(alarm.machine_id)),
+        ("machine", _line(alarm.machine_id)),
         ("what", f"sensor {alarm.subject}" if alarm.subject else "machine"),
         ("raised", format_time(alarm.raised)),
         ("returned", _time(alarm.returned)),
         ("severity", _severity(one)),
         ("rows", f"{alarm.rows:,}"),
         ("acknowledged", _time(alarm.acknowledged)),
-        ("by", "-" if alarm.acknowledged_by is None else printable(alarm.acknowledged_by)),
+        ("by", "-" if alarm.acknowledged_by is None else _line(alarm.acknowledged_by)),
         ("comment", _line(alarm.comment or "-")),
         ("bundle", alarm.bundle),
     ]
     yield from (f"  {name:<13} {value}" for name, value in facts if value != "-")
     for what, why in suspensions(one.condition):
         end = "" if why.until is None else f" until {_second(why.until)}"
-        yield f"  {what:<13}{end} by {printable(why.by)}: {_line(why.reason)}"
+        yield f"  {what:<13}{end} by {_line(why.by)}: {_line(why.reason)}"
     for number, sensor in enumerate(alarm.sensors):
         yield f"  {'sensors' if not number else '':<13} {_sensor(sensor)}{_share(sensor)}"
 
@@ -99,14 +99,22 @@ def said(words: Sequence[Word], most: int) -> tuple[list[dict[str, str]], str]:
     )
 
 
-def sentence(key: Key, condition: Condition | None) -> str:
-    """What can alarm, and what it is now."""
+def sentence(key: Key, condition: Condition | None, event_id: str | None = None) -> str:
+    """What can alarm, and what it is now.
+
+    Args:
+        key: What can alarm.
+        condition: What is known of it; None for nothing.
+        event_id: The alarm that is asked for, if it is one, which may be over.
+    """
     parts = [] if condition is None else [what + _until(why) for what, why in suspensions(condition)]
     alarm = None if condition is None else condition.alarm
-    if alarm is None:
+    if event_id is not None and (alarm is None or alarm.event_id != event_id):
+        parts.append(f"alarm {event_id} is over")
+    if alarm is not None:
+        parts.append(f"{alarm.priority} alarm {alarm.event_id} is {alarm.state.value}")
+    elif event_id is None:
         parts.append("no open alarm")
-    else:
-        parts.append(f"{alarm.priority} alarm {alarm.event_id} {alarm.state.value}")
     return f"{key}: {', '.join(parts)}"
 
 
@@ -128,9 +136,9 @@ def _sensor(sensor: dict[str, Any]) -> str:
     """Such as "pressure 71.2 PSI, expected 50.1"; what is not known of it is left out."""
     actual, expected = _number(sensor.get("actual")), _number(sensor.get("expected"))
     unit = sensor.get("unit")
-    words = [printable(str(sensor["name"]))]
+    words = [_line(str(sensor["name"]))]
     if isinstance(sensor.get("status"), str):
-        words.append(printable(sensor["status"]))
+        words.append(_line(sensor["status"]))
     if actual is not None:
         words.append(f"{actual} {unit}" if isinstance(unit, str) and unit else actual)
     if expected is not None:

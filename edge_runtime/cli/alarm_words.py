@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import os
 import time
+from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 from edge_runtime.cli.alarm_target import read_alarms
 from edge_runtime.cli.alarm_text import sentence
-from edge_runtime.errors import UsageError
+from edge_runtime.engine.alarms import Word
+from edge_runtime.engine.condition import Condition
+from edge_runtime.errors import UsageError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from edge_runtime.delivery.openalarms import AlarmsKept, Key
-    from edge_runtime.engine.alarms import Word
+    from edge_runtime.delivery.operator import OperatorFile
 
-__all__ = ["Speaker", "Taken", "login_name", "wait_until_taken"]
+__all__ = ["Speaker", "Taken", "login_name", "wait_until_taken", "words_after"]
 
 # `run` looks once a second; and how often the ledger is asked meanwhile.
 WAIT_S, STEP_S = 3.0, 0.1
 NOT_RUNNING = "run does not run now; it will take this up when it starts"
-NOT_YET = "run has not taken it up yet; it is kept, and will be taken up"
+NOT_YET = "run has not taken it up within 3 s, and will take it up later"
 
 
 class Taken(NamedTuple):
@@ -47,7 +50,7 @@ class Speaker:
         by: The person's name; None for the login name.
 
     Attributes:
-        kept: What the ledger says, and will say when it has taken up what was said until now.
+        kept: What the ledger says.
 
     Raises:
         LedgerError: The ledger or the operator file cannot be read.
@@ -60,10 +63,7 @@ class Speaker:
         self._by = login_name() if by is None else by
         self._file, self._feed = OperatorFile(operator_file(path)), feed_of(path)
         self.kept = read_alarms(path)
-        mark = self.kept.mark
-        while (found := self._file.after(mark, self._feed))[0]:
-            self.kept.tell(found[0])
-            mark = found[1]
+        self._waiting = words_after(self._file, self.kept.mark, self._feed)
 
     def say(
         self,
@@ -89,15 +89,9 @@ class Speaker:
             UsageError: It would change nothing, or cannot be said.
             LedgerUnavailableError: The operator file cannot be written.
         """
-        from edge_runtime.engine.alarms import Word
-        from edge_runtime.engine.condition import Condition
-
         at = time.time_ns()
         until = None if lasts is None else at + lasts
-        trial = Word(0, at, self._by, word, *key, event_id, revision, until, text)
-        _, why = (self.kept.conditions.get(key) or Condition()).tell(trial)
-        if why is not None:
-            raise UsageError(f"{key}: {why}", hint="`edge-detect alarms list --all` shows what there is")
+        self._try(Word(0, at, self._by, word, *key, event_id, revision, until, text), key)
         said = self._file.say(
             feed=self._feed,
             at=at,
@@ -113,16 +107,41 @@ class Speaker:
         )
         taken = wait_until_taken(self._path, self._file.identity(), said, time.monotonic, time.sleep)
         if taken.why_not is not None:
-            typer.echo(f"{taken.why_not} ({word} by {self._by}, {key})")
+            typer.echo(f"{key}: {word} by {self._by} is kept; {taken.why_not}")
             return
         condition = taken.kept.conditions.get(key)
-        typer.echo(sentence(key, condition))
+        typer.echo(sentence(key, condition, event_id))
         alarm = None if condition is None else condition.alarm
         if word == "ack" and alarm is not None and alarm.event_id == event_id and not alarm.acked:
             raise UsageError(
                 "the alarm is not acknowledged: its priority has risen since",
                 hint=f"look at it with `edge-detect alarms show {event_id}` and acknowledge it again",
             )
+
+    def _try(self, word: Word, key: Key) -> None:
+        """Refuses a word that would change nothing when what waits is taken up."""
+        kept = deepcopy(self.kept) if self._waiting else self.kept
+        kept.tell(self._waiting)
+        _, why = deepcopy(kept.conditions.get(key, Condition())).tell(word)
+        if why is None:
+            return
+        hint = "`edge-detect alarms list --all` shows what there is"
+        if self._waiting:
+            hint += f"; run has still to take up {counted(len(self._waiting), 'word')} from before"
+        raise UsageError(f"{key}: {why}", hint=hint)
+
+
+def words_after(file: OperatorFile, mark: str | None, feed: str) -> list[Word]:
+    """Every word of a feed after a mark.
+
+    Raises:
+        LedgerUnavailableError: As `OperatorFile.after`.
+    """
+    words = list[Word]()
+    while (found := file.after(mark, feed))[0]:
+        words += found[0]
+        mark = found[1]
+    return words
 
 
 def wait_until_taken(

@@ -8,7 +8,7 @@ import typer
 
 from edge_runtime.cli.alarm_say import Id, ack, comment, service, shelve, unshelve
 from edge_runtime.cli.ledger_options import Config, State, ledger_of, print_table
-from edge_runtime.errors import counted, listed
+from edge_runtime.errors import EdgeDetectError, counted, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,12 +55,12 @@ def list_alarms(
         machine_of(kept, machine, None)
     found = [one for one in kept.open() if machine in (None, one.key.machine_id)]
     told = [one for one in found if everything or one.condition.suspended is None]
+    hidden = len(found) - len(told)
     if as_json:
-        _print_json(_document(path, kept, told, hidden=len(found) - len(told)))
+        _print_json(_document(path, kept, told, hidden=hidden))
         return
     typer.echo(f"ledger {path}")
     print_table([alarm_row(one) for one in told], "no alarm is open")
-    hidden = len(found) - len(told)
     if hidden:
         typer.echo(
             f"  {counted(hidden, 'open alarm is', 'open alarms are')} shelved or out of service; "
@@ -76,6 +76,12 @@ def list_alarms(
         print_table(rows, "nothing is shelved or out of service")
     if kept.unreadable:
         typer.echo(f"  the alarms of {listed(kept.unreadable)} cannot be read")
+    waiting, unread = _words(path, kept.mark)
+    if waiting:
+        words = counted(len(waiting), "word waits", "words wait")
+        typer.echo(f"  {words} for run to take up, and may change this")
+    if unread is not None:
+        raise unread
 
 
 @alarms.command()
@@ -85,18 +91,23 @@ def show(alarm: Id, *, config: Config = None, state: State = None, as_json: AsJs
     from edge_runtime.cli.alarm_text import said, shown
 
     path = ledger_of(config, state)
-    kept, words = read_alarms(path), _words(path)
+    kept = read_alarms(path)
+    words, unread = _words(path, None)
     over = _over(kept, words, alarm)
     one = None if over else alarm_of(kept, alarm)
     about = [word for word in words if (word.event_id == over if one is None else _is_about(word, one))]
     if as_json:
         fields = None if one is None else one.condition.fields(one.alarm)
         _print_json({"ledger": str(path), "alarm": fields, "words": [_word(word) for word in about]})
+        if unread is not None:
+            raise unread
         return
     if one is None:
         typer.echo(f"alarm {over} of {about[0].machine_id} is not open any more")
     else:
         typer.echo("\n".join(shown(one)))
+    if unread is not None:
+        raise unread
     rows, older = said(about, MOST_WORDS)
     print_table(rows, "nothing was said about it")
     if older:
@@ -125,15 +136,15 @@ def _is_about(word: Word, one: OpenAlarm) -> bool:
     return (word.machine_id, word.kind, word.subject) == one.key
 
 
-def _words(path: Path) -> list[Word]:
-    """Everything that was said about this ledger's alarms."""
+def _words(path: Path, mark: str | None) -> tuple[list[Word], EdgeDetectError | None]:
+    """What was said about this ledger's alarms after a mark; and why that cannot be read, if it cannot."""
+    from edge_runtime.cli.alarm_words import words_after
     from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
 
-    file, words, mark = OperatorFile(operator_file(path)), [], None
-    while (found := file.after(mark, feed_of(path)))[0]:
-        words += found[0]
-        mark = found[1]
-    return words
+    try:
+        return words_after(OperatorFile(operator_file(path)), mark, feed_of(path)), None
+    except EdgeDetectError as error:  # the alarms themselves are to be seen all the same
+        return [], error
 
 
 def _document(path: Path, kept: AlarmsKept, told: list[OpenAlarm], *, hidden: int) -> dict[str, Any]:
