@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import uuid
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from edge_runtime.delivery.opening import file_of
 from edge_runtime.delivery.operatorfolder import make_operator_file
+from edge_runtime.delivery.operatorschema import APPLICATION_ID, VERSION, header, is_empty, make_tables
 from edge_runtime.delivery.proof import is_damage, proof
 from edge_runtime.delivery.words import COLUMNS, word_of, wrong_word
 from edge_runtime.engine.alarms import Word
@@ -28,22 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["OperatorFile", "feed_of", "operator_file", "place_in"]
 
-# "edop": what tells an operator file from other SQLite databases.
-APPLICATION_ID, VERSION = 0x65646F70, 1
 # Seconds: a person waits for other writers, the loop that reads once a second does not.
 WRITE_TIMEOUT_S, READ_TIMEOUT_S = 10.0, 0.1
 # So many calls in a row may find the file busy before that is said: a slow card takes its time to sync.
 BUSY_CALLS = 30
 MOST_WORDS = 1000
-TABLES = (
-    "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE words (
-        number INTEGER PRIMARY KEY, feed TEXT NOT NULL, at INTEGER NOT NULL, by TEXT NOT NULL,
-        word TEXT NOT NULL, machine_id TEXT NOT NULL, kind TEXT NOT NULL, subject TEXT NOT NULL,
-        event_id TEXT, revision INTEGER, until INTEGER, text TEXT, crc INTEGER NOT NULL)""",
-    "CREATE TRIGGER never_changed BEFORE UPDATE ON words BEGIN SELECT RAISE(ABORT, 'never changed'); END",
-    "CREATE TRIGGER never_deleted BEFORE DELETE ON words BEGIN SELECT RAISE(ABORT, 'never deleted'); END",
-)
 
 
 def operator_file(ledger: Path) -> Path:
@@ -160,6 +149,8 @@ class OperatorFile:
         self, db: sqlite3.Connection, identity: str, mark: str | None, feed: str
     ) -> tuple[list[Word], int]:
         """The next words of a feed, and up to which number of all that was."""
+        if not identity:
+            return [], 0
         known, last = place_in(mark)
         if known != identity:
             last = 0
@@ -185,6 +176,7 @@ class OperatorFile:
             if not self._is_regular():
                 return None
             with closing(self._opened(WRITE_TIMEOUT_S)) as db:
+                db.execute("BEGIN")
                 return self._identity(db) or None
         except (sqlite3.Error, OSError) as error:
             self._fail(error, "read")
@@ -205,17 +197,15 @@ class OperatorFile:
         return sqlite3.connect(uri, uri=True, timeout=timeout, isolation_level=None)
 
     def _append(self, db: sqlite3.Connection, feed: str, said: Word) -> Word:
+        db.execute("BEGIN")
         self._identity(db)  # before anything of another program's file is changed
+        db.execute("COMMIT")
         db.execute("PRAGMA journal_mode = DELETE").fetchone()
         # FULL, and the end of the journal is on the disk as well: without that a power cut takes a word back.
         db.execute("PRAGMA synchronous = EXTRA")
         db.execute("BEGIN IMMEDIATE")
-        if self._is_empty(db):
-            for statement in TABLES:
-                db.execute(statement)
-            db.execute("INSERT INTO about VALUES ('identity', ?)", (uuid.uuid4().hex,))
-            db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute(f"PRAGMA user_version = {VERSION}")
+        if is_empty(db):
+            make_tables(db)
         number = db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM words").fetchone()[0]
         values = (number, feed, *astuple(said)[1:])
         marks = ", ".join("?" * (len(values) + 1))
@@ -223,15 +213,11 @@ class OperatorFile:
         db.execute("COMMIT")
         return Word(number, *astuple(said)[1:])
 
-    def _is_empty(self, db: sqlite3.Connection) -> bool:
-        found = db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
-        return not found and self._number(db, "user_version") == 0
-
     def _identity(self, db: sqlite3.Connection) -> str:
-        """Of the file; empty where nothing is in it yet."""
-        kind, version = self._number(db, "application_id"), self._number(db, "user_version")
+        """Of the file, within a transaction; empty where nothing is in it yet."""
+        kind, version = header(db)
         if kind != APPLICATION_ID:
-            if self._is_empty(db):
+            if is_empty(db):
                 return ""
             raise self._foreign("is of another program")
         if version != VERSION:
@@ -247,8 +233,6 @@ class OperatorFile:
 
     def _words(self, db: sqlite3.Connection, number: int) -> Iterator[tuple[str, Word]]:
         """Feed and word, from a number on; each has to be there."""
-        if self._number(db, "user_version") == 0:
-            return
         query = f"SELECT feed, {', '.join(COLUMNS)}, crc FROM words WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
         for feed, *values, crc in db.execute(query, (number, MOST_WORDS)):
             number += 1
@@ -260,10 +244,6 @@ class OperatorFile:
                 yield feed, word_of(values)
             except ValueError as error:
                 raise self._damaged(f"word {number}: {error}") from None
-
-    def _number(self, db: sqlite3.Connection, name: str) -> int:
-        found: Any = db.execute(f"PRAGMA {name}").fetchone()[0]
-        return int(found)
 
     def _damaged(self, why: str) -> LedgerUnavailableError:
         return LedgerUnavailableError(
