@@ -99,15 +99,20 @@ def said(words: Sequence[Word], most: int) -> tuple[list[dict[str, str]], str]:
     )
 
 
-def sentence(key: Key, condition: Condition | None, event_id: str | None = None) -> str:
+def sentence(key: Key, condition: Condition | None, word: str = "", event_id: str | None = None) -> str:
     """What can alarm, and what it is now.
 
     Args:
         key: What can alarm.
         condition: What is known of it; None for nothing.
+        word: What was said about it, as in `engine.alarms.Word`.
         event_id: The alarm that is asked for, if it is one, which may be over.
     """
     parts = [] if condition is None else [what + _until(why) for what, why in suspensions(condition)]
+    if word == "unshelve" and (condition is None or condition.shelved is None):
+        parts.insert(0, "not shelved")
+    if word == "in service" and (condition is None or condition.out_of_service is None):
+        parts.insert(0, "in service")
     alarm = None if condition is None else condition.alarm
     if event_id is not None and (alarm is None or alarm.event_id != event_id):
         parts.append(f"alarm {event_id} is over")

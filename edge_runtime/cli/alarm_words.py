@@ -110,7 +110,7 @@ class Speaker:
             typer.echo(f"{key}: {word} by {self._by} is kept; {taken.why_not}")
             return
         condition = taken.kept.conditions.get(key)
-        typer.echo(sentence(key, condition, event_id))
+        typer.echo(sentence(key, condition, word, event_id))
         alarm = None if condition is None else condition.alarm
         if word == "ack" and alarm is not None and alarm.event_id == event_id and not alarm.acked:
             raise UsageError(

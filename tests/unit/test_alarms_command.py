@@ -212,7 +212,8 @@ def test_shelved_alarms_are_hidden_and_counted_until_they_are_unshelved(
     (why,) = alarms.json("list")["suspended"]
     assert (why["machine_id"], why["kind"], why["shelved"]["by"]) == ("press-1", "machine", "ada")
     assert why["out_of_service"] is None
-    alarms.text("unshelve", "press-1")
+    text = alarms.text("unshelve", "press-1")
+    assert text == f"machine press-1: not shelved, high alarm {HIGH} is unacknowledged\n"
     assert alarms.ids() == [HIGH, MEDIUM, LOW]
     alarms.refused("unshelve", "press-1", because="machine press-1: it is not shelved")
     assert running.take_up_words() == []
@@ -236,7 +237,8 @@ def test_out_of_service_has_no_end_until_it_is_in_service_again(alarms: Alarms, 
     assert alarms.ids() == [HIGH, MEDIUM]
     rows = [line.split() for line in alarms.text("list", "--all").splitlines() if "removed" in line]
     assert rows[0][:7] == ["press-3", "sensor", "power", "out", "of", "service", "-"]
-    alarms.text("service", "in", "press-4", "--reason", "done")
+    text = alarms.text("service", "in", "press-4", "--reason", "done")
+    assert text == "machine press-4: in service, no open alarm\n"
     alarms.text("service", "in", "press-3", "--sensor", "power", "--reason", "put back")
     assert alarms.ids() == [HIGH, MEDIUM, LOW]
     alarms.refused(
