@@ -92,7 +92,7 @@ def command(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Here:
-    """Runs one of the workstation's programs in the test's own folder and in its process: seconds faster."""
+    """Runs one of the project's programs in the test's own folder and in its process: seconds faster."""
     from support.inprocess import run_here  # noqa: PLC0415 - most tests need neither PyTorch nor MLflow
 
     return lambda *words: run_here(tmp_path, *words)

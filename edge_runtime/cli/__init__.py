@@ -15,7 +15,19 @@ from edge_runtime.version import __version__
 __all__ = ["app", "console", "main"]
 
 # Each is a module of this package that holds a function, or a Typer app, of the same name.
-COMMANDS = ("run", "check", "read", "score", "inspect", "verify", "bench", "connectors", "outbox", "keys")
+COMMANDS = (
+    "run",
+    "check",
+    "read",
+    "score",
+    "inspect",
+    "verify",
+    "bench",
+    "connectors",
+    "alarms",
+    "outbox",
+    "keys",
+)
 
 
 class LazyCommands(TyperGroup):

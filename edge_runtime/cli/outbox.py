@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from edge_runtime.cli.ledger_options import Config, State, ledger_of, print_table, reading_ledger
 from edge_runtime.errors import counted
-
-if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
 
 __all__ = ["outbox"]
 
@@ -23,10 +18,6 @@ outbox = typer.Typer(
     rich_markup_mode=None,
 )
 
-Config = Annotated[
-    Path | None, typer.Option(help="TOML file with the settings of `run`, which lead to the ledger.")
-]
-State = Annotated[Path | None, typer.Option(help="File of the ledger; found by --config unless given.")]
 Numbers = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]...", help="Ids, as `edge-detect outbox list` shows them.")
 ]
@@ -47,16 +38,16 @@ def list_entries(
 
     from edge_runtime.delivery.handling import overview
 
-    path = _place(config, state)
-    with _reading(path) as db:
+    path = ledger_of(config, state)
+    with reading_ledger(path) as db:
         document = {"ledger": str(path), **overview(db)}
     if as_json:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return
     typer.echo(f"ledger {path}")
-    _table(document["waiting"], "nothing waits")
+    print_table(document["waiting"], "nothing waits")
     letters = document["dead_letters"]
-    _table(letters[::-1][:most], "there are no dead letters")
+    print_table(letters[::-1][:most], "there are no dead letters")
     if len(letters) > most:
         typer.echo(f"  … and {len(letters) - most:,} older dead letters; --most shows more")
 
@@ -75,7 +66,7 @@ def show(
     """
     from edge_runtime.delivery.handling import as_text, payload_of
 
-    with _reading(_place(config, state)) as db:
+    with reading_ledger(ledger_of(config, state)) as db:
         payload = payload_of(db, number)
     text = as_text(payload)
     typer.echo(text, nl=not text.endswith("\n"))
@@ -97,7 +88,7 @@ def send_again(
     from edge_runtime.delivery.handling import Change
 
     chosen = _chosen(numbers, everything=everything)
-    with closing(Change(_place(config, state), _report)) as change:
+    with closing(Change(ledger_of(config, state), _report)) as change:
         count, rows = change.send_again(chosen)
     typer.echo(
         f"{_letters(count)} with {counted(rows, 'row')} will be sent again by the next `edge-detect run`"
@@ -126,52 +117,13 @@ def drop(
     if everything and not tables:
         raise UsageError("--all of what is not said", hint="add --dead or --waiting, or both")
     tables = tables or ["dead", "waiting"]
-    with closing(Change(_place(config, state), _report)) as change:
+    with closing(Change(ledger_of(config, state), _report)) as change:
         if not yes:
             count = change.count(chosen, tables)
             entries = counted(count, "entry", "entries")
             raise UsageError(f"this would drop {entries} for good", hint="add --yes to do it")
         count, rows = change.drop(chosen, tables)
     typer.echo(f"{counted(count, 'entry', 'entries')} with {counted(rows, 'row')} dropped")
-
-
-def _place(config: Path | None, state: Path | None) -> Path:
-    """The ledger's file: the one that is named, or that `run` with this configuration would use."""
-    from edge_runtime.errors import UsageError
-
-    if state is None and config is None:
-        raise UsageError("which ledger?", hint="name it with --state, or the configuration with --config")
-    path = state
-    if path is None:
-        from edge_runtime.gateway.place import place_of_ledger
-        from edge_runtime.gateway.settings import load_settings
-
-        path = place_of_ledger(load_settings(config, {}))[0]
-    if not path.exists():
-        raise UsageError("there is no ledger", where=str(path), hint="`edge-detect run` makes it")
-    return path
-
-
-def _reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
-    import sqlite3
-    from contextlib import contextmanager
-
-    from edge_runtime.errors import LedgerError
-    from edge_runtime.gateway.place import reading
-
-    @contextmanager
-    def opened() -> Iterator[sqlite3.Connection]:
-        try:
-            with reading(path) as db:
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
-                f"cannot be read ({error})",
-                where=str(path),
-                hint="if it is damaged, the next `edge-detect run` carries over what can be read",
-            ) from None
-
-    return opened()
 
 
 def _chosen(numbers: list[int] | None, *, everything: bool) -> list[int] | None:
@@ -188,20 +140,3 @@ def _report(line: str) -> None:
 
 def _letters(count: int) -> str:
     return counted(count, "dead letter")
-
-
-def _table(rows: list[dict[str, Any]], none: str) -> None:
-    typer.echo("")
-    if not rows:
-        typer.echo(f"  {none}")
-        return
-    names = list(rows[0])
-    cells = [names, *([_cell(name, row[name]) for name in names] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        typer.echo(f"  {line.rstrip()}")
-
-
-def _cell(name: str, value: Any) -> str:
-    return f"{value:,}" if name in ("entries", "rows", "bytes") and isinstance(value, int) else str(value)

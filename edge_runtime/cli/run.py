@@ -141,9 +141,10 @@ def _alarming(
 
     if place is None:
         return Alarming(engine, report, time.monotonic, now, None, "")
-    from edge_runtime.delivery.operator import OperatorFile, operator_file
+    from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
 
-    return Alarming(engine, report, time.monotonic, now, OperatorFile(operator_file(place[0])), place[0].name)
+    words = OperatorFile(operator_file(place[0]))
+    return Alarming(engine, report, time.monotonic, now, words, feed_of(place[0]))
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

@@ -22,7 +22,7 @@ class Command(Protocol):
 
 
 class Here(Protocol):
-    """Runs one of the workstation's programs to its end, in this process."""
+    """Runs one of the project's programs to its end, in this process."""
 
     def __call__(self, *words: object) -> subprocess.CompletedProcess[bytes]:
         """The program's name and its arguments; bytes come back."""

@@ -1,4 +1,4 @@
-"""The workstation's commands in the test's own process, which has imported what they need already."""
+"""Commands in the test's own process, which has imported what they need already."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import chdir, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from edge_runtime.cli import main as edge_detect
 from export.cli import main as edge_export
 from trainer.cli import main as edge_train
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_here"]
 
-PROGRAMS = {"edge-train": edge_train, "edge-export": edge_export}
+PROGRAMS = {"edge-detect": edge_detect, "edge-train": edge_train, "edge-export": edge_export}
 
 
 def run_here(folder: Path, *words: object) -> subprocess.CompletedProcess[bytes]:

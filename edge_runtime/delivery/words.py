@@ -1,0 +1,97 @@
+"""What a person's word about an alarm may be: said on a command line, and read from the operator file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.engine.alarms import KINDS, SENSOR, Word
+from edge_runtime.mapping.cells import MAX_MACHINE_LETTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["COLUMNS", "MAX_NAME_LETTERS", "MAX_TEXT_LETTERS", "word_of", "wrong_word"]
+
+COLUMNS = tuple(field.name for field in fields(Word))
+WORDS = ("ack", "comment", "shelve", "unshelve", "out of service", "in service")
+MAX_NAME_LETTERS, MAX_TEXT_LETTERS = 100, 2000
+EVENT_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
+# What a terminal could take for a command, and halves of letters. A text may have several lines.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+MOMENT = 2**63
+
+
+def word_of(values: Sequence[Any]) -> Word:
+    """A word as it was stored.
+
+    Args:
+        values: In the order of `COLUMNS`.
+
+    Raises:
+        ValueError: It is none that could be taken up.
+    """
+    word = Word(*values)
+    wrong = wrong_word(word)
+    if wrong is not None:
+        raise ValueError(f"{wrong[0]}: {wrong[1]}")
+    return word
+
+
+def wrong_word(word: Word) -> tuple[str, str] | None:
+    """Which part of a word is wrong, and why; None for one that can be taken up."""
+    if word.word not in WORDS:
+        return "word", f"there is no word '{word.word}'"
+    if word.kind not in KINDS:
+        return "kind", f"there is no kind '{word.kind}'"
+    if (word.kind == SENSOR) != bool(word.subject):
+        return "sensor", "a sensor's alarm names its sensor, and a machine's none"
+    if not _is_moment(word.at):
+        return "at", "it is no time"
+    return _wrong_names(word) or _wrong_alarm(word) or _wrong_text(word)
+
+
+def _wrong_names(word: Word) -> tuple[str, str] | None:
+    for name, value, most in (
+        ("machine", word.machine_id, MAX_MACHINE_LETTERS),
+        ("sensor", word.subject or "-", MAX_MACHINE_LETTERS),
+        ("by", word.by, MAX_NAME_LETTERS),
+    ):
+        if not isinstance(value, str) or not value.strip():
+            return name, "a name is missing"
+        if len(value) > most:
+            return name, f"it is longer than {most} letters"
+        if CONTROL.search(value):
+            return name, "it has a control character in it"
+    return None
+
+
+def _wrong_alarm(word: Word) -> tuple[str, str] | None:
+    of_alarm = word.word in ("ack", "comment")
+    if of_alarm != (isinstance(word.event_id, str) and EVENT_ID.fullmatch(word.event_id) is not None):
+        return "id", "an alarm's id has 16 hexadecimal digits" if of_alarm else "it is not about one alarm"
+    if (word.word == "ack") != _is_moment(word.revision):
+        return "revision", "an acknowledgement, and nothing else, has a revision"
+    if word.word != "shelve":
+        return None if word.until is None else ("until", "only a shelving has an end")
+    if not _is_moment(word.until) or (word.until or 0) <= word.at:
+        return "until", "a shelving needs an end after its beginning"
+    return None
+
+
+def _wrong_text(word: Word) -> tuple[str, str] | None:
+    of_reason = word.word in ("shelve", "out of service", "in service")
+    name = "comment" if word.word in ("ack", "comment") else "reason"
+    if word.text is None:
+        return (name, "it is missing") if of_reason or word.word == "comment" else None
+    if not isinstance(word.text, str) or not word.text.strip():
+        return name, "it is empty"
+    if len(word.text) > MAX_TEXT_LETTERS:
+        return name, f"it is longer than {MAX_TEXT_LETTERS:,} letters"
+    return (name, "it has a control character in it") if CONTROL_IN_TEXT.search(word.text) else None
+
+
+def _is_moment(value: Any) -> bool:
+    return type(value) is int and 0 <= value < MOMENT
