@@ -14,6 +14,7 @@ from pathlib import Path
 
 from alarms import measure_alarms
 from attribution import measure_attribution
+from budgets import measure_budgets
 from costs import measure_costs
 from hydraulic import measure_hydraulic
 from real_plants import measure_plants, standing
@@ -33,10 +34,11 @@ MEASURES = {
     "plants": measure_plants,
     "costs": measure_costs,
     "labelled": measure_labelled,
+    "alarms": measure_alarms,
 }
 # Where it is not the measure's own.
-FOLDERS = {"attribution": "simulated", "costs": "simulated", "labelled": "."}
-WITHOUT_DATA = {"alarms": measure_alarms, "sensors": measure_sensor_faults}
+FOLDERS = {"attribution": "simulated", "costs": "simulated", "labelled": ".", "alarms": "."}
+WITHOUT_DATA = {"budgets": measure_budgets, "sensors": measure_sensor_faults}
 # Sentences below a table.
 REMARKS = {"plants": standing}
 

@@ -75,6 +75,7 @@ def make_default_bundle(bundle: Path, *, seconds: int = DAY_S, epochs: int = 100
             hold=recipe.hold,
             degraded=recipe.degraded,
             sensor_status=recipe.sensor_status,
+            alarm_delays=recipe.alarm_delays,
             units=dict(zip(SENSORS, UNITS, strict=True)),
             physical_ranges=PHYSICAL_RANGES,
             plots=False,

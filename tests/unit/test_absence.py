@@ -323,8 +323,8 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(folder: Path, tmp_pat
         "linear": (),
         "asked": ("degraded",),
         "one": (),
-        "not": ("baseline", "sensor_status"),
-        "best": ("baseline", "degraded", "sensor_status"),
+        "not": ("alarms", "baseline", "sensor_status"),
+        "best": ("alarms", "baseline", "degraded", "sensor_status"),
     }
     page = tmp_path / "page.html"
     report = here("edge-train", "report", "--data", folder, "--fit", tmp_path / "best", "-o", page)
@@ -334,6 +334,10 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(folder: Path, tmp_pat
     assert '<section id="without">' in text
     assert f"{metrics['sensors']['pressure']['threshold']:.5g}" in text
     assert f"{metrics['sensors']['pressure']['test_auc']:.3f}" in text
+    recorded = json.loads((tmp_path / "best" / "metrics.json").read_text())["alarms"]
+    section = text[text.index('<section id="alarms">') :].partition("</section>")[0]
+    assert f"off-delay {recorded['off_delay_s']:g} s" in section
+    assert f">{recorded['validation']['with']['false_alarms_a_day']:.1f}<" in section
     standing = json.loads((tmp_path / "best" / "metrics.json").read_text())["sensor_status"]
     section = text[text.index('<section id="status">') :].partition("</section>")[0]
     assert "<h2>Sensor status</h2>" in section

@@ -305,7 +305,7 @@ def test_it_belongs_to_the_recipe_best_and_to_whoever_asks(history: Path, tmp_pa
         assert ("sensor_status" in metrics) == (name == "rates")
         assert (tmp_path / name / "checkpoint" / "sensor_status.json").exists() == (name == "rates")
     assert {name: metadata.needs for name, metadata in found.items()} == {
-        "not": ("baseline",),
+        "not": ("alarms", "baseline"),
         "plain": (),
         "rates": ("sensor_status",),
     }

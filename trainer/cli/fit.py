@@ -53,6 +53,7 @@ from trainer.cli.table_options import (
     show_roles,
 )
 from trainer.cli.threshold_options import (
+    AlarmDelays,
     Clean,
     Debounce,
     Degraded,
@@ -160,6 +161,7 @@ def fit(
     degraded: Degraded = None,
     sensor_status: SensorStatus = None,
     max_rate: MaxRate = None,
+    alarm_delays: AlarmDelays = None,
     clean: Clean = False,
     physical_range: PhysicalRange = None,
     unit: Unit = None,
@@ -239,6 +241,7 @@ def fit(
         degraded=how.degraded if degraded is None else degraded,
         sensor_status=how.sensor_status if sensor_status is None else sensor_status,
         max_rates=parse_rates(max_rate or []),
+        alarm_delays=how.alarm_delays if alarm_delays is None else alarm_delays,
         clean=clean,
         plots=plots,
         recipe=named_recipe,

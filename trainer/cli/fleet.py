@@ -97,6 +97,14 @@ def fleet(
             "rows of their machine's training and validation; their readings are not used.",
         ),
     ] = False,
+    alarm_delays: Annotated[
+        bool,
+        typer.Option(
+            "--alarm-delays",
+            help="Choose for how long each machine must be anomalous until an alarm is raised, and normal "
+            "until it returns, so that no fault of its validation is lost.",
+        ),
+    ] = False,
     cadence: Cadence = None,
     strict: Strict = False,
     quiet: Quiet = False,
@@ -131,6 +139,7 @@ def fleet(
         hold=how.hold,
         degraded=degraded,
         sensor_status=sensor_status,
+        alarm_delays=alarm_delays,
         recipe=recipe.value,
         budget=None if false_alarms is None else AlarmBudget.parse(false_alarms),
         cadence_seconds=cadence,

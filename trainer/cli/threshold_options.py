@@ -9,6 +9,7 @@ import typer
 from trainer.cli.choices import ThresholdChoice
 
 __all__ = [
+    "AlarmDelays",
     "Clean",
     "Debounce",
     "Degraded",
@@ -77,6 +78,15 @@ Degraded = Annotated[
         "--degraded/--no-degraded",
         help="Judge rows that lack a single sensor without it, each sensor with a threshold of its own; "
         "otherwise such rows are unknown. [recipe best: yes]",
+        show_default=False,
+    ),
+]
+AlarmDelays = Annotated[
+    bool | None,
+    typer.Option(
+        "--alarm-delays/--no-alarm-delays",
+        help="Choose for how long a machine must be anomalous until an alarm is raised, and normal until it "
+        "returns, so that no fault of validation is lost. [recipe best: yes]",
         show_default=False,
     ),
 ]

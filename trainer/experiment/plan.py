@@ -42,6 +42,7 @@ class Plan:
         per_machine: Whether each machine with enough rows in validation gets a threshold of its own.
         degraded: Whether rows that lack one sensor are judged without it; not where there is but one sensor.
         sensor_status: Whether sensors that stand still for longer than they ever did are found.
+        alarm_delays: Whether the bundle says when alarms are raised and return.
         max_rates: Sensor to the fastest that it can change, in raw units a second.
         clean: Whether to train again without the stretches of training that seem to be faults, if there are
             any.
@@ -66,6 +67,7 @@ class Plan:
     per_machine: bool = False
     degraded: bool = False
     sensor_status: bool = False
+    alarm_delays: bool = False
     max_rates: Mapping[str, float] = field(default_factory=dict)
     clean: bool = False
     budget: AlarmBudget | None = None
@@ -105,6 +107,7 @@ def params(data: TrainingData, plan: Plan) -> dict[str, Any]:
         "per_machine": plan.per_machine,
         "degraded": plan.degraded,
         "sensor_status": plan.sensor_status,
+        "alarm_delays": plan.alarm_delays,
         "max_rates": ",".join(f"{name}={rate:g}" for name, rate in sorted(plan.max_rates.items())),
         "clean": plan.clean,
         "false_alarms": str(plan.budget or ""),

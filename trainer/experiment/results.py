@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Threshold
     from trainer.calibration.absence import Absences
+    from trainer.calibration.alarm_findings import AlarmDelays
     from trainer.calibration.assess import Assessment
     from trainer.calibration.budget import BudgetThreshold
     from trainer.calibration.contamination import Contamination
@@ -68,6 +69,7 @@ class Results:
         cleaned_rows: Rows of training that were left out because they seemed to be faults.
         absences: How rows are judged that lack one sensor; None where they are unknown.
         standing: For how long sensors stand still; None where nobody asked.
+        alarm_delays: The delays of alarms and what they do; None where nobody asked.
         plots: Whether it is drawn.
     """
 
@@ -90,6 +92,7 @@ class Results:
     cleaned_rows: int = 0
     absences: Absences | None = None
     standing: Standing | None = None
+    alarm_delays: AlarmDelays | None = None
     plots: bool = True
 
     @property
@@ -128,6 +131,7 @@ class Results:
             "cleaned_rows": self.cleaned_rows,
             **({} if self.absences is None else {"without_a_sensor": self.absences.to_dict()}),
             **({} if self.standing is None else {"sensor_status": self.standing.to_dict()}),
+            **({} if self.alarm_delays is None else {"alarms": self.alarm_delays.to_dict()}),
             "warnings": list(self.doubts),
             "mlflow_run_id": self.run_id,
         }
@@ -186,7 +190,7 @@ class Results:
             lines += ["Test", self.test.evaluation.table(), ""]
         else:
             lines += ["Test", UNLABELLED if self.test.rows else NOTHING_COUNTS, ""]
-        for found in (self.absences, self.standing):
+        for found in (self.absences, self.standing, self.alarm_delays):
             if found is not None:
                 lines += [found.table(), ""]
         best = self.best

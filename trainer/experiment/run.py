@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.bundle.metadata import Metrics
 from trainer.calibration.absence import calibrate_absences
+from trainer.calibration.alarm_delays import measure_alarm_delays
 from trainer.calibration.assess import assess, choose_threshold, keep_budget
 from trainer.calibration.contamination import find_contamination
 from trainer.calibration.debounce import ScoredRows
@@ -159,6 +160,7 @@ def conclude(
     standing = None
     if plan.sensor_status or plan.max_rates:
         standing = measure_standing(data, flat=plan.sensor_status, max_rates=plan.max_rates)
+    delays = measure_alarm_delays(data, detector, threshold) if plan.alarm_delays else None
 
     folder = plan.output / "checkpoint"
     Checkpoint(
@@ -171,6 +173,7 @@ def conclude(
         golden=golden_rows(data.val),
         degraded=None if absences is None else absences.degraded,
         sensor_status=None if standing is None else standing.status,
+        alarms=None if delays is None else delays.alarms,
     ).save(folder)
     bundle = plan.output / "bundle.onnx"
     digest = export(folder, bundle)
@@ -193,6 +196,7 @@ def conclude(
         expected=expected,
         absences=absences,
         standing=standing,
+        alarm_delays=delays,
         plots=plan.plots,
         doubts=(
             *doubts_about_size(data, fitted.parts.network.parameter_count, expected),
@@ -210,6 +214,8 @@ def _track(tracker: Tracker | NoTracker, results: Results, plan: Plan, fitted: F
         tracker.log_metrics({"train_ratio": found.train_ratio, "tail_ratio": found.tail_ratio})
     if results.absences is not None:
         tracker.log_metrics(results.absences.metrics)
+    if results.alarm_delays is not None:
+        tracker.log_metrics(results.alarm_delays.metrics)
     tracker.log_metrics({"threshold": results.threshold.value, **results.promises})
     if fitted.best is not None:
         tracker.log_metrics({"best_epoch": fitted.best.number})

@@ -31,6 +31,7 @@ class Recipe:
         hold: The verdict's.
         degraded: Whether rows that lack one sensor are judged without it.
         sensor_status: Whether sensors that stand still are found.
+        alarm_delays: Whether the bundle says when alarms are raised and return.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Recipe:
     hold: Hold = LONGER_HOLD
     degraded: bool = False
     sensor_status: bool = False
+    alarm_delays: bool = False
 
     def beside(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """The fields of `Settings` that it sets beside those that somebody chose.
@@ -65,6 +67,7 @@ RECIPES = {
         hold=DEFAULT_HOLD,
         degraded=True,
         sensor_status=True,
+        alarm_delays=True,
     ),
     "plain": Recipe(
         what="the autoencoder and its mean squared error, row by row, as in a textbook",

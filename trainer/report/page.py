@@ -28,6 +28,7 @@ from trainer.report.scored import Scored, score_split
 from trainer.report.svg import inline_svg
 from trainer.report.tables import (
     absences_html,
+    alarms_html,
     budget_table,
     comparison_html,
     findings_table,
@@ -148,6 +149,8 @@ def build_page(run: Run, data: TrainingData, on_step: Callable[[str], None] = la
         note = "<p>A gateway leaves out a sensor that stands still or jumps; this page does not.</p>"
         shown = standing_html(sensors, checkpoint.sensor_status, run.metrics)
         page.add("status", "Sensor status", note, shown)
+    if checkpoint.alarms is not None:
+        page.add("alarms", "Alarms", alarms_html(checkpoint.alarms, run.metrics))
     on_step("alarm budget")
     training = ScoredRows.of(data.train, detector).series(None)
     _calibration(page, training, validation, test, threshold.value, checkpoint.provenance.seed)

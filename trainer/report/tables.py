@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.calibration.absence import LOSS_NOTES
+from trainer.calibration.alarm_findings import WITH, WITHOUT, alarm_rows, alarm_sentence
 from trainer.data.rows import iso_times
 from trainer.experiment.comparison import comparison_figures, comparison_notes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from edge_runtime.bundle.metadata import Degraded, Sensor, SensorStatus
+    from edge_runtime.bundle.metadata import Alarms, Degraded, Sensor, SensorStatus
     from trainer.evaluation.evaluate import Evaluation
     from trainer.experiment.comparison import Comparison
     from trainer.report.alarm_rate import Foretold, NormalRows
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "absences_html",
+    "alarms_html",
     "budget_table",
     "comparison_html",
     "facts",
@@ -105,6 +107,13 @@ def standing_html(sensors: Sequence[Sensor], status: SensorStatus, metrics: Mapp
     columns.append("too steep rows of test")
     note = f"Longest run: the most consecutive readings without movement, in {status.rows:,} normal rows."
     return f"{table(columns, rows)}\n<p>{escape(note)}</p>"
+
+
+def alarms_html(alarms: Alarms, metrics: Mapping[str, Any]) -> str:
+    """When alarms are raised and return, and what that does; metrics are those of metrics.json."""
+    note = f"<p>{escape(alarm_sentence(alarms))} Chosen on {alarms.rows:,} validation rows.</p>"
+    rows = alarm_rows(metrics.get("alarms"))
+    return f"{note}\n{table(['figure', WITHOUT, WITH], rows)}" if rows else note
 
 
 def _of_sensor(recorded: object, name: str) -> Mapping[str, Any]:

@@ -209,6 +209,7 @@ class _Sweep:
             hold=way.hold,
             degraded=how.degraded and COLUMN not in self.data.sensors,
             sensor_status=how.sensor_status and STATUS_COLUMN not in self.data.sensors,
+            alarm_delays=how.alarm_delays,
             recipe=best.recipe or "sweep",
             revision=self.plan.revision,
             register=self.plan.register,
