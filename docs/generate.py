@@ -1,4 +1,4 @@
-"""Writes into the pages what the code itself says: the folders' graph, and the connectors' settings.
+"""Writes into the pages what the code itself says: the folders' graph, connectors' settings, alarms' states.
 
     python docs/generate.py           # says whether the pages are as the code is
     python docs/generate.py --write   # writes them again
@@ -15,6 +15,7 @@ from pathlib import Path
 import grimp
 
 from edge_runtime.cli.connectors import described
+from edge_runtime.engine.alarms import TRANSITIONS, Cause, State
 from edge_runtime.sinks.registry import SINKS
 from edge_runtime.sources.registry import SOURCES
 
@@ -85,7 +86,28 @@ def connectors() -> str:
     return "".join(f"\n## {name}\n\n```toml\n{described(name)}\n```\n" for name in names) + "\n"
 
 
-SECTIONS = {"architecture.md": ("folders", folders), "connectors.md": ("connectors", connectors)}
+def transitions() -> str:
+    """The states of an alarm and what leads from one to another, as the engine has them."""
+    lines = [
+        "\n| state | active | acked | "
+        + " | ".join(cause.value for cause in Cause)
+        + " |\n|---|---|---|"
+        + "---|" * len(Cause)
+    ]
+    bits = {
+        State.NORMAL: ("no", "yes"),
+        State.UNACKNOWLEDGED: ("yes", "no"),
+        State.ACKNOWLEDGED: ("yes", "yes"),
+        State.RETURNED: ("no", "no"),
+    }
+    for state in State:
+        after = [TRANSITIONS.get((state, cause)) for cause in Cause]
+        cells = ["" if one is None else one.value for one in after]
+        lines.append(f"| {' | '.join([f'**{state.value}**', *bits[state], *cells])} |")
+    return "\n".join(lines) + "\n\n"
+
+
+SECTIONS = {"alarms.md": ("transitions", transitions), "architecture.md": ("folders", folders), "connectors.md": ("connectors", connectors)}
 
 
 def main() -> None:

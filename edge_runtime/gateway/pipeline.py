@@ -151,6 +151,7 @@ class Pipeline:
 
     def _read_and_commit(self) -> None:
         try:
+            self._look_after_alarms()
             self._read()
         finally:
             self._commit()

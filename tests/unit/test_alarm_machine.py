@@ -308,7 +308,7 @@ def state_of(alarm: dict[str, Any] | None) -> State:
 
 def test_alarms_are_those_of_the_diagram_in_random_order() -> None:
     """100,000 steps in `make soak`."""
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         AlarmMachine,
         settings=settings(
             max_examples=EXAMPLES,
