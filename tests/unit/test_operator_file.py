@@ -6,6 +6,8 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -157,6 +159,34 @@ def test_several_processes_say_words_at_the_same_time_from_the_first_one_on(path
         assert [text for text in seen if text.startswith(name)] == [f"{name} {at}" for at in range(8)]
     assert len(seen) == 24
     assert mark == f"{file.identity()}:24"
+
+
+SAYING = """
+import sys
+from pathlib import Path
+from edge_runtime.delivery.operator import OperatorFile
+
+file, number = OperatorFile(Path(sys.argv[1])), 0
+while True:
+    number += 1
+    file.say(feed="ledger.sqlite", at=1, by=sys.argv[2], word="comment", machine_id="press-1", kind="machine",
+             subject="", event_id="0123456789abcdef", text=str(number))
+    print(number, flush=True)
+"""
+
+
+def test_what_was_said_is_there_after_kill_9_at_any_moment(path: Path) -> None:
+    words = [sys.executable, "-c", SAYING, str(path)]
+    for life in range(8):
+        with subprocess.Popen([*words, f"life {life}"], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in range(3 + life):
+                process.stdout.readline()
+            process.kill()
+            printed = 3 + life + len(process.stdout.readlines())
+        said = [word for word in OperatorFile(path).after(None, FEED)[0] if word.by == f"life {life}"]
+        assert len(said) in (printed, printed + 1)  # killed between the word and the line
+        assert [word.text for word in said] == [str(number) for number in range(1, len(said) + 1)]
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
