@@ -107,7 +107,11 @@ def transitions() -> str:
     return "\n".join(lines) + "\n\n"
 
 
-SECTIONS = {"alarms.md": ("transitions", transitions), "architecture.md": ("folders", folders), "connectors.md": ("connectors", connectors)}
+SECTIONS = {
+    "alarms.md": ("transitions", transitions),
+    "architecture.md": ("folders", folders),
+    "connectors.md": ("connectors", connectors),
+}
 
 
 def main() -> None:
