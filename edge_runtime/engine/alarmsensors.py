@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.engine.status import status_of
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge_runtime.bundle.metadata import Metadata
     from edge_runtime.engine.alarms import Alarm
     from edge_runtime.records import Results
 
 __all__ = ["Naming", "shortest"]
-
-# A sensor with this share of an anomalous row's score has come to the fore, beside the one with the most.
-SHARE = 0.25
 
 
 class Naming:
@@ -29,17 +30,31 @@ class Naming:
         self._units = [sensor.unit for sensor in metadata.sensors]
         self._places = {name: place for place, name in enumerate(self._sensors)}
 
-    def name(self, alarm: Alarm, results: Results, row: int) -> None:
-        """Adds the sensors that come to the fore in a row, the one with the greatest share first."""
-        errors = results.scores.errors[row].astype(np.float64)
-        most, known = errors.argmax(), {sensor["name"] for sensor in alarm.sensors}
-        for place in np.argsort(-errors, kind="stable").tolist():
-            if place != most and not errors[place] >= SHARE * errors.sum():
-                break
-            if self._sensors[place] not in known:
-                sensor: dict[str, Any] = {"name": self._sensors[place]}
-                self.describe(sensor, results, row, place)
-                alarm.sensors.append(sensor)
+    def name(self, alarm: Alarm, results: Results, row: int, places: Sequence[int]) -> None:
+        """Adds sensors that come to the fore in a row, the one with the greatest share first.
+
+        Args:
+            alarm: Which names them.
+            results: Rows.
+            row: Which of them.
+            places: The sensors', among the bundle's.
+        """
+        known = {sensor["name"] for sensor in alarm.sensors}
+        new = [place for place in places if self._sensors[place] not in known]
+        if len(new) > 1:
+            new.sort(key=lambda place: -results.scores.errors.item(row, place))
+        for place in new:
+            sensor: dict[str, Any] = {"name": self._sensors[place]}
+            self.describe(sensor, results, row, place)
+            alarm.sensors.append(sensor)
+
+    def describe_fault(self, alarm: Alarm, results: Results, row: int, place: int) -> None:
+        """Says of the one sensor that an alarm is about what is wrong with its reading in a row."""
+        if not alarm.sensors:
+            alarm.sensors.append({"name": self._sensors[place]})
+        self.describe(alarm.sensors[0], results, row, place)
+        if results.faults is not None:
+            alarm.sensors[0]["status"] = status_of(results.faults.item(row, place))
 
     def describe_all(self, alarm: Alarm, results: Results, row: int) -> None:
         """Says of each named sensor what a row shows; one that this bundle does not have stays as it was."""

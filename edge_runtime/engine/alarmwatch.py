@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from edge_runtime.engine.alarmrows import AlarmRows
 from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, SENSOR, Alarm, Change, event_id
 from edge_runtime.engine.alarmsensors import Naming, shortest
 from edge_runtime.engine.alarmstate import condition_of, state_of
 from edge_runtime.engine.condition import Condition
-from edge_runtime.engine.status import status_of
-from edge_runtime.records import Reason, Verdict
+from edge_runtime.records import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Metadata
     from edge_runtime.engine.alarms import Word
@@ -35,16 +33,6 @@ NANOSECONDS = 1e9
 # For so many cadences a sensor's status lasts before it is an alarm: single lost readings are none.
 SENSOR_ROWS = 10
 ANOMALY, NORMAL, ABOVE = int(Verdict.ANOMALY), int(Verdict.NORMAL), 1.0
-NOT_JUDGED = [
-    int(reason)
-    for reason in (
-        Reason.REPEATED,
-        Reason.CONFLICTING,
-        Reason.TOO_LATE,
-        Reason.TIME_IN_THE_FUTURE,
-        Reason.TOO_MANY_MACHINES,
-    )
-]
 
 
 class AlarmWatch:
@@ -74,12 +62,18 @@ class AlarmWatch:
         self._naming = Naming(metadata)
         # Only of machines of which there is something to remember.
         self._machines: dict[str, dict[Key, Condition]] = {}
+        # Those of them whose next row may change something even if there is nothing odd about it.
+        self._watched: set[str] = set()
         self._changed: set[str] = set()
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to remember of any machine."""
-        return not self._machines
+        """Whether rows without anything odd, of whichever machine, change nothing."""
+        return not self._watched
+
+    def waits_for(self, machine: str) -> bool:
+        """Whether a row of this machine without anything odd may change something."""
+        return machine in self._watched
 
     def watch(self, results: Results) -> list[Change]:
         """Goes on from judged rows; each machine's are in time order.
@@ -87,21 +81,16 @@ class AlarmWatch:
         Returns:
             What changed, in the order of the rows that led to it.
         """
-        verdicts = results.verdicts
-        groups, found = results.readings.groups, list[tuple[int, list[Change]]]()
-        telling = verdicts == ANOMALY
-        if results.faults is not None:
-            telling |= results.faults.any(1)
-        telling &= ~np.isin(results.reasons, NOT_JUDGED)
+        rows, groups = AlarmRows(results), results.readings.groups
+        found: list[tuple[int, list[Change]]] = []
         for machine, part in groups:
             index = np.arange(part.start, part.stop) if groups.order is None else groups.order[part]
-            conditions = self._machines.get(machine)
-            if conditions is None or not any(condition.watches for condition in conditions.values()):
-                first = telling[index].argmax()
-                if not telling[index[first]]:
+            if machine not in self._watched:
+                first = rows.telling[index].argmax()
+                if not rows.telling[index[first]]:
                     continue
                 index = index[first:]
-            found += self._of_machine(machine, results, index.tolist())
+            found += self._of_machine(machine, rows, index.tolist())
         found.sort(key=lambda one: one[0])
         return [change for _, changes in found for change in changes]
 
@@ -147,40 +136,44 @@ class AlarmWatch:
             del conditions[key]
         if not conditions:
             self._machines.pop(machine, None)
+        if any(condition.watches for condition in conditions.values()):
+            self._watched.add(machine)
+        else:
+            self._watched.discard(machine)
         if changed:
             self._changed.add(machine)
 
     def _of_machine(
-        self, machine: str, results: Results, rows: list[int]
+        self, machine: str, rows: AlarmRows, index: list[int]
     ) -> Iterator[tuple[int, list[Change]]]:
         """A machine's rows, one after the other."""
         conditions = self._machines.setdefault(machine, {})
-        times, verdicts, reasons = results.readings.times, results.verdicts, results.reasons
-        for row in rows:
-            if reasons.item(row) in NOT_JUDGED:
+        own = conditions.setdefault((MACHINE, ""), Condition())
+        for row in index:
+            if rows.skipped[row]:
                 continue
-            time, verdict = times.item(row), verdicts.item(row)
+            verdict = rows.verdicts[row]
+            changes: list[Change] = []
             if verdict == ANOMALY:
-                yield row, self._anomalous(conditions, machine, results, row)
-            elif verdict == NORMAL and (condition := conditions.get((MACHINE, ""))) is not None:
-                yield row, self._without(condition, MACHINE, time)
-            faults = None if results.faults is None else results.faults[row]
-            yield row, self._of_sensors(conditions, machine, results, row, faults)
+                changes += self._anomalous(own, machine, rows, row)
+            elif verdict == NORMAL and own.watches:
+                changes += self._without(own, MACHINE, rows.times[row])
+            faulty = rows.faulty.get(row, ())
+            if faulty or len(conditions) > 1:
+                changes += self._of_sensors(conditions, machine, rows, row, faulty)
+            if changes:
+                yield row, changes
         self._settle(machine)
 
-    def _anomalous(
-        self, conditions: dict[Key, Condition], machine: str, results: Results, row: int
-    ) -> list[Change]:
-        condition = conditions.setdefault((MACHINE, ""), Condition())
-        time = results.readings.times.item(row)
+    def _anomalous(self, condition: Condition, machine: str, rows: AlarmRows, row: int) -> list[Change]:
+        time, severity = rows.times[row], rows.severity[row]
         alarm = self._found(condition, machine, MACHINE, "", time)
-        severity = results.severity.item(row)
         named = len(alarm.sensors)
         if severity > ABOVE or not named:
-            self._naming.name(alarm, results, row)
+            self._naming.name(alarm, rows.results, row, rows.to_the_fore[row])
         if alarm.severity is None or severity > alarm.severity:
-            alarm.severity = shortest(results.severity[row])
-            self._naming.describe_all(alarm, results, row)
+            alarm.severity = shortest(rows.results.severity[row])
+            self._naming.describe_all(alarm, rows.results, row)
         priority = HIGH if self._high is not None and severity >= self._high else MEDIUM
         if alarm is condition.forming:
             alarm.priority = HIGH if HIGH in (priority, alarm.priority) else MEDIUM
@@ -193,12 +186,11 @@ class AlarmWatch:
         self,
         conditions: dict[Key, Condition],
         machine: str,
-        results: Results,
+        rows: AlarmRows,
         row: int,
-        faults: NDArray[np.int8] | None,
+        faulty: Sequence[int],
     ) -> list[Change]:
-        time, changes = results.readings.times.item(row), list[Change]()
-        faulty = [] if faults is None else np.flatnonzero(faults).tolist()
+        time, changes = rows.times[row], list[Change]()
         names = {self._sensors[place] for place in faulty}
         for (kind, subject), condition in conditions.items():
             # Of a sensor that this bundle does not have nothing will come any more.
@@ -208,11 +200,8 @@ class AlarmWatch:
             name = self._sensors[place]
             condition = conditions.setdefault((SENSOR, name), Condition())
             alarm = self._found(condition, machine, SENSOR, name, time)
-            if not alarm.sensors:
-                alarm.sensors.append({"name": name})
-            if faults is not None and alarm is condition.forming:
-                self._naming.describe(alarm.sensors[0], results, row, place)
-                alarm.sensors[0]["status"] = status_of(faults.item(place))
+            if alarm is condition.forming:
+                self._naming.describe_fault(alarm, rows.results, row, place)
                 changes += self._raised(condition, SENSOR, time)
         return changes
 
@@ -261,8 +250,8 @@ class AlarmWatch:
     def restore(self, machine: str, value: Any, _version: int) -> None:
         """As `Stage.restore`."""
         restored = dict(condition_of(machine, each) for each in _list(value))
-        if restored:
-            self._machines[machine] = restored
+        self._machines[machine] = restored
+        self._settle(machine, changed=False)
 
 
 def _list(value: Any) -> Sequence[Any]:

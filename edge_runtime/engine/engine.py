@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["FUTURE_S", "Engine"]
 
 FUTURE_S = 60.0
+ANOMALY = int(Verdict.ANOMALY)
 # Measured: of a machine or a sensor with an open alarm that names some sensors.
 ALARM_BYTES = 2000
 NONE = int(Reason.NONE)
@@ -302,11 +303,16 @@ class Engine:
         alarms, verdicts = self._alarms, results.verdicts
         if alarms is None:
             return ()
-        if alarms.stage is None or alarms.stage.is_idle:
-            if verdicts is NORMAL_ROW:
+        watch = alarms.stage
+        if verdicts is NORMAL_ROW:
+            if watch is None or not watch.waits_for(results.readings.machine):
                 return ()
-            if results.faults is None and not (verdicts == Verdict.ANOMALY).any():
-                return ()
+        elif (
+            (watch is None or watch.is_idle)
+            and results.faults is None
+            and not (verdicts.any() and (verdicts == ANOMALY).any())
+        ):
+            return ()
         return alarms.awake().watch(results)
 
     def _alarm_watch(self) -> AlarmWatch:
