@@ -5,16 +5,16 @@ and the shortest of equals, that loses no fault: neither a labelled one, nor one
 
 **Off-delay.** Of the delays with which no fault is lost because an alarm about another one is still up, and
 95 % of the faults that are found raise a single alarm, or as many as possible, it is the shortest whose false
-alarms are no more than the fewest and one standard deviation of such a count. A longer one would
-spare a few more, and let more faults begin in an alarm. It is at most 120 rows and five minutes.
+alarms are no more than the fewest and one standard deviation of such a count. A longer one would spare a few
+more, and let more faults begin in an alarm. It is at most 120 rows and five minutes.
 
 **High priority** begins at the severity that a tenth of the alarms about faults reach: ISA-18.2 aims at 5 %
 high, 15 % medium and 80 % low over all alarms of a plant, of which these are those that are not low; sensors
 and silence are. It is not stated for fewer than ten alarms.
 
-A fault is found if an alarm is raised in it, or at most 30 s before. A labelled one, which may begin long
-before or after its label, is not lost either where an alarm is up at its start that was raised at most 120
-rows before: whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
+A fault is found if an alarm is raised in it, or at most 30 s before. A labelled one, which may have begun
+before its label, is not lost either where an alarm is up at its start that was raised at most 120 rows before:
+whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
 injected ones together, nothing shows that a delay loses none: the on-delay is 0, and alarms that are a minute
 apart are one, as in all figures of alarms here.
 """
