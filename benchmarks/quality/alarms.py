@@ -34,6 +34,7 @@ from trainer.fitting.recipes import DEFAULT_HOLD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hydraulic import Rig
     from numpy.typing import NDArray
 
     from edge_runtime.bundle.metadata import Alarms
@@ -72,7 +73,7 @@ def measure_alarms(
             for test in counts[0][1]:
                 figures = _figures([pairs[test] for _, pairs in counts], delays)
                 runs.setdefault(f"{name}{test}", []).append(figures)
-            say(f"alarms: {name}, seed {each.seed}")
+            say(f"alarms: {', '.join(f'{name}{test}' for test in counts[0][1])}, seed {each.seed}")
     return {name: summary(figures) for name, figures in runs.items()}
 
 
@@ -123,8 +124,8 @@ def _figures(pairs: list[Pair], alarms: list[Alarms]) -> dict[str, float]:
 
 
 def _sets(folder: Path) -> Iterator[tuple[str, list[tuple[TrainingData, dict[str, Split]]]]]:
-    yield "rig", [_rig(folder / "hydraulic")]
-    yield "SKAB", [_skab(*file) for file in read_skab(folder / "skab")]
+    yield "rig", [_of_rig(read_rig(folder / "hydraulic"))]
+    yield "SKAB", [_of_skab(*file) for file in read_skab(folder / "skab")]
     with tempfile.TemporaryDirectory() as scratch:
         parts = []
         for seed in UNSEEN:
@@ -135,8 +136,7 @@ def _sets(folder: Path) -> Iterator[tuple[str, list[tuple[TrainingData, dict[str
         yield "", parts
 
 
-def _rig(folder: Path) -> tuple[TrainingData, dict[str, Split]]:
-    rig = read_rig(folder)
+def _of_rig(rig: Rig) -> tuple[TrainingData, dict[str, Split]]:
     cut = round(TRAIN_PART * len(rig.normal))
     learnt, later = rig.normal[:cut], rig.normal[cut:]
     held_out = max(1, int(VAL_PART * len(learnt)))
@@ -151,8 +151,7 @@ def _rig(folder: Path) -> tuple[TrainingData, dict[str, Split]]:
     return in_memory(SENSORS, train, val, faulty), tests
 
 
-def _skab(values: NDArray[np.float32], truth: NDArray[np.bool_]) -> tuple[TrainingData, dict[str, Split]]:
-    rows = split(values, truth)
-    parts = [rows.take(np.arange(*ends)) for ends in ((0, TRAIN), (TRAIN, FIT), (FIT, len(values)))]
+def _of_skab(values: NDArray[np.float32], truth: NDArray[np.bool_]) -> tuple[TrainingData, dict[str, Split]]:
+    parts = [split(values[:TRAIN]), split(values[TRAIN:FIT]), split(values[FIT:], truth[FIT:])]
     names = [f"s{place}" for place in range(values.shape[1])]
     return in_memory(names, *parts), {"": parts[2]}

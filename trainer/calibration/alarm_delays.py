@@ -3,23 +3,25 @@
 **On-delay.** Of some numbers of rows, the one with the fewest false alarms in the normal time of validation,
 and the shortest of equals, that loses no fault: neither a labelled one, nor one that is injected.
 
-**Off-delay.** Of those that lose no fault because an alarm about another one is still up, it is the one with
-the fewest false alarms, and the shortest of equals, among those with which 95 % of the faults that are found
-raise a single alarm, or as many as possible. It is at most 120 rows and five minutes.
+**Off-delay.** Of the delays with which no fault is lost because an alarm about another one is still up, and
+95 % of the faults that are found raise a single alarm, or as many as possible, it is the shortest whose false
+alarms are no more than the fewest and one standard deviation of such a count. A longer one would spare a few
+more, and let more faults begin in an alarm. It is at most 120 rows and five minutes.
 
 **High priority** begins at the severity that a tenth of the alarms about faults reach: ISA-18.2 aims at 5 %
 high, 15 % medium and 80 % low over all alarms of a plant, of which these are those that are not low; sensors
 and silence are. It is not stated for fewer than ten alarms.
 
-A fault is found if an alarm is raised in it, or at most 30 s before. A labelled one, which may begin long
-before or after its label, is not lost either where an alarm is up at its start that was raised at most 120
-rows before: whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
+A fault is found if an alarm is raised in it, or at most 30 s before. A labelled one, which may have begun
+before its label, is not lost either where an alarm is up at its start that was raised at most 120 rows before:
+whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
 injected ones together, nothing shows that a delay loses none: the on-delay is 0, and alarms that are a minute
 apart are one, as in all figures of alarms here.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,11 +118,11 @@ def choose_delays(
     offs = {rows * cadence: kept(on, rows * cadence) for rows in OFF_ROWS if rows * cadence <= longest}
     single = {delay: figures.single for delay, figures in offs.items() if figures is not None}
     wanted = min(SINGLE, max(single.values()))
-    off = min(
-        (delay for delay, part in single.items() if part >= wanted),
-        key=lambda delay: (figures_of(calm, on, delay).false_alarms, delay),
-    )
-    return on, off
+    false = {
+        delay: figures_of(calm, on, delay).false_alarms for delay, part in single.items() if part >= wanted
+    }
+    fewest = min(false.values())
+    return on, min(delay for delay, count in false.items() if count <= fewest + math.sqrt(fewest))
 
 
 def _high(peaks: NDArray[np.float64]) -> float | None:
