@@ -176,7 +176,12 @@ def test_a_device_that_is_full_is_one_line_and_stays_a_device(place: Path, comma
         (("RUN", "--output", "led"), "led is the ledger"),
         (("RUN", "--output", "led-wal"), "led-wal is the ledger's -wal"),
         (("RUN", "--output", "led-shm"), "led-shm is the ledger's -shm"),
+        (("RUN", "--output", "operator/operator.sqlite"), "is the record of what people say about alarms"),
         (("RUN", "--output", "c.toml"), "c.toml is the configuration"),
+        (
+            ("RUN", "--sink", "alarmlog", "--output", "out", "--alarm-log", "./out"),
+            "out is the output of the sink jsonl",
+        ),
         (("RUN", "--bundle", "b.onnx", "--output", "b.onnx"), "b.onnx is the bundle"),
         (
             ("RUN", "--bundle", "b.onnx", "--source", "csv", "--input", "in.csv", "--output", "hard.csv"),

@@ -35,7 +35,12 @@ SENTENCE = re.compile(r"[A-Z].*[^.\s]\.", re.DOTALL)
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 FLAG = re.compile(r"--[a-z][a-z0-9-]*")
 # What an option needs beside itself, so that nothing else is missing.
-COMPLETE = {"influx": {"database": "d"}, "csv": {"input": "in.csv"}, "jsonl": {"output": "out.jsonl"}}
+COMPLETE = {
+    "influx": {"database": "d"},
+    "csv": {"input": "in.csv"},
+    "jsonl": {"output": "out.jsonl"},
+    "alarmlog": {"output": "alarms.jsonl"},
+}
 
 # Faster than anything is as fast as it goes.
 HARMLESS = {("simulate", "speed", math.inf)}

@@ -1,4 +1,4 @@
-"""Every sink there is, held to one contract: each row once in the end, whatever was repeated, and no NaN."""
+"""Every sink that takes rows, held to one contract: each row once in the end, whatever came again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from support.targets import Target
 
-NAMES = [*SINKS.names(), SINK]
+# Those that take alarms have a contract of their own: test_every_alarm_sink.py.
+NAMES = [*(name for name in SINKS.names() if SINKS.get(name).takes == "rows"), SINK]
 SECOND = 1_000_000_000
 
 pytestmark = pytest.mark.timeout(600)
