@@ -64,9 +64,14 @@ def _raw(bundle: Bundle, readings: Readings) -> Callable[[], None]:
     return path
 
 
+def _engine(bundle: Bundle) -> Engine:
+    """As `edge-detect run` makes it; the plain bundle was trained for two epochs and rings all the time."""
+    return Engine(bundle, alarms=bundle.metadata.alarms is not None)
+
+
 def _judge(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
     """Through the engine, so many rows at a time."""
-    feed, rounds = Engine(bundle).feed, _rounds(readings)
+    feed, rounds = _engine(bundle).feed, _rounds(readings)
     blocks = iter([_split(each, size) for each in rounds])
 
     def path() -> None:
@@ -78,7 +83,7 @@ def _judge(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
 
 def _text(bundle: Bundle, readings: Readings, size: int) -> Callable[[], None]:
     """Line protocol out of a pipe, judged, and JSON lines: so many rows at a time."""
-    sensors, feed = bundle.metadata.sensor_names, Engine(bundle).feed
+    sensors, feed = bundle.metadata.sensor_names, _engine(bundle).feed
     batches, write = _source(sensors)
     rounds = iter([[line_protocol(block) for block in _split(each, size)] for each in _rounds(readings)])
 
@@ -108,7 +113,7 @@ def _source(sensors: tuple[str, ...]) -> tuple[Iterator[Batch], int]:
 def _parts(bundle: Bundle, readings: Readings, requests: Requests) -> None:
     """One row after another, what is done with each counted part by part; the first half warms up."""
     sensors = bundle.metadata.sensor_names
-    engine, accounts = Engine(bundle), Accounts(bundle.metadata.sensor_names)
+    engine, accounts = _engine(bundle), Accounts(bundle.metadata.sensor_names)
     batches, write = _source(sensors)
     blocks = _split(readings, 1)
     call, texts = plain_call(bundle, blocks), [line_protocol(block) for block in blocks]
