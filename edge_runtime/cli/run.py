@@ -68,6 +68,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
     from edge_runtime.gateway.clock import GatewayClock, known_moments
     from edge_runtime.gateway.pipeline import Pipeline
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.sinks.base import AlarmSink
 
     trust = make_trust(settings, updates=True)
     bundle = load_bundle(settings.run.bundle, trust=trust, trial=make_trial(settings))
@@ -128,7 +129,8 @@ def _follow(settings: Settings, signals: Signals) -> None:
             if ledger:
                 with suppress(LedgerUnavailableError):  # what went wrong before says more
                     for sink in durable:
-                        say(f"  {sink.name}: {ledger.sums(sink.name)}")
+                        one = "change" if isinstance(sink, AlarmSink) else "row"
+                        say(f"  {sink.name}: {ledger.sums(sink.name).text(one)}")
 
 
 def _alarming(

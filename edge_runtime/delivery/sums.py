@@ -40,8 +40,16 @@ class SinkSums:
         return self.encoded == sum(parts) and min(parts) >= 0
 
     def __str__(self) -> str:
+        return self.text()
+
+    def text(self, one: str = "row") -> str:
+        """The sums for people.
+
+        Args:
+            one: What one of that which goes to the sink is called.
+        """
         text = (
-            f"{counted(self.waiting, 'row waits', 'rows wait')} in the ledger; of {self.encoded:,} since it "
+            f"{counted(self.waiting, f'{one} waits', f'{one}s wait')} in the ledger; of {self.encoded:,} since it "
             f"was made {self.delivered:,} were delivered, {self.dead:,} are dead letters and "
             f"{self.dropped:,} were dropped"
         )

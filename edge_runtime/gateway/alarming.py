@@ -20,15 +20,15 @@ LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
 # A change that tells a person nothing new is not said.
 UNSAID = {"sensor", "replaced"}
 SAID = {
-    "raised": "alarm",
-    "priority": "alarm of higher priority",
-    "returned": "alarm has returned to normal",
-    "acknowledged": "alarm acknowledged",
-    "comment": "comment on an alarm",
-    "shelved": "alarm shelved",
-    "unshelved": "alarm no longer shelved",
-    "out of service": "alarm out of service",
-    "in service": "alarm in service again",
+    "raised": "raised",
+    "priority": "has a higher priority now",
+    "returned": "has returned to normal",
+    "acknowledged": "is acknowledged",
+    "comment": "has a comment",
+    "shelved": "is shelved",
+    "unshelved": "is no longer shelved",
+    "out of service": "is out of service",
+    "in service": "is in service again",
 }
 
 
@@ -136,7 +136,7 @@ def sentence(change: Change) -> str:
         parts.append(f'"{fields["comment"]}"')
     if change.change == "unshelved" and fields["active"]:
         parts.append(f"active since {fields['raised']}")
-    return f"{SAID[change.change]} {fields['event_id']}: {fields['machine_id']}, {', '.join(parts)}"
+    return f"alarm {fields['event_id']} {SAID[change.change]}: {fields['machine_id']}, {', '.join(parts)}"
 
 
 def _severity(fields: dict[str, Any], which: str = "") -> list[str]:
