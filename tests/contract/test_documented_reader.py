@@ -13,7 +13,7 @@ import pytest
 from support.bundles import make_bundle, normal_rows
 
 from edge_runtime import Engine, load_bundle
-from edge_runtime.bundle.metadata import Debounce, Hold, SensorLimit
+from edge_runtime.bundle.metadata import Alarms, Debounce, Hold, SensorLimit
 from edge_runtime.scoring.inference import seconds_of_day
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def drifting() -> NDArray[np.float32]:
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
+    "alarms": {"alarms": Alarms(3.0, 60.0, 5.0, 100)},
     "a baseline": {"channels": True, "horizon": 1024.0, "smooth": 11},
     "all channels": {"channels": True, "lasting": 20, "sudden": 0.25, "horizon": 1024.0, "smooth": 11},
     "a baseline without memory": {"channels": True, "horizon": 1024.0},

@@ -419,7 +419,7 @@ def test_a_fit_names_the_command_and_the_command_writes_the_page(tmp_path: Path)
     path = tmp_path / "fit" / "report.html"
     assert str(path) in done.stdout
     page = path.read_text(encoding="utf-8")
-    assert Reader(page).sections == [*LABELLED[:7], "without", "status", *LABELLED[7:]]
+    assert Reader(page).sections == [*LABELLED[:7], "without", "status", "alarms", *LABELLED[7:]]
     digest = json.loads((tmp_path / "fit" / "metrics.json").read_text())["digest"]
     assert digest in page
 

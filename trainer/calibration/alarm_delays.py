@@ -13,8 +13,8 @@ high, 15 % medium and 80 % low over all alarms of a plant, of which these are th
 and silence are. It is not stated for fewer than ten alarms.
 
 A fault is found if an alarm is raised in it, or at most 30 s before. A labelled one, which may have begun
-before its label, is not lost either where an alarm is up at its start that was raised at most 120 rows before:
-whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
+before its label, is not lost either where an alarm is up at its start that was raised at most 120 rows
+before: whoever was called is there. Where fewer than twenty faults of validation are found, labelled and
 injected ones together, nothing shows that a delay loses none: the on-delay is 0, and alarms that are a minute
 apart are one, as in all figures of alarms here.
 """
