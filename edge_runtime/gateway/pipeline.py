@@ -166,6 +166,7 @@ class Pipeline:
             self._report(f"ledger: {sentence}")
 
     def _read(self) -> None:
+        self._look_after_alarms()  # of a source that has ended, no row may come any more
         backoff: Backoff | None = None  # while the source is away
         while not self._stopping:
             try:
