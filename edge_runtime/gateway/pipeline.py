@@ -201,6 +201,8 @@ class Pipeline:
             self._look_after_alarms()
             seconds -= WORD_S
         self._wait(seconds)
+        if not self._stopping:
+            self._look_after_alarms()
 
     def _look_after_alarms(self) -> None:
         """Takes up what people said, and stores it at once."""
