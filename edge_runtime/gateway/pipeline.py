@@ -167,6 +167,7 @@ class Pipeline:
             self._report(f"ledger: {sentence}")
 
     def _read(self) -> None:
+        self._look_after_alarms()  # of a source that has ended, no row may come any more
         backoff: Backoff | None = None  # while the source is away
         while not self._stopping:
             try:
@@ -201,6 +202,8 @@ class Pipeline:
             self._look_after_alarms()
             seconds -= WORD_S
         self._wait(seconds)
+        if not self._stopping:
+            self._look_after_alarms()
 
     def _look_after_alarms(self) -> None:
         """Takes up what people said, and stores it at once."""
