@@ -71,12 +71,8 @@ class Alarming:
     def say(self, changes: Sequence[Change]) -> None:
         """Says what changed, a line each; in a flood, how many more there were."""
         if self._clock() >= self._minute_ends:
+            self.say_rest()
             self._minute_ends, self._lines = self._clock() + MINUTE_S, 0
-            if self._unsaid:
-                more = counted(self._unsaid, "more change of an alarm", "more changes of alarms")
-                hint = "" if self._words is None else "; `edge-detect alarms list` shows what is open"
-                self._report(f"{more} in the last minute{hint}")
-            self._unsaid = 0
         for change in changes:
             if change.change in UNSAID or not change.told:
                 continue
@@ -85,6 +81,14 @@ class Alarming:
                 self._lines += 1
             else:
                 self._unsaid += 1
+
+    def say_rest(self) -> None:
+        """Says how many changes were not said."""
+        unsaid, self._unsaid = self._unsaid, 0
+        if unsaid:
+            more = counted(unsaid, "more change of an alarm", "more changes of alarms")
+            hint = "" if self._words is None else "; `edge-detect alarms list` shows what is open"
+            self._report(f"{more} in the last minute{hint}")
 
     def look(self) -> tuple[list[Change], str | None]:
         """At most once a second: ends shelvings, and takes up what people said.

@@ -151,10 +151,11 @@ class Pipeline:
 
     def _read_and_commit(self) -> None:
         try:
-            self._look_after_alarms()
             self._read()
         finally:
             self._commit()
+            if self._alarming is not None:
+                self._alarming.say_rest()
 
     def _restore(self, ledger: Ledger) -> None:
         self._checkpoint, self._mended = ledger.checkpoint(), ledger.mended

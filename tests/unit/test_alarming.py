@@ -34,8 +34,8 @@ def test_a_word_is_taken_up_and_stored_while_no_row_comes(tmp_path: Path) -> Non
     assert changes(log) == ["raised", "acknowledged"]
     assert log[1]["comment"] == "on my way"
     raised, acknowledged = site.said
-    assert raised.startswith(f"alarm {HIGH}: press-1, machine, high priority, severity ")
-    assert acknowledged == f'alarm acknowledged {HIGH}: press-1, machine, by ada, "on my way"'
+    assert raised.startswith(f"alarm {HIGH} raised: press-1, machine, high priority, severity ")
+    assert acknowledged == f'alarm {HIGH} is acknowledged: press-1, machine, by ada, "on my way"'
 
 
 def test_words_are_looked_for_once_a_second(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_word_that_was_said_while_nothing_ran_is_taken_up_though_no_row_comes_
     first.acknowledge()
     again = Site(tmp_path)
     assert changes(again()) == ["raised", "acknowledged"]
-    assert again.said == [f"alarm acknowledged {HIGH}: press-1, machine, by ada"]
+    assert again.said == [f"alarm {HIGH} is acknowledged: press-1, machine, by ada"]
 
 
 @pytest.mark.parametrize("fails", ["once it is stopped", "for a while"])

@@ -39,7 +39,7 @@ def test_a_shelving_ends_by_the_clock_and_what_is_shelved_is_logged_and_not_said
     assert changes(log) == ["raised", "unshelved"]
     assert [line["shelved_until"] is None for line in log] == [False, True]
     (said,) = site.said
-    assert said.startswith(f"alarm no longer shelved {HIGH}: press-1, machine, active since ")
+    assert said.startswith(f"alarm {HIGH} is no longer shelved: press-1, machine, active since ")
 
 
 def test_a_shelving_that_ended_while_nothing_ran_ends_at_the_start(tmp_path: Path) -> None:
@@ -102,9 +102,9 @@ def test_without_a_ledger_alarms_are_said_all_the_same() -> None:
         clock=lambda: source.seconds,
     )
     pipeline.run()
-    assert [line.split(",")[0] for line in said[:1]] == [f"alarm {HIGH}: press-1"]
-    assert any(line.startswith(f"alarm {LOW}: press-3, sensor power, low priority") for line in said)
-    assert any(line.startswith("alarm has returned to normal ") and "press-2" in line for line in said)
+    assert [line.split(",")[0] for line in said[:1]] == [f"alarm {HIGH} raised: press-1"]
+    assert any(line.startswith(f"alarm {LOW} raised: press-3, sensor power, low priority") for line in said)
+    assert any(" has returned to normal: press-2" in line for line in said)
     # And it names no command, which would have nothing to show.
     assert of_alarms(said)[-1] == "4 more changes of alarms in the last minute"
     assert len(of_alarms(said)) == MAX_LINES + 1
