@@ -194,12 +194,12 @@ def alarms_tables(found: Found) -> dict[str, str]:
 
         healthy, aim = f"{24 * 60 * figure('days'):,.0f} min", AIMS.get(name, "-")
         rings = " → ".join(f"{figure(f'false {side}') / figure('days'):,.0f}" for side in ("without", "with"))
-        told = [pair("found", 0), pair("up", 0), f"{figure('lost'):.0f}", pair("delay", 1)]
+        told = [pair("found", 0), pair("up", 0), f"{figure('lost'):.1f}", pair("delay", 1)]
         if not figure("faults"):
             told = ["-"] * len(told)
         delays = f"{figure('on'):.0f} s, {figure('off'):.0f} s"
         faults = f"{figure('faults'):,.0f}"
-        rows.append([name, delays, healthy, pair("false", 0), aim, rings, faults, *told])
+        rows.append([name, delays, healthy, pair("false", 1), aim, rings, faults, *told])
     columns = ["data", "on-delay, off-delay", "healthy time", "alarms in it", "aim", "alarms a day", "faults"]
     columns += ["found", "in an alarm since before", "lost", "median delay, s"]
     return {"alarms": _table(columns, rows)}

@@ -165,23 +165,35 @@ def test_a_fault_of_one_row_keeps_the_on_delay_at_nothing() -> None:
     assert choose_delays([machine(12_400, SHORT)], [calm], 1.0)[0] == 0.0
 
 
+# With a fault of a row, no on-delay above 0 is possible.
+ONE_ROW = (100, 101)
+
+
 def test_the_off_delay_is_the_shortest_that_ends_chattering_and_false_alarms() -> None:
-    assert choose_delays([machine(12_400, [])], [machine(12_400, CHATTER, FAULTS)], 1.0) == (0.0, 3.0)
+    calm, broken = machine(12_400, SHORT), machine(12_400, [*CHATTER, ONE_ROW], [ONE_ROW, *FAULTS])
+    assert choose_delays([calm], [broken], 1.0) == (0.0, 3.0)
     again = [(start + 20, start + 22) for start, _ in SHORT]
-    calm = machine(12_400, SHORT + again)
-    # Nothing is lost by a row, and two false alarms 19 rows apart are one with a delay of 20 rows.
-    broken = machine(12_400, [*FAULTS, (100, 101)], [*FAULTS, (100, 101)])
-    assert choose_delays([calm], [broken], 1.0) == (0.0, 20.0)
+    # Two false alarms 19 rows apart are one with a delay of 20 rows.
+    assert choose_delays([machine(12_400, SHORT + again)], [broken], 1.0) == (0.0, 20.0)
+    # One pair of them is no more than chance.
+    assert choose_delays([machine(12_400, SHORT + again[:1])], [broken], 1.0) == (0.0, 3.0)
+
+
+def test_with_few_false_alarms_those_of_a_minute_are_one() -> None:
+    broken = machine(12_400, [*CHATTER, ONE_ROW], [ONE_ROW, *FAULTS])
+    assert choose_delays([machine(12_400, SHORT[:10])], [broken], 1.0) == (0.0, 3.0)
+    assert choose_delays([machine(12_400, SHORT[:9])], [broken], 1.0) == (0.0, 60.0)
+    assert choose_delays([machine(12_400, [])], [broken], 7.0)[1] == 56.0
 
 
 def test_an_alarm_that_stays_up_must_not_swallow_the_next_fault() -> None:
     near = [(start, start + 10) for start in range(400, 12_400, 40)]
     flagged = [span for start, _ in near for span in ((start, start + 3), (start + 6, start + 10))]
-    on, off = choose_delays([machine(12_400, [])], [machine(12_400, flagged, near)], 1.0)
-    assert (on, off) == (0.0, 3.0)
-    found = figures_of([machine(12_400, flagged, near)], on, off)
-    assert found.found.all()
-    assert not figures_of([machine(12_400, flagged, near)], 0.0, 30.0).found[1:].any()
+    broken = machine(12_400, flagged, near)
+    assert choose_delays([machine(12_400, SHORT)], [broken], 1.0)[1] == 3.0
+    assert choose_delays([machine(12_400, [])], [broken], 1.0) == (0.0, 20.0)
+    assert figures_of([broken], 0.0, 20.0).found.all()
+    assert not figures_of([broken], 0.0, 30.0).found[1:].any()
 
 
 def test_delays_are_multiples_of_the_cadence_and_of_five_minutes_at_most() -> None:

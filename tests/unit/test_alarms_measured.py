@@ -50,10 +50,10 @@ def test_the_page_has_a_place_for_the_table() -> None:
     }
     made = page.alarms_tables(found)["alarms"]
     healthy = (
-        "| rig, 30 healthy minutes | 0 s, 60 s | 30 min | 26 → 1 | ≤ 1 | 1,248 → 48 | 0 | - | - | - | - |"
+        "| rig, 30 healthy minutes | 0 s, 60 s | 30 min | 26.0 → 1.0 | ≤ 1 | 1,248 → 48 | 0 | - | - | - | - |"
     )
     assert healthy in made
-    assert "| 9 | 8 → 7 | 0 → 1 | 0 | 35.0 → 65.5 |" in made
+    assert "| 9 | 8 → 7 | 0 → 1 | 0.0 | 35.0 → 65.5 |" in made
     written = page.filled(page.PAGE.read_text(encoding="utf-8"), {"alarms": made})
     assert made in written
 

@@ -6,7 +6,9 @@ and the shortest of equals, that loses no fault: neither a labelled one, nor one
 **Off-delay.** Of the delays with which no fault is lost because an alarm about another one is still up, and
 95 % of the faults that are found raise a single alarm, or as many as possible, it is the shortest whose false
 alarms are no more than the fewest and one standard deviation of such a count. A longer one would spare a few
-more, and let more faults begin in an alarm. It is at most 120 rows and five minutes.
+more, and let more faults begin in an alarm. Where validation has fewer than ten false alarms, nothing shows
+how they follow each other: then it is the longest of these delays up to a minute, if that is more. It is at
+most 120 rows and five minutes.
 
 **High priority** begins at the severity that a tenth of the alarms about faults reach: ISA-18.2 aims at 5 %
 high, 15 % medium and 80 % low over all alarms of a plant, of which these are those that are not low; sensors
@@ -122,7 +124,10 @@ def choose_delays(
         delay: figures_of(calm, on, delay).false_alarms for delay, part in single.items() if part >= wanted
     }
     fewest = min(false.values())
-    return on, min(delay for delay, count in false.items() if count <= fewest + math.sqrt(fewest))
+    off = min(delay for delay, count in false.items() if count <= fewest + math.sqrt(fewest))
+    if figures_of(calm, 0.0, 0.0).false_alarms < FEWEST_ALARMS:
+        off = max([off, *(delay for delay in false if delay <= ALARM_JOIN_NS / SECOND_NS)])
+    return on, off
 
 
 def _high(peaks: NDArray[np.float64]) -> float | None:
