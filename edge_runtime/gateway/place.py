@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from edge_runtime.gateway.settings import Settings
 
 __all__ = ["ledger_fact", "place_of_ledger", "reading"]
+
+# A ledger that is opened or closed at this moment is tried again so many times, seconds apart.
+TRIES, REST_S = 25, 0.02
 
 
 def place_of_ledger(settings: Settings) -> tuple[Path, str]:
@@ -110,7 +114,7 @@ def ledger_fact(path: Path, identity: str) -> Fact:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A ledger to be read, and not touched, whether or not a process has it open.
+    """A ledger to be read, as it is at one moment, and not touched, whether or not a process has it open.
 
     SQLite makes files beside a database that nobody has open, even to read it. So such a file is read as one
     that does not change; if a crash left a log beside it, a copy of both is read. The memory that processes
@@ -120,19 +124,40 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         OSError, sqlite3.Error: It cannot be read.
     """
     path = file_of(path)
+    with ExitStack() as stack:
+        tries = TRIES
+        while True:
+            tries -= 1
+            try:
+                db = _opened(path, stack)
+                break
+            except (FileNotFoundError, sqlite3.OperationalError) as error:
+                # The process that has it opens or closes it at this moment, and with it the files beside it.
+                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)
+                if not tries or not path.exists() or code & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                    raise
+                stack.close()
+                time.sleep(REST_S)
+        yield db
+
+
+def _opened(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """The ledger, or a copy of it, within a transaction."""
     log = path.with_name(f"{path.name}-wal")
     opened = path.with_name(f"{path.name}-shm").exists()
     if opened or not log.exists() or not log.stat().st_size:
         how = "mode=ro&readonly_shm=1" if opened else "mode=ro&immutable=1"
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True)) as db:
-            yield db
-        return
-    import shutil  # noqa: PLC0415 - for this alone
-    import tempfile  # noqa: PLC0415
+        where = f"{path.absolute().as_uri()}?{how}"
+    else:
+        import shutil  # noqa: PLC0415 - for this alone
+        import tempfile  # noqa: PLC0415
 
-    with tempfile.TemporaryDirectory(prefix="edge-detect-") as folder:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-detect-"))
         copy = Path(folder, "ledger")
         shutil.copyfile(path, copy)
         shutil.copyfile(log, copy.with_name("ledger-wal"))
-        with closing(sqlite3.connect(copy)) as db:
-            yield db
+        where = copy.as_uri()
+    db = stack.enter_context(closing(sqlite3.connect(where, uri=True, isolation_level=None)))
+    db.execute("BEGIN")
+    db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    return db

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.errors import LedgerError, UsageError
-from edge_runtime.gateway.place import place_of_ledger
+from edge_runtime.gateway.place import place_of_ledger, reading
 from edge_runtime.gateway.settings import Settings, load_settings
 from edge_runtime.sources.base import Feed
 from edge_runtime.sources.mqtt_feed import MqttSource
@@ -226,3 +227,25 @@ def test_the_command_goes_on_in_the_ledger_when_the_settings_are_spelled_otherwi
         assert done.returncode == 0, done.stderr
         assert done.stderr.splitlines()[1].startswith(read), done.stderr
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 10
+
+
+def _open_and_close(path: Path, times: int) -> None:
+    for _ in range(times):
+        ledger = Ledger(path, "x")
+        ledger.commit(checkpoint=None, states=[], payloads={}, counters={"read": 1})
+        ledger.close()
+
+
+def test_a_ledger_is_read_at_any_moment_while_a_process_opens_and_closes_it(tmp_path: Path) -> None:
+    path, opened = tmp_path / "ledger", 100
+    _open_and_close(path, 1)
+    process = multiprocessing.get_context("spawn").Process(target=_open_and_close, args=(path, opened))
+    process.start()
+    found = []
+    while process.is_alive():
+        with reading(path) as db:
+            found.append(db.execute("SELECT value FROM counters WHERE name = 'read'").fetchone()[0])
+    process.join()
+    assert process.exitcode == 0
+    assert found == sorted(found)
+    assert found[0] < found[-1] <= 1 + opened

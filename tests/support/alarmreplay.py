@@ -121,7 +121,10 @@ class Replay:
                 continue
             stack.extend(reversed(list(self._further(step, told))))
         line = told.log[furthest] if furthest < len(told.log) else None
-        raise AssertionError(f"no order of rows and words explains line {furthest + 1} of the log: {line}")
+        raise AssertionError(
+            f"no order of rows and words explains line {furthest + 1} of the log: {line}\n"
+            + "\n".join(map(str, [told.looks, *told.words, *sorted(told.refused)]))
+        )
 
     def _watch(self) -> AlarmWatch:
         return AlarmWatch(self._bundle.metadata, self._bundle.digest)

@@ -123,7 +123,7 @@ class Lives:
         end = self._watch(pid, ending, lambda: log.exists() and BEGUN in log.read_bytes()[said:])
         self.living = None
         points = trace.read_text().splitlines() if trace.exists() else []
-        text = log.read_text()[said:] if log.exists() else ""
+        text = log.read_bytes()[said:].decode() if log.exists() else ""
         life = Life(end["code"], tuple(points), end["peak_kb"] * 1024 / 1e6, text)
         self.peak_mb = max(self.peak_mb, life.peak_mb)
         return life
