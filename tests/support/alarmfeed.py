@@ -8,6 +8,7 @@ import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import numpy as np
 from support.alarmreplay import Replay, Told
@@ -22,7 +23,10 @@ from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file,
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import LedgerError
 from edge_runtime.loading.load import load_bundle
+from edge_runtime.mapping.form import Columns, Form
 from edge_runtime.records import Readings
+from edge_runtime.sources.csv import CsvSource
+from edge_runtime.text import csvblocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +91,7 @@ class AlarmFeed:
         self.csv.write_text("\n".join([",".join(["time", "machine_id", *NAMES]), *lines, ""]))
         loaded = load_bundle(self.bundle)
         judged = Engine(loaded).feed(Readings(machines, times * SECOND, values)).results
-        self.replay = Replay(loaded, judged)
+        self.replay = Replay(loaded, judged, self._blocks())
         self.proofs: Path | None = None
         whole = self.case(folder / "whole")
         life = whole.live()
@@ -95,6 +99,12 @@ class AlarmFeed:
         self.points = len(life.points)
         self.log, self.out = whole.log(), whole.out.read_bytes()
         self.proofs = whole.folder / "proved"
+
+    def _blocks(self) -> list[int]:
+        """How many rows `run` reads at once."""
+        with patch.object(csvblocks, "READ_BYTES", NUMBERS["edge_runtime.text.csvblocks.READ_BYTES"]):
+            source = CsvSource(self.csv, Columns.of(tuple(NAMES), Form()))
+            return [len(batch.readings) for batch in source.batches(None)]
 
     def case(self, folder: Path) -> Case:
         """A gateway that has not read anything yet."""

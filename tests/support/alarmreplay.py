@@ -1,13 +1,15 @@
 """An order of rows and words in which one engine, never interrupted, gives exactly what an alarm log holds.
 
 When a word was taken up is a matter of moments, and a ledger tells only what was true when it was looked at:
-so many rows, so many words. Between two such looks every order is tried until one explains the log.
+so many rows, so many words. Between two such looks every order is tried until one explains the log, where
+words come between two blocks of rows.
 """
 
 from __future__ import annotations
 
 from copy import copy, deepcopy
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.engine.alarmwatch import AlarmWatch
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Replay", "Told"]
 
-MOST_STEPS = 200_000
+MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ class Replay:
     Args:
         bundle: What judges it.
         results: Its rows, judged, in the feed's order.
+        blocks: Numbers of rows that are read at once, one after the other.
     """
 
-    def __init__(self, bundle: Bundle, results: Results) -> None:
+    def __init__(self, bundle: Bundle, results: Results, blocks: Sequence[int]) -> None:
         self._bundle, self._results = bundle, results
-        self._single = [results.take(slice(row, row + 1)) for row in range(len(results))]
+        ends = list(accumulate(blocks))
+        assert ends[-1] == len(results)
+        self._blocks = {end - size: end for end, size in zip(ends, blocks, strict=True)}
 
     def uninterrupted(self) -> list[dict[str, Any]]:
         """The log of a feed about which nobody says anything."""
@@ -102,12 +107,15 @@ class Replay:
         Raises:
             AssertionError: There is no such order.
         """
-        stack, furthest = [_Step(self._watch())], 0
+        stack, seen, furthest = [_Step(self._watch())], set[str](), 0
         for _ in range(MOST_STEPS):
             if not stack:
                 break
             step = stack.pop()
             furthest = max(furthest, step.lines)
+            if (known := repr((step.rows, step.words, step.lines, step.due, step.watch._machines))) in seen:
+                continue  # it led nowhere
+            seen.add(known)
             while step.look < len(told.looks) and told.looks[step.look] == (step.rows, step.words):
                 step.look += 1
             if step.look == len(told.looks) and not step.due:
@@ -144,11 +152,10 @@ class Replay:
                 after.due |= word.until is not None and word.until <= told.begun
                 yield from self._fits(after, changes, told)
         if step.rows < rows and not step.due:
-            block, upto = self._single[step.rows], step.rows + 1
-            if step.words == words:
-                block, upto = self._results.take(slice(step.rows, rows)), rows
+            upto = rows if step.words == words else self._blocks[step.rows]
             after = step.next(rows=upto)
-            yield from self._fits(after, after.watch.watch(block), told)
+            changes = after.watch.watch(self._results.take(slice(step.rows, upto)))
+            yield from self._fits(after, changes, told)
 
     @staticmethod
     def _fits(
