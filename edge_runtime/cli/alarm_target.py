@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.openalarms import AlarmsKept, Key, kept_alarms
@@ -28,7 +29,9 @@ def read_alarms(path: Path) -> AlarmsKept:
     from edge_runtime.cli.ledger_options import reading_ledger
 
     with reading_ledger(path) as db:
-        return kept_alarms(db)
+        kept = kept_alarms(db)
+    kept.end_shelvings(time.time_ns())
+    return kept
 
 
 def is_id(text: str) -> bool:

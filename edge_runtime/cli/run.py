@@ -112,7 +112,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             senders=senders,
             report=report,
             watch=view.watch if view else None,
-            make_alarming=lambda: _alarming(engine, report, clock.arrival, place),
+            make_alarming=lambda: _alarming(engine, report, place),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
@@ -133,20 +133,21 @@ def _follow(settings: Settings, signals: Signals) -> None:
                         say(f"  {sink.name}: {ledger.sums(sink.name).text(one)}")
 
 
-def _alarming(
-    engine: Engine, report: Callable[[str], None], now: Callable[[], int], place: tuple[Path, str] | None
-) -> Alarming:
-    """What is done about alarms; without a ledger, nobody can say anything about them."""
+def _alarming(engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None) -> Alarming:
+    """What is done about alarms; without a ledger, nobody can say anything about them.
+
+    Shelvings end by the clock by which people said when, right or wrong.
+    """
     import time
 
     from edge_runtime.gateway.alarming import Alarming
 
     if place is None:
-        return Alarming(engine, report, time.monotonic, now, None, "")
+        return Alarming(engine, report, time.monotonic, time.time_ns, None, "")
     from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
 
     words = OperatorFile(operator_file(place[0]))
-    return Alarming(engine, report, time.monotonic, now, words, feed_of(place[0]))
+    return Alarming(engine, report, time.monotonic, time.time_ns, words, feed_of(place[0]))
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

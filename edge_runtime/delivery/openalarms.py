@@ -81,6 +81,11 @@ class AlarmsKept:
         found.sort(key=lambda one: (-PRIORITIES.index(one.alarm.priority), -one.alarm.raised, one.key))
         return found
 
+    def end_shelvings(self, now: int) -> None:
+        """As it will be once the ledger's process looks at the clock, which may be stopped now."""
+        for condition in self.conditions.values():
+            condition.end_shelving(now)
+
     def tell(self, words: Iterable[Word]) -> None:
         """What it will say when the ledger's process has taken these words up."""
         for word in words:

@@ -50,7 +50,7 @@ def place_in(mark: str | None) -> tuple[str, int]:
 
     A mark that is none begins with the first word.
     """
-    identity, _, number = (mark or "").partition(":")
+    identity, number, _ = [*(mark or "").split(":"), "", ""][:3]
     return (identity, int(number)) if number.isascii() and number.isdigit() else ("", 0)
 
 
@@ -143,17 +143,19 @@ class OperatorFile:
                     return [], mark
             self._fail(error, "read")
         self._busy = 0
-        return words, f"{identity}:{last}" if words else mark
+        return words, last if words else mark
 
     def _from(
         self, db: sqlite3.Connection, identity: str, mark: str | None, feed: str
-    ) -> tuple[list[Word], int]:
-        """The next words of a feed, and up to which number of all that was."""
+    ) -> tuple[list[Word], str]:
+        """The next words of a feed, and the mark after them."""
         if not identity:
-            return [], 0
+            return [], ""
         known, last = place_in(mark)
         if known != identity:
             last = 0
+        elif mark != self._mark(db, identity, last):
+            raise self._damaged(f"word {last}, which was taken up, is not in it: it is an earlier copy")
         passed = (identity, feed, last)
         if self._passed[0] == passed:
             last = self._passed[1]
@@ -164,7 +166,13 @@ class OperatorFile:
             if words or len(found) < MOST_WORDS:
                 if not words:
                     self._passed = passed, last  # other feeds' words are looked at once
-                return words, last
+                return words, self._mark(db, identity, last)
+
+    @staticmethod
+    def _mark(db: sqlite3.Connection, identity: str, number: int) -> str:
+        """The mark after a word; it tells the word from another one of that number."""
+        found = db.execute("SELECT crc FROM words WHERE number = ?", (number,)).fetchone()
+        return f"{identity}:{number}:{'' if found is None else found[0]}"
 
     def identity(self) -> str | None:
         """What the marks of this file begin with; None where there is no file.

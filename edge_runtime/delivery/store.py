@@ -6,6 +6,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Store"]
 
 T = TypeVar("T")
+LOCK_TRIES, LOCK_WAIT_S = 5, 0.02
 
 
 class Store:
@@ -205,13 +207,17 @@ def _locked(path: Path) -> IO[bytes]:
             where=str(path),
             hint="name another file with --state",
         ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise LedgerError(
-            "is in use by another edge-detect",
-            where=str(path),
-            hint="stop that process, or name another --state file",
-        ) from None
-    return lock
+    for tried in range(LOCK_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if tried + 1 < LOCK_TRIES:  # a command may be looking whether anybody has it
+                time.sleep(LOCK_WAIT_S)
+        else:
+            return lock
+    lock.close()
+    raise LedgerError(
+        "is in use by another edge-detect",
+        where=str(path),
+        hint="stop that process, or name another --state file",
+    )

@@ -48,10 +48,10 @@ class SinkSums:
         Args:
             one: What one of that which goes to the sink is called.
         """
+        waiting = counted(self.waiting, f"{one} waits", f"{one}s wait")
         text = (
-            f"{counted(self.waiting, f'{one} waits', f'{one}s wait')} in the ledger; of {self.encoded:,} since it "
-            f"was made {self.delivered:,} were delivered, {self.dead:,} are dead letters and "
-            f"{self.dropped:,} were dropped"
+            f"{waiting} in the ledger; of {self.encoded:,} since it was made {self.delivered:,} were delivered, "
+            f"{self.dead:,} are dead letters and {self.dropped:,} were dropped"
         )
         if self.lost:
             text += f"; {self.lost:,} were lost with damaged parts of the ledger"

@@ -172,7 +172,7 @@ class Change:
 
     Attributes:
         change: "raised", "priority", "sensor", "returned", "acknowledged", "comment", "shelved", "unshelved",
-            "out of service", "in service" or "replaced".
+            "out of service", "in service", "replaced" or "forgotten".
         time: Of the row that led to it, or of the person's word, nanoseconds since the epoch.
         told: Whether it is to be told; one of an alarm that is shelved or out of service is only recorded.
         fields: The alarm's fields, JSON-ready, by the names of `docs/alarms.md`.

@@ -65,6 +65,12 @@ class AlarmWatch:
         # Those of them whose next row may change something even if there is nothing odd about it.
         self._watched: set[str] = set()
         self._changed: set[str] = set()
+        self._ended: list[Change] = []  # until `advance` is called
+
+    @property
+    def machines(self) -> set[str]:
+        """Those of which there is something to remember."""
+        return set(self._machines)
 
     @property
     def is_idle(self) -> bool:
@@ -116,8 +122,12 @@ class AlarmWatch:
         return changes, refused
 
     def advance(self, now: int) -> list[Change]:
-        """Ends shelvings whose time is over by this clock, nanoseconds since the epoch."""
-        changes = []
+        """Ends shelvings whose time is over by this clock, nanoseconds since the epoch.
+
+        Returns:
+            What changed, with the alarms that were forgotten since the last call.
+        """
+        changes, self._ended = self._ended, []
         for machine in [
             name for name, some in self._machines.items() if any(one.shelved for one in some.values())
         ]:
@@ -128,6 +138,16 @@ class AlarmWatch:
                     self._changed.add(machine)
             self._settle(machine, changed=False)
         return changes
+
+    def forget_the_future(self, latest: int) -> None:
+        """Ends alarms that begin after this time, for no row will: they are of a clock that was wrong."""
+        for machine in list(self._machines):
+            for condition in self._machines[machine].values():
+                before = condition.alarm, condition.forming
+                self._ended += condition.forget_after(latest)
+                if before != (condition.alarm, condition.forming):
+                    self._changed.add(machine)
+            self._settle(machine, changed=False)
 
     def _settle(self, machine: str, *, changed: bool = True) -> None:
         """Forgets what there is nothing to remember of."""
@@ -192,10 +212,11 @@ class AlarmWatch:
     ) -> list[Change]:
         time, changes = rows.times[row], list[Change]()
         names = {self._sensors[place] for place in faulty}
-        for (kind, subject), condition in conditions.items():
-            # Of a sensor that this bundle does not have nothing will come any more.
-            if kind == SENSOR and subject not in names and condition.watches:
-                changes += self._without(condition, SENSOR, time)
+        # Of a sensor that this bundle does not have nothing will come any more. They are in an order that
+        # does not depend on how the rows are divided.
+        for kind, subject in sorted(conditions):
+            if kind == SENSOR and subject not in names and conditions[kind, subject].watches:
+                changes += self._without(conditions[kind, subject], SENSOR, time)
         for place in faulty:
             name = self._sensors[place]
             condition = conditions.setdefault((SENSOR, name), Condition())
@@ -224,6 +245,7 @@ class AlarmWatch:
         forming = condition.forming
         if forming is None or time - forming.raised < self._delays[kind][0]:
             return []
+        forming.bundle = self._digest
         return condition.rise(time)
 
     def _without(self, condition: Condition, kind: str, time: int) -> list[Change]:

@@ -135,6 +135,18 @@ class Condition:
         self.shelved = None
         return self._said("unshelved", now)
 
+    def forget_after(self, latest: int) -> list[Change]:
+        """Ends an alarm that begins after this time, without a return; what is forming is forgotten."""
+        if self.forming is not None and self.forming.raised > latest:
+            self.forming = None
+        alarm = self.alarm
+        if alarm is None or alarm.raised <= latest:
+            return []
+        self.alarm, self.clear = None, None
+        alarm.revision += 1
+        alarm.active = False
+        return [self._change("forgotten", latest, alarm)]
+
     def _of_alarm(self, word: Word) -> tuple[list[Change], str | None]:
         alarm = self.alarm
         if alarm is None or alarm.event_id != word.event_id:

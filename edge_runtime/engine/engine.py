@@ -33,8 +33,6 @@ __all__ = ["FUTURE_S", "Engine"]
 
 FUTURE_S = 60.0
 ANOMALY = int(Verdict.ANOMALY)
-# Of a machine or a sensor with an open alarm: 1,260 measured with four sensors named, and room for texts.
-ALARM_BYTES = 2000
 NONE = int(Reason.NONE)
 FIRST_OLD, LAST_OLD = int(Reason.REPEATED), int(Reason.TOO_LATE)
 
@@ -91,8 +89,7 @@ class Engine:
             self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
         self._alarms: Asleep[AlarmWatch] | None = None
         if alarms:
-            most = (1 + len(self._sensors)) * ALARM_BYTES
-            self._alarms = Asleep("alarms", 1, most, self._alarm_watch)
+            self._alarms = Asleep("alarms", 1, self._alarm_watch)
         self._stages: tuple[Stage, ...] = (
             self._times,
             *([] if self._watch is None else [self._watch]),
@@ -176,7 +173,7 @@ class Engine:
         return ([], []) if self._alarms is None else self._alarms.awake().tell(words)
 
     def advance(self, now: int) -> list[Change]:
-        """Lets time pass without a row: a shelving may be over.
+        """Lets time pass without a row: a shelving may be over, or an alarm of the future forgotten.
 
         Args:
             now: Nanoseconds since the epoch, by the clock of those who say when a shelving ends.
@@ -197,6 +194,8 @@ class Engine:
             everything: Also what has not changed, for whoever lost what was kept.
         """
         known = set(self._times.machines) if everything else set[str]()
+        if everything and self._alarms is not None and self._alarms.stage is not None:
+            known.update(self._alarms.stage.machines)
         return [
             StageState(self._owner(stage), stage.name, machine, stage.version, stage.state(machine))
             for stage in self._stages
@@ -237,9 +236,12 @@ class Engine:
         Returns:
             What was forgotten, a sentence each.
         """
+        machines = self._times.forget_the_future(now)
+        if self._alarms is not None and self._alarms.stage is not None:
+            self._alarms.stage.forget_the_future(now + self._times.future_ns)
         return [
             f"{machine}: the newest time on record was in the future, and has been discarded"
-            for machine in self._times.forget_the_future(now)
+            for machine in machines
         ]
 
     def _owner(self, stage: Stage) -> str:

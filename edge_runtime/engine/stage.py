@@ -83,19 +83,19 @@ class Asleep(Generic[S]):
     Args:
         name: The stage's name.
         version: Its version.
-        machine_bytes: Memory that it takes for a machine, at most.
         make: Makes it.
 
     Attributes:
         stage: The stage, once it is awake.
+        machine_bytes: 0: it is no part of what machines are bounded by, since it remembers few of them.
     """
 
     belongs: Literal["bundle", "machine"] = "machine"
+    machine_bytes = 0
 
-    def __init__(self, name: str, version: int, machine_bytes: int, make: Callable[[], S]) -> None:
+    def __init__(self, name: str, version: int, make: Callable[[], S]) -> None:
         self.name = name
         self.version = version
-        self.machine_bytes = machine_bytes
         self.stage: S | None = None
         self._make = make
 

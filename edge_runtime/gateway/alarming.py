@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import EdgeDetectError, counted
+from edge_runtime.errors import EdgeDetectError, counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -17,8 +17,11 @@ __all__ = ["Alarming", "sentence"]
 
 # People are taken up within a second; in a flood, so many lines a minute are as many as anybody reads.
 LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
+MAX_LETTERS = 4000
 # A change that tells a person nothing new is not said.
 UNSAID = {"sensor", "replaced"}
+# These are said, though nothing else of an alarm is from then on.
+SUSPENDING = {"shelved", "out of service"}
 SAID = {
     "raised": "raised",
     "priority": "has a higher priority now",
@@ -29,6 +32,7 @@ SAID = {
     "unshelved": "is no longer shelved",
     "out of service": "is out of service",
     "in service": "is in service again",
+    "forgotten": "was of a time in the future, and has been discarded",
 }
 
 
@@ -74,7 +78,8 @@ class Alarming:
             self.say_rest()
             self._minute_ends, self._lines = self._clock() + MINUTE_S, 0
         for change in changes:
-            if change.change in UNSAID or not change.told:
+            told = change.told or change.change in SUSPENDING
+            if change.change in UNSAID or not told:
                 continue
             if self._lines < MAX_LINES:
                 self._report(sentence(change))
@@ -138,9 +143,10 @@ def sentence(change: Change) -> str:
         parts.append(f"by {fields['acknowledged_by']}")
     if change.change in ("acknowledged", "comment") and fields["comment"]:
         parts.append(f'"{fields["comment"]}"')
-    if change.change == "unshelved" and fields["active"]:
+    if change.change in ("unshelved", "in service") and fields["active"]:
         parts.append(f"active since {fields['raised']}")
-    return f"alarm {fields['event_id']} {SAID[change.change]}: {fields['machine_id']}, {', '.join(parts)}"
+    text = f"alarm {fields['event_id']} {SAID[change.change]}: {fields['machine_id']}, {', '.join(parts)}"
+    return printable(" ".join(text.split()), MAX_LETTERS)  # on one line, whatever the names and comments
 
 
 def _severity(fields: dict[str, Any], which: str = "") -> list[str]:

@@ -16,7 +16,6 @@ from edge_runtime.loading.load import Bundle, load_bundle
 from edge_runtime.records import Readings, Verdict
 
 if TYPE_CHECKING:
-
     from edge_runtime.engine.alarms import Change
 
 SECOND = 1_000_000_000

@@ -108,7 +108,7 @@ def test_verify_names_every_step(
     assert [line[:9] for line in lines] == ["ok       "] * (len(STEPS) + 1) + ["verified "]
     assert [line[9:25].strip() for line in lines[:-1]] == [*STEPS, STATES]
     assert "32 golden rows, largest difference" in lines[-3]
-    assert lines[-2] == "ok       states          1,000 machines may take 22.6 MB"
+    assert lines[-2] == "ok       states          1,000 machines may take 12.6 MB"
 
 
 def test_verify_for_machines(
