@@ -24,6 +24,8 @@ __all__ = ["ledger_fact", "place_of_ledger", "reading"]
 
 # A ledger that is opened or closed at this moment is tried again so many times, seconds apart.
 TRIES, REST_S = 25, 0.02
+# What SQLite says then: files beside it are gone, or the memory in one of them is not made yet.
+PASSING = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def place_of_ledger(settings: Settings) -> tuple[Path, str]:
@@ -134,7 +136,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             except (FileNotFoundError, sqlite3.OperationalError) as error:
                 # The process that has it opens or closes it at this moment, and with it the files beside it.
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)
-                if not tries or not path.exists() or code & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                if not tries or not path.exists() or code & 0xFF not in PASSING:
                     raise
                 stack.close()
                 time.sleep(REST_S)
