@@ -50,8 +50,8 @@ class SinkSums:
         """
         waiting = counted(self.waiting, f"{one} waits", f"{one}s wait")
         text = (
-            f"{waiting} in the ledger; of {self.encoded:,} since it was made {self.delivered:,} were delivered, "
-            f"{self.dead:,} are dead letters and {self.dropped:,} were dropped"
+            f"{waiting} in the ledger; of {self.encoded:,} since it was made {self.delivered:,} were "
+            f"delivered, {self.dead:,} are dead letters and {self.dropped:,} were dropped"
         )
         if self.lost:
             text += f"; {self.lost:,} were lost with damaged parts of the ledger"

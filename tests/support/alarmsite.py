@@ -10,7 +10,7 @@ from support.alarmed import FAULTS, HIGH, ROWS, START, bundle
 
 from edge_runtime.checkpoint import Checkpoint
 from edge_runtime.delivery.ledger import Ledger
-from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file, place_in
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.engine import Engine
 from edge_runtime.gateway.alarming import Alarming
@@ -157,7 +157,7 @@ class Site:
         mark = self.ledger.words()
         stored = [one for one in self.ledger.states() if (one.stage, one.machine) == ("alarms", "press-1")]
         conditions = stored[0].value if stored else [{}]
-        return int((mark or ":0").partition(":")[2]), conditions[0]
+        return place_in(mark)[1], conditions[0]
 
 
 def of_alarms(said: list[str]) -> list[str]:

@@ -97,10 +97,10 @@ def test_the_peak_is_that_of_the_rows_until_the_alarm_returned() -> None:
     severity = np.array([0.1, 2.0, 5.0, 0.3, 9.0, 0.2, 0.2, 0.2, 3.0])
     anomalous = np.array([0, 1, 1, 0, 1, 0, 0, 0, 1], np.bool_)
     runs = VerdictRuns(np.arange(9) * SECOND, anomalous)
-    assert runs.alarms(0, 0).peaks(severity).tolist() == [5.0, 9.0, 3.0]
-    assert runs.alarms(0, 2).peaks(severity).tolist() == [9.0, 3.0]
-    assert runs.alarms(1, 0).peaks(severity).tolist() == [5.0]
-    assert runs.alarms(60, 0).peaks(severity).tolist() == []
+    assert runs.alarms(0, 0).peaks(severity, runs.anomalous).tolist() == [5.0, 9.0, 3.0]
+    assert runs.alarms(0, 2).peaks(severity, runs.anomalous).tolist() == [9.0, 3.0]
+    assert runs.alarms(1, 0).peaks(severity, runs.anomalous).tolist() == [5.0]
+    assert runs.alarms(60, 0).peaks(severity, runs.anomalous).tolist() == []
 
 
 def machine(

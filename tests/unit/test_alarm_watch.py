@@ -11,9 +11,12 @@ from support.bundles import SENSORS, make_bundle, normal_rows
 
 from edge_runtime.bundle.judging import Alarms
 from edge_runtime.engine.alarms import Word, event_id
+from edge_runtime.engine.alarmwatch import AlarmWatch
 from edge_runtime.engine.engine import Engine
 from edge_runtime.loading.load import Bundle, load_bundle
-from edge_runtime.records import Readings, Verdict
+from edge_runtime.records import Readings, Results, Scores, Verdict
+from edge_runtime.timeparse import parse_time
+from trainer.calibration.alarm_spans import alarm_spans
 
 if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
@@ -249,3 +252,33 @@ def test_every_field_of_a_stored_alarm_is_checked(plain: Bundle, field: str, wro
     (state,) = [state for state in engine.changes() if state.stage == "alarms"]
     state.value[0]["alarm"][field] = wrong
     assert len(Engine(plain, alarms=True).restore([state])) == 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_trainer_sees_the_alarms_that_the_engine_raises(plain: Bundle, seed: int) -> None:
+    """What delays are chosen by is what a gateway does: on random verdicts, unknown ones among them."""
+    random = np.random.default_rng(seed)
+    on, off = (float(delay) for delay in random.integers(0, 6, 2))
+    rows = 200
+    stays = random.random(rows) < random.uniform(0.05, 0.5)
+    anomalous = np.cumsum(stays) % 2 == 1
+    known = random.random(rows) > 0.1
+    times = np.cumsum(random.integers(1, 3, rows)).astype(np.int64) * SECOND
+    verdicts = np.where(known, anomalous, Verdict.UNKNOWN).astype(np.int8)
+    errors = np.full((rows, len(NAMES)), 1.0, np.float32)
+    readings = Readings(np.full(rows, "press"), times, np.ones((rows, len(NAMES)), np.float32))
+    severity = np.where(anomalous, 2.0, 0.5).astype(np.float32)
+    results = Results(
+        readings, Scores(errors.sum(1), errors, errors), severity, verdicts, np.zeros(rows, np.int8)
+    )
+    watch = AlarmWatch(with_delays(plain, on, off).metadata, plain.digest)
+    cut = int(random.integers(1, rows))
+    changes = [*watch.watch(results.take(slice(0, cut))), *watch.watch(results.take(slice(cut, None)))]
+    found: list[list[int]] = []
+    for change in changes:
+        if change.change == "raised":
+            found.append([parse_time(change.fields["raised"], 0), change.time])
+        elif change.change == "returned":
+            found[-1].append(change.time)
+    wanted = alarm_spans(times, anomalous, on, off, known=known)
+    assert [(*one, None)[:3] for one in found] == wanted

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge_runtime.delivery.operator import BUSY_CALLS, OperatorFile, feed_of, operator_file
+from edge_runtime.delivery.operator import BUSY_CALLS, OperatorFile, feed_of, operator_file, place_in
 from edge_runtime.errors import LedgerUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -84,11 +84,25 @@ def test_a_mark_leads_to_what_was_said_after_it_and_stands_where_nothing_was(pat
     comment(file, "second")
     words, mark = file.after(None, FEED)
     assert [word.text for word in words] == ["first", "second"]
-    assert mark == f"{file.identity()}:2"
+    assert place_in(mark) == (file.identity(), 2)
     assert file.after(mark, FEED) == ([], mark)
     comment(file, "third")
     words, further = file.after(mark, FEED)
-    assert ([word.text for word in words], further) == (["third"], f"{file.identity()}:3")
+    assert ([word.text for word in words], place_in(further)) == (["third"], (file.identity(), 3))
+
+
+def test_an_earlier_copy_of_the_file_is_told_from_the_one_whose_words_were_taken_up(path: Path) -> None:
+    file = OperatorFile(path)
+    comment(file, "first")
+    copy = path.read_bytes()
+    comment(file, "second")
+    _, mark = file.after(None, FEED)
+    path.write_bytes(copy)
+    with pytest.raises(LedgerUnavailableError, match="word 2, which was taken up, is not in it"):
+        file.after(mark, FEED)
+    comment(file, "another second")  # it has the number of the word that is missing
+    with pytest.raises(LedgerUnavailableError, match="it is an earlier copy"):
+        file.after(mark, FEED)
 
 
 def test_each_feed_has_its_own_words(path: Path) -> None:
@@ -97,7 +111,7 @@ def test_each_feed_has_its_own_words(path: Path) -> None:
     comment(file, "another's", feed="other.sqlite")
     assert texts(file) == ["mine"]
     words, mark = file.after(None, "other.sqlite")
-    assert ([word.text for word in words], mark) == (["another's"], f"{file.identity()}:2")
+    assert ([word.text for word in words], place_in(mark)) == (["another's"], (file.identity(), 2))
     for before in (None, mark):
         assert file.after(before, "third.sqlite") == ([], before)
     comment(file, "at last", feed="third.sqlite")
@@ -158,7 +172,7 @@ def test_several_processes_say_words_at_the_same_time_from_the_first_one_on(path
     for name in names:
         assert [text for text in seen if text.startswith(name)] == [f"{name} {at}" for at in range(8)]
     assert len(seen) == 24
-    assert mark == f"{file.identity()}:24"
+    assert place_in(mark) == (file.identity(), 24)
 
 
 SAYING = """

@@ -149,7 +149,9 @@ def figures_of(machines: Sequence[JudgedMachine], on_delay_s: float, off_delay_s
         in_fault = np.zeros(len(found) + 1, np.intp)
         np.add.at(in_fault, low, 1)
         np.add.at(in_fault, high, -1)
-        peaks.append(found.peaks(machine.severity)[np.cumsum(in_fault)[: len(found)] > 0])
+        peaks.append(
+            found.peaks(machine.severity, machine.runs.anomalous)[np.cumsum(in_fault)[: len(found)] > 0]
+        )
     return AlarmFigures(
         false,
         sum(machine.days for machine in machines),

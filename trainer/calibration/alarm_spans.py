@@ -43,8 +43,14 @@ class RaisedAlarms:
     def __len__(self) -> int:
         return len(self.first)
 
-    def peaks(self, severity: NDArray[np.float64]) -> NDArray[np.float64]:
-        """[alarms] the highest of [rows] severities from the first row until the alarm returned."""
+    def peaks(self, severity: NDArray[np.float64], anomalous: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """[alarms] the highest severity of their anomalous rows, until each returned.
+
+        Args:
+            severity: [rows] of the same machine.
+            anomalous: [rows] verdicts.
+        """
+        severity = np.where(anomalous, severity, -np.inf)
         bounds = np.stack([self.first, self.stop], axis=1).ravel()
         if not len(bounds):
             return np.empty(0)
