@@ -13,6 +13,7 @@ from edge_runtime.bundle.judging import Alarms
 from edge_runtime.engine.alarms import Word, event_id
 from edge_runtime.engine.alarmwatch import AlarmWatch
 from edge_runtime.engine.engine import Engine
+from edge_runtime.gateway.alarming import sentence
 from edge_runtime.loading.load import Bundle, load_bundle
 from edge_runtime.records import Readings, Results, Scores, Verdict
 from edge_runtime.timeparse import parse_time
@@ -282,3 +283,63 @@ def test_the_trainer_sees_the_alarms_that_the_engine_raises(plain: Bundle, seed:
             found[-1].append(change.time)
     wanted = alarm_spans(times, anomalous, on, off, known=known)
     assert [(*one, None)[:3] for one in found] == wanted
+
+
+def test_an_alarm_of_a_future_that_was_no_time_ends_without_a_return(plain: Bundle) -> None:
+    engine = Engine(plain, alarms=True)
+    (raised,) = played(engine, rows_of("..x", start=10_000))
+    assert engine.forget_the_future(100 * SECOND) == [
+        "press: the newest time on record was in the future, and has been discarded"
+    ]
+    (forgotten,) = engine.advance(100 * SECOND)
+    assert engine.advance(101 * SECOND) == []
+    assert (forgotten.change, forgotten.fields["event_id"]) == ("forgotten", raised.fields["event_id"])
+    assert (forgotten.fields["revision"], forgotten.fields["active"]) == (2, False)
+    assert [change.change for change in played(engine, rows_of("..x", start=50))] == ["raised"]
+
+
+def test_after_a_mended_ledger_everything_is_stored_again_also_of_machines_without_rows(
+    plain: Bundle,
+) -> None:
+    engine = Engine(plain, alarms=True)
+    engine.tell([Word(1, 5, "ann", "out of service", "spare", "machine", "", text="not built yet")])
+    engine.changes()
+    stored = {
+        state.machine: state.value for state in engine.changes(everything=True) if state.stage == "alarms"
+    }
+    assert stored["spare"][0]["out_of_service"]["reason"] == "not built yet"
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5, 8])
+def test_sensors_return_in_an_order_that_does_not_depend_on_the_blocks(plain: Bundle, cut: int) -> None:
+    readings = rows_of("." * 80)
+    readings.values[20:40, 3] = np.nan
+    readings.values[21:40, 1] = np.nan
+    readings.values[22:40, 0] = np.nan
+    changes = played(Engine(plain, alarms=True), readings, cut)
+    of_sensors = [change for change in changes if change.fields["kind"] == "sensor"]
+    returned = [change.fields["subject"] for change in of_sensors if change.change == "returned"]
+    assert returned == sorted([NAMES[0], NAMES[1], NAMES[3]])
+
+
+def test_an_alarm_that_a_new_bundle_raises_names_it(
+    plain: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first = Engine(with_delays(plain, 5, 0), alarms=True)
+    assert played(first, rows_of("..xxx")) == []
+    other = load_bundle(make_bundle(tmp_path_factory.mktemp("raises"), smooth=3))
+    after = Engine(with_delays(other, 5, 0), alarms=True)
+    after.restore(first.changes())
+    (raised,) = played(after, rows_of("xxx", start=5))
+    assert raised.fields["raised"] == "1970-01-01T00:00:02Z"
+    assert raised.fields["bundle"] == other.digest
+
+
+def test_what_is_said_of_an_alarm_is_one_line_whatever_people_write(plain: Bundle) -> None:
+    engine = Engine(plain, alarms=True)
+    (raised,) = played(engine, rows_of("..x", machine="press\u202e1"))
+    comment = "seen\nedge-detect: alarm 0000000000000000 has returned to normal"
+    (change,), _ = engine.tell([word("comment", raised, text=comment)])
+    said = sentence(change)
+    assert len(said.splitlines()) == 1
+    assert "press?1" in said
