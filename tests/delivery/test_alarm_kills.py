@@ -1,7 +1,8 @@
 """`kill -9` with alarms in all states, while people say something about them: each change once, no word lost.
 
 What the alarm log holds in the end is what one engine gives that was never interrupted, for some order of
-rows and words that fits what the ledger said after each kill. `make soak` kills a thousand times.
+rows and words that fits what the ledger said after each kill. `make soak` kills a thousand times, which takes
+about ten minutes.
 """
 
 from __future__ import annotations
