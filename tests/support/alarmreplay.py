@@ -75,6 +75,7 @@ class _Step:
     def next(self, **changed: Any) -> _Step:
         watch = copy(self.watch)
         watch._machines = deepcopy(self.watch._machines)
+        watch._watched = set(self.watch._watched)
         return replace(self, watch=watch, **changed)
 
 
