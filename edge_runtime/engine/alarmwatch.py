@@ -127,7 +127,7 @@ class AlarmWatch:
         Returns:
             What changed, with the alarms that were forgotten since the last call.
         """
-        changes, self._ended = self._ended, []
+        changes, self._ended = [*self._ended], []
         for machine in [
             name for name, some in self._machines.items() if any(one.shelved for one in some.values())
         ]:
