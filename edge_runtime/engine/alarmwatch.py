@@ -46,7 +46,7 @@ class AlarmWatch:
     name = "alarms"
     version = 1
     belongs: Literal["bundle", "machine"] = "machine"
-    machine_bytes = 0  # as the one says who makes it
+    machine_bytes = 0  # as `stage.Asleep` says
 
     def __init__(self, metadata: Metadata, digest: str) -> None:
         alarms = metadata.alarms

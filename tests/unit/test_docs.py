@@ -120,6 +120,19 @@ def test_every_option_in_a_command_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    for name, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        target = page.parent / name if name else page
+        headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {_anchor(heading) for heading in headings}, f"{name}#{anchor}"
+
+
+def _anchor(heading: str) -> str:
+    """What a heading is called in a link: its letters, in lower case, with hyphens for spaces."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_in_backticks_or_links_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = set(
