@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.openalarms import Key
 from edge_runtime.errors import counted, printable
+from edge_runtime.gateway.alarming import described
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -138,26 +139,12 @@ def _severity(one: OpenAlarm) -> str:
 
 
 def _sensor(sensor: dict[str, Any]) -> str:
-    """Such as "pressure 71.2 PSI, expected 50.1"; what is not known of it is left out."""
-    actual, expected = _number(sensor.get("actual")), _number(sensor.get("expected"))
-    unit = sensor.get("unit")
-    words = [_line(str(sensor["name"]))]
-    if isinstance(sensor.get("status"), str):
-        words.append(_line(sensor["status"]))
-    if actual is not None:
-        words.append(f"{actual} {unit}" if isinstance(unit, str) and unit else actual)
-    if expected is not None:
-        words.append(f"(expected {expected})")
-    return " ".join(words)
+    return _line(described(sensor))
 
 
 def _share(sensor: dict[str, Any]) -> str:
     share = sensor.get("share")
     return f", {share:.0%} of the score" if isinstance(share, float) else ""
-
-
-def _number(value: Any) -> str | None:
-    return f"{value:.5g}" if type(value) in (int, float) else None
 
 
 def _time(moment: int | None) -> str:

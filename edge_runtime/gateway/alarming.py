@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
     from edge_runtime.engine.engine import Engine
 
-__all__ = ["Alarming", "sentence"]
+__all__ = ["Alarming", "described", "sentence"]
 
 # People are taken up within a second; in a flood, so many lines a minute are as many as anybody reads.
 LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
@@ -133,7 +133,8 @@ def sentence(change: Change) -> str:
     parts = [fields["kind"] if not fields["subject"] else f"sensor {fields['subject']}"]
     if change.change in ("raised", "priority"):
         parts += [f"{fields['priority']} priority", *_severity(fields)]
-        parts += [_described(sensor) for sensor in fields["sensors"]]
+        # A sensor's own alarm names it already.
+        parts += [str(sensor.get("status") or described(sensor)) for sensor in fields["sensors"]]
         parts.append(f"since {fields['raised']}")
     elif change.change == "returned":
         parts += [*_severity(fields, "greatest "), f"from {fields['raised']} to {fields['returned']}"]
@@ -154,10 +155,19 @@ def _severity(fields: dict[str, Any], which: str = "") -> list[str]:
     return [] if severity is None else [f"{which}severity {severity:.3g}"]
 
 
-def _described(sensor: dict[str, Any]) -> str:
-    if "status" in sensor:
-        return str(sensor["status"])
-    unit = f" {sensor['unit']}" if sensor.get("unit") else ""
-    if sensor.get("actual") is None or sensor.get("expected") is None:
-        return str(sensor["name"])
-    return f"{sensor['name']} {sensor['actual']:.4g}{unit} (expected {sensor['expected']:.4g}{unit})"
+def described(sensor: dict[str, Any]) -> str:
+    """A sensor of an alarm, such as "pressure 71.2 PSI (expected 50.1)"; what is not known is left out."""
+    actual, expected = _number(sensor.get("actual")), _number(sensor.get("expected"))
+    unit = sensor.get("unit")
+    words = [str(sensor["name"])]
+    if isinstance(sensor.get("status"), str):
+        words.append(sensor["status"])
+    if actual is not None:
+        words.append(f"{actual} {unit}" if isinstance(unit, str) and unit else actual)
+    if expected is not None:
+        words.append(f"(expected {expected})")
+    return " ".join(words)
+
+
+def _number(value: Any) -> str | None:
+    return f"{value:.5g}" if type(value) in (int, float) else None
