@@ -18,10 +18,11 @@ help: ## Show this list.
 demo: $(READY) ## The whole way: a plant in a real InfluxDB, a detector trained, its faults found; a report.
 	$(BIN)/python packaging/demo
 
-# One worker a CPU, a whole file each: what a file starts, such as a server, it starts once.
+# One worker a CPU, a whole file each: what a file starts, such as a server, it starts once. PyTorch takes one
+# CPU as well: its networks are too small to gain from more.
 .PHONY: test
 test: $(READY) ## The tests, with branch coverage.
-	$(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -p no:benchmark -n auto --dist loadfile --cov --cov-report=term
 
 # The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
 SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
