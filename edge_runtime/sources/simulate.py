@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,8 +98,11 @@ class SimulateSource:
         self._columns = [SENSORS.index(sensor) for sensor in sensors]
         self._tick_s = cadence / speed if speed else 0.0
         self._clock = clock
-        self._closed = threading.Event()
-        self._wait = wait or self._closed.wait
+        self._closed = False
+        # What a signal handler may release: an Event holds a lock for a moment, and could wait for itself.
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+        self._wait = wait or self._wait_for_close
 
     def check(self) -> None:
         """There is nothing to check."""
@@ -112,12 +116,14 @@ class SimulateSource:
 
     def close(self) -> None:
         """Ends `batches` at its next tick."""
-        self._closed.set()
+        self._closed = True
+        with suppress(RuntimeError):  # released already
+            self._asleep.release()
 
     def batches(self, checkpoint: Checkpoint | None) -> Iterator[Batch]:  # noqa: ARG002 - a simulation cannot go back
         """Yields ticks when they are due, all machines' rows together."""
         started, done = self._clock(), 0
-        while not self._closed.is_set():
+        while not self._closed:
             due = done + MAX_TICKS
             if self._tick_s:
                 due = min(due, 1 + int((self._clock() - started) / self._tick_s))
@@ -126,6 +132,9 @@ class SimulateSource:
                 done = due
             else:
                 self._wait(max(SHORTEST_WAIT_S, started + done * self._tick_s - self._clock()))
+
+    def _wait_for_close(self, seconds: float) -> bool:
+        return self._asleep.acquire(timeout=seconds)
 
     def _ticks(self, count: int) -> Readings:
         blocks = [simulator.block(count) for simulator in self._simulators]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from edge_runtime.sources.stdin import StdinSource
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
 
 T0 = 1_767_225_600_000_000_000
@@ -117,7 +121,9 @@ def test_an_empty_standard_input_and_a_header_without_a_sensor_are_errors() -> N
         next(pipe.source.batches(None))
 
 
-def simulated(speed: float, clock: Callable[[], float], wait: Callable[[float], bool]) -> SimulateSource:
+def simulated(
+    speed: float, clock: Callable[[], float], wait: Callable[[float], bool] | None
+) -> SimulateSource:
     return SimulateSource(
         ("power", "temperature"),
         machines=2,
@@ -147,6 +153,35 @@ def test_simulated_machines_tick_by_the_clock_times_the_speed() -> None:
     assert rows[3].machines.tolist() == ["machine-1", "machine-2"]
     assert 100 < rows[3].values[0, 0] < 400  # power comes first, as asked
     assert 20 < rows[3].values[0, 1] < 90
+
+
+@pytest.mark.parametrize("step", range(1, 31))
+def test_a_simulation_may_be_closed_between_any_two_of_its_steps(step: int) -> None:
+    """As by a signal, whose handler runs in the thread that waits for the next tick."""
+    source, passed = simulated(1000.0, time.monotonic, None), 0
+
+    def look(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        nonlocal passed
+        if not frame.f_code.co_filename.endswith(("sources/simulate.py", "/threading.py")):
+            return None
+        if event == "line":
+            passed += 1
+            if passed == step:
+                source.close()
+        return look
+
+    def follow() -> None:
+        batches = source.batches(None)
+        next(batches)
+        sys.settrace(look)  # a wait comes next
+        for _ in batches:
+            pass
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    thread.join(60.0)
+    assert not thread.is_alive()
+    assert passed >= step
 
 
 def test_a_sensor_that_the_simulation_does_not_have_is_named() -> None:
