@@ -25,6 +25,7 @@ COMMANDS = (
     "bench",
     "connectors",
     "alarms",
+    "history",
     "outbox",
     "keys",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_runtime.cli.alarm_say import Id, ack, comment, service, shelve, unshelve
-from edge_runtime.cli.ledger_options import Config, State, ledger_of, print_table
+from edge_runtime.cli.ledger_options import Config, State, history_of, ledger_of, print_table
 from edge_runtime.errors import EdgeDetectError, counted, listed
 
 if TYPE_CHECKING:
@@ -43,12 +43,22 @@ def list_alarms(
         bool,
         typer.Option("--all", help="Also those that are shelved or out of service, and what else is."),
     ] = False,
+    last: Annotated[
+        str | None,
+        typer.Option(
+            help="List from the history instead: all alarms that were up within this time before the newest "
+            "row, such as 7d, the oldest first."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List open alarms: the highest priority first, then the newest."""
     from edge_runtime.cli.alarm_target import machine_of, read_alarms
     from edge_runtime.cli.alarm_text import alarm_row, suspension_row, suspensions
 
+    if last is not None:
+        _list_past(history_of(config, state), last, machine, as_json=as_json)
+        return
     path = ledger_of(config, state)
     kept = read_alarms(path)
     if machine is not None:
@@ -86,7 +96,8 @@ def list_alarms(
 
 @alarms.command()
 def show(alarm: Id, *, config: Config = None, state: State = None, as_json: AsJson = False) -> None:
-    """Print all about an alarm, and what was said about it."""
+    """Print all about an alarm, open or over, and what was said about it."""
+    from edge_runtime.cli.alarm_past import change_rows, past_of, past_shown
     from edge_runtime.cli.alarm_target import alarm_of, read_alarms
     from edge_runtime.cli.alarm_text import said, shown
 
@@ -94,15 +105,21 @@ def show(alarm: Id, *, config: Config = None, state: State = None, as_json: AsJs
     kept = read_alarms(path)
     words, unread = _words(path, None)
     over = _over(kept, words, alarm)
+    past = None if _is_open(kept, alarm) else past_of(history_of(config, state), alarm)
+    if past is not None:
+        over = past.fields["event_id"]
     one = None if over else alarm_of(kept, alarm)
     about = [word for word in words if (word.event_id == over if one is None else _is_about(word, one))]
     if as_json:
-        fields = None if one is None else one.condition.fields(one.alarm)
+        fields = past and past.fields if one is None else one.condition.fields(one.alarm)
         _print_json({"ledger": str(path), "alarm": fields, "words": [_word(word) for word in about]})
         if unread is not None:
             raise unread
         return
-    if one is None:
+    if past is not None:
+        typer.echo("\n".join(past_shown(past)))
+        print_table(change_rows(past), "nothing became of it")
+    elif one is None:
         typer.echo(f"alarm {over} of {about[0].machine_id} is not open any more")
     else:
         typer.echo("\n".join(shown(one)))
@@ -117,6 +134,22 @@ def show(alarm: Id, *, config: Config = None, state: State = None, as_json: AsJs
 for word in (ack, comment, shelve, unshelve):
     alarms.command()(word)
 alarms.add_typer(service, name="service")
+
+
+def _list_past(path: Path, last: str, machine: str | None, *, as_json: bool) -> None:
+    """Alarms of the history."""
+    from edge_runtime.cli.alarm_past import alarms_of_late, past_row
+
+    found = alarms_of_late(path, last, machine)
+    if as_json:
+        _print_json({"history": str(path), "alarms": found})
+        return
+    typer.echo(f"history {path}")
+    print_table([past_row(one) for one in found], "there was no alarm")
+
+
+def _is_open(kept: AlarmsKept, text: str) -> bool:
+    return any(one.alarm.event_id.startswith(text.lower()) for one in kept.open())
 
 
 def _over(kept: AlarmsKept, words: list[Word], text: str) -> str | None:

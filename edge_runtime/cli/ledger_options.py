@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Config", "State", "ledger_of", "print_table", "reading_ledger"]
+__all__ = ["Config", "State", "history_of", "ledger_of", "print_table", "reading_ledger"]
 
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with the settings of `run`, which lead to the ledger.")
@@ -41,6 +41,24 @@ def ledger_of(config: Path | None, state: Path | None) -> Path:
     return path
 
 
+def history_of(config: Path | None, state: Path | None) -> Path:
+    """The history beside that ledger, which need not be there.
+
+    Raises:
+        UsageError: As `ledger_of`.
+    """
+    from edge_runtime.history.schema import history_file
+
+    ledger = ledger_of(config, state)
+    if state is None and config is not None:
+        from edge_runtime.gateway.settings import load_settings
+
+        own = load_settings(config, {}).history.file
+        if own is not None:
+            return own
+    return history_file(ledger)
+
+
 def reading_ledger(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     """A ledger to be read while `run` may use it.
 
@@ -50,8 +68,8 @@ def reading_ledger(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     import sqlite3
     from contextlib import contextmanager
 
+    from edge_runtime.delivery.reading import reading
     from edge_runtime.errors import LedgerError
-    from edge_runtime.gateway.place import reading
 
     @contextmanager
     def opened() -> Iterator[sqlite3.Connection]:

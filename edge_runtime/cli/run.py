@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.alarming import Alarming
     from edge_runtime.gateway.settings import Settings
+    from edge_runtime.history.history import History
     from edge_runtime.loading.load import Bundle
 
 __all__ = ["run"]
@@ -112,6 +113,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             senders=senders,
             report=report,
             watch=view.watch if view else None,
+            make_history=_make_history(settings, engine, report, place),
             make_alarming=lambda: _alarming(engine, report, place),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
@@ -148,6 +150,21 @@ def _alarming(engine: Engine, report: Callable[[str], None], place: tuple[Path, 
 
     words = OperatorFile(operator_file(place[0]))
     return Alarming(engine, report, time.monotonic, time.time_ns, words, feed_of(place[0]))
+
+
+def _make_history(
+    settings: Settings, engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None
+) -> Callable[[str | None], History] | None:
+    part = settings.history
+    if place is None or not part.keep:
+        return None
+    from edge_runtime.history.bounds import Bounds
+    from edge_runtime.history.history import History
+    from edge_runtime.history.schema import history_file
+
+    path = part.file or history_file(place[0])
+    bounds = Bounds(part.max_mb, part.max_days)
+    return lambda mark: History(path, engine, mark, report=report, bounds=bounds)
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

@@ -66,6 +66,7 @@ class Ledger(Store):
         counters: Mapping[str, int],
         clock: int | None = None,
         words: str | None = None,
+        history: str | None = None,
     ) -> None:
         """Stores everything that a block of rows led to, in one transaction.
 
@@ -77,6 +78,7 @@ class Ledger(Store):
             counters: Name to what is added to it.
             clock: The gateway's clock, nanoseconds since the epoch; None where it is not believed.
             words: The mark of the last of people's words that was taken up; None keeps the last one.
+            history: The mark of this commit in the history; None keeps the last one.
 
         Raises:
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
@@ -88,7 +90,7 @@ class Ledger(Store):
 
         def work() -> None:
             text, moved = (None, {}) if checkpoint is None else (checkpoint.text, checkpoint.machines)
-            about = {"checkpoint": text, "clock": clock, "words": words}
+            about = {"checkpoint": text, "clock": clock, "words": words, "history": history}
             self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
             keep_states(self._db, [*states, *states_of_source(moved)])
             self._book.count(counters)
@@ -169,6 +171,10 @@ class Ledger(Store):
     def words(self) -> str | None:
         """The mark of the last of people's words that was taken up."""
         return self._about("words")
+
+    def history(self) -> str | None:
+        """The mark of the last commit that the history has as well."""
+        return self._about("history")
 
     def states(self) -> list[StageState]:
         """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""

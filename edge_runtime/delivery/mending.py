@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.delivery.book import Book
 
-__all__ = ["MOST_SET_ASIDE", "mend", "put_in_place"]
+__all__ = ["MOST_SET_ASIDE", "mend", "put_in_place", "set_aside"]
 
 MOST_SET_ASIDE = 3
 TABLES = (b"CREATE TABLE outbox", b"CREATE TABLE dead_letters")
@@ -64,7 +64,7 @@ def mend(path: Path, damage: str, known: Book | None, db: sqlite3.Connection | N
     except BaseException:
         _remove(part)
         raise
-    aside = _set_aside(path)
+    aside = set_aside(path)
     if db is not None:
         # Only now: closing would take its log over into the file, and remove the log, whatever is there.
         with suppress(sqlite3.Error):
@@ -80,7 +80,7 @@ def put_in_place(path: Path, mended: Path) -> None:
         OSError: It cannot be moved.
     """
     if any(part.exists() for part in _parts(path)):
-        _set_aside(path)
+        set_aside(path)
     _place(path, mended)
 
 
@@ -102,8 +102,19 @@ def _remove(path: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _set_aside(path: Path) -> Path:
-    """Moves the file and its log; the oldest that were set aside before go."""
+def set_aside(path: Path, most: int = MOST_SET_ASIDE) -> Path:
+    """Moves the file and its log to a dated name.
+
+    Args:
+        path: The file.
+        most: So many are kept; the oldest that were set aside before go.
+
+    Returns:
+        Where it lies now.
+
+    Raises:
+        OSError: It cannot be moved.
+    """
     aside = path.with_name(f"{path.name}.damaged.{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}")
     number = 1
     while any(part.exists() for part in _parts(aside)):
@@ -118,7 +129,7 @@ def _set_aside(path: Path) -> Path:
         for one in path.parent.iterdir()
         if one.name.startswith(pattern) and not one.name.endswith(("-wal", "-shm")) and one != aside
     )
-    for oldest in before[: max(0, len(before) + 1 - MOST_SET_ASIDE)]:
+    for oldest in before[: max(0, len(before) + 1 - most)]:
         with suppress(OSError):
             _remove(oldest)
     return aside

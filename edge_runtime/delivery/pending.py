@@ -63,7 +63,7 @@ class Pending:
         self.rows += counted.get("read", 0)
 
 
-def store(
+def store(  # noqa: PLR0913 - what it depends on
     pending: Pending,
     ledger: Ledger,
     senders: Iterable[Sender],
@@ -73,6 +73,7 @@ def store(
     report: Callable[[str], None],
     wait: Callable[[float], Any],
     stopping: Callable[[], bool],
+    remember: Callable[[Results | None, Sequence[Change]], str | None] | None = None,
 ) -> bool:
     """Commits rows; waits while the disk does not take them.
 
@@ -85,11 +86,16 @@ def store(
         report: Called with one line for a person.
         wait: Sleeps so many seconds, or less.
         stopping: Whether the process ends.
+        remember: Writes the rows and changes of alarms where they are looked up later, before the ledger has
+            them, and returns the mark to store with them; None for nowhere.
 
     Returns:
         Whether they are stored; only a stop ends the trying, for nothing may be lost.
     """
-    payloads = _payloads(pending, senders)
+    blocks = [block for block in pending.results if len(block)]
+    results = Results.joined(blocks) if blocks else None
+    payloads = _payloads(results, pending.alarms, senders)
+    mark = None if remember is None else remember(results, pending.alarms)
     backoff: Backoff | None = None
     while True:
         try:
@@ -100,6 +106,7 @@ def store(
                 counters=pending.counters,
                 words=pending.words,
                 clock=clock,
+                history=mark,
             )
         except LedgerUnavailableError as error:
             if stopping():
@@ -122,16 +129,16 @@ def store(
             return True
 
 
-def _payloads(pending: Pending, senders: Iterable[Sender]) -> dict[str, tuple[bytes, int]]:
+def _payloads(
+    results: Results | None, alarms: Sequence[Change], senders: Iterable[Sender]
+) -> dict[str, tuple[bytes, int]]:
     """Sink to its payload, and the number of rows or of changes of alarms in it; of those that get any."""
-    blocks = [block for block in pending.results if len(block)]
-    results = Results.joined(blocks) if blocks else None
     found = {}
     for sender in senders:
         sink = sender.sink
         if isinstance(sink, AlarmSink):
-            if pending.alarms:
-                found[sink.name] = sink.encode_alarms(pending.alarms), len(pending.alarms)
+            if alarms:
+                found[sink.name] = sink.encode_alarms(alarms), len(alarms)
         elif results is not None:
             found[sink.name] = sink.encode(results), len(results)
     return found

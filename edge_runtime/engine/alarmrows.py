@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.records import Results
 
-__all__ = ["AlarmRows"]
+__all__ = ["NOT_JUDGED", "AlarmRows"]
 
 # A sensor with this share of an anomalous row's score has come to the fore, beside the one with the most.
 SHARE = 0.25

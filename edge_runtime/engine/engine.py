@@ -108,6 +108,11 @@ class Engine:
         return len(self._times.machines)
 
     @property
+    def machine_names(self) -> list[str]:
+        """The machines of which rows were judged."""
+        return list(self._times.machines)
+
+    @property
     def max_machines(self) -> int:
         """Of how many machines rows are judged; rows of further ones are unknown."""
         return self._times.max_machines
@@ -201,6 +206,14 @@ class Engine:
             for stage in self._stages
             for machine in sorted(known.union(stage.changed()))
         ]
+
+    def state(self, machine: str) -> list[StageState]:
+        """Everything that `restore` needs of one machine, whether or not it has changed."""
+        states = [
+            StageState(self._owner(stage), stage.name, machine, stage.version, stage.state(machine))
+            for stage in self._stages
+        ]
+        return [state for state in states if state.value is not None]
 
     def restore(self, states: Iterable[StageState], *, now: int | None = None) -> list[str]:
         """Goes on from what `changes` gave; what another bundle left means nothing to this one.

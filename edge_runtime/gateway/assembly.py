@@ -64,6 +64,7 @@ def _read_or_kept(settings: Settings, config: Path | None) -> dict[str, Path | N
     """What no result may be written to, by what it is."""
     from edge_runtime.delivery.operator import operator_file  # noqa: PLC0415 - where results go to a file
     from edge_runtime.gateway.place import place_of_ledger  # noqa: PLC0415
+    from edge_runtime.history.schema import history_file  # noqa: PLC0415
 
     ledger, bundle = place_of_ledger(settings)[0], settings.run.bundle
     beside = ("-wal", "-shm", "-journal", ".lock")
@@ -73,6 +74,7 @@ def _read_or_kept(settings: Settings, config: Path | None) -> dict[str, Path | N
         "the bundle's signature": None if bundle is None else Path(f"{bundle}.sig"),
         "the ledger": ledger,
         "the record of what people say about alarms": operator_file(ledger),
+        "the history": settings.history.file or history_file(ledger),
     }
     read |= {f"the ledger's {end}": ledger.with_name(f"{ledger.name}{end}") for end in beside}
     read |= {f"the trusted key {key}": Path(key) for key in settings.trust.keys or ()}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.judged import Judged
     from edge_runtime.gateway.alarming import Alarming
     from edge_runtime.gateway.journal import Journal
+    from edge_runtime.history.history import History
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
     from edge_runtime.sources.base import Batch, Source
@@ -58,6 +59,7 @@ class Pipeline:
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
+        make_history: Makes what remembers all that the ledger stores, of the mark in it; None for nothing.
         make_alarming: Makes what is done about alarms, when there are any or a ledger; None for nothing.
         max_rows: Stop after so many rows that were not judged before; None to go on.
         now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
@@ -78,6 +80,7 @@ class Pipeline:
         senders: Sequence[Sender] = (),
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
+        make_history: Callable[[str | None], History] | None = None,
         make_alarming: Callable[[], Alarming] | None = None,
         max_rows: int | None = None,
         now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
@@ -93,6 +96,8 @@ class Pipeline:
         self._senders = _together(senders, ledger, clock) if senders else None
         self._report = report
         self._watch = watch
+        self._make_history = make_history
+        self._history: History | None = None
         self._make_alarming = make_alarming
         self._alarming: Alarming | None = None
         self._max_rows = max_rows
@@ -154,6 +159,8 @@ class Pipeline:
             self._read()
         finally:
             self._commit()
+            if self._history is not None:
+                self._history.close()
             if self._alarming is not None:
                 self._alarming.say_rest()
 
@@ -166,6 +173,8 @@ class Pipeline:
         self._believed = now is not None
         for sentence in self._engine.restore(ledger.states(), now=now):
             self._report(f"ledger: {sentence}")
+        if self._make_history is not None:
+            self._history = self._make_history(ledger.history())
 
     def _read(self) -> None:
         self._look_after_alarms()  # of a source that has ended, no row may come any more
@@ -357,6 +366,7 @@ class Pipeline:
             report=self._report,
             wait=self._wait,
             stopping=self._is_stopping,
+            remember=None if self._history is None else self._history.append,
         )
         if stored:
             self._acknowledge()

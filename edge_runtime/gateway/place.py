@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.connector import Fact
 from edge_runtime.delivery.migrations import SCHEMA_VERSION
 from edge_runtime.delivery.opening import file_of
+from edge_runtime.delivery.reading import reading
 from edge_runtime.errors import UsageError, counted
 from edge_runtime.files import state_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from edge_runtime.gateway.settings import Settings
 
-__all__ = ["ledger_fact", "place_of_ledger", "reading"]
-
-# A ledger that is opened or closed at this moment is tried again so many times, seconds apart.
-TRIES, REST_S = 25, 0.02
-# What SQLite says then: files beside it are gone, or the memory in one of them is not made yet.
-PASSING = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+__all__ = ["ledger_fact", "place_of_ledger"]
 
 
 def place_of_ledger(settings: Settings) -> tuple[Path, str]:
@@ -112,54 +106,3 @@ def ledger_fact(path: Path, identity: str) -> Fact:
     rows = [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in waiting]
     known = f"{counted(machines, 'machine')} known"
     return Fact("ledger", f"{path}: {', '.join([known, *(rows or ['no row waits'])])}")
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """A ledger to be read, as it is at one moment, and not touched, whether or not a process has it open.
-
-    SQLite makes files beside a database that nobody has open, even to read it. So such a file is read as one
-    that does not change; if a crash left a log beside it, a copy of both is read. The memory that processes
-    share by a file may be left by a crash too, and whoever opens it for writing would begin it anew.
-
-    Raises:
-        OSError, sqlite3.Error: It cannot be read.
-    """
-    path = file_of(path)
-    with ExitStack() as stack:
-        tries = TRIES
-        while True:
-            tries -= 1
-            try:
-                db = _opened(path, stack)
-                break
-            except (FileNotFoundError, sqlite3.OperationalError) as error:
-                # The process that has it opens or closes it at this moment, and with it the files beside it.
-                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN)
-                if not tries or not path.exists() or code & 0xFF not in PASSING:
-                    raise
-                stack.close()
-                time.sleep(REST_S)
-        yield db
-
-
-def _opened(path: Path, stack: ExitStack) -> sqlite3.Connection:
-    """The ledger, or a copy of it, within a transaction."""
-    log = path.with_name(f"{path.name}-wal")
-    opened = path.with_name(f"{path.name}-shm").exists()
-    if opened or not log.exists() or not log.stat().st_size:
-        how = "mode=ro&readonly_shm=1" if opened else "mode=ro&immutable=1"
-        where = f"{path.absolute().as_uri()}?{how}"
-    else:
-        import shutil  # noqa: PLC0415 - for this alone
-        import tempfile  # noqa: PLC0415
-
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-detect-"))
-        copy = Path(folder, "ledger")
-        shutil.copyfile(path, copy)
-        shutil.copyfile(log, copy.with_name("ledger-wal"))
-        where = copy.as_uri()
-    db = stack.enter_context(closing(sqlite3.connect(where, uri=True, isolation_level=None)))
-    db.execute("BEGIN")
-    db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
-    return db

@@ -1,6 +1,6 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-`[run]` and `[trust]` are here; each connector has its own tables in its own file.
+`[run]`, `[trust]` and `[history]` are here; each connector has its own tables in its own file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from edge_runtime.sinks.base import SinkKind
     from edge_runtime.sources.base import SourceKind
 
-__all__ = ["OWN_TABLES", "Chosen", "RunPart", "Settings", "TrustPart", "choose", "load_settings"]
+__all__ = [
+    "OWN_TABLES",
+    "Chosen",
+    "HistoryPart",
+    "RunPart",
+    "Settings",
+    "TrustPart",
+    "choose",
+    "load_settings",
+]
 
 K = TypeVar("K", bound=Connector)
 LONGEST_FUTURE_S = 366 * 86_400.0
@@ -96,9 +105,27 @@ class TrustPart:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryPart:
+    """What is kept of a feed that has a ledger; `file` None for one beside it."""
+
+    keep: bool = setting(True, "Whether a history of readings, verdicts and alarms is kept.")
+    file: Path | None = setting(
+        None, "File of the history; one in the folder `history` beside the ledger unless given."
+    )
+    max_mb: int = setting(1000, "Size of the history; beyond it the oldest rows go first.", unit="MB")
+    max_days: int = setting(
+        366, "Age up to which rows are kept; minutes are kept four times as long.", unit="days"
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_mb < 1 or self.max_days < 1:
+            raise UsageError("max_mb and max_days must be 1 or more", where="[history]")
+
+
 # Up to version 0.1 these stood elsewhere.
 MOVED = {("data", "time_column"): ("map", "time.from"), ("data", "machine_column"): ("map", "machine")}
-OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart}
+OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart, "history": HistoryPart}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +143,14 @@ class Settings:
     Attributes:
         run: What to run.
         trust: Who must have signed the bundle.
+        history: What is kept for those who look back.
         source: Where readings come from.
         sinks: Where results go to.
     """
 
     run: RunPart
     trust: TrustPart
+    history: HistoryPart
     source: Chosen[SourceKind]
     sinks: tuple[Chosen[SinkKind], ...]
 
@@ -172,6 +201,7 @@ def load_settings(
     return Settings(
         run=fill(RunPart, document.get("run", {}), "run", where),
         trust=fill(TrustPart, document.get("trust", {}), "trust", where),
+        history=fill(HistoryPart, document.get("history", {}), "history", where),
         source=Chosen(source, Given.of(source, document, where)),
         sinks=tuple(Chosen(sink, Given.of(sink, document, where)) for sink in sinks),
     )

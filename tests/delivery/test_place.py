@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge_runtime.delivery.ledger import Ledger
+from edge_runtime.delivery.reading import reading
 from edge_runtime.errors import LedgerError, UsageError
-from edge_runtime.gateway.place import place_of_ledger, reading
+from edge_runtime.gateway.place import place_of_ledger
 from edge_runtime.gateway.settings import Settings, load_settings
 from edge_runtime.sources.base import Feed
 from edge_runtime.sources.mqtt_feed import MqttSource

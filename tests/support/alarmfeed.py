@@ -14,6 +14,7 @@ import numpy as np
 from support.alarmreplay import Replay, Told
 from support.bundles import SENSORS, make_bundle, normal_rows
 from support.lives import Ending, Life, Lives
+from support.pastfiles import assert_whole, rows_in, table
 from support.points import SMALL
 
 from edge_runtime.bundle.judging import Alarms
@@ -22,6 +23,7 @@ from edge_runtime.delivery.openalarms import AlarmsKept, kept_alarms
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file, place_in
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import LedgerError
+from edge_runtime.history.schema import history_file
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.mapping.form import Columns, Form
 from edge_runtime.records import Readings
@@ -205,7 +207,18 @@ class Case:
             counted = dict(db.execute("SELECT name, value FROM counters").fetchall())
         assert counted["encoded.jsonl"] == counted["delivered.jsonl"] == self.feed.rows
         assert counted.get("encoded.alarmlog", 0) == counted.get("delivered.alarmlog", 0) == len(log)
+        self._check_history(log)
         return refused
+
+    def _check_history(self, log: list[dict[str, Any]]) -> None:
+        """It has every row, and every change of the log, each once."""
+        path = history_file(self.ledger)
+        assert_whole(path)
+        assert sum(len(rows) for rows in rows_in(path).values()) == self.feed.rows
+        found = table(path, "SELECT change, fields FROM changes ORDER BY id")
+        changes = [{"change": change, **json.loads(str(fields))} for change, fields in found]
+        assert changes == [{name: line[name] for name in line if name != "time"} for line in log]
+        assert not table(path, "SELECT * FROM gaps")
 
     def _look(self) -> None:
         rows, kept = self._kept()

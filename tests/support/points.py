@@ -26,6 +26,10 @@ SMALL: Mapping[str, int] = {
     "edge_runtime.sources.mqtt_feed.MAX_MESSAGES": 12,
     "edge_runtime.gateway.pipeline.COMMIT_ROWS": 30,
     "edge_runtime.delivery.drain.MAX_PARCELS": 2,
+    "edge_runtime.history.opened.PACK_COMMITS": 3,
+    "edge_runtime.history.opened.STATE_ROWS": 20,
+    "edge_runtime.history.packing.BLOCK_ROWS": 40,
+    "edge_runtime.history.packing.SMALL_BLOCKS": 3,
 }
 SQL = {"COMMIT": "commit", "PRAGMA wal_checkpoint": "checkpoint", "PRAGMA incremental_vacuum": "give back"}
 

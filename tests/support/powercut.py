@@ -227,7 +227,8 @@ class Disk:
         if event.call in ("write", "truncate"):
             self._names[event.path].change(number, event)
         elif event.call == "sync" and event.path:
-            self._names[event.path].sync(event.covers)
+            if event.path in self._names:  # of a folder below, names may go that were synced
+                self._names[event.path].sync(event.covers)
         elif event.call == "sync":
             first = max(i for i, (at, _) in enumerate(self._states) if at < event.covers)
             self._states = self._states[first:]

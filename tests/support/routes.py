@@ -14,9 +14,12 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from support.bundles import SENSORS, normal_rows
 from support.lives import Ending, Life, Lives
+from support.pastfiles import assert_whole, rows_in, table
 from support.points import SMALL
 
+from edge_runtime.history.schema import history_file
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, create_database, encode_lines, query, write
+from edge_runtime.records import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,6 +173,19 @@ class Route:
         names = (*("normal", "anomaly"), *(name for name in counted if name.startswith("unknown")))
         assert sum(counted.get(name, 0) for name in names) == ROWS + self._ended
         assert counted[f"encoded.{self.sink}"] == counted[f"delivered.{self.sink}"] == ROWS + self._ended
+        self._check_history(arrived)
+
+    def _check_history(self, arrived: Counter[str]) -> None:
+        """It has the rows that arrived, each once."""
+        path = history_file(self.folder / "l")
+        assert_whole(path)
+        found = Counter[tuple[str, str]]()
+        for name, rows in rows_in(path).items():
+            if not name.startswith(LAST):
+                found.update((name, Verdict(code).label) for code in rows.verdicts.tolist())
+        documents = [json.loads(line) for line in arrived.elements()]
+        assert found == Counter((each["machine_id"], each["verdict"]) for each in documents)
+        assert not table(path, "SELECT * FROM gaps")
 
     def _lines(self) -> list[str]:
         text = "".join(path.read_text() for path in self.folder.glob("out.jsonl*"))

@@ -1,0 +1,187 @@
+"""The history that `run` writes beside its ledger: what was read and found, for those who look back.
+
+It never costs a verdict: whatever is wrong with it is said, and the feed goes on without it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_runtime.delivery.mending import set_aside
+from edge_runtime.delivery.proof import DamageError, is_damage
+from edge_runtime.delivery.upkeep import give_room_back
+from edge_runtime.engine.alarmrows import NOT_JUDGED
+from edge_runtime.errors import LedgerError
+from edge_runtime.history.bounds import Bounds
+from edge_runtime.history.opened import OpenHistory
+from edge_runtime.history.room import make_sure_of_room
+from edge_runtime.history.schema import open_history, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from edge_runtime.engine.alarms import Change
+    from edge_runtime.engine.engine import Engine
+    from edge_runtime.records import Results
+
+__all__ = ["History"]
+
+RETRY_S = 60.0
+MAX_WAITING = 1000
+
+
+class History:
+    """The history of one process, which has the ledger's lock.
+
+    Args:
+        path: The file; made when it is missing, with its folder.
+        engine: Whose rows are stored; its states let them be judged again. It has judged all that the ledger
+            has, and nothing else.
+        mark: Of the last commit that the ledger has, as `append` returned it; None for none.
+        report: Called with one line when it cannot be written, and when it can again.
+        bounds: How large it may get.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        engine: Engine,
+        mark: str | None,
+        *,
+        report: Callable[[str], None],
+        bounds: Bounds | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._path = path
+        self._engine = engine
+        self._mark = mark
+        self._report = report
+        self._bounds = bounds or Bounds()
+        self._clock = clock
+        self._db: sqlite3.Connection | None = None
+        self._open: OpenHistory | None = None
+        self._complained: str | None = None
+        self._lost: tuple[int, int] | None = None  # times of rows that could not be stored
+        self._waiting: list[Change] = []  # changes of alarms that could not be stored
+        self._retry = clock()
+        self._try_to_open()
+
+    def append(self, results: Results | None, changes: Sequence[Change]) -> str | None:
+        """Stores what a commit of the ledger is about to store; all commits before are in the ledger.
+
+        Args:
+            results: The rows; None for none.
+            changes: What changed in alarms.
+
+        Returns:
+            The mark to store in the ledger with them; None where there is none that is new.
+        """
+        results = _judged(results)
+        changes = [*self._waiting, *changes]
+        if results is None and not changes:
+            return None
+        if self._open is None and self._clock() >= self._retry:
+            # The engine has judged these rows already, and no longer knows what it knew before them.
+            self._miss(results)
+            results = None
+            self._try_to_open()
+        if self._db is None or self._open is None:
+            self._miss(results)
+            self._waiting = changes[-MAX_WAITING:]
+            return None
+        try:
+            make_sure_of_room(self._path)
+            with transaction(self._db):
+                self._open.append(results, changes)
+            self._waiting = []
+            self._mark = f"{self._open.identity}:{self._open.number}"
+        except (sqlite3.Error, OSError, DamageError) as error:
+            self._miss(results)
+            self._waiting = changes[-MAX_WAITING:]
+            self._fail(error)
+            if is_damage(error):
+                self._try_to_open()  # a new one
+            return None
+        with suppress(sqlite3.Error):  # whatever is wrong, the next transaction says it
+            give_room_back(self._db)
+        return self._mark
+
+    def close(self) -> None:
+        """Closes the file."""
+        db, self._db, self._open = self._db, None, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+    def _try_to_open(self) -> None:
+        """Opens the file, and begins where the ledger is; whatever is wrong is said."""
+        try:
+            try:
+                self._begin()
+            except DamageError as error:
+                self._set_aside(error)
+                self._begin()
+        except (sqlite3.Error, OSError, DamageError, LedgerError) as error:
+            self._fail(error)
+
+    def _begin(self) -> None:
+        make_sure_of_room(self._path)
+        self._db = db = open_history(self._path)
+        lost = None if self._lost is None else (*self._lost, self._complained or "")
+        try:
+            with transaction(db):
+                self._open = OpenHistory(db, self._engine, self._mark, lost, self._bounds)
+        except BaseException as error:
+            self.close()
+            if is_damage(error):
+                raise DamageError(str(error)) from None
+            raise
+        self._lost = None
+        if self._complained is not None:
+            self._report("history: is written again")
+            self._complained = None
+
+    def _fail(self, error: BaseException) -> None:
+        """Goes on without a history, and tries again after a while."""
+        self.close()
+        self._retry = self._clock() + RETRY_S
+        if is_damage(error):
+            try:
+                self._set_aside(error)
+            except OSError as failed:
+                error = failed
+        why = getattr(error, "strerror", None) or str(error)
+        if why != self._complained:
+            self._complained = why
+            self._report(f"history: cannot be written ({why}); rows are judged and delivered without it")
+
+    def _set_aside(self, error: BaseException) -> None:
+        aside = set_aside(self._path, most=1)
+        self._report(f"history: {self._path} was damaged ({error}) and lies in {aside} now; a new one begins")
+
+    def _miss(self, results: Results | None) -> None:
+        """Remembers of which times rows are missing."""
+        if results is not None:
+            times = results.readings.times
+            found = int(times.min()), int(times.max())
+            before = self._lost or found
+            self._lost = min(before[0], found[0]), max(before[1], found[1])
+
+
+def _judged(results: Results | None) -> Results | None:
+    """The rows that were judged; those whose time was wrong have no part in a machine's history."""
+    if results is None or not len(results):
+        return None
+    if not results.reasons.any():
+        return results
+    rows = np.flatnonzero(~NOT_JUDGED[results.reasons])
+    if len(rows) == len(results):
+        return results
+    return results.take(rows) if len(rows) else None
