@@ -101,9 +101,9 @@ def past_shown(past: Past) -> Iterator[str]:
 
 def change_rows(past: Past) -> list[dict[str, str]]:
     """What became of it, oldest first; of very many changes the last ones."""
-    from edge_runtime.timeparse import format_time
+    from edge_runtime.gateway.viewing.words import moment
 
     return [
-        {"time": format_time(one.time), "change": one.change, "priority": one.fields["priority"]}
+        {"time": moment(one.time), "change": one.change, "priority": one.fields["priority"]}
         for one in past.changes[-MOST_CHANGES:]
     ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from edge_runtime.delivery.openalarms import Key
 from edge_runtime.errors import counted, printable
 from edge_runtime.gateway.alarming import described
+from edge_runtime.gateway.viewing.words import moment
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["alarm_row", "said", "sentence", "shown", "suspension_row", "suspensions", "word_row"]
 
 MAX_SENSORS, MAX_LETTERS = 3, 2000  # in a row of the list; in a line
-SECOND = 1_000_000_000
 
 
 def alarm_row(one: OpenAlarm) -> dict[str, str]:
@@ -35,7 +35,7 @@ def alarm_row(one: OpenAlarm) -> dict[str, str]:
         "priority": one.alarm.priority,
         "machine": _line(one.key.machine_id),
         "what": f"sensor {one.key.subject}" if one.key.subject else "machine",
-        "since": _second(one.alarm.raised),
+        "since": moment(one.alarm.raised),
         "severity": _severity(one),
         "sensors": ", ".join(described) or "-",
     }
@@ -47,9 +47,9 @@ def suspension_row(key: Key, what: str, why: Suspension) -> dict[str, str]:
         "machine": _line(key.machine_id),
         "what": f"sensor {key.subject}" if key.subject else "machine",
         "is": what,
-        "until": "-" if why.until is None else _second(why.until),
+        "until": "-" if why.until is None else moment(why.until),
         "by": _line(why.by),
-        "since": _second(why.at),
+        "since": moment(why.at),
         "reason": _line(why.reason),
     }
 
@@ -57,9 +57,9 @@ def suspension_row(key: Key, what: str, why: Suspension) -> dict[str, str]:
 def word_row(word: Word) -> dict[str, str]:
     """A row of what people said."""
     of = "" if word.event_id is not None else " sensor" if word.subject else " machine"
-    until = "" if word.until is None else f" until {_second(word.until)}"
+    until = "" if word.until is None else f" until {moment(word.until)}"
     return {
-        "time": _second(word.at),
+        "time": moment(word.at),
         "by": _line(word.by),
         "word": f"{word.word}{of}{until}",
         "text": _line(word.text or "-"),
@@ -86,7 +86,7 @@ def shown(one: OpenAlarm) -> Iterator[str]:
     ]
     yield from (f"  {name:<13} {value}" for name, value in facts if value != "-")
     for what, why in suspensions(one.condition):
-        end = "" if why.until is None else f" until {_second(why.until)}"
+        end = "" if why.until is None else f" until {moment(why.until)}"
         yield f"  {what:<13}{end} by {_line(why.by)}: {_line(why.reason)}"
     for number, sensor in enumerate(alarm.sensors):
         yield f"  {'sensors' if not number else '':<13} {_sensor(sensor)}{_share(sensor)}"
@@ -131,7 +131,7 @@ def suspensions(condition: Condition) -> list[tuple[str, Suspension]]:
 
 
 def _until(why: Suspension) -> str:
-    return "" if why.until is None else f" until {_second(why.until)}"
+    return "" if why.until is None else f" until {moment(why.until)}"
 
 
 def _severity(one: OpenAlarm) -> str:
@@ -147,12 +147,8 @@ def _share(sensor: dict[str, Any]) -> str:
     return f", {share:.0%} of the score" if isinstance(share, float) else ""
 
 
-def _time(moment: int | None) -> str:
-    return "-" if moment is None else format_time(moment)
-
-
-def _second(moment: int) -> str:
-    return format_time(moment // SECOND * SECOND)
+def _time(time_ns: int | None) -> str:
+    return "-" if time_ns is None else format_time(time_ns)
 
 
 def _line(text: str) -> str:

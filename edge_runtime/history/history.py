@@ -17,6 +17,7 @@ from edge_runtime.delivery.proof import DamageError, is_damage
 from edge_runtime.delivery.upkeep import give_room_back
 from edge_runtime.engine.alarmrows import NOT_JUDGED
 from edge_runtime.errors import LedgerError
+from edge_runtime.files import make_folder
 from edge_runtime.history.bounds import Bounds
 from edge_runtime.history.opened import OpenHistory
 from edge_runtime.history.room import make_sure_of_room
@@ -97,7 +98,7 @@ class History:
             self._waiting = changes[-MAX_WAITING:]
             return None
         try:
-            make_sure_of_room(self._path)
+            make_sure_of_room(self._path)  # which also says when somebody deleted the file
             with transaction(self._db):
                 self._open.append(results, changes)
             self._waiting = []
@@ -132,7 +133,8 @@ class History:
             self._fail(error)
 
     def _begin(self) -> None:
-        make_sure_of_room(self._path)
+        make_folder(self._path.parent)
+        make_sure_of_room(self._path.parent)
         self._db = db = open_history(self._path)
         lost = None if self._lost is None else (*self._lost, self._complained or "")
         try:

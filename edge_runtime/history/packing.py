@@ -81,7 +81,7 @@ def add_block(
                 int(part.numbers[-1]),
                 level,
                 len(part),
-                packed(part),
+                packed(part, quickly=level == SMALL),
             ),
         )
 
@@ -117,14 +117,13 @@ def join_small(db: sqlite3.Connection, machine: int, bundle: int) -> None:
 
 
 def _join(db: sqlite3.Connection, machine: int, bundle: int, blocks: list[int]) -> None:
-    if len(blocks) > 1:
-        marks = ", ".join("?" * len(blocks))
-        query = f"SELECT data FROM blocks WHERE id IN ({marks}) ORDER BY start"  # noqa: S608
-        rows = Rows.joined([rows_of_block(data) for (data,) in db.execute(query, blocks)])
+    marks = ", ".join("?" * len(blocks))
+    query = f"SELECT level, data FROM blocks WHERE id IN ({marks}) ORDER BY start"  # noqa: S608
+    found = db.execute(query, blocks).fetchall()
+    if any(level == SMALL for level, _ in found):
+        rows = Rows.joined([rows_of_block(data) for _, data in found])
         db.execute(f"DELETE FROM blocks WHERE id IN ({marks})", blocks)  # noqa: S608
         add_block(db, machine, bundle, rows, LARGE)
-    elif blocks:
-        db.execute("UPDATE blocks SET level = ? WHERE id = ?", (LARGE, *blocks))
 
 
 def add_rollups(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edge_runtime.delivery.proof import DamageError
+from edge_runtime.history.bare import bare, bare_read
 from edge_runtime.history.rows import Rows
 from edge_runtime.records import COMPLETE
 
@@ -66,19 +67,8 @@ def recent_of(results: Results, codes: NDArray[np.int32], number: int) -> Recent
 def recent_written(recent: Recent) -> bytes:
     """The rows as bytes; the number of their commit stands beside them."""
     rows = recent.rows
-    columns = (
-        recent.machines.astype("<i4"),
-        rows.times.astype("<i8"),
-        rows.values.astype("<f4"),
-        rows.severity.astype("<f4"),
-        rows.degraded.astype("<i2"),
-        rows.verdicts.astype("i1"),
-        rows.reasons.astype("i1"),
-        rows.faults.astype("i1"),
-    )
-    body = b"".join(
-        [HEADER.pack(0, FORMAT, rows.values.shape[1], len(rows))[4:], *(c.tobytes() for c in columns)]
-    )
+    header = HEADER.pack(0, FORMAT, rows.values.shape[1], len(rows))[4:]
+    body = b"".join([header, recent.machines.astype("<i4").tobytes(), bare(rows)])
     return struct.pack("<I", zlib.crc32(body)) + body
 
 
@@ -93,21 +83,9 @@ def recent_read(data: bytes, number: int) -> Recent:
     crc, layout, sensors, count = HEADER.unpack_from(data)
     if crc != zlib.crc32(memoryview(data)[4:]) or layout != FORMAT:
         raise DamageError("rows of the history do not fit their checksum")
-    place = HEADER.size
-
-    def column(kind: str, width: int = 1) -> NDArray[np.generic]:
-        nonlocal place
-        found = np.frombuffer(data, kind, count * width, place)
-        place += found.nbytes
-        return found
-
-    machines, times = column("<i4"), column("<i8")
-    values = column("<f4", sensors).reshape(count, sensors)
-    severity, degraded = column("<f4"), column("<i2")
-    verdicts, reasons = column("i1"), column("i1")
-    faults = column("i1", sensors).reshape(count, sensors)
-    numbers = np.full(count, number, np.int64)
-    return Recent(machines, Rows(times, values, severity, verdicts, reasons, degraded, faults, numbers))  # type: ignore[arg-type]
+    machines = np.frombuffer(data, "<i4", count, HEADER.size)
+    columns = memoryview(data)[HEADER.size + machines.nbytes :]
+    return Recent(machines, bare_read(columns, sensors, np.full(count, number, np.int64)))
 
 
 def by_machine(blocks: Sequence[Recent]) -> Iterator[tuple[int, Rows]]:

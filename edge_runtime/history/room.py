@@ -6,8 +6,6 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from edge_runtime.files import make_folder
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -18,12 +16,11 @@ RESERVE_MB = 32
 
 
 def make_sure_of_room(path: Path) -> None:
-    """Leaves enough of the disk to the ledger.
+    """Leaves enough of the disk, on which a file or folder lies, to the ledger.
 
     Raises:
-        OSError: There is no more, or the disk does not say.
+        OSError: There is no more, the disk does not say, or nothing lies there.
     """
-    make_folder(path.parent)
-    disk = os.statvfs(path.parent)
+    disk = os.statvfs(path)
     if disk.f_bavail * disk.f_frsize < RESERVE_MB * 1_000_000:
         raise OSError(errno.ENOSPC, f"the disk has less than {RESERVE_MB} MB left, which are for the ledger")

@@ -95,7 +95,7 @@ def test_a_service_that_is_stopped_goes_on_where_it_was(command: Command, servic
     assert command(*service.run, "--rows", ROWS).returncode == 0
     assert service.delivered() == ROWS
     before = files(service.folder)
-    assert sum(name.endswith(".sqlite") for name in before) == 1
+    assert sum(name.endswith(".sqlite") for name in before) == 2  # the ledger and its history
     put(service.client, "m1", [0.0, 0.1, 0.2])
     found = check(command, *service.words)
     assert found.wrong == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -259,6 +260,25 @@ def test_a_full_disk_costs_rows_of_the_history_alone_and_they_are_named(
     assert len(table(tmp_path / "h", "SELECT * FROM changes")) == 200
     assert mark is not None
     assert mark.endswith(":140")
+
+
+def test_a_file_that_was_deleted_while_it_was_written_is_missed(engine: Engine, tmp_path: Path) -> None:
+    said, now, numbers = list[str](), [0.0], np.random.default_rng(1)
+    path = tmp_path / "history" / "h"
+    past = History(path, engine, None, report=said.append, clock=lambda: now[0])
+    for second in range(100):
+        now[0] = float(second)
+        if second == 20:
+            shutil.rmtree(path.parent)
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert [line.partition(";")[0] for line in said] == [
+        "history: cannot be written (No such file or directory)",
+        "history: is written again",
+    ]
+    assert ((rows_in(path)["m"].times - START) // SECOND).tolist() == [*range(81, 100)]
+    since, until, _ = table(path, "SELECT since, until, why FROM gaps WHERE since IS NOT NULL")[0]
+    assert (since, until) == (START + 20 * SECOND, START + 80 * SECOND)
 
 
 @pytest.mark.parametrize("when", ["before", "while"])

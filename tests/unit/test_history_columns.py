@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -111,17 +112,17 @@ def some_rows(draw: st.DrawFn) -> Rows:
     )
 
 
-@given(some_rows())
+@given(rows=some_rows(), quickly=st.booleans())
 @economical
-def test_any_rows_come_back(rows: Rows) -> None:
-    assert_equal(unpacked(packed(rows)), rows)
+def test_any_rows_come_back(*, rows: Rows, quickly: bool) -> None:
+    assert_equal(unpacked(packed(rows, quickly=quickly)), rows)
 
 
-@given(hnp.arrays("u4", st.integers(0, 300)))
+@given(bits=hnp.arrays("u4", st.integers(0, 300)), quickly=st.booleans())
 @economical
-def test_any_bits_of_a_reading_come_back(bits: NDArray[np.uint32]) -> None:
+def test_any_bits_of_a_reading_come_back(*, bits: NDArray[np.uint32], quickly: bool) -> None:
     rows = rows_of(bits.view(np.float32)[:, None], severity=bits.view(np.float32))
-    assert_equal(unpacked(packed(rows)), rows)
+    assert_equal(unpacked(packed(rows, quickly=quickly)), rows)
 
 
 def test_special_readings_are_exact() -> None:
@@ -226,13 +227,14 @@ def test_a_converter_of_few_bits_costs_few_bits() -> None:
     assert len(packed(rows)) / 4096 <= (7.65 + 2) / 8
 
 
-def test_every_changed_bit_and_every_cut_is_refused() -> None:
-    data = packed(simulated(64, 1))
+@pytest.mark.parametrize("quickly", [False, True], ids=["well", "quickly"])
+def test_every_changed_bit_and_every_cut_is_refused(*, quickly: bool) -> None:
+    data = packed(simulated(64, 1), quickly=quickly)
     for place in range(len(data)):
         for bit in range(8):
             changed = bytearray(data)
             changed[place] ^= 1 << bit
-            with pytest.raises(ValueError, match="damaged|format version"):
+            with pytest.raises(ValueError, match="damaged|format"):
                 unpacked(bytes(changed))
         with pytest.raises(ValueError, match="damaged|cut off"):
             unpacked(data[:place])
@@ -242,13 +244,20 @@ def test_every_changed_bit_and_every_cut_is_refused() -> None:
 
 def test_a_later_version_is_refused_by_its_number() -> None:
     data = packed(simulated(8))
-    with pytest.raises(ValueError, match="format version 2; this edge-detect reads version 1"):
-        unpacked(b"\2" + data[1:])
+    with pytest.raises(ValueError, match="format 3; this edge-detect reads 1 and 2"):
+        unpacked(b"\3" + data[1:])
 
 
-def summed(body: bytes) -> bytes:
+def test_a_block_of_one_format_is_none_of_the_other() -> None:
+    for quickly in (False, True):
+        data = packed(simulated(64, 1), quickly=quickly)
+        with pytest.raises(ValueError, match="damaged|cut off"):
+            unpacked(bytes([columns.PACKED if quickly else columns.QUICK]) + data[1:])
+
+
+def summed(body: bytes, form: int = columns.PACKED) -> bytes:
     """A block with the right checksum, whatever its body."""
-    return struct.pack("<BI", columns.VERSION, zlib.crc32(body)) + body
+    return struct.pack("<BI", form, zlib.crc32(body)) + body
 
 
 @pytest.mark.parametrize(
@@ -273,6 +282,24 @@ def test_no_more_is_inflated_than_the_sizes_allow() -> None:
     deflated = bomb.compress(bytes(10**7)) + bomb.flush()
     with pytest.raises(ValueError, match="too long"):
         unpacked(summed(struct.pack("<IH", 4, 4) + deflated))
+    quick = summed(struct.pack("<IH", 4, 4) + zlib.compress(bytes(10**7)), columns.QUICK)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="do not fit"):
+        unpacked(quick)
+    assert tracemalloc.get_traced_memory()[1] < 10**6
+    tracemalloc.stop()
+
+
+def test_deflated_columns_of_other_sizes_are_refused() -> None:
+    data = packed(simulated(64, 1), quickly=True)
+    plain = zlib.decompress(data[HEADER:])
+    sizes = struct.pack("<IH", 64, len(SENSORS))
+    for other in (plain[:-1], plain + b"\0", b""):
+        with pytest.raises(ValueError, match="do not fit"):
+            unpacked(summed(sizes + zlib.compress(other), columns.QUICK))
+    for body in (data[HEADER:] + b"\0", data[HEADER:-4]):
+        with pytest.raises(ValueError, match="do not fit"):
+            unpacked(summed(sizes + body, columns.QUICK))
 
 
 def test_a_forged_body_gives_rows_or_a_value_error() -> None:
