@@ -18,6 +18,7 @@ from statistics import median
 
 from edge_runtime import load_bundle
 from edge_runtime.engine.engine import Engine
+from edge_runtime.history.bounds import used_bytes
 from edge_runtime.history.history import History
 from edge_runtime.history.reading import reading_history
 from edge_runtime.sources.simulate import SimulateSource
@@ -26,14 +27,14 @@ START, SECOND = 1_795_000_000 * 10**9, 10**9
 HOUR_S, DAY_S = 3600, 86_400
 POINTS = 2000
 BLOCK = 8192
-# How large each part of the file is.
-PARTS = (
-    ("rows", "SELECT SUM(LENGTH(data)) FROM blocks"),
-    ("rows that wait", "SELECT SUM(LENGTH(data)) FROM recent"),
-    ("minutes and hours", "SELECT SUM(LENGTH(data)) FROM rollups"),
-    ("states", "SELECT SUM(LENGTH(data)) FROM states"),
-    ("changes of alarms", "SELECT SUM(LENGTH(fields)) FROM changes"),
-)
+# What waits to be packed well, of which there is no more after days than after hours; and the rest.
+WAITING = ("SELECT SUM(LENGTH(data)) FROM recent", "SELECT SUM(LENGTH(data)) FROM blocks WHERE level = 0")
+PARTS = {
+    "rows": "SELECT SUM(LENGTH(data)) FROM blocks WHERE level = 1",
+    "minutes and hours": "SELECT SUM(LENGTH(data)) FROM rollups",
+    "states": "SELECT SUM(LENGTH(data)) FROM states",
+    "changes of alarms": "SELECT SUM(LENGTH(fields)) FROM changes",
+}
 
 
 def main() -> int:
@@ -71,20 +72,34 @@ def _load(path: Path, machines: int, seconds: int, decimals: int) -> None:
             waits.append(time.process_time() - between)
             judging += between - started
             storing += waits[-1]
-    days = seconds / DAY_S
+    history.close()
     waits.sort()
-    size = path.stat().st_size / 1e6
     print(
         f"{machines} machines of 4 sensors, a row a second each, {decimals} decimals, {seconds / HOUR_S:g} h"
     )
     print(f"  judging {judging / seconds:.2%} of a core, the history {storing / seconds:.2%}")
     print(f"  a commit: median {median(waits) * 1e3:.1f} ms, longest {waits[-1] * 1e3:.0f} ms")
-    print(f"  the file {size:.1f} MB, {size / days:.1f} MB a day; of it, MB a day:")
-    history.close()
-    with closing(sqlite3.connect(path)) as db:
-        for what, query in PARTS:
-            print(f"    {what:<20}{(db.execute(query).fetchone()[0] or 0) / 1e6 / days:6.1f}")
+    _print_size(path, machines, seconds / DAY_S)
     _ask(path, [600, HOUR_S, seconds], rounds=5)
+
+
+def _print_size(path: Path, machines: int, days: float) -> None:
+    with closing(sqlite3.connect(path)) as db:
+
+        def sum_of(query: str) -> int:
+            return int(db.execute(query).fetchone()[0] or 0)
+
+        waiting = sum(map(sum_of, WAITING))
+        found = {what: sum_of(query) for what, query in PARTS.items()}
+        found["pages and indexes"] = used_bytes(db) - waiting - sum(found.values())
+        packed = max(1, sum_of("SELECT SUM(rows) FROM blocks WHERE level = 1")) / machines / DAY_S
+    print(
+        f"  the file {path.stat().st_size / 1e6:.1f} MB, {waiting / 1e6:.1f} MB of it to be packed well later"
+    )
+    # Of rows, only those that are packed well grow by the day.
+    by_day = {what: size / (packed if what == "rows" else days) for what, size in found.items()}
+    for what, size in [*by_day.items(), ("together", sum(by_day.values()))]:
+        print(f"    {what:<20}{size / 1e6:6.1f} MB a day")
 
 
 def _curves(path: Path, days: int, decimals: int, rounds: int) -> None:
@@ -92,8 +107,8 @@ def _curves(path: Path, days: int, decimals: int, rounds: int) -> None:
     source = _source(engine, 1)
     history = History(path, engine, None, report=print)
     seconds = days * DAY_S
-    for _ in range(seconds // BLOCK):
-        block = source._ticks(BLOCK)  # noqa: SLF001
+    for rows in [*([BLOCK] * (seconds // BLOCK // 8 * 8)), 1]:  # so that hardly any wait to be packed
+        block = source._ticks(rows)  # noqa: SLF001
         judged = engine.feed(block.with_values(block.values.round(decimals)))
         history.append(judged.results, list(judged.alarms))
     history.close()

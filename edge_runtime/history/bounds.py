@@ -67,9 +67,7 @@ def keep_within(db: sqlite3.Connection, bounds: Bounds) -> bool:
 def _without_oldest(db: sqlite3.Connection, newest: int) -> bool:
     rows = newest - (_extreme(db, "SELECT MIN(stop) FROM blocks") or newest)
     minutes, hours = (
-        newest
-        - SECOND * (_extreme(db, "SELECT MIN(start) FROM rollups WHERE step = ?", step) or newest // SECOND)
-        for step in (MINUTE_S, HOUR_S)
+        newest - SECOND * (_oldest(db, step) or newest // SECOND) for step in (MINUTE_S, HOUR_S)
     )
     if rows * MINUTES_PER_ROWS > minutes and _without_rows_before(db, newest):
         return True
@@ -99,15 +97,25 @@ def _without_rows_before(db: sqlite3.Connection, time: int) -> bool:
 
 
 def _without_spans_before(db: sqlite3.Connection, step: int, start: int) -> bool:
-    oldest = (
-        "SELECT machine, start, bundle FROM rollups WHERE step = ?1 AND start < ?2 ORDER BY start LIMIT ?3"
+    oldest = _oldest(db, step)
+    if oldest is None or oldest >= start:
+        return False
+    machines = int(db.execute("SELECT COUNT(*) FROM machines").fetchone()[0])
+    some = min(start, oldest + step * max(1, STEP_SPANS // machines))
+    db.execute(
+        "DELETE FROM rollups WHERE machine IN (SELECT code FROM machines) AND step = ? AND start < ?",
+        (step, some),
     )
-    found = db.execute(oldest, (step, start, STEP_SPANS)).fetchall()
-    db.executemany(
-        "DELETE FROM rollups WHERE machine = ? AND step = ? AND start = ? AND bundle = ?",
-        [(machine, step, at, bundle) for machine, at, bundle in found],
+    return True
+
+
+def _oldest(db: sqlite3.Connection, step: int) -> int | None:
+    """Start of the oldest span of all machines, each of which is asked by itself: so no index is needed."""
+    return _extreme(
+        db,
+        "SELECT MIN((SELECT MIN(start) FROM rollups WHERE machine = code AND step = ?)) FROM machines",
+        step,
     )
-    return bool(found)
 
 
 def _extreme(db: sqlite3.Connection, query: str, *of: int) -> int | None:

@@ -31,7 +31,7 @@ __all__ = ["Lost", "OpenHistory"]
 # So many commits or rows wait to be packed.
 PACK_COMMITS, PACK_ROWS = 256, 65_536
 # After so many rows of a machine, its state is stored again.
-STATE_ROWS = 4096
+STATE_ROWS = 8192
 JOINS = 2  # at most in one commit
 
 # Times of the first and last row that are missing, and why.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.history.parts import NOTHING, parts, waiting, waiting_of
@@ -32,13 +31,16 @@ __all__ = ["MOST_ROWS", "Points", "points_of"]
 SECOND, MILLISECOND = 1_000_000_000, 1_000_000
 ROWS = 0
 # What is read for a few points: so many rows, or as many spans as take as long as so many rows.
-MOST_ROWS, ROWS_PER_SPAN = 150_000, 12
+MOST_ROWS, ROWS_PER_SPAN = 100_000, 6
 # Ways to cover a time, from the newest to the oldest of it; the first that is not too much is taken.
 WAYS = ((ROWS, MINUTE_S, HOUR_S), (ROWS, HOUR_S), (MINUTE_S, HOUR_S), (HOUR_S,))
 PIECE_SPANS = 16_384
 
 COUNT = """SELECT COALESCE(SUM(rows), 0) FROM blocks WHERE machine = ?1 AND start >= COALESCE(
     (SELECT MAX(start) FROM blocks WHERE machine = ?1 AND start <= ?2), ?2) AND start < ?3 AND stop >= ?2"""
+# So many bytes is a row of four sensors that waits; most other rows are not much wider.
+WAITING_BYTES = 40
+WAITING = "SELECT COALESCE(SUM(LENGTH(data)), 0) / ? FROM recent"
 SPANS = """SELECT start, bundle, data FROM rollups WHERE machine = ? AND step = ? AND start >= ? AND start < ?
     ORDER BY start, bundle LIMIT ?"""
 
@@ -79,6 +81,7 @@ class _Known(NamedTuple):
     """What there is of a machine: rows in the wanted time, and where each source begins."""
 
     rows: int
+    waiting: int  # rows of all machines that are not packed yet, about
     first: dict[int, int]  # of blocks and of each step's spans, nanoseconds; missing where there is none
 
 
@@ -120,14 +123,18 @@ def _known(db: sqlite3.Connection, machine: int, start: int, stop: int) -> _Know
         oldest = db.execute(query, (machine, step)).fetchone()[0]
         if oldest is not None:
             first[step] = int(oldest) * SECOND
-    return _Known(int(db.execute(COUNT, (machine, start, stop)).fetchone()[0]), first)
+    rows, waiting = (
+        int(db.execute(query, of).fetchone()[0])
+        for query, of in ((COUNT, (machine, start, stop)), (WAITING, (WAITING_BYTES,)))
+    )
+    return _Known(rows, waiting, first)
 
 
 def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
     """Which source is for which time, oldest first: the finest that is not too much to read."""
     for way in WAYS:
         stretches = _by(way, known.first, start, stop)
-        cost = sum(
+        cost = known.waiting + sum(
             known.rows if one.step == ROWS else _spans(one, known.first) * ROWS_PER_SPAN for one in stretches
         )
         if cost <= MOST_ROWS:
@@ -186,13 +193,15 @@ def _of_spans(asked: Asked, machine: int, stretch: _Stretch, since: int | None) 
                 # The last one may have grown when the next ones are fetched.
                 after = spans[-1][0]
                 spans = [span for span in spans if span[0] < after]
-            for bundle, of in groupby(spans, key=itemgetter(1)):
-                starts, _, data = zip(*of, strict=True)
+            starts, bundles, data = list(zip(*spans, strict=True)) or ((), (), ())
+            place = 0
+            for bundle, of in groupby(bundles):
+                first, place = place, place + len(list(of))
                 sensors = asked.layout(bundle).sensors
                 try:
-                    rollups = rollups_read(list(starts), list(data), len(sensors))
+                    rollups = rollups_read(starts[first:place], data[first:place], len(sensors))
                 except ValueError:
-                    asked.note_damage(starts[0] * SECOND, (starts[-1] + step) * SECOND)
+                    asked.note_damage(starts[first] * SECOND, (starts[place - 1] + step) * SECOND)
                     continue
                 rollups.starts = rollups.starts * SECOND // width
                 yield sensors, rollups

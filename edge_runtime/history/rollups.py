@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,19 @@ if TYPE_CHECKING:
 __all__ = ["Rollups", "gathered", "rolled", "rolled_by", "rollups_joined", "rollups_read"]
 
 SECOND = 1_000_000_000
+# Counts take 1, 2 or 4 bytes; the greatest ones of the first two.
+WIDTHS = (b"\1", b"\2", b"\4")
+LARGEST = np.array([2**8 - 1, 2**16 - 1])
+# What is stored of a span, as numpy has it.
+COLUMNS = {
+    "rows": "u4",
+    "anomalous": "u4",
+    "unknown": "u4",
+    "counts": "u4",
+    "least": "f4",
+    "mean": "f4",
+    "greatest": "f4",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -56,11 +70,18 @@ class Rollups:
 
     def written(self) -> list[bytes]:
         """Each span as bytes, without its start."""
-        records = np.empty(len(self), _record(self.counts.shape[1]))
-        for name in records.dtype.names or ():
-            records[name] = getattr(self, name)
-        data, size = records.tobytes(), records.dtype.itemsize
-        return [data[place : place + size] for place in range(0, len(data), size)]
+        found: list[bytes] = [b""] * len(self)
+        widths = 1 << np.searchsorted(LARGEST, self.rows)  # no count is greater
+        for width in np.unique(widths).tolist():
+            places = np.flatnonzero(widths == width)
+            records = np.empty(len(places), _record(self.counts.shape[1], width))
+            records["width"] = width
+            for name in COLUMNS:
+                records[name] = getattr(self, name)[places]
+            data, size = records.tobytes(), records.dtype.itemsize
+            for number, place in enumerate(places.tolist()):
+                found[place] = data[number * size : (number + 1) * size]
+        return found
 
     def with_more(self, other: Rollups) -> Rollups:
         """The same spans with further rows: both have the same starts."""
@@ -170,24 +191,29 @@ def _firsts(keys: NDArray[np.int64]) -> NDArray[np.intp]:
     return np.append(np.intp(0), np.flatnonzero(keys[1:] != keys[:-1]) + 1)
 
 
-def rollups_read(starts: list[int], data: list[bytes], sensors: int) -> Rollups:
+def rollups_read(starts: Sequence[int], data: Sequence[bytes], sensors: int) -> Rollups:
     """What `Rollups.written` made.
 
     Raises:
-        ValueError: It is not of so many sensors.
+        ValueError: It is not of so many sensors, or there are no spans.
     """
-    records = np.frombuffer(b"".join(data), _record(sensors + 1))
-    if len(records) != len(starts):
-        raise ValueError(f"rollups of {len(starts)} spans and {sensors} sensors have another size")
-    return Rollups(np.array(starts, np.int64), *(records[name] for name in records.dtype.names or ()))
+    sizes = np.fromiter(map(len, data), np.int64, len(data))
+    parts = []
+    for first, stop in pairwise([*_firsts(sizes).tolist(), len(data)]):
+        width = data[first][:1]
+        record = _record(sensors + 1, width[0]) if width in WIDTHS else None
+        if record is None or sizes[first] != record.itemsize:
+            raise ValueError(f"a rollup of {sensors} sensors has another size or format")
+        records = np.frombuffer(b"".join(data[first:stop]), record)
+        if (records["width"] != width[0]).any():
+            raise ValueError("a rollup has another format")
+        parts.append(records)
+    columns = (np.concatenate([part[name].astype(kind) for part in parts]) for name, kind in COLUMNS.items())
+    return Rollups(np.array(starts, np.int64), *columns)
 
 
-def _record(columns: int) -> np.dtype[Any]:
-    whole, of_columns = ("rows", "anomalous", "unknown"), ("least", "mean", "greatest")
-    return np.dtype(
-        [
-            *((name, "<u4") for name in whole),
-            ("counts", "<u4", (columns,)),
-            *((name, "<f4", (columns,)) for name in of_columns),
-        ]
-    )
+def _record(columns: int, width: int) -> np.dtype[Any]:
+    """A span, with `width` bytes for each count."""
+    shapes = {name: () if name in {"rows", "anomalous", "unknown"} else (columns,) for name in COLUMNS}
+    kinds = {name: f"<u{width}" if kind == "u4" else "<f4" for name, kind in COLUMNS.items()}
+    return np.dtype([("width", "u1"), *((name, kinds[name], shapes[name]) for name in COLUMNS)])

@@ -56,12 +56,11 @@ TABLES = (
     # empty for nothing. The later of two of one time holds.
     """CREATE TABLE states (
         machine INTEGER NOT NULL, time INTEGER NOT NULL, number INTEGER NOT NULL, bundle INTEGER NOT NULL,
-        data BLOB NOT NULL, PRIMARY KEY (machine, time, number)) WITHOUT ROWID""",
+        data BLOB NOT NULL, PRIMARY KEY (machine, time, number))""",
     # `start` is in seconds since the epoch, a multiple of `step`; `data` is what `rollups.py` writes.
     """CREATE TABLE rollups (
         machine INTEGER NOT NULL, step INTEGER NOT NULL, start INTEGER NOT NULL, bundle INTEGER NOT NULL,
         data BLOB NOT NULL, PRIMARY KEY (machine, step, start, bundle)) WITHOUT ROWID""",
-    "CREATE INDEX rollups_by_age ON rollups (step, start)",
     # Each change of an alarm, with all its fields as JSON; an alarm's last change says what became of it.
     """CREATE TABLE changes (
         id INTEGER PRIMARY KEY, number INTEGER NOT NULL, time INTEGER NOT NULL, change TEXT NOT NULL,

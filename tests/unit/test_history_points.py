@@ -91,6 +91,7 @@ def test_points_are_what_their_rows_come_to(step: int, past: Past, monkeypatch: 
 def test_the_finest_source_is_taken_that_is_not_too_much(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are 1,800 rows in blocks, or 30 minutes, which cost as much as 210 rows."""
     monkeypatch.setattr(making, "ROWS_PER_SPAN", 7)
+    monkeypatch.setattr(making, "WAITING_BYTES", 10**9)  # rows that wait are left out of the account
     times = START + 100 * SECOND, START + 1900 * SECOND
     with reading_history(past.path) as reader:
         for most_rows, step in ((2000, 0), (1000, 60), (215, 60), (200, 3600), (0, 3600)):
@@ -98,6 +99,8 @@ def test_the_finest_source_is_taken_that_is_not_too_much(past: Past, monkeypatch
             assert [one.step for one in reader.points("press-3", *times)] == [step]
         monkeypatch.setattr(making, "MOST_ROWS", 600)
         assert [one.step for one in reader.points("press-3", START + 1500 * SECOND, times[1])] == [0]
+        monkeypatch.setattr(making, "WAITING_BYTES", 1)  # they count for more than may be read
+        assert [one.step for one in reader.points("press-3", START + 1500 * SECOND, times[1])] == [3600]
     past.history.close()
 
 
