@@ -154,7 +154,7 @@ def _alarming(engine: Engine, report: Callable[[str], None], place: tuple[Path, 
 
 def _make_history(
     settings: Settings, engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None
-) -> Callable[[str | None], History] | None:
+) -> Callable[[Ledger], History] | None:
     part = settings.history
     if place is None or not part.keep:
         return None
@@ -164,7 +164,11 @@ def _make_history(
 
     path = part.file or history_file(place[0])
     bounds = Bounds(part.max_mb, part.max_days)
-    return lambda mark: History(path, engine, mark, report=report, bounds=bounds)
+
+    def make(ledger: Ledger) -> History:
+        return History(path, engine, ledger.history(), report=report, tell=ledger.note_history, bounds=bounds)
+
+    return make
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

@@ -176,6 +176,15 @@ class Ledger(Store):
         """The mark of the last commit that the history has as well."""
         return self._about("history")
 
+    def note_history(self, mark: str) -> None:
+        """Stores a mark of the history by itself.
+
+        Raises:
+            LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
+            LedgerError: As by `commit`.
+        """
+        self.commit(checkpoint=None, states=(), payloads={}, counters={}, history=mark)
+
     def states(self) -> list[StageState]:
         """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""
         return self._read(lambda: kept_states(self._db))

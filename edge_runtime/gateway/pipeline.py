@@ -59,7 +59,7 @@ class Pipeline:
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
         watch: Called with each block of results; None for nobody.
-        make_history: Makes what remembers all that the ledger stores, of the mark in it; None for nothing.
+        make_history: Makes what remembers all that this ledger stores; None for nothing.
         make_alarming: Makes what is done about alarms, when there are any or a ledger; None for nothing.
         max_rows: Stop after so many rows that were not judged before; None to go on.
         now: For a live source, the gateway's clock: nanoseconds since the epoch, or None while it is not
@@ -80,7 +80,7 @@ class Pipeline:
         senders: Sequence[Sender] = (),
         report: Callable[[str], None],
         watch: Callable[[Results], None] | None = None,
-        make_history: Callable[[str | None], History] | None = None,
+        make_history: Callable[[Ledger], History] | None = None,
         make_alarming: Callable[[], Alarming] | None = None,
         max_rows: int | None = None,
         now: Callable[[NDArray[np.int64] | None], int | None] | None = None,
@@ -174,7 +174,7 @@ class Pipeline:
         for sentence in self._engine.restore(ledger.states(), now=now):
             self._report(f"ledger: {sentence}")
         if self._make_history is not None:
-            self._history = self._make_history(ledger.history())
+            self._history = self._make_history(ledger)
 
     def _read(self) -> None:
         self._look_after_alarms()  # of a source that has ended, no row may come any more

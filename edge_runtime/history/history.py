@@ -46,6 +46,9 @@ class History:
             has, and nothing else.
         mark: Of the last commit that the ledger has, as `append` returned it; None for none.
         report: Called with one line when it cannot be written, and when it can again.
+        tell: Stores a mark in the ledger by itself; may raise `LedgerError`. It is called for a file that the
+            ledger does not know, before anything is stored in it: otherwise nobody could say, after a crash,
+            which of it the ledger has. None where no ledger outlives the process.
         bounds: How large it may get.
         clock: Monotonic clock, in seconds.
     """
@@ -57,6 +60,7 @@ class History:
         mark: str | None,
         *,
         report: Callable[[str], None],
+        tell: Callable[[str], None] | None = None,
         bounds: Bounds | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -64,6 +68,7 @@ class History:
         self._engine = engine
         self._mark = mark
         self._report = report
+        self._tell = tell
         self._bounds = bounds or Bounds()
         self._clock = clock
         self._db: sqlite3.Connection | None = None
@@ -99,11 +104,12 @@ class History:
             return None
         try:
             make_sure_of_room(self._path)  # which also says when somebody deleted the file
+            self._make_known(self._open)
             with transaction(self._db):
                 self._open.append(results, changes)
             self._waiting = []
-            self._mark = f"{self._open.identity}:{self._open.number}"
-        except (sqlite3.Error, OSError, DamageError) as error:
+            self._mark = _mark_of(self._open)
+        except (sqlite3.Error, OSError, DamageError, LedgerError) as error:
             self._miss(results)
             self._waiting = changes[-MAX_WAITING:]
             self._fail(error)
@@ -113,6 +119,13 @@ class History:
         with suppress(sqlite3.Error):  # whatever is wrong, the next transaction says it
             give_room_back(self._db)
         return self._mark
+
+    def _make_known(self, history: OpenHistory) -> None:
+        """The ledger knows which file it is, before the file has what the ledger does not have."""
+        if self._mark is None or self._mark.partition(":")[0] != history.identity:
+            if self._tell is not None:
+                self._tell(_mark_of(history))
+            self._mark = _mark_of(history)
 
     def close(self) -> None:
         """Closes the file."""
@@ -175,6 +188,10 @@ class History:
             found = int(times.min()), int(times.max())
             before = self._lost or found
             self._lost = min(before[0], found[0]), max(before[1], found[1])
+
+
+def _mark_of(history: OpenHistory) -> str:
+    return f"{history.identity}:{history.number}"
 
 
 def _judged(results: Results | None) -> Results | None:

@@ -108,8 +108,16 @@ class Past:
         self.engine = Engine(self._bundle, alarms=True)
         assert self.engine.restore(self._states.values()) == []
         self.history = History(
-            self.path, self.engine, self._mark, report=self.said.append, bounds=self._bounds
+            self.path,
+            self.engine,
+            self._mark,
+            report=self.said.append,
+            tell=self._tell,
+            bounds=self._bounds,
         )
+
+    def _tell(self, mark: str) -> None:
+        self._mark = mark
 
     def take(self, readings: Readings, *, crash: bool = False, lost: bool = False) -> None:
         """Judges rows and commits them.

@@ -16,6 +16,7 @@ from support.pastfiles import assert_whole, rollups_in, rows_in, table
 
 from edge_runtime.engine.alarms import Change, event_id
 from edge_runtime.engine.engine import Engine
+from edge_runtime.errors import LedgerUnavailableError
 from edge_runtime.history import bounds, history, opened, packing, room
 from edge_runtime.history.bounds import Bounds, used_bytes
 from edge_runtime.history.history import History
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOAK = bool(os.environ.get("EDGE_DETECT_SOAK"))
-LIVES = 2000 if SOAK else 25
+LIVES = 300 if SOAK else 25
 SECOND = 1_000_000_000
 START = 1_795_000_000 * SECOND
 SENSORS = 4
@@ -93,6 +94,9 @@ class Model:
         self.changes += [one.fields["event_id"] for one in changes]
         self.mark = mark or self.mark
 
+    def tell(self, mark: str) -> None:
+        self.mark = mark
+
     def check(self, path: Path) -> None:
         assert_whole(path)
         found = rows_in(path)
@@ -125,7 +129,7 @@ def test_whatever_ends_it_the_history_has_what_the_ledger_has(engine: Engine, tm
     path, model = tmp_path / "h", Model()
     newest = dict.fromkeys("abc", START)
     for _ in range(LIVES):
-        past = History(path, engine, model.mark, report=pytest.fail)
+        past = History(path, engine, model.mark, report=pytest.fail, tell=model.tell)
         for _ in range(chosen.randrange(12)):
             machines = [name for name in "abc" for _ in range(chosen.choice((0, 1, 1, 3, 40)))]
             times = []
@@ -147,6 +151,55 @@ def test_whatever_ends_it_the_history_has_what_the_ledger_has(engine: Engine, tm
         model.check(path)
     assert len(table(path, "SELECT * FROM blocks WHERE level = 1")) > 3
     assert len(table(path, "SELECT * FROM states")) > 10
+
+
+@pytest.mark.parametrize("file", ["first", "after damage"])
+def test_what_a_ledger_does_not_have_of_a_new_file_is_taken_out(
+    engine: Engine, tmp_path: Path, file: str
+) -> None:
+    """A new file is told to the ledger before anything is stored in it."""
+    path, numbers, told, said = tmp_path / "h", np.random.default_rng(1), list[str](), list[str]()
+    mark = None
+    if file == "after damage":
+        past = History(path, engine, None, report=pytest.fail)
+        mark = past.append(results(numbers, ["m"], [START]), [])
+        past.close()
+        path.write_bytes(b"\xff" * 8192)
+    past = History(path, engine, mark, report=said.append, tell=told.append)
+    first, second = results(numbers, ["m"], [START + SECOND]), results(numbers, ["m"], [START + 9 * SECOND])
+    assert told == []
+    past.append(first, [change("m", START + SECOND)])  # and killed, before the ledger has it
+    past.close()
+    ((identity,),) = table(path, "SELECT value FROM about WHERE name = 'identity'")
+    assert told == [f"{identity}:0"]
+    past = History(path, engine, told[0], report=said.append, tell=told.append)
+    past.append(second, [change("m", START + 9 * SECOND)])
+    past.close()
+    assert len(told) == 1
+    assert rows_in(path)["m"].times.tolist() == [START + 9 * SECOND]
+    assert len(table(path, "SELECT * FROM changes")) == 1
+
+
+def test_nothing_is_stored_while_the_ledger_cannot_be_told_of_the_file(
+    engine: Engine, tmp_path: Path
+) -> None:
+    path, numbers, said, now, told = tmp_path / "h", np.random.default_rng(1), list[str](), [0.0], list[str]()
+
+    def tell(mark: str) -> None:
+        if now[0] < 10:
+            raise LedgerUnavailableError("cannot be written", where="ledger", hint="look at the disk")
+        told.append(mark)
+
+    past = History(path, engine, None, report=said.append, tell=tell, clock=lambda: now[0])
+    for second in range(100):
+        now[0] = float(second)
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert len(told) == 1
+    assert "cannot be written" in said[0]
+    assert said[1:] == ["history: is written again"]
+    assert ((rows_in(path)["m"].times - START) // SECOND).tolist() == [*range(61, 100)]
+    assert len(table(path, "SELECT * FROM gaps")) == 1
 
 
 @pytest.mark.usefixtures("small")
