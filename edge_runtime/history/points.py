@@ -7,15 +7,17 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from edge_runtime.history.parts import NOTHING, parts, waiting, waiting_of
 from edge_runtime.history.rollups import gathered, rolled_by, rollups_joined, rollups_read
 from edge_runtime.history.schema import HOUR_S, MINUTE_S
+from edge_runtime.timeparse import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge_runtime.history.asking import Asked, SensorOf
@@ -35,6 +37,7 @@ MOST_ROWS, ROWS_PER_SPAN = 100_000, 6
 # Ways to cover a time, from the newest to the oldest of it; the first that is not too much is taken.
 WAYS = ((ROWS, MINUTE_S, HOUR_S), (ROWS, HOUR_S), (MINUTE_S, HOUR_S), (HOUR_S,))
 PIECE_SPANS = 16_384
+MOST_WIDTH = 2**62  # a longer one would not be an int64
 
 COUNT = """SELECT COALESCE(SUM(rows), 0) FROM blocks WHERE machine = ?1 AND start >= COALESCE(
     (SELECT MAX(start) FROM blocks WHERE machine = ?1 AND start <= ?2), ?2) AND start < ?3 AND stop >= ?2"""
@@ -100,7 +103,7 @@ def points_of(asked: Asked, machine: int, start: int, stop: int, most: int) -> l
     known = asked.ask(lambda db: _known(db, machine, start, stop))
     stretches = _covered(known, start, stop)
     # Of each stretch, the first and the last bucket may hold a part of their time alone.
-    width = -(-(stop - start) // max(1, most + 1 - 2 * len(stretches)))
+    width = min(MOST_WIDTH, -(-(stop - start) // max(1, most + 1 - 2 * len(stretches))))
     found = []
     for stretch in stretches:
         since = start if stretch is stretches[-1] else None
@@ -220,7 +223,8 @@ def _points(step: int, sensors: Sensors, width: int, pieces: list[Rollups]) -> P
         step,
         sensors,
         width,
-        spans.starts * width,
+        # One that begins before all times would not be an int64.
+        np.where(spans.starts < -(LATEST // width), EARLIEST, spans.starts * width),
         spans.rows,
         spans.anomalous,
         spans.unknown,

@@ -371,6 +371,17 @@ def test_rows_go_by_their_age(engine: Engine, tmp_path: Path) -> None:
     assert newest / SECOND - hours[0] > 19 * 86_400
 
 
+@pytest.mark.usefixtures("small")
+def test_rows_may_be_kept_for_any_number_of_days(engine: Engine, tmp_path: Path) -> None:
+    numbers, path = np.random.default_rng(1), tmp_path / "h"
+    past = History(path, engine, None, report=pytest.fail, bounds=Bounds(1000, 10**9))
+    for second in range(20):
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert table(path, "SELECT COUNT(*) FROM blocks") != [(0,)]
+    assert len(rows_in(path)["m"]) == 20
+
+
 def test_it_lies_in_a_folder_beside_the_ledger(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "ledger.sqlite")
     for name in ("ledger.sqlite", "link"):

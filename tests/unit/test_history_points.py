@@ -16,6 +16,7 @@ from edge_runtime.history.bounds import DAY, Bounds
 from edge_runtime.history.columns import SEVERITY_ERROR
 from edge_runtime.history.reading import reading_history
 from edge_runtime.records import Verdict
+from edge_runtime.timeparse import EARLIEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,4 +155,30 @@ def test_other_sensors_have_points_of_their_own(
                 assert names == ["re", " 2", "re"]
                 assert [int(one.rows.sum()) for one in points] == [300, 300, 600]
             assert sum(int(one.rows.sum()) for one in points) == 1200
+    past.history.close()
+
+
+@pytest.mark.parametrize("most", [1, 2, 2000])
+@pytest.mark.parametrize(("start", "stop"), [(-(2**63), 2**63), (-(2**90), 2**90), (0, 2**63)])
+def test_any_range_of_time_has_its_points(past: Past, start: int, stop: int, most: int) -> None:
+    (rows,) = {len(rows) for rows in past.rows().values()}
+    with reading_history(past.path) as reader:
+        points = reader.points("press-1", start, stop, most)
+        assert sum(int(one.rows.sum()) for one in points) == rows
+        assert all(int(one.times[0]) <= START < int(one.times[0]) + one.width for one in points)
+        assert sum(len(part.rows) for part in reader.rows("press-1", start, stop)) == rows
+        assert reader.alarms(start, stop) == reader.alarms(0, EVER)
+        assert reader.statuses("press-1", start, stop) == reader.statuses("press-1", 0, EVER)
+        assert reader.states("press-1", start, stop) == reader.states("press-1", 0, EVER)
+
+
+def test_a_point_begins_no_earlier_than_time_itself(bundle: Bundle, tmp_path: Path) -> None:
+    past, readings = Past(tmp_path / "history", bundle), simulated(1, 100, start=EARLIEST)
+    past.take(readings)
+    with reading_history(past.path) as reader:
+        for stop in (0, EARLIEST + 10**12):
+            (points,) = reader.points("press-1", EARLIEST, stop)
+            assert (np.diff(points.times) > 0).all()
+            assert points.times[0] == EARLIEST
+            assert points.rows.sum() == 100
     past.history.close()
