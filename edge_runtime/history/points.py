@@ -147,22 +147,29 @@ def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
 
 def _by(way: tuple[int, ...], first: dict[int, int], start: int, stop: int) -> list[_Stretch]:
     """A finer source for as long as it reaches back, and a coarser one for the time before."""
-    there = [step for step in way if step == way[0] or step in first]
+    there = [way[0]]
+    for coarser in way[1:]:
+        # Blocks of few rows a day may reach further back than minutes, which are of no use then.
+        own = first.get(there[-1])
+        if coarser in first and (own is None or first[coarser] < _floor(own, coarser)):
+            there.append(coarser)
     found, end = list[_Stretch](), stop
-    for step, coarser in zip(there, (*there[1:], None), strict=True):
+    for step, following in zip(there, (*there[1:], None), strict=True):
         begin = start
-        if coarser is not None:
-            whole = coarser * SECOND
-            own = first.get(step)
-            if own is None:
-                begin = end
-            elif first[coarser] < own // whole * whole:
-                # It may begin within a span, which has rows that are gone already.
-                begin = max(start, min(end, -(-own // whole) * whole))
+        if following is not None:
+            own = first.get(step, end)
+            # It may begin within a span, which has rows that are gone already.
+            begin = max(start, min(end, -_floor(-own, following)))
         if begin < end or not found:
             found.append(_Stretch(step, begin, end))
         end = begin
     return found[::-1]
+
+
+def _floor(time: int, step: int) -> int:
+    """The beginning of its span."""
+    whole = step * SECOND
+    return time // whole * whole
 
 
 def _spans(stretch: _Stretch, first: dict[int, int]) -> int:

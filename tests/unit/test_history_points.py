@@ -11,6 +11,7 @@ from support.bundles import SENSORS, make_bundle
 from support.pasts import EVER, SECOND, START, Past, simulated, small_blocks, some_past
 
 from edge_runtime import load_bundle
+from edge_runtime.history import bounds
 from edge_runtime.history import points as making
 from edge_runtime.history.bounds import DAY, Bounds
 from edge_runtime.history.columns import SEVERITY_ERROR
@@ -131,6 +132,24 @@ def test_where_rows_are_gone_minutes_and_hours_are_taken_and_nothing_is_lost_or_
         np.testing.assert_array_equal(least, np.nanmin(everything, 0))
         total = np.nansum([np.nansum(one.mean[:, :4] * one.rows[:, None], 0) for one in points], 0)
         np.testing.assert_allclose(total, rows.values.sum(0, dtype=np.float64), rtol=1e-5)
+    past.history.close()
+
+
+def test_blocks_that_reach_further_back_than_minutes_leave_room_for_hours(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row every two hours: a block is of weeks."""
+    small_blocks(monkeypatch, rows=300, commits=2)
+    monkeypatch.setattr(bounds, "MINUTES_PER_ROWS", 1)
+    past = Past(tmp_path / "history", bundle, Bounds(max_days=30))
+    readings = simulated(1, 970)
+    readings.times[:] = START + np.arange(970) * 7200 * SECOND
+    for place in range(0, 970, 10):
+        past.take(readings.take(slice(place, place + 10)))
+    with reading_history(past.path) as reader:
+        points = reader.points("press-1", START, START + 100 * DAY)
+        assert [one.step for one in points] == [3600, 0]
+        assert sum(int(one.rows.sum()) for one in points) == 970
     past.history.close()
 
 
