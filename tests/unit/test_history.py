@@ -313,6 +313,40 @@ def test_a_damaged_history_is_set_aside_and_a_new_one_begins(
     assert_whole(path)
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("about.value", str(2**70)),
+        ("machines.code", 2**62),
+        ("blocks.stop", "later"),
+        ("blocks.stop", -(2**63)),
+        ("rollups.data", b""),
+        ("rollups.data", b"\7" * 70),
+        ("states.time", "x"),
+        ("statuses.reason", "x"),
+    ],
+)
+def test_content_that_cannot_be_costs_no_row(
+    engine: Engine, tmp_path: Path, column: str, value: object
+) -> None:
+    """SQLite finds nothing wrong with it."""
+    path, said, numbers = tmp_path / "h", list[str](), np.random.default_rng(1)
+    past, mark = History(path, engine, None, report=pytest.fail), None
+    for second in range(101):
+        mark = past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    table_of, _, name = column.partition(".")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {table_of} SET {name} = ?", (value,))  # noqa: S608 - of the names above
+    past = History(path, engine, mark, report=said.append)
+    for second in range(101, 121):
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert not said or "its content is not as it was written" in said[0]
+    assert rows_in(path)["m"].times[-1] == START + 120 * SECOND
+
+
 def test_a_later_version_or_another_file_is_left_alone(engine: Engine, tmp_path: Path) -> None:
     path, said, numbers = tmp_path / "h", list[str](), np.random.default_rng(1)
     History(path, engine, None, report=pytest.fail).close()
