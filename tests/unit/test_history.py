@@ -203,6 +203,25 @@ def test_rows_that_were_not_judged_for_their_time_are_not_in_it(engine: Engine, 
     assert rows_in(tmp_path / "h")["m"].times.tolist() == [START + 1, START + 3]
 
 
+@pytest.mark.usefixtures("small")
+def test_rows_of_a_future_that_was_forgotten_do_not_stand_before_earlier_ones(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """The gateway's clock was set right between two blocks of one commit."""
+    numbers, path = np.random.default_rng(1), tmp_path / "h"
+    past = History(path, engine, None, report=pytest.fail)
+    for commit in range(12):
+        times = [START + (commit * 10 + row) * SECOND for row in range(10)]
+        if commit == 5:
+            times[2:6] = [time + 10**6 * SECOND for time in times[2:6]]
+        names = ["m", "n"] * 5 if commit % 2 else ["m"] * 10
+        past.append(results(numbers, names, times), [])
+    past.close()
+    assert_whole(path)
+    found = np.sort(np.concatenate([rows.times for rows in rows_in(path).values()])) - START
+    assert (found // SECOND).tolist() == [*range(52), *range(56, 120)]
+
+
 def test_only_changes_of_a_sensors_status_are_stored(engine: Engine, tmp_path: Path) -> None:
     path, numbers = tmp_path / "h", np.random.default_rng(1)
     mark = None
