@@ -85,6 +85,7 @@ class _Known(NamedTuple):
 
     rows: int
     waiting: int  # rows of all machines that are not packed yet, about
+    replaced: bool  # whether some are there twice, and so in minutes and hours as well
     first: dict[int, int]  # of blocks and of each step's spans, nanoseconds; missing where there is none
 
 
@@ -130,7 +131,8 @@ def _known(db: sqlite3.Connection, machine: int, start: int, stop: int) -> _Know
         int(db.execute(query, of).fetchone()[0])
         for query, of in ((COUNT, (machine, start, stop)), (WAITING, (WAITING_BYTES,)))
     )
-    return _Known(rows, waiting, first)
+    replaced = db.execute("SELECT 1 FROM cuts WHERE machine = ? LIMIT 1", (machine,)).fetchone() is not None
+    return _Known(rows, waiting, replaced, first)
 
 
 def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
@@ -140,7 +142,7 @@ def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
         cost = known.waiting + sum(
             known.rows if one.step == ROWS else _spans(one, known.first) * ROWS_PER_SPAN for one in stretches
         )
-        if cost <= MOST_ROWS:
+        if cost <= MOST_ROWS or known.replaced:
             break
     return stretches
 

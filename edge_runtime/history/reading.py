@@ -175,7 +175,10 @@ def _held(start: int, stop: int) -> tuple[int, int]:
 
 
 def _states(db: sqlite3.Connection, machine: int, start: int, stop: int) -> list[tuple[int, int, int, bytes]]:
-    columns = "SELECT time, number, bundle, data FROM states WHERE machine = ?"
+    # A machine's states go with its rows, where these are judged a second time.
+    columns = """SELECT time, number, bundle, data FROM states WHERE machine = ? AND NOT EXISTS (
+        SELECT 1 FROM cuts WHERE cuts.machine = states.machine AND cuts.number > states.number
+        AND cuts.time <= states.time)"""
     before = f"{columns} AND time < ? ORDER BY time DESC, number DESC LIMIT 1"
     within = f"{columns} AND time >= ? AND time < ? ORDER BY time, number"
     return [
