@@ -112,6 +112,10 @@ class Engine:
         """The machines of which rows were judged."""
         return list(self._times.machines)
 
+    def newest(self, machine: str) -> int:
+        """Time of a machine's newest judged row, nanoseconds since the epoch; `NO_TIME` for none."""
+        return self._times.newest(machine)
+
     @property
     def max_machines(self) -> int:
         """Of how many machines rows are judged; rows of further ones are unknown."""

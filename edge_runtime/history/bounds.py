@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_runtime.history.schema import HOUR_S, MINUTE_S
+from edge_runtime.timeparse import EARLIEST
 
 if TYPE_CHECKING:
     import sqlite3
@@ -57,8 +58,11 @@ def keep_within(db: sqlite3.Connection, bounds: Bounds) -> bool:
     newest = _extreme(db, "SELECT MAX(stop) FROM blocks")
     if newest is None:
         return False
-    went = _without_rows_before(db, newest - bounds.max_days * DAY)
-    went |= _without_spans_before(db, MINUTE_S, (newest - MINUTES_PER_ROWS * bounds.max_days * DAY) // SECOND)
+    # No row is older than what int64 holds, however many days are wanted.
+    went = _without_rows_before(db, max(EARLIEST, newest - bounds.max_days * DAY))
+    went |= _without_spans_before(
+        db, MINUTE_S, max(EARLIEST, newest - MINUTES_PER_ROWS * bounds.max_days * DAY) // SECOND
+    )
     if used_bytes(db) > bounds.max_mb * 1_000_000:
         went |= _without_oldest(db, newest)
     return went

@@ -198,9 +198,25 @@ def _judged(results: Results | None) -> Results | None:
     """The rows that were judged; those whose time was wrong have no part in a machine's history."""
     if results is None or not len(results):
         return None
-    if not results.reasons.any():
+    if results.reasons.any():
+        rows = np.flatnonzero(~NOT_JUDGED[results.reasons])
+        if not len(rows):
+            return None
+        if len(rows) < len(results):
+            results = results.take(rows)
+    return _in_order(results)
+
+
+def _in_order(results: Results) -> Results:
+    """Without rows of a machine that are followed by earlier ones: their times were found to be wrong."""
+    groups = results.readings.groups
+    times = groups.gather(results.readings.times)
+    falls = np.flatnonzero(times[1:] <= times[:-1]) + 1
+    if np.isin(falls, groups.bounds).all():
         return results
-    rows = np.flatnonzero(~NOT_JUDGED[results.reasons])
-    if len(rows) == len(results):
-        return results
-    return results.take(rows) if len(rows) else None
+    stays = np.ones(len(times), np.bool_)
+    for _, own in groups:
+        of = times[own]
+        stays[own][:-1] = of[:-1] < np.minimum.accumulate(of[:0:-1])[::-1]
+    places = np.arange(len(times)) if groups.order is None else groups.order
+    return results.take(np.sort(places[stays]))

@@ -33,6 +33,7 @@ PACK_COMMITS, PACK_ROWS = 256, 65_536
 # After so many rows of a machine, its state is stored again.
 STATE_ROWS = 8192
 JOINS = 2  # at most in one commit
+NOT_WRITTEN = "no history was written when they were judged"
 
 # Times of the first and last row that are missing, and why.
 Lost = tuple[int, int, str]
@@ -68,11 +69,10 @@ class OpenHistory:
             self.identity, self.number = about["identity"], int(about["number"])
         except (KeyError, ValueError):
             raise DamageError("it does not say what it is") from None
-        self._follow(mark)
+        stored = self.number
+        why = self._follow(mark)
         cut_what_is_replaced(db)
         self._replaces = False
-        if lost is not None:
-            self._note(*lost)
         self._machines = {
             str(name): int(code) for code, name in db.execute("SELECT code, name FROM machines")
         }
@@ -87,8 +87,13 @@ class OpenHistory:
         self._commits = self._rows = 0
         for of, data in db.execute("SELECT number, data FROM recent ORDER BY number"):
             recent = recent_read(data, of)
-            self._newest.update(zip(recent.machines.tolist(), recent.rows.times.tolist(), strict=True))
+            for machine, time in zip(recent.machines.tolist(), recent.rows.times.tolist(), strict=True):
+                self._newest[machine] = max(time, self._newest.get(machine, NO_TIME))
             self._commits, self._rows = self._commits + 1, self._rows + len(recent.rows)
+        if lost is not None:
+            self._note(self.number, *lost)
+        if lost is None or why is not None:
+            self._note_what_is_missing(min(stored, self.number), why)
         self._crowded: Crowded = []
         self._may_be_too_large = True
         self._bundle = self._code_of_bundle()
@@ -96,7 +101,9 @@ class OpenHistory:
         self._since: dict[int, int] = {}  # machine to its rows since its state was stored
         for name in engine.machine_names:
             code = self._code(name)
-            self._store_state(name, code, self._newest.get(code, NO_TIME))
+            # Rows that were judged without a history are among what is known.
+            self._newest[code] = max(engine.newest(name), self._newest.get(code, NO_TIME))
+            self._store_state(name, code, self._newest[code])
 
     def append(self, results: Results | None, changes: Sequence[Change]) -> None:
         """Stores a commit, within a transaction. All before it are in the ledger.
@@ -119,23 +126,38 @@ class OpenHistory:
         self._happened.store(self._db, self.number, results, changes)
         self._store_number()
 
-    def _follow(self, mark: str | None) -> None:
-        """Takes out what the ledger does not have, or notes what it has and this has not."""
+    def _follow(self, mark: str | None) -> str | None:
+        """Takes out what the ledger does not have, or says why this lacks what the ledger has."""
         identity, _, text = (mark or "").partition(":")
         if identity != self.identity or not (text.isascii() and text.isdigit()):
-            if mark is not None:  # of a file that was damaged, moved away, or lost in a power cut
-                self._note(None, None, "what was stored before is in another history")
-            return
+            # Of a file that was damaged, moved away, or lost in a power cut.
+            return None if mark is None else "what was stored before is in another history"
         number = int(text)
         if self.number > number:
             cut_after(self._db, number)
-        elif self.number < number:
-            self._note(None, None, "the last commits before a power cut are missing")
+        lacks = self.number < number
         self.number = number
         self._store_number()
+        return "the last commits before a power cut are missing" if lacks else None
 
-    def _note(self, since: int | None, until: int | None, why: str) -> None:
-        row = (self.number, since, until, why)
+    def _note_what_is_missing(self, number: int, why: str | None) -> None:
+        """Notes rows that the engine judged and this has not, which machines' newest times tell as well."""
+        known = {name: self._newest.get(code, NO_TIME) for name, code in self._machines.items()}
+        since: int | None = None
+        until: int | None = None
+        for name in self._engine.machine_names:
+            newest, ours = self._engine.newest(name), known.get(name, NO_TIME)
+            if newest > ours and self._newest:
+                since = ours if since is None else min(since, ours)
+                until = newest if until is None else max(until, newest)
+        if since == NO_TIME:  # of a machine of which all is missing
+            since = until = None
+            why = why or NOT_WRITTEN
+        if why is not None or since is not None:
+            self._note(number, since, until, why or NOT_WRITTEN)
+
+    def _note(self, number: int, since: int | None, until: int | None, why: str) -> None:
+        row = (number, since, until, why)
         self._db.execute("INSERT INTO gaps (number, since, until, why) VALUES (?, ?, ?, ?)", row)
 
     def _store_number(self) -> None:

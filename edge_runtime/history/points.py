@@ -7,15 +7,17 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from edge_runtime.history.parts import NOTHING, parts, waiting, waiting_of
 from edge_runtime.history.rollups import gathered, rolled_by, rollups_joined, rollups_read
 from edge_runtime.history.schema import HOUR_S, MINUTE_S
+from edge_runtime.timeparse import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterator
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from edge_runtime.history.asking import Asked, SensorOf
@@ -35,6 +37,7 @@ MOST_ROWS, ROWS_PER_SPAN = 100_000, 6
 # Ways to cover a time, from the newest to the oldest of it; the first that is not too much is taken.
 WAYS = ((ROWS, MINUTE_S, HOUR_S), (ROWS, HOUR_S), (MINUTE_S, HOUR_S), (HOUR_S,))
 PIECE_SPANS = 16_384
+MOST_WIDTH = 2**62  # a longer one would not be an int64
 
 COUNT = """SELECT COALESCE(SUM(rows), 0) FROM blocks WHERE machine = ?1 AND start >= COALESCE(
     (SELECT MAX(start) FROM blocks WHERE machine = ?1 AND start <= ?2), ?2) AND start < ?3 AND stop >= ?2"""
@@ -82,6 +85,7 @@ class _Known(NamedTuple):
 
     rows: int
     waiting: int  # rows of all machines that are not packed yet, about
+    replaced: bool  # whether some are there twice, and so in minutes and hours as well
     first: dict[int, int]  # of blocks and of each step's spans, nanoseconds; missing where there is none
 
 
@@ -100,7 +104,7 @@ def points_of(asked: Asked, machine: int, start: int, stop: int, most: int) -> l
     known = asked.ask(lambda db: _known(db, machine, start, stop))
     stretches = _covered(known, start, stop)
     # Of each stretch, the first and the last bucket may hold a part of their time alone.
-    width = -(-(stop - start) // max(1, most + 1 - 2 * len(stretches)))
+    width = min(MOST_WIDTH, -(-(stop - start) // max(1, most + 1 - 2 * len(stretches))))
     found = []
     for stretch in stretches:
         since = start if stretch is stretches[-1] else None
@@ -127,7 +131,8 @@ def _known(db: sqlite3.Connection, machine: int, start: int, stop: int) -> _Know
         int(db.execute(query, of).fetchone()[0])
         for query, of in ((COUNT, (machine, start, stop)), (WAITING, (WAITING_BYTES,)))
     )
-    return _Known(rows, waiting, first)
+    replaced = db.execute("SELECT 1 FROM cuts WHERE machine = ? LIMIT 1", (machine,)).fetchone() is not None
+    return _Known(rows, waiting, replaced, first)
 
 
 def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
@@ -137,29 +142,36 @@ def _covered(known: _Known, start: int, stop: int) -> list[_Stretch]:
         cost = known.waiting + sum(
             known.rows if one.step == ROWS else _spans(one, known.first) * ROWS_PER_SPAN for one in stretches
         )
-        if cost <= MOST_ROWS:
+        if cost <= MOST_ROWS or known.replaced:
             break
     return stretches
 
 
 def _by(way: tuple[int, ...], first: dict[int, int], start: int, stop: int) -> list[_Stretch]:
     """A finer source for as long as it reaches back, and a coarser one for the time before."""
-    there = [step for step in way if step == way[0] or step in first]
+    there = [way[0]]
+    for coarser in way[1:]:
+        # Blocks of few rows a day may reach further back than minutes, which are of no use then.
+        own = first.get(there[-1])
+        if coarser in first and (own is None or first[coarser] < _floor(own, coarser)):
+            there.append(coarser)
     found, end = list[_Stretch](), stop
-    for step, coarser in zip(there, (*there[1:], None), strict=True):
+    for step, following in zip(there, (*there[1:], None), strict=True):
         begin = start
-        if coarser is not None:
-            whole = coarser * SECOND
-            own = first.get(step)
-            if own is None:
-                begin = end
-            elif first[coarser] < own // whole * whole:
-                # It may begin within a span, which has rows that are gone already.
-                begin = max(start, min(end, -(-own // whole) * whole))
+        if following is not None:
+            own = first.get(step, end)
+            # It may begin within a span, which has rows that are gone already.
+            begin = max(start, min(end, -_floor(-own, following)))
         if begin < end or not found:
             found.append(_Stretch(step, begin, end))
         end = begin
     return found[::-1]
+
+
+def _floor(time: int, step: int) -> int:
+    """The beginning of its span."""
+    whole = step * SECOND
+    return time // whole * whole
 
 
 def _spans(stretch: _Stretch, first: dict[int, int]) -> int:
@@ -220,7 +232,8 @@ def _points(step: int, sensors: Sensors, width: int, pieces: list[Rollups]) -> P
         step,
         sensors,
         width,
-        spans.starts * width,
+        # One that begins before all times would not be an int64.
+        np.where(spans.starts < -(LATEST // width), EARLIEST, spans.starts * width),
         spans.rows,
         spans.anomalous,
         spans.unknown,

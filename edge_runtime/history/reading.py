@@ -16,6 +16,7 @@ from edge_runtime.history.parts import parts
 from edge_runtime.history.points import points_of
 from edge_runtime.history.spans import spans_of
 from edge_runtime.history.told import alarms_of, changes_of, gaps_of, ids_of, statuses_of
+from edge_runtime.timeparse import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     import sqlite3
@@ -88,7 +89,7 @@ class HistoryReader:
     def rows(self, machine_id: str, start: int, stop: int) -> Iterator[Part]:
         """A machine's rows with start <= time < stop, oldest first; no transaction is held meanwhile."""
         machine = self._asked.machine(machine_id)
-        return iter(()) if machine is None else parts(self._asked, machine, start, stop)
+        return iter(()) if machine is None else parts(self._asked, machine, *_held(start, stop))
 
     def points(self, machine_id: str, start: int, stop: int, most: int = 2000) -> list[Points]:
         """A machine's history from start until before stop as few points, oldest first.
@@ -104,7 +105,7 @@ class HistoryReader:
             most: So many points at most, and one more for each time that the sensors change.
         """
         machine = self._asked.machine(machine_id)
-        return [] if machine is None else points_of(self._asked, machine, start, stop, most)
+        return [] if machine is None else points_of(self._asked, machine, *_held(start, stop), most)
 
     def alarms(self, start: int, stop: int, machine_id: str | None = None) -> list[dict[str, Any]]:
         """The alarms that were up at some time from start until before stop, by their beginning.
@@ -118,7 +119,7 @@ class HistoryReader:
             The fields of `docs/alarms.md`, as the alarm's last change has them, and `state`: "replaced" or
             "forgotten", else as in `engine.alarms.State`.
         """
-        return alarms_of(self._asked, start, stop, machine_id)
+        return alarms_of(self._asked, *_held(start, stop), machine_id)
 
     def ids(self, digits: str) -> list[str]:
         """The ids of alarms, ten at most, that begin with these hexadecimal digits, in lower case."""
@@ -131,7 +132,7 @@ class HistoryReader:
     def statuses(self, machine_id: str, start: int, stop: int) -> list[StatusChange]:
         """Changes of sensors' status from start until before stop, and of each sensor the last one before."""
         machine = self._asked.machine(machine_id)
-        return [] if machine is None else statuses_of(self._asked, machine, start, stop)
+        return [] if machine is None else statuses_of(self._asked, machine, *_held(start, stop))
 
     def gaps(self) -> list[Gap]:
         """Where rows are missing that were judged."""
@@ -145,6 +146,7 @@ class HistoryReader:
         machine = self._asked.machine(machine_id)
         if machine is None:
             return []
+        start, stop = _held(start, stop)
         found = self._asked.ask(partial(_states, machine=machine, start=start, stop=stop))
         return [
             KeptState(time, number, self._asked.layout(bundle).bundle, states)
@@ -167,8 +169,16 @@ class HistoryReader:
         return bytes_per_day(self._asked)
 
 
+def _held(start: int, stop: int) -> tuple[int, int]:
+    """Times beyond what a row can have, as the last that one can."""
+    return min(LATEST, max(EARLIEST, start)), min(LATEST, max(EARLIEST, stop))
+
+
 def _states(db: sqlite3.Connection, machine: int, start: int, stop: int) -> list[tuple[int, int, int, bytes]]:
-    columns = "SELECT time, number, bundle, data FROM states WHERE machine = ?"
+    # A machine's states go with its rows, where these are judged a second time.
+    columns = """SELECT time, number, bundle, data FROM states WHERE machine = ? AND NOT EXISTS (
+        SELECT 1 FROM cuts WHERE cuts.machine = states.machine AND cuts.number > states.number
+        AND cuts.time <= states.time)"""
     before = f"{columns} AND time < ? ORDER BY time DESC, number DESC LIMIT 1"
     within = f"{columns} AND time >= ? AND time < ? ORDER BY time, number"
     return [

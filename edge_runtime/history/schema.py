@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APPLICATION_ID",
+    "CONTENT_ERRORS",
     "HOUR_S",
     "LARGE",
     "MINUTE_S",
@@ -28,6 +29,8 @@ __all__ = [
     "transaction",
 ]
 
+# What comes of content that is not as it was written, where SQLite finds nothing wrong with it.
+CONTENT_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError)
 APPLICATION_ID, VERSION = 0x65646869, 1  # "edhi"
 PAGE_BYTES = 4096
 LOG_PAGES = 1024
@@ -110,11 +113,11 @@ def open_history(path: Path) -> sqlite3.Connection:
         db.execute(f"PRAGMA journal_size_limit = {LOG_PAGES * PAGE_BYTES}")
         with transaction(db):
             _make_or_check(db, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, *CONTENT_ERRORS) as error:
         with suppress(sqlite3.Error):
             db.close()
-        if is_damage(error):
-            raise DamageError(str(error)) from None
+        if is_damage(error) or not isinstance(error, sqlite3.Error):
+            raise DamageError(" ".join(str(error).split())) from None
         raise
     except BaseException:
         db.close()
@@ -148,14 +151,17 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
     """All of it or nothing.
 
     Raises:
+        DamageError: The content is not as it was written; nothing was.
         sqlite3.Error: Nothing was written.
     """
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
-    except BaseException:
+    except BaseException as error:
         with suppress(Exception):
             if db.in_transaction:
                 db.execute("ROLLBACK")
+        if isinstance(error, CONTENT_ERRORS):
+            raise DamageError("its content is not as it was written") from error
         raise

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from edge_runtime.delivery.proof import DamageError
-from edge_runtime.history.parts import waiting
+from edge_runtime.history.parts import parts, waiting
 from edge_runtime.history.recent import recent_read
+from edge_runtime.timeparse import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     import sqlite3
 
     from edge_runtime.history.asking import Asked
+    from edge_runtime.history.parts import Waiting
 
     # Number, bundle and data of a commit; first and last time, and the number of rows.
     Commit = tuple[int, int, bytes]
@@ -50,10 +52,15 @@ def spans_of(asked: Asked) -> list[MachineSpan]:
     found = []
     for first in range(0, len(known), PIECE_MACHINES):
         some = known[first : first + PIECE_MACHINES]
-        packed, commits = asked.ask(partial(_spans, machines=[code for _, code in some]))
-        times = _waiting_times(commits)
+        packed, unpacked = asked.ask(partial(_spans, machines=[code for _, code in some]))
+        times = _waiting_times(unpacked.commits)
         for (name, code), span in zip(some, packed, strict=True):
-            there = [one for one in (span, times.get(code)) if one is not None and one[2]]
+            if unpacked.replaced_from(code):
+                # Some rows stand there twice, for a moment or until the next commit: so they are looked at.
+                rows_of = [part.rows for part in parts(asked, code, EARLIEST, LATEST)]
+                there = [(int(one.times[0]), int(one.times[-1]), len(one)) for one in rows_of]
+            else:
+                there = [one for one in (span, times.get(code)) if one is not None and one[2]]
             if there:
                 starts, stops, rows = zip(*there, strict=True)
                 found.append(MachineSpan(name, min(starts), max(stops), sum(rows)))
@@ -78,8 +85,6 @@ def _waiting_times(commits: list[Commit]) -> dict[int, tuple[int, int, int]]:
     return found
 
 
-def _spans(
-    db: sqlite3.Connection, machines: list[int]
-) -> tuple[list[tuple[int, int, int]], list[tuple[int, int, bytes]]]:
+def _spans(db: sqlite3.Connection, machines: list[int]) -> tuple[list[tuple[int, int, int]], Waiting]:
     query = "SELECT MIN(start), MAX(stop), SUM(rows) FROM blocks WHERE machine = ?"
-    return [db.execute(query, (machine,)).fetchone() for machine in machines], waiting(db).commits
+    return [db.execute(query, (machine,)).fetchone() for machine in machines], waiting(db)

@@ -53,7 +53,8 @@ class Gap(NamedTuple):
     """Rows that were judged and are not in the history.
 
     Attributes:
-        since: Time of the oldest of them, nanoseconds since the epoch; None where that is not known.
+        since: Time of the oldest of them, or of the last row before them, nanoseconds since the epoch; None
+            where that is not known.
         until: Time of the newest of them; None where that is not known.
         why: Why they are missing.
     """

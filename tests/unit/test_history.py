@@ -256,6 +256,25 @@ def test_rows_that_were_not_judged_for_their_time_are_not_in_it(engine: Engine, 
     assert rows_in(tmp_path / "h")["m"].times.tolist() == [START + 1, START + 3]
 
 
+@pytest.mark.usefixtures("small")
+def test_rows_of_a_future_that_was_forgotten_do_not_stand_before_earlier_ones(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """The gateway's clock was set right between two blocks of one commit."""
+    numbers, path = np.random.default_rng(1), tmp_path / "h"
+    past = History(path, engine, None, report=pytest.fail)
+    for commit in range(12):
+        times = [START + (commit * 10 + row) * SECOND for row in range(10)]
+        if commit == 5:
+            times[2:6] = [time + 10**6 * SECOND for time in times[2:6]]
+        names = ["m", "n"] * 5 if commit % 2 else ["m"] * 10
+        past.append(results(numbers, names, times), [])
+    past.close()
+    assert_whole(path)
+    found = np.sort(np.concatenate([rows.times for rows in rows_in(path).values()])) - START
+    assert (found // SECOND).tolist() == [*range(52), *range(56, 120)]
+
+
 def test_only_changes_of_a_sensors_status_are_stored(engine: Engine, tmp_path: Path) -> None:
     path, numbers = tmp_path / "h", np.random.default_rng(1)
     mark = None
@@ -366,6 +385,40 @@ def test_a_damaged_history_is_set_aside_and_a_new_one_begins(
     assert_whole(path)
 
 
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("about.value", str(2**70)),
+        ("machines.code", 2**62),
+        ("blocks.stop", "later"),
+        ("blocks.stop", -(2**63)),
+        ("rollups.data", b""),
+        ("rollups.data", b"\7" * 70),
+        ("states.time", "x"),
+        ("statuses.reason", "x"),
+    ],
+)
+def test_content_that_cannot_be_costs_no_row(
+    engine: Engine, tmp_path: Path, column: str, value: object
+) -> None:
+    """SQLite finds nothing wrong with it."""
+    path, said, numbers = tmp_path / "h", list[str](), np.random.default_rng(1)
+    past, mark = History(path, engine, None, report=pytest.fail), None
+    for second in range(101):
+        mark = past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    table_of, _, name = column.partition(".")
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {table_of} SET {name} = ?", (value,))  # noqa: S608 - of the names above
+    past = History(path, engine, mark, report=said.append)
+    for second in range(101, 121):
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert not said or "its content is not as it was written" in said[0]
+    assert rows_in(path)["m"].times[-1] == START + 120 * SECOND
+
+
 def test_a_later_version_or_another_file_is_left_alone(engine: Engine, tmp_path: Path) -> None:
     path, said, numbers = tmp_path / "h", list[str](), np.random.default_rng(1)
     History(path, engine, None, report=pytest.fail).close()
@@ -422,6 +475,17 @@ def test_rows_go_by_their_age(engine: Engine, tmp_path: Path) -> None:
     minutes, hours = (rollups_in(path, step)["m"].starts for step in (60, 3600))
     assert 8 * 86_400 <= newest / SECOND - minutes[0] < 9.5 * 86_400
     assert newest / SECOND - hours[0] > 19 * 86_400
+
+
+@pytest.mark.usefixtures("small")
+def test_rows_may_be_kept_for_any_number_of_days(engine: Engine, tmp_path: Path) -> None:
+    numbers, path = np.random.default_rng(1), tmp_path / "h"
+    past = History(path, engine, None, report=pytest.fail, bounds=Bounds(1000, 10**9))
+    for second in range(20):
+        past.append(results(numbers, ["m"], [START + second * SECOND]), [])
+    past.close()
+    assert table(path, "SELECT COUNT(*) FROM blocks") != [(0,)]
+    assert len(rows_in(path)["m"]) == 20
 
 
 def test_it_lies_in_a_folder_beside_the_ledger(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from support.bundles import SENSORS, make_bundle
 from support.pasts import EVER, SECOND, START, Past, simulated, small_blocks, some_past
 
 from edge_runtime import load_bundle
+from edge_runtime.history import bounds
 from edge_runtime.history import points as making
 from edge_runtime.history.bounds import DAY, Bounds
 from edge_runtime.history.columns import SEVERITY_ERROR
 from edge_runtime.history.reading import reading_history
 from edge_runtime.records import Verdict
+from edge_runtime.timeparse import EARLIEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,6 +135,24 @@ def test_where_rows_are_gone_minutes_and_hours_are_taken_and_nothing_is_lost_or_
     past.history.close()
 
 
+def test_blocks_that_reach_further_back_than_minutes_leave_room_for_hours(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row every two hours: a block is of weeks."""
+    small_blocks(monkeypatch, rows=300, commits=2)
+    monkeypatch.setattr(bounds, "MINUTES_PER_ROWS", 1)
+    past = Past(tmp_path / "history", bundle, Bounds(max_days=30))
+    readings = simulated(1, 970)
+    readings.times[:] = START + np.arange(970) * 7200 * SECOND
+    for place in range(0, 970, 10):
+        past.take(readings.take(slice(place, place + 10)))
+    with reading_history(past.path) as reader:
+        points = reader.points("press-1", START, START + 100 * DAY)
+        assert [one.step for one in points] == [3600, 0]
+        assert sum(int(one.rows.sum()) for one in points) == 970
+    past.history.close()
+
+
 def test_other_sensors_have_points_of_their_own(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,4 +174,30 @@ def test_other_sensors_have_points_of_their_own(
                 assert names == ["re", " 2", "re"]
                 assert [int(one.rows.sum()) for one in points] == [300, 300, 600]
             assert sum(int(one.rows.sum()) for one in points) == 1200
+    past.history.close()
+
+
+@pytest.mark.parametrize("most", [1, 2, 2000])
+@pytest.mark.parametrize(("start", "stop"), [(-(2**63), 2**63), (-(2**90), 2**90), (0, 2**63)])
+def test_any_range_of_time_has_its_points(past: Past, start: int, stop: int, most: int) -> None:
+    (rows,) = {len(rows) for rows in past.rows().values()}
+    with reading_history(past.path) as reader:
+        points = reader.points("press-1", start, stop, most)
+        assert sum(int(one.rows.sum()) for one in points) == rows
+        assert all(int(one.times[0]) <= START < int(one.times[0]) + one.width for one in points)
+        assert sum(len(part.rows) for part in reader.rows("press-1", start, stop)) == rows
+        assert reader.alarms(start, stop) == reader.alarms(0, EVER)
+        assert reader.statuses("press-1", start, stop) == reader.statuses("press-1", 0, EVER)
+        assert reader.states("press-1", start, stop) == reader.states("press-1", 0, EVER)
+
+
+def test_a_point_begins_no_earlier_than_time_itself(bundle: Bundle, tmp_path: Path) -> None:
+    past, readings = Past(tmp_path / "history", bundle), simulated(1, 100, start=EARLIEST)
+    past.take(readings)
+    with reading_history(past.path) as reader:
+        for stop in (0, EARLIEST + 10**12):
+            (points,) = reader.points("press-1", EARLIEST, stop)
+            assert (np.diff(points.times) > 0).all()
+            assert points.times[0] == EARLIEST
+            assert points.rows.sum() == 100
     past.history.close()

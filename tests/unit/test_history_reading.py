@@ -27,7 +27,7 @@ from support.pasts import (
 from edge_runtime import load_bundle
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.errors import LedgerError
-from edge_runtime.history import parts
+from edge_runtime.history import parts, points
 from edge_runtime.history.columns import SEVERITY_ERROR
 from edge_runtime.history.reading import reading_history
 from edge_runtime.history.rows import Rows
@@ -76,6 +76,26 @@ def test_rows_are_those_that_were_stored_from_any_time_to_any_other(
                     )
         assert list(reader.rows("nobody", 0, EVER)) == []
         assert reader.damaged == []
+    past.history.close()
+
+
+def test_rows_that_are_about_to_be_replaced_count_once(past: Past, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger forgot all: its first commit stands beside what it replaces until the next one."""
+    monkeypatch.setattr(points, "MOST_ROWS", 0)
+    earlier = past.rows()
+    past.forget()
+    again = simulated(3, 2000, missing=0.01).take(slice(3000, 3900))
+    past.take(again)
+    first = {name: int(again.times[again.machines == name][0]) for name in earlier}
+    with reading_history(past.path) as reader:
+        for span in reader.machines():
+            kept = int((earlier[span.machine_id].times < first[span.machine_id]).sum())
+            assert span.rows == kept + 300 == len(rows_of(reader, span.machine_id))
+            assert span.stop == int(again.times[again.machines == span.machine_id][-1])
+            found = reader.points(span.machine_id, START, START + 3000 * SECOND)
+            assert sum(int(one.rows.sum()) for one in found) == span.rows
+            numbers = {one.number for one in reader.states(span.machine_id, first[span.machine_id], EVER)}
+            assert len(numbers) == 1  # all of the new commit
     past.history.close()
 
 

@@ -11,7 +11,10 @@ from support.pasts import EVER, SECOND, START, Past, rows_of, simulated, small_b
 
 from edge_runtime import load_bundle
 from edge_runtime.engine.alarms import State, Word
+from edge_runtime.history import room
+from edge_runtime.history.history import History
 from edge_runtime.history.reading import reading_history
+from edge_runtime.history.replay import replayed
 from edge_runtime.records import Reason
 from edge_runtime.timeparse import parse_time
 
@@ -137,11 +140,43 @@ def test_what_a_power_cut_took_is_told(bundle: Bundle, tmp_path: Path) -> None:
     past.history.close()
     with reading_history(past.path) as reader:
         (gap,) = reader.gaps()
-        assert (gap.since, gap.until) == (None, None)
+        assert (gap.since, gap.until) == (START + 99 * SECOND, START + 199 * SECOND)
         assert "power cut" in gap.why
         assert rows_of(reader, "press-1").times.tolist() == [
             START + place * SECOND for place in (*range(100), *range(200, 300))
         ]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_rows_that_were_judged_without_a_history_are_told_once(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, full: bool
+) -> None:
+    """The disk was full until the process was killed, or `keep` was false for a while."""
+    past, readings = Past(tmp_path / "history", bundle), simulated(1, 400)
+    past.take(readings.take(slice(0, 100)))
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "append", lambda *_: None)
+        if full:
+            patch.undo()
+            patch.setattr(room, "RESERVE_MB", 10**9)
+        past.take(readings.take(slice(100, 200)))
+    assert bool(past.said) == full
+    for _ in range(2):
+        past.restart()
+    past.take(readings.take(slice(200, 300)))
+    past.restart()
+    past.history.close()
+    with reading_history(past.path) as reader:
+        (gap,) = reader.gaps()
+        assert gap == (
+            START + 99 * SECOND,
+            START + 199 * SECOND,
+            "no history was written when they were judged",
+        )
+        assert len(rows_of(reader, "press-1")) == 200
+        judged = list(replayed(reader, bundle, "press-1", START + 200 * SECOND, EVER))
+    found = np.concatenate([one.results.severity for one in judged])
+    np.testing.assert_array_equal(found, past.judged[-1].severity)
 
 
 def test_what_a_day_takes_is_what_a_day_took(
