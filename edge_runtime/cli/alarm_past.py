@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from edge_runtime.errors import LedgerError, printable
+from edge_runtime.errors import LedgerError, UsageError, listed, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def alarms_of_late(path: Path, last: str, machine: str | None) -> list[dict[str,
         machine: Only those of this machine; None for all.
 
     Raises:
-        UsageError: That is no time.
+        UsageError: That is no time, or there is no such machine.
         LedgerError: The history cannot be read.
     """
     from edge_runtime.history.reading import reading_history
@@ -46,8 +46,14 @@ def alarms_of_late(path: Path, last: str, machine: str | None) -> list[dict[str,
 
     duration = parse_duration(last)
     with reading_history(path) as reader:
-        newest = max((one.stop for one in reader.machines()), default=0)
-        return reader.alarms(newest - duration, newest + 1, machine)
+        machines = reader.machines()
+        newest = max((one.stop for one in machines), default=0)
+        found = reader.alarms(newest - duration, newest + 1, machine)
+    known = [one.machine_id for one in machines]
+    if machine is not None and not found and machine not in known:
+        hint = f"it has {listed(known)}" if known else "it has none yet"
+        raise UsageError(f"the history has no machine '{printable(machine)}'", hint=hint)
+    return found
 
 
 def past_of(path: Path, digits: str) -> Past | None:

@@ -195,15 +195,20 @@ def _span(
     """
     import time
 
-    from edge_runtime.timeparse import parse_duration, parse_time
+    from edge_runtime.timeparse import EARLIEST, parse_duration, parse_time
 
     own = _of(reader, machine)
     now = time.time_ns()
     end = own.stop + 1 if stop is None else parse_time(stop, now)
     if start is not None and last is not None:
         raise UsageError("--last and --start both say where to begin", hint="leave out one of them")
-    begin = parse_time(start, now) if start is not None else end - 1 - parse_duration(last or LAST)
+    begin = (
+        parse_time(start, now) if start is not None else max(EARLIEST, end - 1 - parse_duration(last or LAST))
+    )
     if begin >= end:
+        if stop is None:
+            newest = f"the newest row of '{printable(machine)}' is of {_time(own.stop)}"
+            raise UsageError("there are no rows from then on", where=_time(begin), hint=newest)
         raise UsageError("that ends before it begins", where=f"{_time(begin)} to {_time(end)}")
     return _Span(begin, end)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import printable
+from edge_runtime.errors import counted, printable
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def curves(points: Points) -> Iterator[str]:
     seconds = points.width / 1e9
     yield ""
     yield (
-        f"  {int(points.rows.sum()):,} rows, {int(points.anomalous.sum()):,} anomalous, "
+        f"  {counted(int(points.rows.sum()), 'row')}, {int(points.anomalous.sum()):,} anomalous, "
         f"{int(points.unknown.sum()):,} unknown; of {MADE_OF[points.step]}, {seconds:,.4g} s a column"
     )
     for place, (name, span) in enumerate(zip(names, ranges, strict=True)):

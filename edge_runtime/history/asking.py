@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from edge_runtime.delivery.proof import DamageError, is_damage
 from edge_runtime.delivery.reading import Moments
-from edge_runtime.errors import LedgerError
-from edge_runtime.history.schema import APPLICATION_ID, VERSION
+from edge_runtime.errors import LedgerError, UsageError
+from edge_runtime.history.schema import APPLICATION_ID, CONTENT_ERRORS, VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 __all__ = ["Asked", "Layout", "SensorOf"]
@@ -87,14 +88,30 @@ class Asked:
         """
         try:
             return self._moments.at_once(question)
-        except (sqlite3.Error, OSError, DamageError) as error:
+        except (sqlite3.Error, OSError, DamageError, *CONTENT_ERRORS) as error:
             hint = "try again, or look at the disk"
-            if is_damage(error) or "no such" in str(error):
+            if is_damage(error) or isinstance(error, CONTENT_ERRORS) or "no such" in str(error):
                 hint = "the next `edge-detect run` lays it aside and begins a new one"
-            why = getattr(error, "strerror", None) or str(error)
+            why = getattr(error, "strerror", None) or " ".join(str(error).split())
             raise LedgerError(
                 f"the history cannot be read ({why})", where=str(self.path), hint=hint
             ) from None
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """For work on what `ask` gave: content that cannot be is damage.
+
+        Raises:
+            LedgerError: It is not as it was written.
+        """
+        try:
+            yield
+        except (*CONTENT_ERRORS, UsageError) as error:
+            raise LedgerError(
+                "the history cannot be read (its content is not as it was written)",
+                where=str(self.path),
+                hint="move the file away: the next `edge-detect run` begins a new one",
+            ) from error
 
     def machine(self, name: str) -> int | None:
         """A machine's code; None for one that is not known.
@@ -165,7 +182,7 @@ def _check(path: Path) -> Callable[[sqlite3.Connection], None]:
             )
         if application != APPLICATION_ID:
             raise LedgerError(
-                "is no history of edge-detect",
+                "this is no history of edge-detect",
                 where=str(path),
                 hint="it lies in the folder `history` beside the ledger, under the ledger's name",
             )

@@ -84,12 +84,15 @@ class HistoryReader:
 
     def machines(self) -> list[MachineSpan]:
         """The machines of which there are rows, by name."""
-        return spans_of(self._asked)
+        with self._asked.whole():
+            return spans_of(self._asked)
 
     def rows(self, machine_id: str, start: int, stop: int) -> Iterator[Part]:
         """A machine's rows with start <= time < stop, oldest first; no transaction is held meanwhile."""
         machine = self._asked.machine(machine_id)
-        return iter(()) if machine is None else parts(self._asked, machine, *_held(start, stop))
+        if machine is not None:
+            with self._asked.whole():
+                yield from parts(self._asked, machine, *_held(start, stop))
 
     def points(self, machine_id: str, start: int, stop: int, most: int = 2000) -> list[Points]:
         """A machine's history from start until before stop as few points, oldest first.
@@ -105,7 +108,8 @@ class HistoryReader:
             most: So many points at most, and one more for each time that the sensors change.
         """
         machine = self._asked.machine(machine_id)
-        return [] if machine is None else points_of(self._asked, machine, *_held(start, stop), most)
+        with self._asked.whole():
+            return [] if machine is None else points_of(self._asked, machine, *_held(start, stop), most)
 
     def alarms(self, start: int, stop: int, machine_id: str | None = None) -> list[dict[str, Any]]:
         """The alarms that were up at some time from start until before stop, by their beginning.
@@ -119,7 +123,8 @@ class HistoryReader:
             The fields of `docs/alarms.md`, as the alarm's last change has them, and `state`: "replaced" or
             "forgotten", else as in `engine.alarms.State`.
         """
-        return alarms_of(self._asked, *_held(start, stop), machine_id)
+        with self._asked.whole():
+            return alarms_of(self._asked, *_held(start, stop), machine_id)
 
     def ids(self, digits: str) -> list[str]:
         """The ids of alarms, ten at most, that begin with these hexadecimal digits, in lower case."""
@@ -127,12 +132,14 @@ class HistoryReader:
 
     def changes(self, event_id: str) -> list[Change]:
         """All that became of an alarm, in order; empty where it is not known."""
-        return changes_of(self._asked, event_id)
+        with self._asked.whole():
+            return changes_of(self._asked, event_id)
 
     def statuses(self, machine_id: str, start: int, stop: int) -> list[StatusChange]:
         """Changes of sensors' status from start until before stop, and of each sensor the last one before."""
         machine = self._asked.machine(machine_id)
-        return [] if machine is None else statuses_of(self._asked, machine, *_held(start, stop))
+        with self._asked.whole():
+            return [] if machine is None else statuses_of(self._asked, machine, *_held(start, stop))
 
     def gaps(self) -> list[Gap]:
         """Where rows are missing that were judged."""
@@ -148,11 +155,12 @@ class HistoryReader:
             return []
         start, stop = _held(start, stop)
         found = self._asked.ask(partial(_states, machine=machine, start=start, stop=stop))
-        return [
-            KeptState(time, number, self._asked.layout(bundle).bundle, states)
-            for time, number, bundle, data in found
-            if (states := _stage_states(machine_id, data)) is not None
-        ]
+        with self._asked.whole():
+            return [
+                KeptState(time, number, self._asked.layout(bundle).bundle, states)
+                for time, number, bundle, data in found
+                if (states := _stage_states(machine_id, data)) is not None
+            ]
 
     @property
     def size_bytes(self) -> int:
@@ -166,7 +174,8 @@ class HistoryReader:
 
     def bytes_per_day(self) -> float | None:
         """What a day of the newest rows takes, estimated; None where there is too little to tell."""
-        return bytes_per_day(self._asked)
+        with self._asked.whole():
+            return bytes_per_day(self._asked)
 
 
 def _held(start: int, stop: int) -> tuple[int, int]:

@@ -20,6 +20,10 @@ __all__ = ["Gap", "StatusChange", "alarms_of", "changes_of", "gaps_of", "ids_of"
 # So many alarms are looked at, at once.
 PIECE_ALARMS = 512
 MOST_IDS = 10
+FIELDS = {
+    *("event_id", "machine_id", "kind", "subject", "active", "acked", "priority", "severity", "raised"),
+    *("returned", "acknowledged_by", "comment", "sensors", "bundle"),
+}
 # Changes after which an alarm is over, whatever its two bits say.
 ENDS = ("replaced", "forgotten")
 STATES = {
@@ -72,7 +76,7 @@ def alarms_of(asked: Asked, start: int, stop: int, machine_id: str | None) -> li
         piece = asked.ask(partial(_piece, after=after, stop=stop))
         for raised, _, change, machine, fields in piece:
             if machine_id is None or machine == machine_id:
-                alarm = json.loads(fields)
+                alarm = _fields(fields)
                 if _end(alarm, change, raised) >= start:
                     found.append({**alarm, "state": _state(alarm, change)})
         if len(piece) < PIECE_ALARMS:
@@ -84,7 +88,7 @@ def changes_of(asked: Asked, event_id: str) -> list[Change]:
     """As `HistoryReader.changes`."""
     query = "SELECT change, time, told, fields FROM changes WHERE event_id = ? ORDER BY id"
     rows = asked.ask(lambda db: db.execute(query, (event_id,)).fetchall())
-    return [Change(change, time, bool(told), json.loads(fields)) for change, time, told, fields in rows]
+    return [Change(change, time, bool(told), _fields(fields)) for change, time, told, fields in rows]
 
 
 def ids_of(asked: Asked, digits: str) -> list[str]:
@@ -121,6 +125,18 @@ def gaps_of(asked: Asked) -> list[Gap]:
     """As `HistoryReader.gaps`."""
     rows = asked.ask(lambda db: db.execute("SELECT since, until, why FROM gaps ORDER BY id").fetchall())
     return [Gap(*row) for row in rows]
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """An alarm's fields.
+
+    Raises:
+        ValueError: That they are not.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict) or not fields.keys() >= FIELDS:
+        raise ValueError("these are not the fields of an alarm")
+    return fields
 
 
 def _piece(db: sqlite3.Connection, after: tuple[int, str], stop: int) -> list[tuple[int, str, str, str, str]]:

@@ -59,6 +59,9 @@ class History:
         assert not done.stderr
         return done.stdout.decode()
 
+    def alarms(self, *words: object) -> subprocess.CompletedProcess[bytes]:
+        return self._here("edge-detect", "alarms", "list", *words, "--state", self._ledger)
+
     def rows(self, *words: object) -> list[dict[str, str]]:
         return list(csv.DictReader(io.StringIO(self.text("rows", *words))))
 
@@ -164,6 +167,8 @@ def test_what_cannot_be_is_said_in_one_line(history: History, here: Here, tmp_pa
     refused(history("show", "press-1", "--last", "1h", "--start", "-1d"), 2, "--last and --start")
     refused(history("rows", "press-1", "--stop", "2020-01-01T00:00:00Z", "--start", "-1s"), 2, "ends before")
     refused(history("rows", "press-1", "--last", "soon"), 2, "'soon' is not a duration")
+    refused(history("rows", "press-1", "--start", "2200-01-01"), 2, "the newest row of 'press-1' is of")
+    refused(history.alarms("--last", "1h", "--machine", "press-9"), 2, "no machine 'press-9'", "press-1")
     refused(here("edge-detect", "history", "list"), 2, "which ledger?")
     refused(here("edge-detect", "history", "list", "--state", tmp_path / "x"), 2, "there is no ledger")
     (tmp_path / "ledger").touch()
@@ -172,6 +177,14 @@ def test_what_cannot_be_is_said_in_one_line(history: History, here: Here, tmp_pa
     refused(
         here("edge-detect", "history", "list", "--file", tmp_path / "text"), 1, "the history cannot be read"
     )
+
+
+def test_any_duration_can_be_asked_for(history: History) -> None:
+    for far in ("999999999999999w", "500000d"):
+        assert history.text("rows", "press-1", "--last", far).count("\n") == ROWS + 1
+        assert "  1,200 rows, " in history.text("show", "press-1", "--last", far)
+        assert history.alarms("--last", far).returncode == 0
+    assert "  1 row, " in history.text("show", "press-1", "--last", "0s")
 
 
 def test_a_damaged_block_is_left_out_and_said(kept: tuple[Path, Past], here: Here, tmp_path: Path) -> None:

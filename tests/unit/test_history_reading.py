@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -263,3 +264,46 @@ def test_rows_come_in_order_when_a_bundle_comes_back_before_its_small_blocks_are
     db.close()
     assert all(before[1] < after[0] for before, after in pairwise(spans))
     assert max(rows for *_, rows in spans) > 150
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("blocks.stop", "later"),
+        ("blocks.stop", -(2**63)),
+        ("bundles.sensors", "[1]"),
+        ("bundles.sensors", "{"),
+        ("changes.fields", "{}"),
+        ("changes.fields", '{"raised'),
+        ("statuses.reason", 99),
+        ("statuses.reason", "x"),
+        ("states.time", "x"),
+        ("rollups.start", 2**62),
+    ],
+)
+def test_content_that_cannot_be_is_a_damaged_history(past: Past, column: str, value: object) -> None:
+    """SQLite finds nothing wrong with it."""
+    past.history.close()
+    table, _, name = column.partition(".")
+    with closing(sqlite3.connect(past.path)) as db, db:
+        if table == "rollups":
+            db.execute("DELETE FROM rollups WHERE start > (SELECT MIN(start) FROM rollups)")
+        db.execute(f"UPDATE OR REPLACE {table} SET {name} = ?", (value,))  # noqa: S608 - of the names above
+    said = []
+    with reading_history(past.path) as reader:
+        for ask in (
+            reader.machines,
+            reader.bytes_per_day,
+            lambda: list(reader.rows("press-1", 0, EVER)),
+            lambda: reader.points("press-1", 0, EVER),
+            lambda: reader.alarms(0, EVER),
+            lambda: [reader.changes(one) for one in reader.ids("")],
+            lambda: reader.statuses("press-1", 0, EVER),
+            lambda: reader.states("press-1", 0, EVER),
+        ):
+            try:
+                ask()
+            except LedgerError as error:
+                said.append(str(error))
+    assert all("cannot be read (" in one for one in said)
+    assert said or column in {"states.time", "rollups.start", "blocks.stop"}
