@@ -71,9 +71,11 @@ class Moments:
             before = _state(self._path)
             with ExitStack() as stack:
                 db, how = _open_in_time(self._path, stack)
-                if how is COPIED:
+                if how is COPIED and before == _state(self._path):
                     self._copy, self._stack = db, stack.pop_all()
                     return ask(db)
+                if how is COPIED:
+                    continue  # a process began to write it meanwhile: file and log may be of two moments
                 try:
                     found = ask(db)
                 except sqlite3.DatabaseError:

@@ -67,6 +67,7 @@ def _read_or_kept(settings: Settings, config: Path | None) -> dict[str, Path | N
     from edge_runtime.history.schema import history_file  # noqa: PLC0415
 
     ledger, bundle = place_of_ledger(settings)[0], settings.run.bundle
+    past = settings.history.file or history_file(ledger)
     beside = ("-wal", "-shm", "-journal", ".lock")
     read: dict[str, Path | None] = {
         "the configuration": config,
@@ -74,9 +75,10 @@ def _read_or_kept(settings: Settings, config: Path | None) -> dict[str, Path | N
         "the bundle's signature": None if bundle is None else Path(f"{bundle}.sig"),
         "the ledger": ledger,
         "the record of what people say about alarms": operator_file(ledger),
-        "the history": settings.history.file or history_file(ledger),
+        "the history": past,
     }
-    read |= {f"the ledger's {end}": ledger.with_name(f"{ledger.name}{end}") for end in beside}
+    for what, path in (("the ledger", ledger), ("the history", past)):
+        read |= {f"{what}'s {end}": path.with_name(f"{path.name}{end}") for end in beside}
     read |= {f"the trusted key {key}": Path(key) for key in settings.trust.keys or ()}
     connectors: list[Chosen[Any]] = [settings.source, *settings.sinks]
     for chosen in connectors:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime.delivery.mending import set_aside
+from edge_runtime.delivery.opening import file_of
 from edge_runtime.delivery.proof import DamageError, is_damage
 from edge_runtime.delivery.upkeep import give_room_back
 from edge_runtime.engine.alarmrows import NOT_JUDGED
@@ -21,7 +22,7 @@ from edge_runtime.files import make_folder
 from edge_runtime.history.bounds import Bounds
 from edge_runtime.history.opened import OpenHistory
 from edge_runtime.history.room import make_sure_of_room
-from edge_runtime.history.schema import open_history, transaction
+from edge_runtime.history.schema import locked, open_history, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,6 +73,7 @@ class History:
         self._bounds = bounds or Bounds()
         self._clock = clock
         self._db: sqlite3.Connection | None = None
+        self._lock: IO[bytes] | None = None
         self._open: OpenHistory | None = None
         self._complained: str | None = None
         self._lost: tuple[int, int] | None = None  # times of rows that could not be stored
@@ -133,6 +135,9 @@ class History:
         if db is not None:
             with suppress(sqlite3.Error):
                 db.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _try_to_open(self) -> None:
         """Opens the file, and begins where the ledger is; whatever is wrong is said."""
@@ -148,6 +153,7 @@ class History:
     def _begin(self) -> None:
         make_folder(self._path.parent)
         make_sure_of_room(self._path.parent)
+        self._lock = self._lock or locked(file_of(self._path))
         self._db = db = open_history(self._path)
         lost = None if self._lost is None else (*self._lost, self._complained or "")
         try:

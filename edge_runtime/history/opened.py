@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 import zlib
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,11 @@ class OpenHistory:
         """Takes out what the ledger does not have, or says why this lacks what the ledger has."""
         identity, _, text = (mark or "").partition(":")
         if identity != self.identity or not (text.isascii() and text.isdigit()):
+            if self.number:
+                # The ledger that was here before may come back: it must not take out what this one stores.
+                self.identity = uuid.uuid4().hex
+                self._db.execute("UPDATE about SET value = ? WHERE name = 'identity'", (self.identity,))
+                return None
             # Of a file that was damaged, moved away, or lost in a power cut.
             return None if mark is None else "what was stored before is in another history"
         number = int(text)

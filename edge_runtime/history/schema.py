@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import sqlite3
 import uuid
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from edge_runtime.delivery.opening import file_of, make_private
 from edge_runtime.delivery.proof import DamageError, is_damage
 from edge_runtime.errors import LedgerError
+from edge_runtime.files import OWN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +29,7 @@ __all__ = [
     "SMALL",
     "VERSION",
     "history_file",
+    "locked",
     "open_history",
     "transaction",
 ]
@@ -89,6 +94,23 @@ def history_file(ledger: Path) -> Path:
     """Where the history of a ledger lies: under the ledger's name, in a folder beside it."""
     path = file_of(ledger).absolute()
     return path.parent / "history" / path.name
+
+
+def locked(path: Path) -> IO[bytes]:
+    """The right to write a history, held until it is closed.
+
+    Raises:
+        OSError: Another process has it, or it cannot be made.
+    """
+    lock = open(  # noqa: SIM115 - held
+        path.with_name(f"{path.name}.lock"), "ab", opener=lambda name, flags: os.open(name, flags, OWN_FILE)
+    )
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise OSError(errno.EBUSY, "another edge-detect writes it, with another ledger") from None
+    return lock
 
 
 def open_history(path: Path) -> sqlite3.Connection:

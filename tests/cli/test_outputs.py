@@ -176,6 +176,7 @@ def test_a_device_that_is_full_is_one_line_and_stays_a_device(place: Path, comma
         (("RUN", "--output", "led"), "led is the ledger"),
         (("RUN", "--output", "led-wal"), "led-wal is the ledger's -wal"),
         (("RUN", "--output", "led-shm"), "led-shm is the ledger's -shm"),
+        (("RUN", "--output", "history/led-wal"), "history/led-wal is the history's -wal"),
         (("RUN", "--output", "operator/operator.sqlite"), "is the record of what people say about alarms"),
         (("RUN", "--output", "c.toml"), "c.toml is the configuration"),
         (

@@ -245,6 +245,36 @@ def test_a_new_ledger_goes_on_in_the_history_that_there_is(engine: Engine, tmp_p
     assert len(rows_in(path)["m"]) == 6
 
 
+def test_two_processes_do_not_write_one_history(engine: Engine, tmp_path: Path) -> None:
+    """Two ledgers whose configurations name the same file; one goes on when the other has ended."""
+    numbers, path, said, now = np.random.default_rng(1), tmp_path / "h", list[str](), [0.0]
+    one = History(path, engine, None, report=pytest.fail)
+    two = History(path, engine, None, report=said.append, clock=lambda: now[0])
+    assert one.append(results(numbers, ["m"], [START]), []) is not None
+    assert two.append(results(numbers, ["n"], [START]), []) is None
+    one.close()
+    now[0] = 61.0
+    two.append(results(numbers, ["n"], [START + SECOND]), [])
+    assert two.append(results(numbers, ["n"], [START + 2 * SECOND]), []) is not None
+    two.close()
+    wrong = "another edge-detect writes it, with another ledger"
+    assert said == [
+        f"history: cannot be written ({wrong}); rows are judged and delivered without it",
+        "history: is written again",
+    ]
+    assert {name: len(rows) for name, rows in rows_in(path).items()} == {"m": 1, "n": 1}
+    assert table(path, "SELECT since, until, why FROM gaps") == [(START, START + SECOND, wrong)]
+
+
+def test_a_ledger_that_comes_back_takes_out_nothing_of_another(engine: Engine, tmp_path: Path) -> None:
+    numbers, path, marks = np.random.default_rng(1), tmp_path / "h", dict[str, str | None]()
+    for turn, ledger in enumerate("abab"):
+        past = History(path, engine, marks.get(ledger), report=pytest.fail)
+        marks[ledger] = past.append(results(numbers, [ledger], [START + turn * SECOND]), [])
+        past.close()
+    assert {name: len(rows) for name, rows in rows_in(path).items()} == {"a": 2, "b": 2}
+
+
 def test_rows_that_were_not_judged_for_their_time_are_not_in_it(engine: Engine, tmp_path: Path) -> None:
     block = results(np.random.default_rng(1), ["m"] * 4, [START + i for i in range(4)])
     block.reasons[:] = [Reason.TIME_IN_THE_FUTURE, Reason.NONE, Reason.TOO_MANY_MACHINES, Reason.MISSING]

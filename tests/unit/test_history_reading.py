@@ -161,7 +161,7 @@ def test_nothing_is_written_whether_it_is_open_closed_or_left_by_a_crash(past: P
     crashed.mkdir()
     for end in ("", "-wal"):
         shutil.copyfile(f"{past.path}{end}", crashed / f"l.sqlite{end}")
-    for path, files in ((past.path, 3), (crashed / "l.sqlite", 2)):
+    for path, files in ((past.path, 4), (crashed / "l.sqlite", 2)):
         before = contents(path.parent)
         with reading_history(path) as reader:
             ask_everything(reader)
@@ -169,7 +169,7 @@ def test_nothing_is_written_whether_it_is_open_closed_or_left_by_a_crash(past: P
         assert len(list(path.parent.iterdir())) == files
     past.history.close()
     before = contents(folder)
-    assert list(before) == ["l.sqlite"]
+    assert list(before) == ["l.sqlite", "l.sqlite.lock"]
     with reading_history(past.path) as reader:
         ask_everything(reader)
     assert contents(folder) == before
@@ -264,6 +264,34 @@ def test_rows_come_in_order_when_a_bundle_comes_back_before_its_small_blocks_are
     db.close()
     assert all(before[1] < after[0] for before, after in pairwise(spans))
     assert max(rows for *_, rows in spans) > 150
+
+
+def test_a_copy_is_of_one_moment(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While what a crash left is copied, a process goes on writing it."""
+    left = tmp_path / "left"
+    for end in ("", "-wal"):
+        shutil.copyfile(f"{past.path}{end}", f"{left}{end}")
+    past.history.close()
+    copies = 0
+
+    def copied(source: Path, target: Path) -> None:
+        nonlocal copies
+        real(source, target)
+        copies += 1
+        if copies == 1:
+            writer.execute("DELETE FROM recent")
+            writer.execute("PRAGMA wal_checkpoint(RESTART)")
+            writer.execute("UPDATE blocks SET start = start - 1 WHERE machine = 1")
+
+    real, writer = shutil.copyfile, sqlite3.connect(left, isolation_level=None)
+    monkeypatch.setattr(shutil, "copyfile", copied)
+    with reading_history(left) as reader:
+        found = reader.machines()
+    assert copies
+    query = "SELECT MIN(start), MAX(stop), SUM(rows) FROM blocks GROUP BY machine"
+    wanted = writer.execute(query).fetchall()
+    writer.close()
+    assert [one[1:] for one in found] == wanted
 
 
 @pytest.mark.parametrize(
