@@ -65,7 +65,15 @@ class Asked:
         self._moments = Moments(path)
         self._codes: dict[str, int] = {}
         self._layouts: dict[int, Layout] = {}
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:  # a folder that others may not look into
+            raise LedgerError(
+                f"the history cannot be read ({error.strerror})",
+                where=str(path),
+                hint="its owner and group may read it",
+            ) from None
+        if not there:
             raise LedgerError(
                 "there is no history",
                 where=str(path),

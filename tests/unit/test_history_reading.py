@@ -266,6 +266,15 @@ def test_rows_come_in_order_when_a_bundle_comes_back_before_its_small_blocks_are
     assert max(rows for *_, rows in spans) > 150
 
 
+def test_a_file_that_the_system_does_not_show_is_refused(tmp_path: Path) -> None:
+    """As one in a folder of another's; a name that is too long is refused for everybody, root included."""
+    with (
+        pytest.raises(LedgerError, match="the history cannot be read \\(File name too long\\)"),
+        reading_history(tmp_path / ("x" * 300)),
+    ):
+        pass
+
+
 def test_a_copy_is_of_one_moment(past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While what a crash left is copied, a process goes on writing it."""
     left = tmp_path / "left"
