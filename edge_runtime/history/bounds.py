@@ -26,7 +26,8 @@ class Bounds:
 
     Attributes:
         max_mb: Size of its file, MB of 10^6 bytes.
-        max_days: Age of rows, by the newest row there is; minutes may be four times as old.
+        max_days: Age of rows, by the newest row there is, or by the clock if that row is in the future;
+            minutes may be four times as old.
     """
 
     max_mb: int = 1000
@@ -46,8 +47,13 @@ def used_bytes(db: sqlite3.Connection) -> int:
     return (pages - free) * size
 
 
-def keep_within(db: sqlite3.Connection, bounds: Bounds) -> bool:
+def keep_within(db: sqlite3.Connection, bounds: Bounds, now: int) -> bool:
     """Takes out some of what is too much, the oldest first, within a transaction: no commit waits long.
+
+    Args:
+        db: The open history.
+        bounds: How large it may get.
+        now: The clock, nanoseconds since the epoch: a row with a wrong time, years ahead, makes no other old.
 
     Returns:
         Whether something went.
@@ -59,9 +65,10 @@ def keep_within(db: sqlite3.Connection, bounds: Bounds) -> bool:
     if newest is None:
         return False
     # No row is older than what int64 holds, however many days are wanted.
-    went = _without_rows_before(db, max(EARLIEST, newest - bounds.max_days * DAY))
+    latest = min(newest, now)
+    went = _without_rows_before(db, max(EARLIEST, latest - bounds.max_days * DAY))
     went |= _without_spans_before(
-        db, MINUTE_S, max(EARLIEST, newest - MINUTES_PER_ROWS * bounds.max_days * DAY) // SECOND
+        db, MINUTE_S, max(EARLIEST, latest - MINUTES_PER_ROWS * bounds.max_days * DAY) // SECOND
     )
     if used_bytes(db) > bounds.max_mb * 1_000_000:
         went |= _without_oldest(db, newest)

@@ -52,6 +52,7 @@ class History:
             which of it the ledger has. None where no ledger outlives the process.
         bounds: How large it may get.
         clock: Monotonic clock, in seconds.
+        now: The clock, nanoseconds since the epoch, by which rows get old.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class History:
         tell: Callable[[str], None] | None = None,
         bounds: Bounds | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
     ) -> None:
         self._path = path
         self._engine = engine
@@ -72,6 +74,7 @@ class History:
         self._tell = tell
         self._bounds = bounds or Bounds()
         self._clock = clock
+        self._now = now
         self._db: sqlite3.Connection | None = None
         self._lock: IO[bytes] | None = None
         self._open: OpenHistory | None = None
@@ -158,7 +161,9 @@ class History:
         lost = None if self._lost is None else (*self._lost, self._complained or "")
         try:
             with transaction(db):
-                self._open = OpenHistory(db, self._engine, self._mark, lost, self._bounds)
+                self._open = OpenHistory(
+                    db, self._engine, self._mark, lost, bounds=self._bounds, now=self._now
+                )
         except BaseException as error:
             self.close()
             if is_damage(error):

@@ -19,7 +19,7 @@ from edge_runtime.records import NO_TIME
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.engine.alarms import Change
     from edge_runtime.engine.engine import Engine
@@ -49,6 +49,7 @@ class OpenHistory:
         mark: Of the last commit that the ledger has; None for none.
         lost: Rows that could not be stored before; None for none.
         bounds: How large it may get.
+        now: The clock, nanoseconds since the epoch.
 
     Attributes:
         identity: Of the file.
@@ -60,11 +61,19 @@ class OpenHistory:
     """
 
     def __init__(
-        self, db: sqlite3.Connection, engine: Engine, mark: str | None, lost: Lost | None, bounds: Bounds
+        self,
+        db: sqlite3.Connection,
+        engine: Engine,
+        mark: str | None,
+        lost: Lost | None,
+        *,
+        bounds: Bounds,
+        now: Callable[[], int],
     ) -> None:
         self._db = db
         self._engine = engine
         self._bounds = bounds
+        self._now = now
         about = dict(db.execute("SELECT name, value FROM about"))
         try:
             self.identity, self.number = about["identity"], int(about["number"])
@@ -192,7 +201,7 @@ class OpenHistory:
         for _ in range(min(JOINS, len(self._crowded))):
             join_small(self._db, *self._crowded.pop())
         if self._may_be_too_large:
-            self._may_be_too_large = keep_within(self._db, self._bounds)
+            self._may_be_too_large = keep_within(self._db, self._bounds, self._now())
 
     def _store(self, results: Results) -> None:
         """The rows, and of each machine its state from time to time."""

@@ -114,6 +114,7 @@ class Past:
             report=self.said.append,
             tell=self._tell,
             bounds=self._bounds,
+            now=lambda: EVER,
         )
 
     def _tell(self, mark: str) -> None:

@@ -494,7 +494,8 @@ def assert_ends_together(path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_rows_go_by_their_age(engine: Engine, tmp_path: Path) -> None:
     path, numbers = tmp_path / "h", np.random.default_rng(1)
-    past = History(path, engine, None, report=pytest.fail, bounds=Bounds(1000, 2))
+    later = START + 30 * 86_400 * SECOND
+    past = History(path, engine, None, report=pytest.fail, bounds=Bounds(1000, 2), now=lambda: later)
     for hour in range(24 * 20):
         past.append(
             results(numbers, ["m"] * 4, [START + (hour * 60 + i) * 60 * SECOND for i in range(4)]), []
@@ -505,6 +506,19 @@ def test_rows_go_by_their_age(engine: Engine, tmp_path: Path) -> None:
     minutes, hours = (rollups_in(path, step)["m"].starts for step in (60, 3600))
     assert 8 * 86_400 <= newest / SECOND - minutes[0] < 9.5 * 86_400
     assert newest / SECOND - hours[0] > 19 * 86_400
+
+
+@pytest.mark.usefixtures("small")
+def test_a_row_that_is_years_ahead_makes_no_other_old(engine: Engine, tmp_path: Path) -> None:
+    path, numbers = tmp_path / "h", np.random.default_rng(1)
+    now = [START]
+    past = History(path, engine, None, report=pytest.fail, bounds=Bounds(1000, 1), now=lambda: now[0])
+    past.append(results(numbers, ["b"], [START + 20 * 366 * 86_400 * SECOND]), [])
+    for minute in range(200):
+        now[0] = START + minute * 60 * SECOND
+        past.append(results(numbers, ["m"], now[:]), [])
+    past.close()
+    assert {name: len(rows) for name, rows in rows_in(path).items()} == {"b": 1, "m": 200}
 
 
 @pytest.mark.usefixtures("small")
