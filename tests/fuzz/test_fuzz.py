@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -39,7 +40,10 @@ def test_nothing_that_is_read_ends_in_another_error_than_the_projects_own(
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert f"Done {runs} runs" in done.stderr
+    # It runs what it has found something new with once more at times, and then does a few runs more.
+    ended = re.search(r"^Done (\d+) runs", done.stderr, re.MULTILINE)
+    assert ended is not None, done.stderr[-3000:]
+    assert int(ended[1]) >= runs
     if target == "loader":
         # ONNX Runtime has seen the five good bundles at least, in children that did not crash. How many of
         # the changed ones get as far differs with the bundles' weights, which differ with the machine.
