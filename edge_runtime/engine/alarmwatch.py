@@ -128,10 +128,11 @@ class AlarmWatch:
             What changed, with the alarms that were forgotten since the last call.
         """
         changes, self._ended = [*self._ended], []
-        for machine in [
+        # In the order of names: after a restart, machines come back in another order than they began.
+        for machine in sorted(
             name for name, some in self._machines.items() if any(one.shelved for one in some.values())
-        ]:
-            for condition in self._machines[machine].values():
+        ):
+            for _, condition in sorted(self._machines[machine].items()):
                 before = condition.shelved
                 changes += condition.end_shelving(now)
                 if before is not condition.shelved:
@@ -141,8 +142,8 @@ class AlarmWatch:
 
     def forget_the_future(self, latest: int) -> None:
         """Ends alarms that begin after this time, for no row will: they are of a clock that was wrong."""
-        for machine in list(self._machines):
-            for condition in self._machines[machine].values():
+        for machine in sorted(self._machines):
+            for _, condition in sorted(self._machines[machine].items()):
                 before = condition.alarm, condition.forming
                 self._ended += condition.forget_after(latest)
                 if before != (condition.alarm, condition.forming):

@@ -21,6 +21,7 @@ from trainer.calibration.alarm_spans import alarm_spans
 
 if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
+    from edge_runtime.engine.stage import StageState
 
 SECOND = 1_000_000_000
 NAMES = [sensor[0] for sensor in SENSORS]
@@ -170,6 +171,22 @@ def test_an_open_alarm_outlives_its_bundle(plain: Bundle, tmp_path_factory: pyte
     assert [change.change for change in changes] == ["returned"]
     assert changes[0].fields["event_id"] == raised.fields["event_id"]
     assert changes[0].fields["bundle"] == plain.digest
+
+
+def test_shelvings_that_end_together_end_in_the_same_order_after_a_restart(plain: Bundle) -> None:
+    """The ledger gives machines back by their names, and not in the order in which they had alarms."""
+    engine = Engine(plain, alarms=True)
+    states: dict[str, StageState] = {}
+    for machine in ("press-3", "press-1", "press-2"):
+        (raised,) = played(engine, rows_of("..x", machine=machine))
+        _, refused = engine.tell([word("shelve", raised, until=9 * SECOND, text="a test")])
+        assert refused == []
+        states |= {f"{one.machine} {one.owner} {one.stage}": one for one in engine.changes()}
+    after = Engine(plain, alarms=True)
+    assert after.restore([states[name] for name in sorted(states)]) == []
+    ended = [change.to_dict() for change in engine.advance(10 * SECOND)]
+    assert [change["change"] for change in ended] == ["unshelved"] * 3
+    assert [change.to_dict() for change in after.advance(10 * SECOND)] == ended
 
 
 def test_rows_that_come_again_change_nothing(plain: Bundle) -> None:
