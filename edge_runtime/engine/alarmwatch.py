@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edge_runtime.engine.alarmrows import AlarmRows
-from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, SENSOR, Alarm, Change, event_id
+from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, PRIORITIES, SENSOR, Alarm, Change, event_id
 from edge_runtime.engine.alarmsensors import Naming, shortest
 from edge_runtime.engine.alarmstate import condition_of, state_of
 from edge_runtime.engine.condition import Condition
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Metadata
     from edge_runtime.engine.alarms import Word
+    from edge_runtime.engine.rulebook import MachineRules, Rulebook
     from edge_runtime.records import Results
 
     Key = tuple[str, str]
@@ -41,6 +42,9 @@ class AlarmWatch:
     Args:
         metadata: The bundle's: its sensors, its cadence, and the delays if it has any.
         digest: The bundle's, which the alarms name that it raises.
+
+    Attributes:
+        rulebook: The on-site rules; None for none. Those that are set hold from the next row on.
     """
 
     name = "alarms"
@@ -57,6 +61,7 @@ class AlarmWatch:
             MACHINE: (round(on_s * NANOSECONDS), round(off_s * NANOSECONDS)),
             SENSOR: (round(max(on_s, least_s) * NANOSECONDS), round(max(off_s, least_s) * NANOSECONDS)),
         }
+        self.rulebook: Rulebook | None = None
         self._digest = digest
         self._sensors = metadata.sensor_names
         self._naming = Naming(metadata)
@@ -170,37 +175,57 @@ class AlarmWatch:
         """A machine's rows, one after the other."""
         conditions = self._machines.setdefault(machine, {})
         own = conditions.setdefault((MACHINE, ""), Condition())
+        rules = None if self.rulebook is None else self.rulebook.of(machine)
         for row in index:
             if rows.skipped[row]:
                 continue
             verdict = rows.verdicts[row]
             changes: list[Change] = []
             if verdict == ANOMALY:
-                changes += self._anomalous(own, machine, rows, row)
+                # Because of which sensors the row counts: with rules some, none, or None at a quiet time.
+                places = rows.to_the_fore[row] if rules is None else rules.counting(rows, row)
+                if places:
+                    changes += self._anomalous(own, machine, rows, row, places, rules)
+                elif places is not None and own.watches:
+                    changes += self._without(own, MACHINE, rows.times[row], rules)
             elif verdict == NORMAL and own.watches:
-                changes += self._without(own, MACHINE, rows.times[row])
+                changes += self._without(own, MACHINE, rows.times[row], rules)
             faulty = rows.faulty.get(row, ())
             if faulty or len(conditions) > 1:
-                changes += self._of_sensors(conditions, machine, rows, row, faulty)
+                changes += self._of_sensors(conditions, machine, rows, row, faulty, rules)
             if changes:
                 yield row, changes
         self._settle(machine)
 
-    def _anomalous(self, condition: Condition, machine: str, rows: AlarmRows, row: int) -> list[Change]:
+    def _anomalous(
+        self,
+        condition: Condition,
+        machine: str,
+        rows: AlarmRows,
+        row: int,
+        places: Sequence[int],
+        rules: MachineRules | None,
+    ) -> list[Change]:
         time, severity = rows.times[row], rows.severity[row]
         alarm = self._found(condition, machine, MACHINE, "", time)
         named = len(alarm.sensors)
         if severity > ABOVE or not named:
-            self._naming.name(alarm, rows.results, row, rows.to_the_fore[row])
+            self._naming.name(alarm, rows.results, row, places)
         if alarm.severity is None or severity > alarm.severity:
             alarm.severity = shortest(rows.results.severity[row])
             self._naming.describe_all(alarm, rows.results, row)
         priority = HIGH if self._high is not None and severity >= self._high else MEDIUM
+        delay = self._delays[MACHINE][0]
+        if rules is not None:
+            names = [self._sensors[place] for place in places]
+            priority = rules.priority(MACHINE, names, priority)
+            delay = max(delay, rules.on_delay(MACHINE, names))
+        higher = PRIORITIES.index(priority) > PRIORITIES.index(alarm.priority)
         if alarm is condition.forming:
-            alarm.priority = HIGH if HIGH in (priority, alarm.priority) else MEDIUM
-            return self._raised(condition, MACHINE, time)
-        if priority == HIGH != alarm.priority:
-            return condition.ask_again(time, HIGH)
+            alarm.priority = priority if higher else alarm.priority
+            return self._raised(condition, delay, time)
+        if higher:
+            return condition.ask_again(time, priority)
         return condition.further(time) if len(alarm.sensors) > named else []
 
     def _of_sensors(
@@ -210,6 +235,7 @@ class AlarmWatch:
         rows: AlarmRows,
         row: int,
         faulty: Sequence[int],
+        rules: MachineRules | None,
     ) -> list[Change]:
         time, changes = rows.times[row], list[Change]()
         names = {self._sensors[place] for place in faulty}
@@ -217,14 +243,20 @@ class AlarmWatch:
         # does not depend on how the rows are divided.
         for kind, subject in sorted(conditions):
             if kind == SENSOR and subject not in names and conditions[kind, subject].watches:
-                changes += self._without(conditions[kind, subject], SENSOR, time)
+                changes += self._without(conditions[kind, subject], SENSOR, time, rules)
         for place in faulty:
-            name = self._sensors[place]
+            name, delay, priority = self._sensors[place], self._delays[SENSOR][0], LOW
+            if rules is not None:
+                narrowed = rules.of(SENSOR, name)
+                if narrowed.is_quiet(time):
+                    continue
+                delay, priority = max(delay, narrowed.on), narrowed.priority or LOW
             condition = conditions.setdefault((SENSOR, name), Condition())
             alarm = self._found(condition, machine, SENSOR, name, time)
             if alarm is condition.forming:
+                alarm.priority = priority
                 self._naming.describe_fault(alarm, rows.results, row, place)
-                changes += self._raised(condition, SENSOR, time)
+                changes += self._raised(condition, delay, time)
         return changes
 
     def _found(self, condition: Condition, machine: str, kind: str, subject: str, time: int) -> Alarm:
@@ -235,28 +267,33 @@ class AlarmWatch:
             alarm = condition.forming
             # A row from before it follows only one of the future that was forgotten.
             if alarm is None or time < alarm.raised:
-                priority = MEDIUM if kind == MACHINE else LOW
                 identity = event_id(machine, kind, subject, time)
-                alarm = Alarm(machine, kind, subject, time, self._digest, identity, priority)
+                alarm = Alarm(machine, kind, subject, time, self._digest, identity, LOW)
                 condition.forming = alarm
         alarm.rows += 1
         return alarm
 
-    def _raised(self, condition: Condition, kind: str, time: int) -> list[Change]:
+    def _raised(self, condition: Condition, delay: int, time: int) -> list[Change]:
         forming = condition.forming
-        if forming is None or time - forming.raised < self._delays[kind][0]:
+        if forming is None or time - forming.raised < delay:
             return []
         forming.bundle = self._digest
         return condition.rise(time)
 
-    def _without(self, condition: Condition, kind: str, time: int) -> list[Change]:
+    def _without(
+        self, condition: Condition, kind: str, time: int, rules: MachineRules | None
+    ) -> list[Change]:
         """A row without the condition."""
         condition.forming = None
-        if condition.alarm is None or not condition.alarm.active:
+        alarm = condition.alarm
+        if alarm is None or not alarm.active:
             return []
         if condition.clear is None or time < condition.clear:
             condition.clear = time
-        if time - condition.clear < self._delays[kind][1]:
+        delay = self._delays[kind][1]
+        if rules is not None:
+            delay = max(delay, rules.off_delay(kind, [sensor["name"] for sensor in alarm.sensors]))
+        if time - condition.clear < delay:
             return []
         return condition.fall(time)
 

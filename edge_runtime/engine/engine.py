@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.engine.alarms import Change, Word
     from edge_runtime.engine.alarmwatch import AlarmWatch
+    from edge_runtime.engine.rulebook import Rulebook
+    from edge_runtime.engine.rules import Rule
     from edge_runtime.engine.sensors import SensorWatch
     from edge_runtime.engine.stage import Stage
     from edge_runtime.loading.load import Bundle
@@ -55,6 +57,7 @@ class Engine:
         state_mb: Memory for the machines' states, in MB of 10^6 bytes.
         engines: How many engines share that memory.
         alarms: Whether to follow alarms; `Judged.alarms` has what changed in them.
+        rules: On-site rules, which narrow what alarms.
 
     Raises:
         BundleError: The states of so many machines, or of a single one, may take more.
@@ -69,6 +72,7 @@ class Engine:
         state_mb: float = STATE_MB,
         engines: int = 1,
         alarms: bool = False,
+        rules: Sequence[Rule] = (),
     ) -> None:
         metadata = bundle.metadata
         self.bundle = bundle
@@ -87,6 +91,7 @@ class Engine:
             from edge_runtime.engine.sensors import SensorWatch  # noqa: PLC0415 - for the bundles that have it
 
             self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
+        self._rules = tuple(rules)
         self._alarms: Asleep[AlarmWatch] | None = None
         if alarms:
             self._alarms = Asleep("alarms", 1, self._alarm_watch)
@@ -169,6 +174,16 @@ class Engine:
             if found is not None:
                 return Judged(found, self._sensors, None, self._alarmed(found) if self._alarms else ())
         return self._block(readings, now, arrival)
+
+    def narrow(self, rules: Sequence[Rule]) -> None:
+        """Puts on-site rules in the place of those before, from the next row on.
+
+        Args:
+            rules: All that are to hold.
+        """
+        self._rules = tuple(rules)
+        if self._alarms is not None and self._alarms.stage is not None:
+            self._alarms.stage.rulebook = self._rulebook()
 
     def tell(self, words: Iterable[Word]) -> tuple[list[Change], list[str]]:
         """Takes up what people said about alarms, in this order.
@@ -337,7 +352,16 @@ class Engine:
     def _alarm_watch(self) -> AlarmWatch:
         from edge_runtime.engine.alarmwatch import AlarmWatch  # noqa: PLC0415 - when there is an alarm
 
-        return AlarmWatch(self.bundle.metadata, self.bundle.digest)
+        watch = AlarmWatch(self.bundle.metadata, self.bundle.digest)
+        watch.rulebook = self._rulebook()
+        return watch
+
+    def _rulebook(self) -> Rulebook | None:
+        if not self._rules:
+            return None
+        from edge_runtime.engine.rulebook import Rulebook  # noqa: PLC0415 - where there are rules
+
+        return Rulebook(self._rules, self._sensors)
 
     def _without_faults(
         self, readings: Readings, faults: NDArray[np.int8] | None, reasons: NDArray[np.int8] | None
