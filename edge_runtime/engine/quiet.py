@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["QuietTimes"]
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+SHORTEST_NAME = 3
 DAY_MINUTES, HOUR_MINUTES, MINUTE_NS = 1440, 60, 60_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-TIMES = re.compile(r"(\d{1,2}):(\d\d) ?[-–] ?(\d{1,2}):(\d\d)", re.ASCII)
+TIMES = re.compile(r"(\d{1,2}):(\d\d) ?- ?(\d{1,2}):(\d\d)", re.ASCII)
 HINT = 'write for instance "Mon-Fri 05:45-06:15", "22:00-06:00" or "Sat, Sun"'
 
 
@@ -89,7 +90,7 @@ def _span(text: str) -> Span:
             raise UsageError(
                 f"'{printable(text)}' ends when it begins",
                 where="quiet",
-                hint="name only the days for all day",
+                hint="name the days alone for all day",
             )
     elif not rest:
         raise UsageError("a quiet time is empty", where="quiet", hint=HINT)
@@ -100,8 +101,15 @@ def _span(text: str) -> Span:
 
 def _days(part: str, text: str) -> list[int]:
     """The days of a part such as "Mon-Fri" or "Sat"."""
-    names = [name.strip().lower()[:3] for name in re.split("[-–]", part)]
-    if not 1 <= len(names) <= 2 or any(name not in DAYS for name in names):  # noqa: PLR2004 - from and to
+    found = [_day(name.strip().lower()) for name in part.split("-")]
+    if not 1 <= len(found) <= 2 or -1 in found:  # noqa: PLR2004 - from and to
         raise UsageError(f"'{printable(text)}' is no quiet time", where="quiet", hint=HINT)
-    first, last = DAYS.index(names[0]), DAYS.index(names[-1])
+    first, last = found[0], found[-1]
     return [day % len(DAYS) for day in range(first, last + 1 if last >= first else last + 1 + len(DAYS))]
+
+
+def _day(short: str) -> int:
+    """The number of a day, by its name or at least three letters of it; -1 for none."""
+    if len(short) < SHORTEST_NAME:
+        return -1
+    return next((day for day, name in enumerate(DAYS) if name.startswith(short)), -1)

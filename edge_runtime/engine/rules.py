@@ -130,7 +130,7 @@ def rule_of(values: Mapping[str, Any], where: str) -> Rule:
     try:
         return fill(Rule, values, f"rule {printable(of)}" if isinstance(of, str) and of else "rule", where)
     except UsageError as error:
-        if error.where.startswith(where):
+        if error.where and error.where.startswith(where):
             raise
         raise UsageError(error.what, where=f"{where}: {error.where}", hint=error.hint) from None
 
