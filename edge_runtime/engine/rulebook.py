@@ -29,7 +29,7 @@ class Narrowed:
         above: Whether a reading above what was expected counts.
         below: Whether one below it does.
         least: How far it must be from what was expected, in its unit.
-        factor: How many times the threshold the row's score must reach.
+        factor: How many times the threshold the row's score must reach; a row that is held may be below 1.
         on: The least on-delay, nanoseconds.
         off: The least off-delay.
         quiet: When nothing is raised.
@@ -39,7 +39,7 @@ class Narrowed:
     above: bool = True
     below: bool = True
     least: float = 0.0
-    factor: float = 1.0
+    factor: float = 0.0
     on: int = 0
     off: int = 0
     quiet: tuple[QuietTimes, ...] = ()
@@ -160,7 +160,7 @@ def _narrowed(rules: Sequence[Rule], kind: str, sensor: str | None) -> Narrowed:
         above=both or ABOVE in directions,
         below=both or BELOW in directions,
         least=max((rule.least_deviation or 0.0 for rule in own), default=0.0),
-        factor=max((rule.threshold_factor or 1.0 for rule in own), default=1.0),
+        factor=max((rule.threshold_factor or 0.0 for rule in own), default=0.0),
         on=_most_ns(rule.on_delay_s for rule in own),
         off=_most_ns(rule.off_delay_s for rule in own),
         quiet=tuple(QuietTimes(rule.quiet, rule.time_zone) for rule in own if rule.quiet),
