@@ -55,7 +55,7 @@ class Narrowed:
         deviation = actual - expected
         if not isfinite(deviation):
             return True
-        if not (self.above if deviation > 0 else self.below):
+        if (deviation <= 0 and not self.below) or (deviation >= 0 and not self.above):
             return False
         return abs(deviation) >= self.least
 
