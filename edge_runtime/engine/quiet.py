@@ -15,7 +15,7 @@ __all__ = ["QuietTimes"]
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 SHORTEST_NAME = 3
-DAY_MINUTES, HOUR_MINUTES, MINUTE_NS = 1440, 60, 60_000_000_000
+DAY_MINUTES, HOUR_MINUTES, NANOSECONDS = 1440, 60, 1_000_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = re.compile(r"(\d{1,2}):(\d\d) ?- ?(\d{1,2}):(\d\d)", re.ASCII)
 HINT = 'write for instance "Mon-Fri 05:45-06:15", "22:00-06:00" or "Sat, Sun"'
@@ -64,11 +64,11 @@ class QuietTimes:
 
     def holds(self, time: int) -> bool:
         """Whether a time, nanoseconds since the epoch, is in one of them."""
-        minute = time // MINUTE_NS
-        if self._last[0] != minute:
-            local = (EPOCH + timedelta(minutes=minute)).astimezone(self._zone)
+        second = time // NANOSECONDS  # clocks have differed from UTC by seconds, too
+        if self._last[0] != second:
+            local = (EPOCH + timedelta(seconds=second)).astimezone(self._zone)
             of_day = local.hour * HOUR_MINUTES + local.minute
-            self._last = minute, any(span.holds(local.weekday(), of_day) for span in self._spans)
+            self._last = second, any(span.holds(local.weekday(), of_day) for span in self._spans)
         return self._last[1]
 
 
