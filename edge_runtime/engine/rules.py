@@ -69,7 +69,7 @@ class Rule:
         try:
             self._check()
         except UsageError as error:
-            where = f"rule {printable(self.name)}" if self.name else "rule"
+            where = f"rule {printable(self.name)}" if self.name.strip() else "rule"
             raise UsageError(
                 error.what, where=f"{where}: {error.where}" if error.where else where, hint=error.hint
             ) from None
@@ -152,7 +152,7 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise UsageError("it is missing", where=name, hint=hints.get(name, ""))
     if len(text) > most:
         raise UsageError(f"it is longer than {most:,} letters", where=name)
-    if not text.replace("\n", " ").isprintable():
+    if not (text.replace("\n", " ") if name == "why" else text).isprintable():
         raise UsageError("it has a control character in it", where=name)
 
 
