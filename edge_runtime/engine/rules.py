@@ -165,5 +165,5 @@ def _check_number(name: str, value: float | None, least: float, most: float) -> 
     if value is None:
         return
     if not isfinite(value) or not least <= value <= most:
-        limits = f"from {least:g} to {most:,.0f}" if isfinite(most) else f"{least:g} or more"
-        raise UsageError(f"{value:g} is not {limits}", where=name)
+        limits = f"from {least:g} to {most:,.0f}" if isfinite(most) else f"a finite number, {least:g} or more"
+        raise UsageError(f"{value} is not {limits}", where=name)
