@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from edge_runtime.engine.alarms import KINDS, MACHINE, PRIORITIES
+from edge_runtime.engine.alarms import MACHINE, PRIORITIES
 from edge_runtime.engine.quiet import QuietTimes
 from edge_runtime.engine.rules import ABOVE, BELOW
 
@@ -73,14 +73,16 @@ class MachineRules:
     """
 
     def __init__(self, rules: Sequence[Rule], sensors: Sequence[str]) -> None:
-        self._sensors = sensors
-        self._known = {(kind, name): _narrowed(rules, kind, name) for kind in KINDS for name in sensors}
-        # Of a sensor that the bundle lacks, of which an alarm may still be open, only rules for all hold.
-        self._of_all = {kind: _narrowed(rules, kind, None) for kind in KINDS}
+        self._rules, self._sensors = rules, sensors
+        # Only of sensors that were asked for: of many machines, most never alarm.
+        self._known: dict[tuple[str, str | None], Narrowed] = {}
 
-    def of(self, kind: str, sensor: str) -> Narrowed:
-        """What they say of a sensor's part in a kind of alarm."""
-        return self._known.get((kind, sensor)) or self._of_all[kind]
+    def of(self, kind: str, sensor: str | None) -> Narrowed:
+        """What they say of a sensor's part in a kind of alarm; of no sensor, what they say of all."""
+        found = self._known.get((kind, sensor))
+        if found is None:
+            found = self._known[kind, sensor] = _narrowed(self._rules, kind, sensor)
+        return found
 
     def counting(self, rows: AlarmRows, row: int) -> list[int] | None:
         """Of an anomalous row, the sensors because of which it counts.
@@ -115,7 +117,7 @@ class MachineRules:
 
     def off_delay(self, kind: str, names: Iterable[str]) -> int:
         """The least that it must be over, nanoseconds: what the sensor asks that asks most."""
-        return max([self._of_all[kind].off, *(self.of(kind, name).off for name in names)])
+        return max([self.of(kind, None).off, *(self.of(kind, name).off for name in names)])
 
     def priority(self, kind: str, names: Iterable[str], usual: str) -> str:
         """The highest that one of these sensors gives an alarm, which without rules has the usual one."""
