@@ -220,7 +220,7 @@ class AlarmWatch:
             names = [self._sensors[place] for place in places]
             priority = rules.priority(MACHINE, names, priority)
             delay = max(delay, rules.on_delay(MACHINE, names))
-        higher = PRIORITIES.index(priority) > PRIORITIES.index(alarm.priority)
+        higher = _is_higher(priority, alarm.priority)
         if alarm is condition.forming:
             alarm.priority = priority if higher else alarm.priority
             return self._raised(condition, delay, time)
@@ -257,6 +257,8 @@ class AlarmWatch:
                 alarm.priority = priority
                 self._naming.describe_fault(alarm, rows.results, row, place)
                 changes += self._raised(condition, delay, time)
+            elif _is_higher(priority, alarm.priority):
+                changes += condition.ask_again(time, priority)
         return changes
 
     def _found(self, condition: Condition, machine: str, kind: str, subject: str, time: int) -> Alarm:
@@ -312,6 +314,10 @@ class AlarmWatch:
         restored = dict(condition_of(machine, each) for each in _list(value))
         self._machines[machine] = restored
         self._settle(machine, changed=False)
+
+
+def _is_higher(one: str, other: str) -> bool:
+    return PRIORITIES.index(one) > PRIORITIES.index(other)
 
 
 def _list(value: Any) -> Sequence[Any]:
