@@ -60,7 +60,7 @@ class QuietTimes:
                 where="time_zone",
                 hint="write for instance Europe/Berlin; the package tzdata holds them all",
             ) from None
-        self._last = (-1, False)
+        self._last: tuple[int | None, bool] = None, False
 
     def holds(self, time: int) -> bool:
         """Whether a time, nanoseconds since the epoch, is in one of them."""
