@@ -308,7 +308,18 @@ def test_the_on_delay_is_the_least_that_a_sensor_asks_for_and_the_bundles_at_lea
         ("p", 0, [rule("a", sensor="vibration", off_delay_s=3.0)], 1),
         ("bp", 0, [rule("a", sensor="vibration", off_delay_s=3.0)], 5),  # the alarm names it still
         ("p", 0, [rule("a", sensor="vibration", off_delay_s=5.0), rule("b", off_delay_s=2.0)], 3),
-        ("b", 0, [rule("a", sensor="power", off_delay_s=2.0), rule("b", sensor="power", off_delay_s=4.0)], 5),
+        (
+            "b",
+            0,
+            [rule("a", sensor="vibration", off_delay_s=4.0), rule("b", sensor="power", off_delay_s=2.0)],
+            5,
+        ),
+        (
+            "b",
+            0,
+            [rule("a", sensor="vibration", off_delay_s=2.0), rule("b", sensor="power", off_delay_s=4.0)],
+            5,
+        ),
     ],
 )  # fmt: skip
 def test_the_off_delay_is_the_greatest_of_the_named_sensors_and_of_all(
