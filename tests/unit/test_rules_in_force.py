@@ -348,6 +348,13 @@ def test_the_priority_is_the_highest_that_a_counting_sensor_has(plain: Bundle) -
     assert of("pxxx", low, high) == [("raised", "high")]
 
 
+def test_the_priority_before_an_alarm_is_raised_is_the_highest_so_far(plain: Bundle) -> None:
+    slow = with_delays(plain, 2, 9, high=1000.0)
+    for odd in ("Xxx", "xXx", "xxX"):
+        (raised,) = fed(Engine(slow, alarms=True, rules=[rule(threshold_factor=2.0)]), odd)
+        assert (raised.change, raised.fields["priority"]) == ("raised", "high")
+
+
 def test_rules_for_sensor_alarms_delay_them_and_give_their_priority(plain: Bundle) -> None:
     def of(*rules: Rule) -> list[tuple[str, int, str]]:
         changes = fed(Engine(plain, alarms=True, rules=rules), "." * 5 + "f" * 20 + "." * 25)
