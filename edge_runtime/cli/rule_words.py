@@ -106,7 +106,7 @@ def say(path: Path, by: str | None, word: str, name: str, why: str, rule: Rule |
     )
     taken = wait_until_taken(path, file.identity(), said, time.monotonic, time.sleep)
     if taken.why_not is not None:
-        typer.echo(f"rule {printable(name)}: {word} by {printable(by)} is kept; {taken.why_not}")
+        typer.echo(f"rule {printable(name)}: what {printable(by)} said is kept; {taken.why_not}")
         return
     one = read_rules(path).rules.all().get(name)
     if one is None:
