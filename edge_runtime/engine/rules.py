@@ -44,7 +44,7 @@ class Rule:
     )
     direction: str = setting(
         BOTH,
-        'Only a reading "above" or "below" what was expected counts; "both" unless given.',
+        'Only a reading "above" or "below" what was expected counts, or "both".',
         flag="--direction",
     )
     least_deviation: float | None = setting(
