@@ -143,7 +143,12 @@ def try_rule(
         str | None, typer.Argument(help="Name of the rule that is tried, in place of one of that name.")
     ] = None,
     *,
-    bundle: Annotated[str, typer.Option(help='Bundle that judged the rows, or "default".')],
+    bundle: Annotated[
+        str | None,
+        typer.Option(
+            help='Bundle that judged the rows, or "default"; that of the configuration unless given.'
+        ),
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--rules", help="TOML file whose [[rule]] tables are tried in place of all in force."),
@@ -187,7 +192,7 @@ def try_rule(
                     typer.echo(f"  {printable(one.name)}: {summary(one)}")
     compare(
         history_of(config, state),
-        bundle,
+        bundle or _bundle_of(config),
         list(before.values()),
         list(after.values()),
         last=last or (None if start else LAST),
@@ -196,6 +201,23 @@ def try_rule(
         machine=only,
         as_json=as_json,
     )
+
+
+def _bundle_of(config: Path | None) -> str:
+    """The bundle of a configuration.
+
+    Raises:
+        UsageError: There is no configuration, or it cannot be read.
+    """
+    if config is None:
+        raise UsageError(
+            "which bundle has judged the rows?",
+            hint="name it with --bundle, or the configuration with --config",
+        )
+    from edge_runtime.gateway.settings import load_settings
+
+    named = load_settings(config, {}).run.bundle
+    return "default" if named is None else str(named)
 
 
 def _tried(

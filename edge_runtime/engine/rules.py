@@ -119,7 +119,7 @@ class Rule:
 
     def is_for(self, machine: str) -> bool:
         """Whether it is for a machine's alarms, or for those of its sensors."""
-        return fnmatchcase(machine, self.machine.replace("[", "[[]"))
+        return fnmatchcase(machine, self.machine.replace("[", "[[]").replace("?", "[?]"))
 
 
 OF_ALL = ("on_delay_s", "off_delay_s", "quiet", "priority")
