@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from support.bundles import make_bundle
-from support.pasts import EVER, SECOND, START, Past, simulated, small_blocks
+from support.pasts import SECOND, START, Past, simulated, small_blocks
+from support.ruletries import faulty, found, recorded, restless, rule, runs, tried_on
 
-from edge_runtime import Readings, load_bundle
+from edge_runtime import load_bundle
 from edge_runtime.engine.alarms import MACHINE, SENSOR, event_id
-from edge_runtime.engine.rules import Rule
 from edge_runtime.history.reading import reading_history
 from edge_runtime.history.replay import LeftOut
 from edge_runtime.history.trying import tried
 from edge_runtime.records import Verdict
-from edge_runtime.simulation import SENSORS, Simulator
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from edge_runtime import Bundle
-    from edge_runtime.history.matching import Match
-    from edge_runtime.history.rows import Rows
-    from edge_runtime.history.trying import Tried
-
-RECORDED = ("event_id", "machine_id", "kind", "subject", "raised", "returned", "priority", "rows", "bundle")
 
 
 @pytest.fixture(scope="module")
@@ -39,93 +31,13 @@ def bundle() -> Bundle:
     return replace(loaded, metadata=replace(loaded.metadata, alarms=None))
 
 
-def rule(**settings: Any) -> Rule:
-    return Rule(name="tried", why="to see what it does", **settings)
-
-
-def tried_on(
-    path: Path,
-    bundle: Bundle,
-    before: Sequence[Rule],
-    after: Sequence[Rule],
-    *,
-    start: int = 0,
-    stop: int = EVER,
-) -> Tried:
-    """Of all machines of a history."""
-    with reading_history(path) as reader:
-        machines = [one.machine_id for one in reader.machines()]
-        return tried(reader, bundle, machines, start, stop, before, after)
-
-
-def recorded(path: Path) -> list[dict[str, Any]]:
-    """The alarms of a history."""
-    with reading_history(path) as reader:
-        return [{name: one[name] for name in RECORDED} for one in reader.alarms(0, EVER)]
-
-
-def found(matches: Sequence[Match], side: str) -> list[dict[str, Any]]:
-    """Those of one side, by their beginning."""
-    fields = [one.fields for match in matches for one in getattr(match, side)]
-    return sorted(
-        ({name: one[name] for name in RECORDED} for one in fields),
-        key=lambda one: (one["raised"], one["event_id"]),
-    )
-
-
-def by_time(alarms: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(alarms, key=lambda one: (one["raised"], one["event_id"]))
-
-
-def restless(path: Path, bundle: Bundle, rules: Sequence[Rule] = (), rows: int = 2000) -> Past:
-    """Three machines with anomalies and faulty sensors, restarts and crashes; under rules."""
-    past, random = Past(path, bundle), np.random.default_rng(7)
-    readings, place = simulated(3, rows, missing=0.004), 0
-    past.engine.narrow(rules)
-    while place < len(readings):
-        count = int(random.integers(1, 400))
-        past.take(readings.take(slice(place, place + count)), crash=not rules and random.random() < 0.1)
-        place += count
-        if not rules and random.random() < 0.1:
-            past.restart()
-    past.history.close()
-    return past
-
-
-def faulty(path: Path, bundle: Bundle, faults: Sequence[tuple[int, int, float]], rows: int = 600) -> Past:
-    """One machine whose pressure is so much off, from one row until before another."""
-    block = Simulator("press-1", seed=1, rate=0.0, start_ns=START).block(rows)
-    values = block.values.copy()
-    for first, stop, by in faults:
-        values[first:stop, SENSORS.index("pressure")] += by
-    past = Past(path, bundle)
-    past.take(Readings(np.full(rows, "press-1"), block.times, values))
-    past.history.close()
-    return past
-
-
-def runs(rows: Rows) -> list[tuple[int, float]]:
-    """Of each run of anomalous rows, its first time and its greatest severity; unknown rows say nothing."""
-    ends: list[tuple[int, float]] = []
-    before = Verdict.NORMAL
-    for time, verdict, severity in zip(
-        rows.times.tolist(), rows.verdicts.tolist(), rows.severity.tolist(), strict=True
-    ):
-        if verdict == Verdict.ANOMALY:
-            if before != Verdict.ANOMALY:
-                ends.append((time, severity))
-            ends[-1] = ends[-1][0], max(ends[-1][1], severity)
-        before = before if verdict == Verdict.UNKNOWN else verdict
-    return ends
-
-
 def test_without_rules_the_alarms_are_those_that_were_recorded(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_blocks(monkeypatch)
     for name, judge in (("plain", bundle), ("delays", load_bundle(None))):
         past = restless(tmp_path / name, judge)
-        wanted = by_time(recorded(past.path))
+        wanted = recorded(past.path)
         assert {one["kind"] for one in wanted} == {MACHINE, SENSOR}
         result = tried_on(past.path, judge, (), ())
         assert found(result.matches, "before") == found(result.matches, "after") == wanted
@@ -146,7 +58,7 @@ def test_with_the_rules_that_were_in_force_they_are_too(bundle: Bundle, tmp_path
         rule(kind="sensor", off_delay_s=60.0),
     ]
     past = restless(tmp_path / "history", bundle, rules)
-    wanted = by_time(recorded(past.path))
+    wanted = recorded(past.path)
     assert len(wanted) >= 8
     result = tried_on(past.path, bundle, rules, ())
     assert found(result.matches, "before") == wanted
