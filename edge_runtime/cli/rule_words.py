@@ -12,6 +12,7 @@ from edge_runtime.cli.alarm_words import login_name, wait_until_taken, words_aft
 from edge_runtime.delivery.keptrules import RulesKept, kept_rules
 from edge_runtime.delivery.openalarms import kept_mark
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+from edge_runtime.delivery.words import rule_in
 from edge_runtime.engine.alarms import RULE, Word
 from edge_runtime.engine.rules import document_of, summary
 from edge_runtime.errors import UsageError, counted, printable
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from edge_runtime.engine.rules import Rule
 
 __all__ = ["KeptNow", "read_rules", "said_rows", "say", "waiting_words"]
+
+
+# A word, and the command that says it.
+SAID = {"rule": "set", "rule off": "off", "rule removed": "remove"}
 
 
 class KeptNow(NamedTuple):
@@ -128,14 +133,23 @@ def said_rows(path: Path) -> list[dict[str, Any]]:
         {
             "time": format_time(word.at - word.at % 10**9),
             "by": word.by,
-            "word": word.word,
+            "word": SAID[word.word],
             "rule": word.subject,
-            "what": "" if word.rule is None else word.rule,
+            "what": "" if word.rule is None else _what(word),
             "why": word.text,
         }
         for word in words
         if word.kind == RULE
     ]
+
+
+def _what(word: Word) -> str:
+    """What a word asks for, as a person reads it; as it is stored where this machine cannot follow it."""
+    try:
+        rule = rule_in(word)
+    except UsageError:
+        rule = None
+    return summary(rule) if rule is not None else word.rule or ""
 
 
 def _check_sensor(kept: RulesKept, rule: Rule) -> None:

@@ -101,11 +101,16 @@ def test_a_rule_is_set_replaced_switched_off_and_removed_while_run_goes_on(
     assert list(rules.listed()) == ["calm"]
     words = json.loads(rules.text("log", "--json"))["words"]
     assert [(one["by"], one["word"], one["rule"], one["why"]) for one in words] == [
-        ("ada", "rule", "heat", "new heater"),
-        ("bob", "rule", "heat", "slower"),
-        ("ada", "rule off", "calm", "crane is gone"),
-        ("ada", "rule removed", "calm", "it is back"),
-        ("ada", "rule removed", "heat", "done"),
+        ("ada", "set", "heat", "new heater"),
+        ("bob", "set", "heat", "slower"),
+        ("ada", "off", "calm", "crane is gone"),
+        ("ada", "remove", "calm", "it is back"),
+        ("ada", "remove", "heat", "done"),
+    ]
+    assert [one["what"] for one in words[:3]] == [
+        asks,
+        "machines *, raised after 90 s at the earliest, quiet Sat, Sun (UTC)",
+        "",
     ]
     assert running.take_up_words() == []
 
