@@ -1,4 +1,4 @@
-"""Writes into the pages what the code itself says: the folders' graph, connectors' settings, alarms' states.
+"""Writes into pages what the code says: the folders' graph, settings of connectors and rules, alarms' states.
 
     python docs/generate.py           # says whether the pages are as the code is
     python docs/generate.py --write   # writes them again
@@ -15,7 +15,9 @@ from pathlib import Path
 import grimp
 
 from edge_runtime.cli.connectors import described
+from edge_runtime.config import settings_of
 from edge_runtime.engine.alarms import TRANSITIONS, Cause, State
+from edge_runtime.engine.rules import Rule
 from edge_runtime.sinks.registry import SINKS
 from edge_runtime.sources.registry import SOURCES
 
@@ -107,16 +109,27 @@ def transitions() -> str:
     return "\n".join(lines) + "\n\n"
 
 
-SECTIONS = {
-    "alarms.md": ("transitions", transitions),
-    "architecture.md": ("folders", folders),
-    "connectors.md": ("connectors", connectors),
-}
+def rules() -> str:
+    """What a rule may say, as the settings of a rule have it."""
+    lines = ["\n| setting | option | unit | what it is |\n|---|---|---|---|"]
+    for one in settings_of(Rule):
+        option = f"`{one.flag}`" if one.flag else {"name": "`NAME`", "why": "`--why`"}[one.name]
+        unless = "" if one.default in (None, "", ()) else f" `{one.default}` unless given."
+        lines.append(f"| `{one.name}` | {option} | {one.unit} | {one.help}{unless} |")
+    return "\n".join(lines) + "\n\n"
+
+
+SECTIONS = (
+    ("alarms.md", "transitions", transitions),
+    ("alarms.md", "rules", rules),
+    ("architecture.md", "folders", folders),
+    ("connectors.md", "connectors", connectors),
+)
 
 
 def main() -> None:
     """Compares, or writes."""
-    for page, (mark, section) in SECTIONS.items():
+    for page, mark, section in SECTIONS:
         begin, end = f"<!-- {mark}: begin -->\n", f"<!-- {mark}: end -->"
         text = (DOCS / page).read_text(encoding="utf-8")
         before, _, rest = text.partition(begin)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from edge_runtime.engine.engine import Engine
     from edge_runtime.engine.judged import Judged
+    from edge_runtime.engine.rules import Rule
     from edge_runtime.errors import EdgeDetectError
     from edge_runtime.loading.load import Bundle, load_bundle
     from edge_runtime.records import Readings, Reason, Results, Verdict
@@ -30,6 +31,7 @@ __all__ = [
     "Readings",
     "Reason",
     "Results",
+    "Rule",
     "Verdict",
     "load_bundle",
 ]
@@ -42,6 +44,7 @@ _HOMES = {
     "Readings": "edge_runtime.records",
     "Reason": "edge_runtime.records",
     "Results": "edge_runtime.records",
+    "Rule": "edge_runtime.engine.rules",
     "Verdict": "edge_runtime.records",
     "Scorer": "edge_runtime.engine.scorer",  # the engine's earlier name
     "load_bundle": "edge_runtime.loading.load",

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "KINDS",
@@ -141,8 +141,12 @@ def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
     return _built(table, given)
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path, many: Sequence[str] = ()) -> dict[str, Any]:
     """The tables of a TOML file.
+
+    Args:
+        path: The file.
+        many: Names of which there are several tables, as [[name]] begins them; each is a list.
 
     Raises:
         UsageError: It cannot be read, is no TOML, or has something outside a table.
@@ -162,7 +166,10 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError:
         raise UsageError("not TOML that can be read (nested too deeply)", where=str(path)) from None
     for name, written in document.items():
-        if not isinstance(written, dict):
+        if name in many:
+            if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
+                raise UsageError(f"'{name}' is not several tables", where=str(path), hint=f"write [[{name}]]")
+        elif not isinstance(written, dict):
             raise UsageError(f"'{name}' is not a table", where=str(path), hint=f"write [{name}]")
     return document
 

@@ -26,6 +26,7 @@ COMMANDS = (
     "connectors",
     "alarms",
     "history",
+    "rules",
     "outbox",
     "keys",
 )

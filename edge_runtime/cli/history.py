@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge_runtime.cli.ledger_options import Config, State, history_of, print_table
-from edge_runtime.errors import UsageError, counted, listed, printable
+from edge_runtime.errors import counted, printable
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from edge_runtime.cli.history_span import Span
     from edge_runtime.history.reading import HistoryReader
-    from edge_runtime.history.spans import MachineSpan
 
 __all__ = ["history"]
 
@@ -107,6 +107,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show how a machine's readings and severity went, and its alarms, as curves or as points."""
+    from edge_runtime.cli.history_span import complain
     from edge_runtime.cli.history_text import curves, happened
 
     path = _file(config, state, file)
@@ -131,7 +132,7 @@ def show(
             typer.echo(f"  … {counted(len(lines) - MOST_EVENTS, 'earlier event')}; --json prints all")
         for line in lines[-MOST_EVENTS:]:
             typer.echo(f"  {line}")
-    _complain(damaged)
+    complain(damaged)
 
 
 @history.command()
@@ -154,6 +155,7 @@ def rows(
 ) -> None:
     """Print a machine's rows as CSV: the readings as they were, severity, verdict and reason."""
     from edge_runtime.cli.history_rows import judged_lines, stored_lines
+    from edge_runtime.cli.history_span import complain
 
     path = _file(config, state, file)
     with _reading(path) as reader:
@@ -167,12 +169,7 @@ def rows(
         for line in lines:
             typer.echo(line, nl=False)
         damaged = reader.damaged
-    _complain(damaged)
-
-
-class _Span(NamedTuple):
-    start: int
-    stop: int
+    complain(damaged)
 
 
 def _file(config: Path | None, state: Path | None, file: Path | None) -> Path:
@@ -185,59 +182,16 @@ def _reading(path: Path) -> AbstractContextManager[HistoryReader]:
     return reading_history(path)
 
 
-def _span(
-    reader: HistoryReader, machine: str, last: str | None, start: str | None, stop: str | None
-) -> _Span:
+def _span(reader: HistoryReader, machine: str, last: str | None, start: str | None, stop: str | None) -> Span:
     """From when until when.
 
     Raises:
         UsageError: There is no such machine, or the options say no time.
     """
-    import time
+    from edge_runtime.cli.history_span import machine_in, span_before
 
-    from edge_runtime.timeparse import EARLIEST, parse_duration, parse_time
-
-    own = _of(reader, machine)
-    now = time.time_ns()
-    end = own.stop + 1 if stop is None else parse_time(stop, now)
-    if start is not None and last is not None:
-        raise UsageError("--last and --start both say where to begin", hint="leave out one of them")
-    begin = (
-        parse_time(start, now) if start is not None else max(EARLIEST, end - 1 - parse_duration(last or LAST))
-    )
-    if begin >= end:
-        if stop is None:
-            newest = f"the newest row of '{printable(machine)}' is of {_time(own.stop)}"
-            raise UsageError("there are no rows from then on", where=_time(begin), hint=newest)
-        raise UsageError("that ends before it begins", where=f"{_time(begin)} to {_time(end)}")
-    return _Span(begin, end)
-
-
-def _of(reader: HistoryReader, machine: str) -> MachineSpan:
-    known = {one.machine_id: one for one in reader.machines()}
-    if machine not in known:
-        hint = f"it has {listed(known)}" if known else "it has none yet"
-        raise UsageError(f"the history has no machine '{printable(machine)}'", hint=hint)
-    return known[machine]
-
-
-def _complain(damaged: list[tuple[int, int]]) -> None:
-    """Says what was left out.
-
-    Raises:
-        LedgerError: Something was.
-    """
-    if damaged:
-        from edge_runtime.errors import LedgerError
-
-        since, until = min(one[0] for one in damaged), max(one[1] for one in damaged)
-        raise LedgerError(
-            f"{counted(len(damaged), 'part')} of the history could not be read, and was left out"
-            if len(damaged) == 1
-            else f"{len(damaged)} parts of the history could not be read, and were left out",
-            where=f"{_time(since)} to {_time(until)}",
-            hint="the others are printed",
-        )
+    own = machine_in(reader.machines(), machine)
+    return span_before(own.stop, f"'{printable(machine)}'", last, start, stop, LAST)
 
 
 def _time(moment: int | None) -> str:

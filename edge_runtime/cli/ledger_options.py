@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-__all__ = ["Config", "State", "history_of", "ledger_of", "print_table", "reading_ledger"]
+__all__ = ["Config", "State", "history_of", "ledger_of", "print_table", "reading_ledger", "table_lines"]
 
 Config = Annotated[
     Path | None, typer.Option(help="TOML file with the settings of `run`, which lead to the ledger.")
@@ -88,16 +88,19 @@ def reading_ledger(path: Path) -> AbstractContextManager[sqlite3.Connection]:
 
 def print_table(rows: Sequence[Mapping[str, Any]], none: str) -> None:
     """Prints rows under the names of the first one's columns; or a sentence where there are none."""
-    typer.echo("")
-    if not rows:
-        typer.echo(f"  {none}")
-        return
+    for line in table_lines(rows) if rows else ("", f"  {none}"):
+        typer.echo(line)
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """An empty line, then rows under the names of the first one's columns; there is at least one."""
+    yield ""
     names = list(rows[0])
     cells = [names, *([_cell(name, row[name]) for name in names] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        typer.echo(f"  {line.rstrip()}")
+        yield f"  {line.rstrip()}"
 
 
 def _cell(name: str, value: Any) -> str:

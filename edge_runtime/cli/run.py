@@ -114,7 +114,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             report=report,
             watch=view.watch if view else None,
             make_history=_make_history(settings, engine, report, place),
-            make_alarming=lambda: _alarming(engine, report, place),
+            make_alarming=lambda: _alarming(settings, engine, report, place),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
@@ -135,7 +135,9 @@ def _follow(settings: Settings, signals: Signals) -> None:
                         say(f"  {sink.name}: {ledger.sums(sink.name).text(one)}")
 
 
-def _alarming(engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None) -> Alarming:
+def _alarming(
+    settings: Settings, engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None
+) -> Alarming:
     """What is done about alarms; without a ledger, nobody can say anything about them.
 
     Shelvings end by the clock by which people said when, right or wrong.
@@ -147,9 +149,11 @@ def _alarming(engine: Engine, report: Callable[[str], None], place: tuple[Path, 
     if place is None:
         return Alarming(engine, report, time.monotonic, time.time_ns, None, "")
     from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+    from edge_runtime.gateway.ruling import Ruling
 
     words = OperatorFile(operator_file(place[0]))
-    return Alarming(engine, report, time.monotonic, time.time_ns, words, feed_of(place[0]))
+    ruling = Ruling(engine, report, time.time_ns, settings.rules)
+    return Alarming(engine, report, time.monotonic, time.time_ns, words, feed_of(place[0]), ruling)
 
 
 def _make_history(

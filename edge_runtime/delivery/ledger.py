@@ -66,6 +66,7 @@ class Ledger(Store):
         counters: Mapping[str, int],
         clock: int | None = None,
         words: str | None = None,
+        rules: str | None = None,
         history: str | None = None,
     ) -> None:
         """Stores everything that a block of rows led to, in one transaction.
@@ -78,6 +79,7 @@ class Ledger(Store):
             counters: Name to what is added to it.
             clock: The gateway's clock, nanoseconds since the epoch; None where it is not believed.
             words: The mark of the last of people's words that was taken up; None keeps the last one.
+            rules: The rules in force, as `RulesKept` writes them; None keeps the last ones.
             history: The mark of this commit in the history; None keeps the last one.
 
         Raises:
@@ -90,7 +92,7 @@ class Ledger(Store):
 
         def work() -> None:
             text, moved = (None, {}) if checkpoint is None else (checkpoint.text, checkpoint.machines)
-            about = {"checkpoint": text, "clock": clock, "words": words, "history": history}
+            about = {"checkpoint": text, "clock": clock, "words": words, "rules": rules, "history": history}
             self._book.about.update({name: str(value) for name, value in about.items() if value is not None})
             keep_states(self._db, [*states, *states_of_source(moved)])
             self._book.count(counters)
@@ -171,6 +173,10 @@ class Ledger(Store):
     def words(self) -> str | None:
         """The mark of the last of people's words that was taken up."""
         return self._about("words")
+
+    def rules(self) -> str | None:
+        """The rules in force, as `RulesKept` reads them."""
+        return self._about("rules")
 
     def history(self) -> str | None:
         """The mark of the last commit that the history has as well."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.delivery.migrations import SCHEMA_VERSION
 from edge_runtime.delivery.proof import proof
-from edge_runtime.engine.alarms import PRIORITIES, State
+from edge_runtime.engine.alarms import PRIORITIES, RULE, State
 from edge_runtime.engine.alarmstate import condition_of
 from edge_runtime.engine.alarmwatch import AlarmWatch
 from edge_runtime.engine.condition import Condition
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.engine.alarms import Alarm, Word
 
-__all__ = ["AlarmsKept", "Key", "OpenAlarm", "kept_alarms", "kept_mark"]
+__all__ = ["AlarmsKept", "Key", "OpenAlarm", "kept_alarms", "kept_mark", "kept_text"]
 
 
 class Key(NamedTuple):
@@ -89,6 +89,8 @@ class AlarmsKept:
     def tell(self, words: Iterable[Word]) -> None:
         """What it will say when the ledger's process has taken these words up."""
         for word in words:
+            if word.kind == RULE:
+                continue
             key = Key(word.machine_id, word.kind, word.subject)
             self.conditions.setdefault(key, Condition()).tell(word)
 
@@ -131,5 +133,14 @@ def kept_mark(db: sqlite3.Connection) -> str | None:
     Raises:
         sqlite3.Error: It cannot be read.
     """
-    found = db.execute("SELECT value, crc FROM about WHERE name = 'words'").fetchone()
-    return str(found[0]) if found is not None and found[1] == proof("about", "words", found[0]) else None
+    return kept_text(db, "words")
+
+
+def kept_text(db: sqlite3.Connection, name: str) -> str | None:
+    """What is in the ledger under a name; None for nothing that fits its checksum.
+
+    Raises:
+        sqlite3.Error: It cannot be read.
+    """
+    found = db.execute("SELECT value, crc FROM about WHERE name = ?", (name,)).fetchone()
+    return str(found[0]) if found is not None and found[1] == proof("about", name, found[0]) else None

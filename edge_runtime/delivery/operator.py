@@ -13,14 +13,22 @@ import stat
 from contextlib import closing
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from edge_runtime.delivery.opening import file_of
 from edge_runtime.delivery.operatorfolder import make_operator_file
-from edge_runtime.delivery.operatorschema import APPLICATION_ID, VERSION, header, is_empty, make_tables
+from edge_runtime.delivery.operatorschema import (
+    APPLICATION_ID,
+    RULES,
+    VERSION,
+    add_rules,
+    header,
+    is_empty,
+    make_tables,
+)
 from edge_runtime.delivery.proof import is_damage, proof
-from edge_runtime.delivery.words import COLUMNS, word_of, wrong_word
-from edge_runtime.engine.alarms import Word
+from edge_runtime.delivery.words import COLUMNS, rule_in, word_of, wrong_word
+from edge_runtime.engine.alarms import RULE, Word
 from edge_runtime.errors import LedgerUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -80,6 +88,7 @@ class OperatorFile:
         revision: int | None = None,
         until: int | None = None,
         text: str | None = None,
+        rule: str | None = None,
     ) -> Word:
         """Appends a word; it is on the disk when this returns. The file is made when it is missing.
 
@@ -88,22 +97,24 @@ class OperatorFile:
             at: Now, nanoseconds since the epoch.
             by: Who says it.
             word: As in `engine.alarms.Word`, as are all others.
-            machine_id: Of which machine.
-            kind: "machine" or "sensor".
-            subject: The sensor; empty for the machine itself.
+            machine_id: Of which machine; empty for a rule.
+            kind: "machine", "sensor" or "rule".
+            subject: The sensor; empty for the machine itself; of a rule its name.
             event_id: Of "ack" and "comment".
             revision: Of "ack".
             until: Of "shelve", nanoseconds since the epoch.
             text: The comment, or the reason.
+            rule: Of "rule": what it asks, as JSON.
 
         Raises:
             UsageError: It is no word that could be taken up.
             LedgerUnavailableError: It cannot be written, or is none of ours; nothing was said.
         """
-        said = Word(0, at, by, word, machine_id, kind, subject, event_id, revision, until, text)
+        said = Word(0, at, by, word, machine_id, kind, subject, event_id, revision, until, text, rule)
         wrong = wrong_word(said)
         if wrong is not None:
             raise UsageError(wrong[1], where=wrong[0])
+        rule_in(said)
         try:
             make_operator_file(self._path)
             self._is_regular()
@@ -214,10 +225,19 @@ class OperatorFile:
         db.execute("BEGIN IMMEDIATE")
         if is_empty(db):
             make_tables(db)
+        version = header(db)[1]
+        if said.kind == RULE and version < RULES:
+            add_rules(db)
+            version = RULES
         number = db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM words").fetchone()[0]
-        values = (number, feed, *astuple(said)[1:])
-        marks = ", ".join("?" * (len(values) + 1))
-        db.execute(f"INSERT INTO words VALUES ({marks})", (*values, proof("words", *values)))  # noqa: S608
+        values = [number, feed, *astuple(said)[1:]]
+        names = ["number", "feed", *COLUMNS[1:], "crc"]
+        crc = _proof(values)
+        if version < RULES:
+            names.remove("rule")
+            values.pop()
+        marks = ", ".join("?" * len(names))
+        db.execute(f"INSERT INTO words ({', '.join(names)}) VALUES ({marks})", (*values, crc))  # noqa: S608
         db.execute("COMMIT")
         return Word(number, *astuple(said)[1:])
 
@@ -228,7 +248,7 @@ class OperatorFile:
             if is_empty(db):
                 return ""
             raise self._foreign("is of another program")
-        if version != VERSION:
+        if version > VERSION:
             raise LedgerUnavailableError(
                 f"has version {version}, but this edge-detect knows version {VERSION}",
                 where=str(self._path),
@@ -241,12 +261,14 @@ class OperatorFile:
 
     def _words(self, db: sqlite3.Connection, number: int) -> Iterator[tuple[str, Word]]:
         """Feed and word, from a number on; each has to be there."""
-        query = f"SELECT feed, {', '.join(COLUMNS)}, crc FROM words WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
+        rule = "rule" if header(db)[1] >= RULES else "NULL"
+        columns = ", ".join(["feed", *COLUMNS[:-1], rule, "crc"])
+        query = f"SELECT {columns} FROM words WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
         for feed, *values, crc in db.execute(query, (number, MOST_WORDS)):
             number += 1
             if values[0] != number:
                 raise self._damaged(f"word {number} is missing")
-            if crc != proof("words", number, feed, *values[1:]):
+            if crc != _proof([number, feed, *values[1:]]):
                 raise self._damaged(f"word {number} does not fit its checksum")
             try:
                 yield feed, word_of(values)
@@ -275,3 +297,8 @@ class OperatorFile:
             where=str(self._path),
             hint="look at the disk and at the rights of its folder",
         ) from None
+
+
+def _proof(values: list[Any]) -> int:
+    """The checksum of a word; one without a rule has that of version 1."""
+    return proof("words", *(values if values[-1] is not None else values[:-1]))

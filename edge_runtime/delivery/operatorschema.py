@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APPLICATION_ID", "VERSION", "header", "is_empty", "make_tables"]
+__all__ = ["APPLICATION_ID", "RULES", "VERSION", "add_rules", "header", "is_empty", "make_tables"]
 
-APPLICATION_ID, VERSION = 0x65646F70, 1  # "edop"
+# A file is of version 1 until the first word about a rule, so that an earlier edge-detect can read it.
+APPLICATION_ID, VERSION = 0x65646F70, 2  # "edop"
+FIRST, RULES = 1, 2
 TABLES = (
     "CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE words (
@@ -51,7 +53,17 @@ def make_tables(db: sqlite3.Connection) -> None:
         db.execute(statement)
     db.execute("INSERT INTO about VALUES ('identity', ?)", (uuid.uuid4().hex,))
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute(f"PRAGMA user_version = {FIRST}")
+
+
+def add_rules(db: sqlite3.Connection) -> None:
+    """Makes room for words about rules, within a transaction.
+
+    Raises:
+        sqlite3.Error: It cannot be written.
+    """
+    db.execute("ALTER TABLE words ADD COLUMN rule TEXT")
+    db.execute(f"PRAGMA user_version = {RULES}")
 
 
 def _number(db: sqlite3.Connection, name: str) -> int:

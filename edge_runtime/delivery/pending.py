@@ -36,6 +36,7 @@ class Pending:
             before.
         alarms: What changed in alarms.
         words: The mark of the last of people's words that was taken up; None for none.
+        rules: The rules in force; None for those that the ledger has.
         rows: How many were read.
         since: When the first of them came, seconds of the monotonic clock.
     """
@@ -45,13 +46,14 @@ class Pending:
     checkpoint: Checkpoint | None = None
     alarms: list[Change] = field(default_factory=list)
     words: str | None = None
+    rules: str | None = None
     rows: int = 0
     since: float = 0.0
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing that must be stored."""
-        return not self.rows and not self.alarms and self.words is None
+        return not self.rows and not self.alarms and self.words is None and self.rules is None
 
     def add(self, results: Results, counted: Mapping[str, int], clock: Callable[[], float]) -> None:
         """A block, and what the accounts counted of it."""
@@ -105,6 +107,7 @@ def store(  # noqa: PLR0913 - what it depends on
                 payloads=payloads,
                 counters=pending.counters,
                 words=pending.words,
+                rules=pending.rules,
                 clock=clock,
                 history=mark,
             )

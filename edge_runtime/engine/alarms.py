@@ -19,6 +19,7 @@ __all__ = [
     "KINDS",
     "MACHINE",
     "PRIORITIES",
+    "RULE",
     "SENSOR",
     "TRANSITIONS",
     "Alarm",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 MACHINE, SENSOR = KINDS = ("machine", "sensor")
+# What words are about that are about no alarm.
+RULE = "rule"
 PRIORITIES = LOW, MEDIUM, HIGH = ("low", "medium", "high")
 
 
@@ -190,20 +193,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What a person says about an alarm, or about what can alarm.
+    """What a person says about an alarm, about what can alarm, or about a rule.
 
     Attributes:
         number: Of this word; they are taken up in this order, each once.
         at: When it was said, nanoseconds since the epoch.
         by: Who said it.
-        word: "ack", "comment", "shelve", "unshelve", "out of service" or "in service".
-        machine_id: Of which machine.
-        kind: One of `KINDS`.
-        subject: The sensor; empty for the machine itself.
+        word: "ack", "comment", "shelve", "unshelve", "out of service" or "in service"; about a rule "rule",
+            "rule off" or "rule removed".
+        machine_id: Of which machine; empty for a rule.
+        kind: One of `KINDS`, or `RULE`.
+        subject: The sensor; empty for the machine itself; of a rule its name.
         event_id: Of "ack" and "comment": which alarm.
         revision: Of "ack": the last one that the person saw.
         until: Of "shelve": when it ends, nanoseconds since the epoch.
         text: The comment, or the reason.
+        rule: Of "rule": what it asks, as JSON.
     """
 
     number: int
@@ -217,3 +222,4 @@ class Word:
     revision: int | None = None
     until: int | None = None
     text: str | None = None
+    rule: str | None = None

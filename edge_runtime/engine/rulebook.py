@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge_runtime.engine.alarms import MACHINE, PRIORITIES
 from edge_runtime.engine.quiet import QuietTimes
 from edge_runtime.engine.rules import ABOVE, BELOW
@@ -29,7 +31,7 @@ class Narrowed:
         above: Whether a reading above what was expected counts.
         below: Whether one below it does.
         least: How far it must be from what was expected, in its unit.
-        factor: How many times the threshold the row's score must reach; a row that is held may be below 1.
+        factor: How many times the threshold the row's score must reach; 0 for what the verdict asks.
         on: The least on-delay, nanoseconds.
         off: The least off-delay.
         quiet: When nothing is raised.
@@ -45,13 +47,11 @@ class Narrowed:
     quiet: tuple[QuietTimes, ...] = ()
     priority: str | None = None
 
-    def counts(self, actual: float, expected: float, severity: float) -> bool:
-        """Whether an anomalous row counts, as far as this sensor's reading goes.
+    def deviates(self, actual: float, expected: float) -> bool:
+        """Whether a reading deviates as it must to count.
 
         A deviation that is not known, because the sensor's own reading was filled, rules nothing out.
         """
-        if severity < self.factor:
-            return False
         deviation = actual - expected
         if not isfinite(deviation):
             return True
@@ -87,6 +87,9 @@ class MachineRules:
     def counting(self, rows: AlarmRows, row: int) -> list[int] | None:
         """Of an anomalous row, the sensors because of which it counts.
 
+        Sensors that come to the fore and do not deviate as they must are taken out of the score, and what
+        remains of it must reach the threshold; else the others would alarm in their place.
+
         Args:
             rows: Rows.
             row: Which of them.
@@ -95,21 +98,31 @@ class MachineRules:
             The sensors' places, in the order in which `rows` has them, and none where the row is as one that
             is not anomalous; None where it would count, but at a quiet time.
         """
-        results, severity, time = rows.results, rows.severity[row], rows.times[row]
-        found, quiet = list[int](), False
+        results, out, quiet, passing = rows.results, list[int](), list[int](), list[int]()
         for place in rows.to_the_fore[row]:
             narrowed = self.of(MACHINE, self._sensors[place])
-            actual, expected = (
-                results.readings.values.item(row, place),
-                results.scores.expected.item(row, place),
-            )
-            if not narrowed.counts(actual, expected, severity):
-                continue
-            if narrowed.is_quiet(time):
-                quiet = True
+            actual = results.readings.values.item(row, place)
+            if not narrowed.deviates(actual, results.scores.expected.item(row, place)):
+                out.append(place)
+            elif narrowed.quiet and narrowed.is_quiet(rows.times[row]):
+                quiet.append(place)
             else:
-                found.append(place)
-        return None if quiet and not found else found
+                passing.append(place)
+        found = self._reaching(passing, rows, row, [*out, *quiet])
+        if not found and quiet and self._reaching([*passing, *quiet], rows, row, out):
+            return None
+        return found
+
+    def _reaching(self, places: list[int], rows: AlarmRows, row: int, out: list[int]) -> list[int]:
+        """Those of some sensors for which the score is great enough, without what others gave to it."""
+        severity, least = rows.severity[row], 0.0
+        if out:
+            errors = rows.results.scores.errors[row].astype(np.float64)
+            total = errors.sum()  # 0 in a row that is held although every reading is as expected
+            severity, least = severity * float(1 - errors[out].sum() / total) if total else 0.0, 1.0
+        return [
+            place for place in places if severity >= max(least, self.of(MACHINE, self._sensors[place]).factor)
+        ]
 
     def on_delay(self, kind: str, names: Iterable[str]) -> int:
         """The least that an alarm must last, nanoseconds: what the sensor asks that asks least."""

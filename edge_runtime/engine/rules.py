@@ -18,7 +18,7 @@ from edge_runtime.errors import UsageError, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIRECTIONS", "MAX_RULES", "Rule", "document_of", "rule_of"]
+__all__ = ["DIRECTIONS", "MAX_RULES", "Rule", "document_of", "rule_of", "summary"]
 
 ABOVE, BELOW, BOTH = DIRECTIONS = ("above", "below", "both")
 MAX_NAME_LETTERS, MAX_TEXT_LETTERS = 100, 2000
@@ -33,36 +33,50 @@ class Rule:
 
     name: str = setting("", "Name of the rule, by which it is listed, replaced and switched off.")
     why: str = setting("", "Why there is this rule; it is kept, and listed with it.")
-    machine: str = setting("*", 'Machine that it is for; * stands for any letters, as in "press-*".')
-    sensor: str | None = setting(None, "Sensor that it is for; every sensor unless given.")
+    machine: str = setting(
+        "*", 'Machine that it is for; * stands for any letters, as in "press-*".', flag="--machine"
+    )
+    sensor: str | None = setting(None, "Sensor that it is for; every sensor unless given.", flag="--sensor")
     kind: str = setting(
-        MACHINE, 'Alarms that it is for: "machine" for anomalies, "sensor" for readings that cannot be used.'
+        MACHINE,
+        'Alarms that it is for: "machine" for anomalies, "sensor" for readings that cannot be used.',
+        flag="--kind",
     )
     direction: str = setting(
-        BOTH, 'Only a reading "above" or "below" what was expected counts; "both" unless given.'
+        BOTH,
+        'Only a reading "above" or "below" what was expected counts, or "both".',
+        flag="--direction",
     )
     least_deviation: float | None = setting(
-        None, "How far a reading must be from what was expected to count, in the unit of the sensor."
+        None,
+        "How far a reading must be from what was expected to count, in the unit of the sensor.",
+        flag="--least-deviation",
     )
     threshold_factor: float | None = setting(
-        None, "How many times the threshold a row's score must reach to count."
+        None, "How many times the threshold a row's score must reach to count.", flag="--threshold-factor"
     )
     on_delay_s: float | None = setting(
         None,
         "How long it must last before an alarm is raised; the bundle's delay if that is longer.",
         unit="s",
+        flag="--on-delay",
     )
     off_delay_s: float | None = setting(
         None,
         "How long it must be over before the alarm returns; the bundle's delay if that is longer.",
         unit="s",
+        flag="--off-delay",
     )
     quiet: tuple[str, ...] = setting(
-        (), 'Times of the week in which nothing is raised, such as "Mon-Fri 05:45-06:15" or "Sat, Sun".'
+        (),
+        'Times of the week in which nothing is raised, such as "Mon-Fri 05:45-06:15" or "Sat, Sun".',
+        flag="--quiet",
     )
-    time_zone: str = setting("UTC", "Zone of the quiet times, such as Europe/Berlin.")
+    time_zone: str = setting("UTC", "Zone of the quiet times, such as Europe/Berlin.", flag="--time-zone")
     priority: str | None = setting(
-        None, 'Priority of its alarms, "low", "medium" or "high", instead of the one by severity.'
+        None,
+        'Priority of its alarms, "low", "medium" or "high", instead of the one by severity.',
+        flag="--priority",
     )
 
     def __post_init__(self) -> None:
@@ -144,6 +158,30 @@ def document_of(rule: Rule) -> dict[str, Any]:
         for name, value in found.items()
         if value != defaults[name]
     }
+
+
+def summary(rule: Rule) -> str:
+    """What a rule is for and what it asks, in a few words for a person."""
+    words = [printable(f"machines {rule.machine}" if "*" in rule.machine else f"machine {rule.machine}")]
+    if rule.sensor is not None:
+        words.append(f"sensor {printable(rule.sensor)}")
+    if rule.kind == SENSOR:
+        words.append("readings that cannot be used")
+    if rule.direction != BOTH:
+        words.append(f"only {rule.direction} what is expected")
+    if rule.least_deviation is not None:
+        words.append(f"from a deviation of {rule.least_deviation:g} on")
+    if rule.threshold_factor is not None:
+        words.append(f"from {rule.threshold_factor:g} times the threshold on")
+    if rule.on_delay_s is not None:
+        words.append(f"raised after {rule.on_delay_s:g} s at the earliest")
+    if rule.off_delay_s is not None:
+        words.append(f"returned after {rule.off_delay_s:g} s at the earliest")
+    if rule.quiet:
+        words.append(f"quiet {'; '.join(map(printable, rule.quiet))} ({printable(rule.time_zone)})")
+    if rule.priority is not None:
+        words.append(f"{rule.priority} priority")
+    return ", ".join(words)
 
 
 def _check_text(name: str, text: str, most: int) -> None:

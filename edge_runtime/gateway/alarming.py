@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from edge_runtime.engine.alarms import RULE
 from edge_runtime.errors import EdgeDetectError, counted, printable
 
 if TYPE_CHECKING:
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.operator import OperatorFile
     from edge_runtime.engine.alarms import Change
     from edge_runtime.engine.engine import Engine
+    from edge_runtime.gateway.ruling import Ruling
 
-__all__ = ["Alarming", "described", "sentence"]
+__all__ = ["Alarming", "Looked", "described", "sentence"]
 
 # People are taken up within a second; in a flood, so many lines a minute are as many as anybody reads.
 LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
@@ -36,6 +38,20 @@ SAID = {
 }
 
 
+class Looked(NamedTuple):
+    """What came of a look at what people said, and at the clock.
+
+    Attributes:
+        changes: What changed in alarms.
+        words: The mark of the last word that was taken up; None where there was none.
+        rules: What the ledger has to say about rules from now on; None for what it says already.
+    """
+
+    changes: list[Change]
+    words: str | None
+    rules: str | None
+
+
 class Alarming:
     """What the pipeline does about alarms beside passing them on.
 
@@ -46,6 +62,7 @@ class Alarming:
         now: Nanoseconds since the epoch, by the clock of those who shelve alarms.
         words: What people say; None where nobody can say anything.
         feed: Which feed's words these are.
+        ruling: The on-site rules; None where nothing is known of them.
     """
 
     def __init__(
@@ -56,6 +73,7 @@ class Alarming:
         now: Callable[[], int],
         words: OperatorFile | None,
         feed: str,
+        ruling: Ruling | None = None,
     ) -> None:
         self._engine = engine
         self._report = report
@@ -63,14 +81,25 @@ class Alarming:
         self._now = now
         self._words = words
         self._feed = feed
+        self._ruling = ruling
         self._mark: str | None = None
         self._complained: str | None = None
         self._next_look = clock()
         self._minute_ends, self._lines, self._unsaid = clock() + MINUTE_S, 0, 0
 
-    def go_on(self, mark: str | None) -> None:
-        """Begins after the words that the ledger says were taken up."""
+    def go_on(self, mark: str | None, rules: str | None) -> None:
+        """Begins after the words that the ledger says were taken up, with the rules that it has."""
         self._mark = mark
+        if self._ruling is not None:
+            self._ruling.go_on(rules)
+
+    def rules(self, *, everything: bool = False) -> str | None:
+        """What the ledger has to say about rules from now on; None for what it says already.
+
+        Args:
+            everything: Whether the ledger may have lost it.
+        """
+        return None if self._ruling is None else self._ruling.unstored(everything=everything)
 
     def say(self, changes: Sequence[Change]) -> None:
         """Says what changed, a line each; in a flood, how many more there were."""
@@ -95,14 +124,10 @@ class Alarming:
             hint = "" if self._words is None else "; `edge-detect alarms list` shows what is open"
             self._report(f"{more} in the last minute{hint}")
 
-    def look(self) -> tuple[list[Change], str | None]:
-        """At most once a second: ends shelvings, and takes up what people said.
-
-        Returns:
-            What changed; and the mark of the last word, None where there was none.
-        """
+    def look(self) -> Looked:
+        """At most once a second: ends shelvings, and takes up what people said."""
         if self._clock() < self._next_look:
-            return [], None
+            return Looked([], None, None)
         self._next_look = self._clock() + LOOK_S
         changes: list[Change] = []
         mark = None
@@ -118,13 +143,15 @@ class Alarming:
         else:
             self._complained = None
         if words:
-            changes, refused = self._engine.tell(words)
+            changes, refused = self._engine.tell([word for word in words if word.kind != RULE])
             for why in refused:
                 self._report(f"alarms: {why}")
+            if self._ruling is not None:
+                self._ruling.tell([word for word in words if word.kind == RULE])
             self._mark = mark = after
         changes += self._engine.advance(self._now())
         self.say(changes)
-        return changes, mark
+        return Looked(changes, mark, self.rules())
 
 
 def sentence(change: Change) -> str:

@@ -97,7 +97,12 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
 
     part = settings.run
     return Engine(
-        bundle, future_s=part.future_s, max_machines=part.max_machines, state_mb=part.state_mb, alarms=True
+        bundle,
+        future_s=part.future_s,
+        max_machines=part.max_machines,
+        state_mb=part.state_mb,
+        alarms=True,
+        rules=settings.rules,
     )
 
 

@@ -16,7 +16,7 @@ from edge_runtime.sinks.base import Verdicts
 from edge_runtime.timeparse import ago
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.settings import Settings
@@ -80,6 +80,8 @@ class Checkup:
         )
         for warning in bundle.approval.warnings if bundle.approval else ():
             self._add("bundle", warning)
+        for fact in _rules(settings, metadata.sensor_names):
+            self._take(fact)
         path, identity = place_of_ledger(settings)
         self._add("source", identity)
         durable = any(not sink.kind.direct for sink in settings.sinks)
@@ -174,6 +176,19 @@ class Checkup:
             },
             "first": found.first,
         }
+
+
+def _rules(settings: Settings, sensors: Sequence[str]) -> Iterator[Fact]:
+    """The on-site rules of the configuration; one for a sensor that the bundle does not have is wrong."""
+    if not settings.rules:
+        return
+    from edge_runtime.engine.rules import summary  # noqa: PLC0415 - where there are rules
+    from edge_runtime.gateway.ruling import no_such_sensor  # noqa: PLC0415
+
+    for rule in settings.rules:
+        known = rule.sensor is None or rule.sensor in sensors
+        text = summary(rule) if known else no_such_sensor(rule, sensors)
+        yield Fact("rule", f"{rule.name}: {text}", wrong=not known)
 
 
 def _s(seconds: float) -> str:

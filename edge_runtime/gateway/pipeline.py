@@ -168,7 +168,7 @@ class Pipeline:
         self._checkpoint, self._mended = ledger.checkpoint(), ledger.mended
         if self._make_alarming is not None:
             self._alarming = self._make_alarming()
-            self._alarming.go_on(ledger.words())
+            self._alarming.go_on(ledger.words(), ledger.rules())
         now = self._now(None)
         self._believed = now is not None
         for sentence in self._engine.restore(ledger.states(), now=now):
@@ -219,10 +219,11 @@ class Pipeline:
         """Takes up what people said, and stores it at once."""
         if self._alarming is None:
             return
-        changes, words = self._alarming.look()
+        changes, words, rules = self._alarming.look()
         self._pending.alarms += changes
-        if words is not None or changes:
+        if words is not None or rules is not None or changes:
             self._pending.words = words or self._pending.words
+            self._pending.rules = rules or self._pending.rules
             self._commit()
 
     def _is_stopping(self) -> bool:
@@ -356,6 +357,7 @@ class Pipeline:
         mended, self._mended = self._mended, self._ledger.mended
         if anew := self._mended > mended:
             pending.checkpoint = self._checkpoint
+            pending.rules = None if self._alarming is None else self._alarming.rules(everything=True)
         states, clock = self._engine.changes(everything=anew), self._now(None)
         stored = store(
             pending,

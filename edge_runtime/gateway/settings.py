@@ -1,6 +1,7 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-`[run]`, `[trust]` and `[history]` are here; each connector has its own tables in its own file.
+`[run]`, `[trust]` and `[history]` are here; each connector has its own tables in its own file, and what a
+`[[rule]]` may say is in `engine/rules.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edge_runtime.sources.registry import SOURCES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from edge_runtime.engine.rules import Rule
     from edge_runtime.sinks.base import SinkKind
     from edge_runtime.sources.base import SourceKind
 
@@ -30,6 +32,7 @@ __all__ = [
     "TrustPart",
     "choose",
     "load_settings",
+    "rules_of",
 ]
 
 K = TypeVar("K", bound=Connector)
@@ -123,6 +126,7 @@ class HistoryPart:
             raise UsageError("max_mb and max_days must be 1 or more", where="[history]")
 
 
+RULE = "rule"
 # Up to version 0.1 these stood elsewhere.
 MOVED = {("data", "time_column"): ("map", "time.from"), ("data", "machine_column"): ("map", "machine")}
 OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart, "history": HistoryPart}
@@ -144,6 +148,7 @@ class Settings:
         run: What to run.
         trust: Who must have signed the bundle.
         history: What is kept for those who look back.
+        rules: On-site rules.
         source: Where readings come from.
         sinks: Where results go to.
     """
@@ -151,6 +156,7 @@ class Settings:
     run: RunPart
     trust: TrustPart
     history: HistoryPart
+    rules: tuple[Rule, ...]
     source: Chosen[SourceKind]
     sinks: tuple[Chosen[SinkKind], ...]
 
@@ -168,7 +174,8 @@ def choose(
     Raises:
         UsageError: The file cannot be read, an assignment is none, or a connector is not there.
     """
-    document = {name: flat(values) for name, values in ({} if path is None else read_toml(path)).items()}
+    tables = {} if path is None else read_toml(path, many=(RULE,))
+    document = {name: flat(values) for name, values in tables.items() if name != RULE}
     _take_over(document)
     for table, values in options.items():
         given = {key: value for key, value in values.items() if value is not None and value not in ([], ())}
@@ -202,9 +209,34 @@ def load_settings(
         run=fill(RunPart, document.get("run", {}), "run", where),
         trust=fill(TrustPart, document.get("trust", {}), "trust", where),
         history=fill(HistoryPart, document.get("history", {}), "history", where),
+        rules=() if path is None else rules_of(path),
         source=Chosen(source, Given.of(source, document, where)),
         sinks=tuple(Chosen(sink, Given.of(sink, document, where)) for sink in sinks),
     )
+
+
+def rules_of(path: Path) -> tuple[Rule, ...]:
+    """The on-site rules of a TOML file.
+
+    Raises:
+        UsageError: It cannot be read, or one of them is none.
+    """
+    written = read_toml(path, many=(RULE,)).get(RULE, ())
+    if not written:
+        return ()
+    from edge_runtime.engine.rules import MAX_RULES, rule_of  # noqa: PLC0415 - where there are rules
+
+    if len(written) > MAX_RULES:
+        raise UsageError(f"{len(written):,} rules, and there may be {MAX_RULES:,}", where=str(path))
+    rules = {}
+    for values in written:
+        rule = rule_of(values, str(path))
+        if rule.name in rules:
+            raise UsageError(
+                f"there are two rules '{rule.name}'", where=str(path), hint="give each its own name"
+            )
+        rules[rule.name] = rule
+    return tuple(rules.values())
 
 
 def _take_over(document: dict[str, dict[str, Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,17 +12,41 @@ from edge_runtime.errors import UsageError
 from edge_runtime.records import NO_TIME, Readings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from edge_runtime.history.reading import HistoryReader
     from edge_runtime.history.rows import Rows
     from edge_runtime.loading.load import Bundle
 
-__all__ = ["replayed"]
+__all__ = ["LeftOut", "replayed"]
+
+
+class LeftOut(NamedTuple):
+    """Rows of a machine, one after the other, that another bundle judged.
+
+    Attributes:
+        machine_id: The machine.
+        bundle: Digest of the bundle that judged them.
+        since: Time of the oldest of them, nanoseconds since the epoch.
+        until: Time of the newest of them.
+        rows: How many there are.
+    """
+
+    machine_id: str
+    bundle: str
+    since: int
+    until: int
+    rows: int
 
 
 def replayed(
-    reader: HistoryReader, bundle: Bundle, machine_id: str, start: int, stop: int
+    reader: HistoryReader,
+    bundle: Bundle,
+    machine_id: str,
+    start: int,
+    stop: int,
+    *,
+    leave_out: Callable[[LeftOut], None] | None = None,
 ) -> Iterator[Judged]:
     """A machine's rows with start <= time < stop, judged as they were, from the state kept before them.
 
@@ -35,12 +59,14 @@ def replayed(
         machine_id: The machine.
         start: Nanoseconds since the epoch.
         stop: The same.
+        leave_out: Called for rows that another bundle judged, which are then left out, in the order of time;
+            several times in a row for many. None to raise an error instead.
 
     Yields:
         Some rows, oldest first. Alarms are not followed.
 
     Raises:
-        UsageError: Another bundle judged some of the rows.
+        UsageError: Another bundle judged some of the rows, and `leave_out` is None.
         LedgerError: The history cannot be read.
     """
     if stop <= start:
@@ -52,11 +78,15 @@ def replayed(
         first, last = int(rows.times[0]), int(rows.times[-1])
         if part.bundle != bundle.digest:
             if last >= start:
-                raise UsageError(
-                    f"rows of {machine_id} were judged by another bundle, {part.bundle}",
-                    where=f"bundle {bundle.digest}",
-                    hint="give that one, or a time in which this one judged",
-                )
+                if leave_out is None:
+                    raise UsageError(
+                        f"rows of {machine_id} were judged by another bundle, {part.bundle}",
+                        where=f"bundle {bundle.digest}",
+                        hint="give that one, or a time in which this one judged",
+                    )
+                begin = int(np.searchsorted(rows.times, start))
+                since, count = int(rows.times[begin]), len(rows) - begin
+                leave_out(LeftOut(machine_id, part.bundle, since, last, count))
             continue
         place = 0
         for state in [*reader.states(machine_id, first, last), None]:

@@ -11,7 +11,7 @@ import os
 import random
 import time
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.alarmfeed import HOUR, MACHINES, SECOND, T0, AlarmFeed, Case
@@ -58,10 +58,14 @@ class People:
 
     def __init__(self, case: Case, chosen: random.Random) -> None:
         self._case, self._chosen, self._at = case, chosen, count(T0 * SECOND, 10 * SECOND)
+        self._rules: set[str] = set()
 
     def say_something(self) -> None:
         """One word; about an alarm that is over, or not there yet, now and then."""
         chosen, case = self._chosen, self._case
+        if chosen.random() < 0.25:
+            self._say_something_of_a_rule()
+            return
         word = chosen.choices(
             ["ack", "comment", "shelve", "unshelve", "out of service", "in service"], [6, 2, 3, 2, 1, 2]
         )[0]
@@ -83,6 +87,23 @@ class People:
             case.say(word, *target, until=time.time_ns() + 24 * HOUR, text=text)
         else:
             case.say(word, *target, text=text)
+
+    def _say_something_of_a_rule(self) -> None:
+        """Sets one, or takes back one that was set."""
+        name = self._chosen.choice(["a", "b"])
+        if name in self._rules and self._chosen.random() < 0.5:
+            self._rules.remove(name)
+            self._case.say_of_rule("rule removed", name)
+            return
+        self._rules.add(name)
+        rules: list[dict[str, Any]] = [
+            {"sensor": "vibration", "least_deviation": 3.0, "machine": "m0"},
+            {"threshold_factor": 4.0, "machine": "m1"},
+            {"on_delay_s": 6.0, "off_delay_s": 7.0, "machine": "m*"},
+            {"kind": "sensor", "priority": "medium", "on_delay_s": 14.0},
+            {"priority": "low", "sensor": "vibration"},
+        ]
+        self._case.say_of_rule("rule", name, self._chosen.choice(rules))
 
     def say_it_now_and_then(self) -> None:
         """For a moment of a life."""

@@ -96,7 +96,7 @@ def test_the_example_configuration_is_accepted_and_stays_where_the_service_may_w
 
 def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) -> None:
     text = (SYSTEMD / "edge-detect.toml").read_text(encoding="utf-8")
-    uncommented = re.sub(r"(?m)^#(?=\w+ = )", "", text)
+    uncommented = re.sub(r"(?m)^#(?=\w+ = |\[\[)", "", text)
     assert uncommented != text
     (tmp_path / "all.toml").write_text(uncommented, encoding="utf-8")
     settings = load_settings(tmp_path / "all.toml", {})
@@ -107,3 +107,4 @@ def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) ->
     )
     assert settings.sinks[0].given[InfluxSinkSettings].database == "alerts"
     assert settings.trust.target == "line-2"
+    assert [rule.name for rule in settings.rules] == ["crane"]

@@ -11,13 +11,17 @@ import numpy as np
 from edge_runtime.bundle.judging import Alarms
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+from edge_runtime.engine.alarms import RULE
 from edge_runtime.engine.engine import Engine
+from edge_runtime.gateway.ruling import Ruling
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.simulation import SENSORS, Simulator
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from edge_runtime.engine.rules import Rule
     from edge_runtime.loading.load import Bundle
 
 __all__ = ["HIGH", "LOW", "MEDIUM", "START", "Gateway"]
@@ -47,13 +51,16 @@ class Gateway:
 
     Args:
         path: The ledger's file.
+        rules: Those of the configuration.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rules: Sequence[Rule] = ()) -> None:
         self._path = path
         self._ledger = Ledger(path, "simulate")
         self._engine = Engine(bundle(), alarms=True)
         self._engine.restore(self._ledger.states())
+        self._ruling = Ruling(self._engine, lambda _line: None, lambda: START, rules)
+        self._ruling.go_on(self._ledger.rules())
         self._rows: dict[str, int] = {}
 
     def watch_the_machines(self) -> None:
@@ -78,14 +85,20 @@ class Gateway:
     def take_up_words(self, _seconds: float = 0.0) -> list[str]:
         """What `run` does once a second; returns why words changed nothing."""
         words, mark = OperatorFile(operator_file(self._path)).after(self._ledger.words(), feed_of(self._path))
-        _, refused = self._engine.tell(words)
+        _, refused = self._engine.tell([word for word in words if word.kind != RULE])
+        self._ruling.tell([word for word in words if word.kind == RULE])
         self.commit(mark)
         return refused
 
     def commit(self, words: str | None = None) -> None:
         """Stores what changed."""
         self._ledger.commit(
-            checkpoint=None, states=self._engine.changes(), payloads={}, counters={}, words=words
+            checkpoint=None,
+            states=self._engine.changes(),
+            payloads={},
+            counters={},
+            words=words,
+            rules=self._ruling.unstored(),
         )
 
     def close(self) -> None:

@@ -19,8 +19,10 @@ from support.points import SMALL
 
 from edge_runtime.bundle.judging import Alarms
 from edge_runtime.cli.ledger_options import reading_ledger
+from edge_runtime.delivery.keptrules import RulesKept, Set, kept_rules
 from edge_runtime.delivery.openalarms import AlarmsKept, kept_alarms
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file, place_in
+from edge_runtime.engine.alarms import RULE
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import LedgerError
 from edge_runtime.history.schema import history_file
@@ -179,6 +181,21 @@ class Case:
         )
         self.words.append(said)
 
+    def say_of_rule(self, word: str, name: str, rule: dict[str, Any] | None = None) -> None:
+        """Says something about a rule."""
+        said = self.operator.say(
+            feed=feed_of(self.ledger),
+            at=time.time_ns(),
+            by=f"person {len(self.words) + 1}",
+            word=word,
+            machine_id="",
+            kind=RULE,
+            subject=name,
+            text="tried",
+            rule=None if rule is None else json.dumps(rule),
+        )
+        self.words.append(said)
+
     def log(self) -> list[dict[str, Any]]:
         """The changes in the alarm log."""
         path = self.folder / "alarms.jsonl"
@@ -204,11 +221,20 @@ class Case:
         assert {tuple(key): one for key, one in kept.conditions.items()} == conditions
         assert kept.unreadable == []
         with reading_ledger(self.ledger) as db:
+            assert kept_rules(db).said == self._rules_said()
             counted = dict(db.execute("SELECT name, value FROM counters").fetchall())
         assert counted["encoded.jsonl"] == counted["delivered.jsonl"] == self.feed.rows
         assert counted.get("encoded.alarmlog", 0) == counted.get("delivered.alarmlog", 0) == len(log)
         self._check_history(log)
         return refused
+
+    def _rules_said(self) -> dict[str, Set]:
+        """What people said about rules, one after the other."""
+        rules = RulesKept()
+        for word in self.words:
+            if word.kind == RULE:
+                assert rules.tell(word) is None
+        return rules.said
 
     def _check_history(self, log: list[dict[str, Any]]) -> None:
         """It has every row, and every change of the log, each once."""

@@ -8,11 +8,14 @@ words come between two blocks of rows.
 from __future__ import annotations
 
 from copy import copy, deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.delivery.keptrules import RulesKept
+from edge_runtime.engine.alarms import RULE
 from edge_runtime.engine.alarmwatch import AlarmWatch
+from edge_runtime.engine.rulebook import Rulebook
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
@@ -71,12 +74,13 @@ class _Step:
     look: int = 0
     due: bool = False
     refused: tuple[int, ...] = ()
+    rules: RulesKept = field(default_factory=RulesKept)
 
     def next(self, **changed: Any) -> _Step:
         watch = copy(self.watch)
         watch._machines = deepcopy(self.watch._machines)
         watch._watched = set(self.watch._watched)
-        return replace(self, watch=watch, **changed)
+        return replace(self, watch=watch, rules=deepcopy(self.rules), **changed)
 
 
 class Replay:
@@ -147,7 +151,7 @@ class Replay:
         if step.words < words:
             word = told.words[step.words]
             after = step.next(words=step.words + 1)
-            changes, why = after.watch.tell([word])
+            changes, why = self._told(after, word)
             if not why or why[0] in told.refused:
                 after.refused += (word.number,) if why else ()
                 after.due |= word.until is not None and word.until <= told.begun
@@ -157,6 +161,14 @@ class Replay:
             after = step.next(rows=upto)
             changes = after.watch.watch(self._results.take(slice(step.rows, upto)))
             yield from self._fits(after, changes, told)
+
+    def _told(self, step: _Step, word: Word) -> tuple[list[Change], list[str]]:
+        """What changes with a word, and why nothing does."""
+        if word.kind != RULE:
+            return step.watch.tell([word])
+        assert step.rules.tell(word) is None
+        step.watch.rulebook = Rulebook(step.rules.in_force(), self._bundle.metadata.sensor_names)
+        return [], []
 
     @staticmethod
     def _fits(

@@ -15,14 +15,17 @@ from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.engine import Engine
 from edge_runtime.gateway.alarming import Alarming
 from edge_runtime.gateway.pipeline import Pipeline
+from edge_runtime.gateway.ruling import Ruling
 from edge_runtime.records import Readings
 from edge_runtime.simulation import SENSORS, Simulator
 from edge_runtime.sinks.alarmlog import AlarmLogSink
 from edge_runtime.sources.base import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from edge_runtime.engine.rules import Rule
 
     Step = Readings | Exception | Callable[[], None] | None
 
@@ -85,9 +88,10 @@ class Site:
     Args:
         folder: For the ledger, the operator file and the alarm log.
         steps: Of the script.
+        rules: Those of the configuration.
     """
 
-    def __init__(self, folder: Path, *steps: Step) -> None:
+    def __init__(self, folder: Path, *steps: Step, rules: Sequence[Rule] = ()) -> None:
         path = folder / "ledger.sqlite"
         self.said: list[str] = []
         self.operator, self.feed = OperatorFile(operator_file(path)), feed_of(path)
@@ -97,7 +101,7 @@ class Site:
         self.now = START + DAY
         self.waits: list[float] = []
         self.while_away: Callable[[int], None] = lambda _number: None
-        engine = Engine(bundle(), alarms=True)
+        engine = Engine(bundle(), alarms=True, rules=rules)
         self.pipeline = Pipeline(
             self.source,
             engine,
@@ -105,7 +109,13 @@ class Site:
             senders=[Sender(AlarmLogSink(self.log_file, SENSORS), self.ledger, self.said.append)],
             report=self.said.append,
             make_alarming=lambda: Alarming(
-                engine, self.said.append, self._clock, lambda: self.now, self.operator, self.feed
+                engine,
+                self.said.append,
+                self._clock,
+                lambda: self.now,
+                self.operator,
+                self.feed,
+                Ruling(engine, self.said.append, lambda: self.now, rules),
             ),
             clock=self._clock,
             wait=self._wait,
@@ -129,7 +139,8 @@ class Site:
             self.pipeline.run()
         finally:
             self.ledger.close()
-        return [json.loads(line) for line in self.log_file.read_text().splitlines()]
+        text = self.log_file.read_text() if self.log_file.exists() else ""
+        return [json.loads(line) for line in text.splitlines()]
 
     def say(self, word: str, machine: str, subject: str = "", **given: Any) -> None:
         """Says something about a machine or one of its sensors."""
@@ -142,6 +153,20 @@ class Site:
             kind="sensor" if subject else "machine",
             subject=subject,
             **given,
+        )
+
+    def say_of_rule(self, word: str, name: str, why: str = "tried", **asks: Any) -> None:
+        """Says something about a rule."""
+        self.operator.say(
+            feed=self.feed,
+            at=self.now,
+            by="ada",
+            word=word,
+            machine_id="",
+            kind="rule",
+            subject=name,
+            text=why,
+            rule=json.dumps(asks) if word == "rule" else None,
         )
 
     def acknowledge(self, text: str | None = None) -> None:

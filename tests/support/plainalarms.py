@@ -101,8 +101,12 @@ class PlainAlarms:
         if row.verdict == "anomaly":
             most = row.errors.index(max(row.errors))
             fore = [p for p, error in enumerate(row.errors) if 4 * error >= sum(row.errors) or p == most]
-            passing = [self.names[p] for p in fore if passes(holding(own, "machine", self.names[p]), row, p)]
-            loud = [name for name in passing if not self.is_quiet(own, "machine", name, row.time)]
+            names = [self.names[p] for p in fore if deviates(holding(own, "machine", self.names[p]), row, p)]
+            asleep = [name for name in names if self.is_quiet(own, "machine", name, row.time)]
+            others = [self.names[p] for p in fore if self.names[p] not in names]
+            passing = self.reaching(row, own, names, others)
+            loud = self.reaching(row, own, [one for one in names if one not in asleep], [*others, *asleep])
+            passing = passing if asleep or loud else []
             if not passing:
                 self.without(row, own, "machine", "")
             elif loud:
@@ -115,6 +119,18 @@ class PlainAlarms:
         for name in faulty:
             if not self.is_quiet(own, "sensor", name, row.time):
                 self.sensor(row, own, name)
+
+    def reaching(self, row: PlainRow, own: Sequence[Rule], names: list[str], out: list[str]) -> list[str]:
+        """Those of some sensors for which the score is high enough without what others gave to it."""
+        without = sum(row.errors[self.names.index(name)] for name in out)
+        rest = 1 - without / sum(row.errors) if any(row.errors) else 0.0
+        severity = row.severity * rest if out else row.severity
+        return [
+            name
+            for name in names
+            if severity
+            >= max([float(bool(out)), *(r.threshold_factor or 0.0 for r in holding(own, "machine", name))])
+        ]
 
     def is_quiet(self, own: Sequence[Rule], kind: str, name: str, time: int) -> bool:
         moment = datetime.fromtimestamp(time // SECOND, UTC)
@@ -219,10 +235,8 @@ def holding(own: Sequence[Rule], kind: str, name: str) -> list[Rule]:
     return [rule for rule in own if rule.kind == kind and rule.sensor in (None, name)]
 
 
-def passes(rules: Sequence[Rule], row: PlainRow, place: int) -> bool:
-    """Whether a row counts because of a sensor, whatever the time is."""
-    if any(rule.threshold_factor is not None and row.severity < rule.threshold_factor for rule in rules):
-        return False
+def deviates(rules: Sequence[Rule], row: PlainRow, place: int) -> bool:
+    """Whether a sensor's reading is as far from what was expected, and on that side, as it must be."""
     deviation = row.readings[place] - row.expected[place]
     if not isfinite(deviation):
         return True

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def test_the_pages_commands_print_what_stands_there(tmp_path: Path) -> None:
-    assert assert_prints_what_stands_there("alarms.md", tmp_path) == 8
+    assert assert_prints_what_stands_there("alarms.md", tmp_path) == 14
 
 
 def test_the_pages_fields_are_those_of_an_alarm() -> None:

@@ -196,3 +196,28 @@ def test_a_table_in_a_table_is_filled_and_checked(tmp_path: Path) -> None:
     file.write_text('[run]\nsource = "stdin"\n[map]\ntime = { unit = "h" }\n')
     with pytest.raises(UsageError, match="'h' is no unit of times"):
         load_settings(file, {})
+
+
+def test_rules_are_read_and_what_is_wrong_with_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    good = '[[rule]]\nname = "a"\nwhy = "x"\nthreshold_factor = 2\n'
+    path.write_text(good + '[[rule]]\nname = "b"\nwhy = "y"\npriority = "low"\nmachine = "press-*"\n')
+    rules = load_settings(path, {}).rules
+    assert [(rule.name, rule.machine, rule.threshold_factor) for rule in rules] == [
+        ("a", "*", 2.0),
+        ("b", "press-*", None),
+    ]
+    for text, words in (
+        ("[rule]\nname = 'a'\n", r"'rule' is not several tables; write \[\[rule\]\]"),
+        ("rule = 5\n", r"'rule' is not several tables"),
+        (good + good, "there are two rules 'a'; give each its own name"),
+        (good + "latch = true\n", "rule a: a rule has no 'latch'"),
+        (good + "on_delay_s = '5'\n", r"\[rule a\] on_delay_s: '5' is not a number"),
+        (good.replace('"x"', '""'), "rule a: why: it is missing; say why there is this rule"),
+        (good * 2 + "[[rule]]\n" * 1000, "1,002 rules, and there may be 1,000"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=words):
+            load_settings(path, {})
+    with pytest.raises(UsageError, match=r"there is no table \[rule\]"):
+        load_settings(None, {}, ["rule.name=a"])

@@ -8,7 +8,7 @@ import pytest
 import edge_runtime
 
 NAMES = [
-    *("Bundle", "EdgeDetectError", "Engine", "Judged", "Readings", "Reason", "Results", "Verdict"),
+    *("Bundle", "EdgeDetectError", "Engine", "Judged", "Readings", "Reason", "Results", "Rule", "Verdict"),
     "load_bundle",
 ]
 
