@@ -10,7 +10,7 @@ import typer
 from edge_runtime.cli.ledger_options import Config, State, ledger_of
 from edge_runtime.errors import UsageError
 
-__all__ = ["Id", "ack", "comment", "service", "shelve", "unshelve"]
+__all__ = ["Id", "ack", "comment", "reset", "service", "shelve", "unshelve"]
 
 service = typer.Typer(
     help="Take a machine or a sensor out of service, or put it back.",
@@ -88,6 +88,16 @@ def comment(
     speaker = Speaker(ledger_of(config, state), by)
     one = alarm_of(speaker.kept, alarm)
     speaker.say("comment", one.key, event_id=one.alarm.event_id, text=text)
+
+
+def reset(alarm: Id, *, by: By = None, config: Config = None, state: State = None) -> None:
+    """Reset an alarm that a rule keeps active although what raised it is over; acknowledge it first."""
+    from edge_runtime.cli.alarm_target import alarm_of
+    from edge_runtime.cli.alarm_words import Speaker
+
+    speaker = Speaker(ledger_of(config, state), by)
+    one = alarm_of(speaker.kept, alarm)
+    speaker.say("reset", one.key, event_id=one.alarm.event_id)
 
 
 def shelve(

@@ -28,7 +28,8 @@ def alarm_row(one: OpenAlarm) -> dict[str, str]:
     described = [_sensor(sensor) for sensor in sensors[:MAX_SENSORS]]
     if len(sensors) > MAX_SENSORS:
         described.append(f"{len(sensors) - MAX_SENSORS} more")
-    note = "".join(f" ({what})" for what, _ in suspensions(one.condition))
+    notes = [what for what, _ in suspensions(one.condition)] + ["latched"] * one.condition.latched
+    note = "".join(f" ({what})" for what in notes)
     return {
         "id": one.alarm.event_id,
         "state": one.state.value + note,
@@ -85,6 +86,9 @@ def shown(one: OpenAlarm) -> Iterator[str]:
         ("bundle", alarm.bundle),
     ]
     yield from (f"  {name:<13} {value}" for name, value in facts if value != "-")
+    if one.condition.latched and one.condition.clear is not None:
+        since = format_time(one.condition.clear)
+        yield f"  {'latched':<13} over since {since}, and active until it is reset"
     for what, why in suspensions(one.condition):
         end = "" if why.until is None else f" until {moment(why.until)}"
         yield f"  {what:<13}{end} by {_line(why.by)}: {_line(why.reason)}"

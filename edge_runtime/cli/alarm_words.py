@@ -80,7 +80,7 @@ class Speaker:
         Args:
             word: As in `engine.alarms.Word`.
             key: What it is about.
-            event_id: Of which alarm, for "ack" and "comment".
+            event_id: Of which alarm, for "ack", "comment" and "reset".
             revision: Of "ack".
             lasts: Of "shelve": nanoseconds.
             text: The comment or the reason.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_runtime.cli.alarm_say import Id, ack, comment, service, shelve, unshelve
+from edge_runtime.cli.alarm_say import Id, ack, comment, reset, service, shelve, unshelve
 from edge_runtime.cli.ledger_options import Config, State, history_of, ledger_of, print_table
 from edge_runtime.errors import EdgeDetectError, counted, listed
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["alarms"]
 
 alarms = typer.Typer(
-    help="Show open alarms; acknowledge, comment on or shelve them, take machines out of service.\n\n"
+    help="Show open alarms; acknowledge, comment on, reset or shelve them, take machines out of service.\n\n"
     "All of it works while `run` uses the ledger, which takes up within a second what is said here. If it "
     "does not run, it takes it up when it starts. The words are kept for good in `operator/operator.sqlite` "
     "beside the ledger.",
@@ -131,7 +131,7 @@ def show(alarm: Id, *, config: Config = None, state: State = None, as_json: AsJs
         typer.echo(older)
 
 
-for word in (ack, comment, shelve, unshelve):
+for word in (ack, comment, reset, shelve, unshelve):
     alarms.command()(word)
 alarms.add_typer(service, name="service")
 

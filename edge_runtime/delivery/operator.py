@@ -100,7 +100,7 @@ class OperatorFile:
             machine_id: Of which machine; empty for a rule.
             kind: "machine", "sensor" or "rule".
             subject: The sensor; empty for the machine itself; of a rule its name.
-            event_id: Of "ack" and "comment".
+            event_id: Of "ack", "comment" and "reset".
             revision: Of "ack".
             until: Of "shelve", nanoseconds since the epoch.
             text: The comment, or the reason.
@@ -226,7 +226,7 @@ class OperatorFile:
         if is_empty(db):
             make_tables(db)
         version = header(db)[1]
-        if said.kind == RULE and version < RULES:
+        if (said.kind == RULE or said.word == "reset") and version < RULES:
             add_rules(db)
             version = RULES
         number = db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM words").fetchone()[0]

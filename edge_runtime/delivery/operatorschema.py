@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["APPLICATION_ID", "RULES", "VERSION", "add_rules", "header", "is_empty", "make_tables"]
 
-# A file is of version 1 until the first word about a rule, so that an earlier edge-detect can read it.
+# A file is of version 1 until the first word about a rule, or a reset, so that an earlier edge-detect can
+# read it.
 APPLICATION_ID, VERSION = 0x65646F70, 2  # "edop"
 FIRST, RULES = 1, 2
 TABLES = (

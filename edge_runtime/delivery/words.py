@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "MAX_NAME_LETTERS", "MAX_TEXT_LETTERS", "rule_in", "word_of", "wrong_word"]
 
 COLUMNS = tuple(field.name for field in fields(Word))
-WORDS = ("ack", "comment", "shelve", "unshelve", "out of service", "in service")
+OF_ALARM = ("ack", "comment", "reset")
+WORDS = (*OF_ALARM, "shelve", "unshelve", "out of service", "in service")
 RULE_WORDS = ("rule", "rule off", "rule removed")
 MAX_NAME_LETTERS, MAX_TEXT_LETTERS = 100, 2000
 EVENT_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
@@ -116,7 +117,7 @@ def _wrong_name(name: str, value: Any, most: int) -> tuple[str, str] | None:
 
 
 def _wrong_alarm(word: Word) -> tuple[str, str] | None:
-    of_alarm = word.word in ("ack", "comment")
+    of_alarm = word.word in OF_ALARM
     if of_alarm != (isinstance(word.event_id, str) and EVENT_ID.fullmatch(word.event_id) is not None):
         return "id", "an alarm's id has 16 hexadecimal digits" if of_alarm else "it is not about one alarm"
     if (word.word == "ack") != _is_moment(word.revision):
@@ -130,7 +131,7 @@ def _wrong_alarm(word: Word) -> tuple[str, str] | None:
 
 def _wrong_text(word: Word) -> tuple[str, str] | None:
     of_reason = word.word in ("shelve", "out of service", "in service")
-    name = {"ack": "comment", "comment": "comment"}.get(word.word, "why" if word.kind == RULE else "reason")
+    name = "comment" if word.word in OF_ALARM else "why" if word.kind == RULE else "reason"
     if word.text is None:
         return (name, "it is missing") if of_reason or word.word == "comment" else None
     if not isinstance(word.text, str) or not word.text.strip():

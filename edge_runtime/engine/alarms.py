@@ -199,12 +199,12 @@ class Word:
         number: Of this word; they are taken up in this order, each once.
         at: When it was said, nanoseconds since the epoch.
         by: Who said it.
-        word: "ack", "comment", "shelve", "unshelve", "out of service" or "in service"; about a rule "rule",
-            "rule off" or "rule removed".
+        word: "ack", "comment", "reset", "shelve", "unshelve", "out of service" or "in service"; about a rule
+            "rule", "rule off" or "rule removed".
         machine_id: Of which machine; empty for a rule.
         kind: One of `KINDS`, or `RULE`.
         subject: The sensor; empty for the machine itself; of a rule its name.
-        event_id: Of "ack" and "comment": which alarm.
+        event_id: Of "ack", "comment" and "reset": which alarm.
         revision: Of "ack": the last one that the person saw.
         until: Of "shelve": when it ends, nanoseconds since the epoch.
         text: The comment, or the reason.

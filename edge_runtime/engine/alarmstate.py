@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["condition_of", "state_of"]
 
-OWN = ("alarm", "forming", "clear", "shelved", "out_of_service")
+OWN = ("alarm", "forming", "clear", "shelved", "out_of_service", "latched")
 OF_SUSPENSION = tuple(one.name for one in fields(Suspension))
 MOMENT = 2**63
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -79,6 +79,8 @@ def state_of(kind: str, subject: str, condition: Condition) -> dict[str, Any]:
             found[name] = {key: getattr(alarm, key) for key in FITS}
     if condition.clear is not None:
         found["clear"] = condition.clear
+    if condition.latched:
+        found["latched"] = True
     for name in ("shelved", "out_of_service"):
         why = getattr(condition, name)
         if why is not None:
@@ -105,7 +107,10 @@ def condition_of(machine: str, value: Any) -> tuple[tuple[str, str], Condition]:
         clear=value.get("clear"),
         shelved=_suspension(value.get("shelved")),
         out_of_service=_suspension(value.get("out_of_service")),
+        latched=value.get("latched", False),
     )
+    if not _is_flag(condition.latched):
+        raise ValueError("a condition is latched or not")
     if (condition.alarm is not None and not condition.alarm.revision) or (
         condition.forming is not None and condition.forming.revision
     ):

@@ -263,7 +263,7 @@ class AlarmWatch:
 
     def _found(self, condition: Condition, machine: str, kind: str, subject: str, time: int) -> Alarm:
         """The alarm that a row with the condition belongs to: the open one, or the one that is forming."""
-        condition.clear = None
+        condition.clear, condition.latched = None, False
         alarm = condition.alarm
         if alarm is None or not alarm.active:
             alarm = condition.forming
@@ -292,12 +292,14 @@ class AlarmWatch:
             return []
         if condition.clear is None or time < condition.clear:
             condition.clear = time
-        delay = self._delays[kind][1]
+        delay, latched = self._delays[kind][1], False
         if rules is not None:
-            delay = max(delay, rules.off_delay(kind, [sensor["name"] for sensor in alarm.sensors]))
+            names = [sensor["name"] for sensor in alarm.sensors]
+            delay, latched = max(delay, rules.off_delay(kind, names)), rules.latches(kind, names)
         if time - condition.clear < delay:
             return []
-        return condition.fall(time)
+        condition.latched = latched
+        return [] if latched else condition.fall(time)
 
     def changed(self) -> set[str]:
         """As `Stage.changed`."""

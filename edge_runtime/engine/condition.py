@@ -37,6 +37,7 @@ class Condition:
         clear: First row of the run without the condition, while the alarm is active; nanoseconds.
         shelved: By whom and until when; None where it is not.
         out_of_service: By whom and why; None where it is in service.
+        latched: Whether the alarm would have returned, and a rule keeps it active until it is reset.
     """
 
     alarm: Alarm | None = None
@@ -44,6 +45,7 @@ class Condition:
     clear: int | None = None
     shelved: Suspension | None = None
     out_of_service: Suspension | None = None
+    latched: bool = False
 
     @property
     def idle(self) -> bool:
@@ -63,6 +65,7 @@ class Condition:
     def rise(self, time: int) -> list[Change]:
         """The condition has lasted for its on-delay: what is forming is an alarm now."""
         raised, self.forming, self.clear = self.forming, None, None
+        self.latched = False
         if raised is None:
             return []
         changes = []
@@ -79,6 +82,7 @@ class Condition:
         if alarm is None or not alarm.follow(Cause.RETURNED):
             return []
         alarm.returned, self.clear = time if self.clear is None else self.clear, None
+        self.latched = False
         return [self._closed("returned", time, alarm)]
 
     def ask_again(self, time: int, priority: str) -> list[Change]:
@@ -102,7 +106,7 @@ class Condition:
         Returns:
             What changed, and why nothing did; None where something did.
         """
-        if word.word in ("ack", "comment"):
+        if word.word in ("ack", "comment", "reset"):
             return self._of_alarm(word)
         if word.word in SAID:
             why = self._suspend(word)
@@ -142,7 +146,7 @@ class Condition:
         alarm = self.alarm
         if alarm is None or alarm.raised <= latest:
             return []
-        self.alarm, self.clear = None, None
+        self.alarm, self.clear, self.latched = None, None, False
         alarm.revision += 1
         alarm.active = False
         return [self._change("forgotten", latest, alarm)]
@@ -155,6 +159,9 @@ class Condition:
             alarm.comment = word.text
             alarm.revision += 1
             return [self._change("comment", word.at, alarm)], None
+        if word.word == "reset":
+            why = self._not_to_reset(alarm)
+            return ([], why) if why else (self.fall(word.at), None)
         if (word.revision or 0) < alarm.asked:
             return [], "its priority has risen since; look at it again"
         if not alarm.follow(Cause.ACKNOWLEDGED):
@@ -162,6 +169,12 @@ class Condition:
         alarm.acknowledged, alarm.acknowledged_by = word.at, word.by
         alarm.comment = word.text or alarm.comment
         return [self._closed("acknowledged", word.at, alarm)], None
+
+    def _not_to_reset(self, alarm: Alarm) -> str | None:
+        """Why an alarm cannot be reset; None where it can."""
+        if not self.latched:
+            return "it is not latched, so it needs no reset"
+        return None if alarm.acked else "it has to be acknowledged first"
 
     def _closed(self, change: str, time: int, alarm: Alarm) -> Change:
         if alarm.state is State.NORMAL:

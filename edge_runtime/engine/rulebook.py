@@ -36,6 +36,7 @@ class Narrowed:
         off: The least off-delay.
         quiet: When nothing is raised.
         priority: Of the alarm; None for the one that it has without rules.
+        latch: Whether the alarm stays active until it is reset.
     """
 
     above: bool = True
@@ -46,6 +47,7 @@ class Narrowed:
     off: int = 0
     quiet: tuple[QuietTimes, ...] = ()
     priority: str | None = None
+    latch: bool = False
 
     def deviates(self, actual: float, expected: float) -> bool:
         """Whether a reading deviates as it must to count.
@@ -132,6 +134,10 @@ class MachineRules:
         """The least that it must be over, nanoseconds: what the sensor asks that asks most."""
         return max([self.of(kind, None).off, *(self.of(kind, name).off for name in names)])
 
+    def latches(self, kind: str, names: Iterable[str]) -> bool:
+        """Whether an alarm that names these sensors stays active until it is reset."""
+        return self.of(kind, None).latch or any(self.of(kind, name).latch for name in names)
+
     def priority(self, kind: str, names: Iterable[str], usual: str) -> str:
         """The highest that one of these sensors gives an alarm, which without rules has the usual one."""
         return max((self.of(kind, name).priority or usual for name in names), key=PRIORITIES.index)
@@ -180,6 +186,7 @@ def _narrowed(rules: Sequence[Rule], kind: str, sensor: str | None) -> Narrowed:
         off=_most_ns(rule.off_delay_s for rule in own),
         quiet=tuple(QuietTimes(rule.quiet, rule.time_zone) for rule in own if rule.quiet),
         priority=max(priorities, key=PRIORITIES.index, default=None),
+        latch=any(rule.latch for rule in own),
     )
 
 

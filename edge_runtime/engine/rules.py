@@ -79,6 +79,10 @@ class Rule:
         flag="--priority",
     )
 
+    latch: bool = setting(
+        False, "Whether its alarms stay active until they are acknowledged and reset.", flag="--latch"
+    )
+
     def __post_init__(self) -> None:
         try:
             self._check()
@@ -114,7 +118,8 @@ class Rule:
         _check_number("off_delay_s", self.off_delay_s, 0.0, MAX_DELAY_S)
         if self.quiet or self.time_zone != "UTC":
             QuietTimes(self.quiet, self.time_zone)
-        if not any(getattr(self, name) not in (None, BOTH, ()) for name in (*OF_ANOMALIES, *OF_ALL)):
+        asked = [getattr(self, name) for name in (*OF_ANOMALIES, *OF_ALL)]
+        if all(one is False or one in (None, BOTH, ()) for one in asked):
             raise UsageError("it asks for nothing", hint=f"give one of {', '.join((*OF_ANOMALIES, *OF_ALL))}")
 
     def is_for(self, machine: str) -> bool:
@@ -122,7 +127,7 @@ class Rule:
         return fnmatchcase(machine, self.machine.replace("[", "[[]").replace("?", "[?]"))
 
 
-OF_ALL = ("on_delay_s", "off_delay_s", "quiet", "priority")
+OF_ALL = ("on_delay_s", "off_delay_s", "quiet", "priority", "latch")
 
 
 def rule_of(values: Mapping[str, Any], where: str) -> Rule:
@@ -167,21 +172,25 @@ def summary(rule: Rule) -> str:
         words.append(f"sensor {printable(rule.sensor)}")
     if rule.kind == SENSOR:
         words.append("readings that cannot be used")
-    if rule.direction != BOTH:
-        words.append(f"only {rule.direction} what is expected")
-    if rule.least_deviation is not None:
-        words.append(f"from a deviation of {rule.least_deviation:g} on")
-    if rule.threshold_factor is not None:
-        words.append(f"from {rule.threshold_factor:g} times the threshold on")
-    if rule.on_delay_s is not None:
-        words.append(f"raised after {rule.on_delay_s:g} s at the earliest")
-    if rule.off_delay_s is not None:
-        words.append(f"returned after {rule.off_delay_s:g} s at the earliest")
-    if rule.quiet:
-        words.append(f"quiet {'; '.join(map(printable, rule.quiet))} ({printable(rule.time_zone)})")
-    if rule.priority is not None:
-        words.append(f"{rule.priority} priority")
+    for name, text in ASKED.items():
+        value = getattr(rule, name)
+        if value is not False and value not in (None, BOTH, ()):
+            shown = printable("; ".join(value)) if isinstance(value, tuple) else value
+            words.append(text.format(shown, printable(rule.time_zone)))
     return ", ".join(words)
+
+
+# What a rule asks, as a person reads it.
+ASKED = {
+    "direction": "only {} what is expected",
+    "least_deviation": "from a deviation of {:g} on",
+    "threshold_factor": "from {:g} times the threshold on",
+    "on_delay_s": "raised after {:g} s at the earliest",
+    "off_delay_s": "returned after {:g} s at the earliest",
+    "quiet": "quiet {} ({})",
+    "priority": "{} priority",
+    "latch": "latched until reset",
+}
 
 
 def _check_text(name: str, text: str, most: int) -> None:

@@ -67,7 +67,8 @@ class People:
             self._say_something_of_a_rule()
             return
         word = chosen.choices(
-            ["ack", "comment", "shelve", "unshelve", "out of service", "in service"], [6, 2, 3, 2, 1, 2]
+            ["ack", "comment", "reset", "shelve", "unshelve", "out of service", "in service"],
+            [6, 2, 3, 3, 2, 1, 2],
         )[0]
         alarms = [one.condition.fields(one.alarm) for one in case.kept().open()]
         if not alarms or chosen.random() < 0.15:
@@ -78,7 +79,7 @@ class People:
         if word == "ack":
             seen = max(1, alarm["revision"] - chosen.choice([0, 0, 0, 1]))
             case.say(word, *target, event_id=alarm["event_id"], revision=seen, text=text)
-        elif word == "comment":
+        elif word in ("comment", "reset"):
             case.say(word, *target, event_id=alarm["event_id"], text=text)
         elif word == "shelve" and chosen.random() < 0.3:  # one that is over before it begins
             at = next(self._at)
@@ -102,6 +103,7 @@ class People:
             {"on_delay_s": 6.0, "off_delay_s": 7.0, "machine": "m*"},
             {"kind": "sensor", "priority": "medium", "on_delay_s": 14.0},
             {"priority": "low", "sensor": "vibration"},
+            {"latch": True, "machine": "m2"},
         ]
         self._case.say_of_rule("rule", name, self._chosen.choice(rules))
 
