@@ -131,6 +131,9 @@ def test_without_run_it_is_kept_and_the_list_says_what_waits(rules: Rules, path:
     text = rules.text("list")
     assert "1 word waits for run to take up, and may change this" in text
     assert "heat" not in rules.listed()
+    tried = rules("try", "other", "--priority", "low", "--bundle", "default").stdout.decode()
+    assert "in force: 1 rule\n" in tried
+    assert "1 word waits for run to take up, and may change this" in tried
     rules.refused("remove", "other", "--why", "x", because="there is no such rule", hint="1 word from before")
     rules.text("off", "heat", "--why", "no")  # what waits counts
     rules.refused("off", "heat", "--why", "no", because="it is switched off already")
