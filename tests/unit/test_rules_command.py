@@ -217,3 +217,13 @@ def test_check_names_the_rules_and_one_for_a_sensor_that_is_not_there(here: Here
     done = here("edge-detect", "check", "--config", config, "--seconds", "1")
     assert done.returncode == 1
     assert "rule: two: it has no effect, because the bundle has no sensor 'vibratoin'" in done.stdout.decode()
+
+
+def test_a_run_without_a_ledger_says_its_rules_too(here: Here, tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    rule = '[[rule]]\nname = "one"\nwhy = "it shakes"\nsensor = "vibratoin"\non_delay_s = 5\n'
+    config.write_text('[run]\nsource = "simulate"\nrows = 3\n' + rule)
+    said = here("edge-detect", "run", "--config", config).stderr.decode().splitlines()
+    asks = "machines *, sensor vibratoin, raised after 5 s at the earliest"
+    assert said[1] == f"edge-detect: rule one of configuration is in force: {asks}; it shakes"
+    assert said[2].startswith("edge-detect: rule one: it has no effect, because the bundle has no sensor")
