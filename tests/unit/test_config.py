@@ -210,6 +210,7 @@ def test_rules_are_read_and_what_is_wrong_with_one_is_named(tmp_path: Path) -> N
     for text, words in (
         ("[rule]\nname = 'a'\n", r"'rule' is not several tables; write \[\[rule\]\]"),
         ("rule = 5\n", r"'rule' is not several tables"),
+        ("[[rules]]\nname = 'a'\n", r"'rules' is not a table; write \[\[rule\]\]"),
         (good + good, "there are two rules 'a'; give each its own name"),
         (good + "latch = true\n", "rule a: a rule has no 'latch'"),
         (good + "on_delay_s = '5'\n", r"\[rule a\] on_delay_s: '5' is not a number"),
