@@ -125,7 +125,13 @@ def say(path: Path, by: str | None, word: str, name: str, why: str, rule: Rule |
     if taken.why_not is not None:
         typer.echo(f"rule {printable(name)}: what {printable(by)} said is kept; {taken.why_not}")
         return
-    one = read_rules(path).rules.all().get(name)
+    now = read_rules(path).rules
+    one = now.all().get(name)
+    if name in now.unusable:
+        raise UsageError(
+            f"rule {printable(name)} is kept, but run cannot follow it: {now.unusable[name]}",
+            hint="it is in force once run can; `edge-detect rules remove` takes it back",
+        )
     if one is None:
         typer.echo(f"rule {printable(name)} is removed")
     elif one.rule is None:

@@ -53,7 +53,7 @@ class Ruling:
         """
         known = text is not None
         try:
-            self._kept = RulesKept() if text is None else RulesKept.read(text)
+            self._kept = RulesKept() if text is None else RulesKept.read(text, anew=True)
         except UsageError as error:
             self._report(f"rules: {error}; those of the configuration are in force")
             known = False
@@ -86,10 +86,10 @@ class Ruling:
         for word in words:
             named, by = _named(word.subject), printable(word.by)
             why = self._kept.tell(word)
+            self._changed = True
             if why is not None:
                 self._report(f"{named}: {word.word} by {by}: {why}")
                 continue
-            self._changed = True
             one = self._kept.all().get(word.subject)
             if word.word == "rule removed":
                 self._report(f"{named} is removed by {by}: {_one_line(word.text)}")

@@ -12,7 +12,9 @@ from support.alarmed import MEDIUM, Gateway
 from support.commands import assert_one_clear_line
 
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+from edge_runtime.engine.quiet import QuietTimes
 from edge_runtime.engine.rules import Rule
+from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     import subprocess
@@ -123,6 +125,26 @@ def test_a_rule_that_is_said_narrows_the_next_rows(
     listed = json.loads(here("edge-detect", "alarms", "list", "--json", "--state", path).stdout)["alarms"]
     assert MEDIUM in {one["event_id"] for one in listed}
     assert "press-4" not in {one["machine_id"] for one in listed}
+
+
+def test_a_rule_that_run_cannot_follow_is_not_said_to_be_in_force(
+    rules: Rules, running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_zone(*_given: object) -> None:
+        raise UsageError("there is no such zone", where="time_zone")
+
+    def take_up(seconds: float) -> None:
+        with monkeypatch.context() as there:  # as of `run` in a container without time zones
+            there.setattr(QuietTimes, "__init__", no_zone)
+            running.take_up_words(seconds)
+
+    monkeypatch.setattr("time.sleep", take_up)
+    night = ("set", "night", "--quiet", "22:00-06:00", "--time-zone", "Europe/Berlin", "--why", "x")
+    rules.refused(*night, because="rule night is kept, but run cannot follow it", hint="rules remove")
+    assert list(rules.listed()) == ["calm"]
+    assert "there is no such zone; it is not in force" in rules.text("list")
+    assert rules.text("remove", "night", "--why", "x") == "rule night is removed\n"
+    assert "not in force" not in rules.text("list")
 
 
 def test_without_run_it_is_kept_and_the_list_says_what_waits(rules: Rules, path: Path) -> None:

@@ -175,6 +175,34 @@ def test_a_rule_that_this_machine_cannot_follow_any_more_is_kept_and_said(
     assert found[0].unusable == {}
 
 
+def test_a_rule_that_run_cannot_follow_is_kept_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_zone(*_given: object) -> None:
+        raise UsageError("there is no such zone", where="time_zone")
+
+    site = Site(tmp_path, rows_of("press-4"), None)
+    site.then(partial(site.say_of_rule, "rule", "night", quiet=["22:00-06:00"], time_zone="Europe/Berlin"))
+    found: list[RulesKept] = []
+    with monkeypatch.context() as patched:
+        site.then(lambda: patched.setattr(quiet.QuietTimes, "__init__", no_zone), None, None, patched.undo)
+        site.then(lambda: found.append(kept(site)))
+        site()
+    assert of_rules(site) == [
+        "rule night: rule by ada: rule night: time_zone: there is no such zone; it is not in force"
+    ]
+    # Whoever reads the ledger on a machine that knows the zone is not told that the rule is in force.
+    assert list(found[0].unusable) == ["night"]
+    assert found[0].all() == {}
+    again = Site(tmp_path, None)
+    again.then(lambda: found.append(kept(again)))
+    again()
+    assert of_rules(again) == [
+        "rule night of ada is in force: machines *, quiet 22:00-06:00 (Europe/Berlin); tried"
+    ]
+    assert found[1].unusable == {}
+
+
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"sensors": [], "configured": [1], "said": []}', "[" * 10**5]
 )
