@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edge_runtime.delivery.openalarms import kept_text
 from edge_runtime.delivery.words import rule_in
 from edge_runtime.engine.rules import MAX_RULES, Rule, document_of, rule_of
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -178,10 +178,19 @@ def kept_rules(db: sqlite3.Connection) -> RulesKept:
 
     Raises:
         UsageError: It cannot be read.
+        LedgerError: It is damaged.
         sqlite3.Error: The ledger cannot be read.
     """
     text = kept_text(db, NAME)
-    return RulesKept() if text is None else RulesKept.read(text)
+    if text is not None:
+        return RulesKept.read(text)
+    if db.execute("SELECT 1 FROM about WHERE name = ?", (NAME,)).fetchone():
+        raise LedgerError(
+            "what it says about rules is damaged",
+            where="ledger",
+            hint="the next start of `edge-detect run` mends it",
+        )
+    return RulesKept()
 
 
 def _set(value: Any) -> Set:

@@ -204,6 +204,14 @@ def test_a_ledger_without_rules_has_none_and_nobody_has_said_anything(here: Here
     assert "said is kept" in rules.text("set", "a", "--sensor", "any", "--on-delay", 5, "--why", "x")
 
 
+@pytest.mark.parametrize("words", [("list",), ("try", "x", "--priority", "low", "--bundle", "default")])
+def test_damaged_rules_are_not_said_to_be_none(rules: Rules, path: Path, words: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE about SET value = replace(value, '2.5', '9.5') WHERE name = 'rules'")
+        db.commit()
+    assert_one_clear_line(rules(*words), 1, "what it says about rules is damaged", "edge-detect run")
+
+
 def test_a_file_of_words_is_of_the_first_version_until_the_first_rule(rules: Rules, path: Path) -> None:
     file = OperatorFile(operator_file(path))
     of: dict[str, Any] = {"feed": feed_of(path), "by": "ada", "at": 10**18}
