@@ -9,7 +9,7 @@ import typer
 
 from edge_runtime.cli.ledger_options import Config, State, history_of, ledger_of, print_table
 from edge_runtime.cli.rule_options import RuleCommand, rule_asked
-from edge_runtime.errors import UsageError, counted, printable
+from edge_runtime.errors import LedgerUnavailableError, UsageError, counted, printable
 
 if TYPE_CHECKING:
     from edge_runtime.engine.rules import Rule
@@ -189,7 +189,11 @@ def try_rule(
             for one in of.values():
                 if before.get(one.name) != after.get(one.name):
                     typer.echo(f"  {printable(one.name)}: {summary(one)}")
-        if line := waiting_line(path, kept):
+        try:
+            line = waiting_line(path, kept)
+        except LedgerUnavailableError as error:  # the rules in force are known all the same
+            line = f"  {error}"
+        if line is not None:
             typer.echo(line)
     compare(
         history_of(config, state),

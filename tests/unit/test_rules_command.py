@@ -159,6 +159,12 @@ def test_without_run_it_is_kept_and_the_list_says_what_waits(rules: Rules, path:
     rules.refused("remove", "other", "--why", "x", because="there is no such rule", hint="1 word from before")
     rules.text("off", "heat", "--why", "no")  # what waits counts
     rules.refused("off", "heat", "--why", "no", because="it is switched off already")
+    operator_file(path).rename(path.with_name("aside"))
+    operator_file(path).write_bytes(b"no database at all")
+    done = rules("try", "other", "--priority", "low", "--bundle", "default")
+    assert b"is damaged (file is not a database)" in done.stdout
+    assert b"there is no history" in done.stderr  # so it went on
+    path.with_name("aside").replace(operator_file(path))
     gateway = Gateway(path, [CALM])
     gateway.take_up_words()
     gateway.close()
