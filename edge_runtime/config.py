@@ -170,7 +170,9 @@ def read_toml(path: Path, many: Sequence[str] = ()) -> dict[str, Any]:
             if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
                 raise UsageError(f"'{name}' is not several tables", where=str(path), hint=f"write [[{name}]]")
         elif not isinstance(written, dict):
-            raise UsageError(f"'{name}' is not a table", where=str(path), hint=f"write [{name}]")
+            near = next((one for one in many if isinstance(written, list) and one in name), None)
+            hint = f"write [{name}]" if near is None else f"write [[{near}]]"
+            raise UsageError(f"'{name}' is not a table", where=str(path), hint=hint)
     return document
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edge_runtime.errors import UsageError, printable
+from edge_runtime.errors import UsageError, listed, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from edge_runtime.cli.history_span import Span
@@ -39,6 +39,8 @@ def compare(
     as_json: bool = False,
 ) -> None:
     """Prints which alarms there are with the rules in force and with others, and which are lost.
+
+    First it names each rule that is tried and cannot have an effect, since no sensor or machine is called so.
 
     Args:
         path: The history.
@@ -75,6 +77,7 @@ def compare(
         span = span_before(newest, "the history", last, start, stop, LAST)
         names = [one.machine_id for one in machines if machine in (None, one.machine_id)]
         loaded, shown = load_bundle(bundle), _Progress()
+        idle = _without_effect([one for one in after if one not in before], loaded, names)
         try:
             found = tried(reader, loaded, names, span.start, span.stop, before, after, shown.at)
         finally:
@@ -87,12 +90,30 @@ def compare(
     if as_json:
         import json
 
-        made = document(path, loaded, span, found)
+        made = document(path, loaded, span, found) | {"without_effect": idle}
         typer.echo(json.dumps(made, indent=2, ensure_ascii=False))
     else:
+        for name, why in idle.items():
+            typer.echo(f"rule {printable(name)}: {why}")
         for line in lines(path, loaded, span, found):
             typer.echo(line)
     complain(damaged)
+
+
+def _without_effect(rules: Iterable[Rule], bundle: Bundle, machines: Sequence[str]) -> dict[str, str]:
+    """Rules that cannot change anything about these machines, by name, and why: mostly a name is misspelt."""
+    from edge_runtime.gateway.ruling import no_such_sensor
+
+    found, sensors = {}, bundle.metadata.sensor_names
+    for rule in rules:
+        if rule.sensor is not None and rule.sensor not in sensors:
+            found[rule.name] = no_such_sensor(rule, sensors)
+        elif not any(rule.is_for(machine) for machine in machines):
+            found[rule.name] = (
+                f"it has no effect here, because no machine matches '{printable(rule.machine)}'; "
+                f"machines here: {listed(machines)}"
+            )
+    return found
 
 
 def _nothing(found: Tried, bundle: Bundle, span: Span) -> UsageError:

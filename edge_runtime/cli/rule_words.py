@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.engine.rules import Rule
 
-__all__ = ["KeptNow", "read_rules", "said_rows", "say", "waiting_words"]
+__all__ = ["KeptNow", "read_rules", "said_rows", "say", "waiting_line"]
 
 
 # A word, and the command that says it.
@@ -62,6 +62,18 @@ def waiting_words(path: Path, kept: KeptNow) -> list[Word]:
     """
     found = words_after(OperatorFile(operator_file(path)), kept.mark, feed_of(path))
     return [word for word in found if word.kind == RULE]
+
+
+def waiting_line(path: Path, kept: KeptNow) -> str | None:
+    """How many such words there are, for a person who reads what is in force; None for none.
+
+    Raises:
+        LedgerUnavailableError: The operator file cannot be read.
+    """
+    waiting = len(waiting_words(path, kept))
+    if not waiting:
+        return None
+    return f"  {counted(waiting, 'word waits', 'words wait')} for run to take up, and may change this"
 
 
 def say(path: Path, by: str | None, word: str, name: str, why: str, rule: Rule | None = None) -> None:
@@ -113,7 +125,13 @@ def say(path: Path, by: str | None, word: str, name: str, why: str, rule: Rule |
     if taken.why_not is not None:
         typer.echo(f"rule {printable(name)}: what {printable(by)} said is kept; {taken.why_not}")
         return
-    one = read_rules(path).rules.all().get(name)
+    now = read_rules(path).rules
+    one = now.all().get(name)
+    if name in now.unusable:
+        raise UsageError(
+            f"rule {printable(name)} is kept, but run cannot follow it: {now.unusable[name]}",
+            hint="it is in force once run can; `edge-detect rules remove` takes it back",
+        )
     if one is None:
         typer.echo(f"rule {printable(name)} is removed")
     elif one.rule is None:

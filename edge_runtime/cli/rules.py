@@ -9,7 +9,7 @@ import typer
 
 from edge_runtime.cli.ledger_options import Config, State, history_of, ledger_of, print_table
 from edge_runtime.cli.rule_options import RuleCommand, rule_asked
-from edge_runtime.errors import UsageError, counted, printable
+from edge_runtime.errors import LedgerUnavailableError, UsageError, counted, printable
 
 if TYPE_CHECKING:
     from edge_runtime.engine.rules import Rule
@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 @rules.command(name="list")
 def list_rules(*, config: Config = None, state: State = None, as_json: AsJson = False) -> None:
     """List the rules in force, and those that are switched off, as `run` has taken them up."""
-    from edge_runtime.cli.rule_words import read_rules, waiting_words
+    from edge_runtime.cli.rule_words import read_rules, waiting_line
     from edge_runtime.engine.rules import document_of, summary
     from edge_runtime.timeparse import format_time
 
@@ -82,10 +82,8 @@ def list_rules(*, config: Config = None, state: State = None, as_json: AsJson = 
             typer.echo(f"  {printable(one.name)}: {no_such_sensor(one, kept.rules.sensors)}")
     for name, why in kept.rules.unusable.items():
         typer.echo(f"  {printable(name)}: {why}; it is not in force")
-    waiting = waiting_words(path, kept)
-    if waiting:
-        words = counted(len(waiting), "word waits", "words wait")
-        typer.echo(f"  {words} for run to take up, and may change this")
+    if line := waiting_line(path, kept):
+        typer.echo(line)
 
 
 @rules.command(name="set", cls=RuleCommand)
@@ -178,11 +176,12 @@ def try_rule(
     Printed is how many alarms there are either way, and every alarm that is lost. Nothing is changed.
     """
     from edge_runtime.cli.rule_try import compare
-    from edge_runtime.cli.rule_words import read_rules
+    from edge_runtime.cli.rule_words import read_rules, waiting_line
     from edge_runtime.engine.rules import summary
 
     path = ledger_of(config, state)
-    before = {one.name: one for one in read_rules(path).rules.in_force()}
+    kept = read_rules(path)
+    before = {one.name: one for one in kept.rules.in_force()}
     after = _tried(before, rule_asked(ctx, name, "it is tried"), file, without or [])
     if not as_json:
         for what, of in (("in force", before), ("tried", after)):
@@ -190,6 +189,12 @@ def try_rule(
             for one in of.values():
                 if before.get(one.name) != after.get(one.name):
                     typer.echo(f"  {printable(one.name)}: {summary(one)}")
+        try:
+            line = waiting_line(path, kept)
+        except LedgerUnavailableError as error:  # the rules in force are known all the same
+            line = f"  {error}"
+        if line is not None:
+            typer.echo(line)
     compare(
         history_of(config, state),
         bundle or _bundle_of(config),

@@ -120,7 +120,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             arrival=clock.arrival,
         )
         signals.stop = lambda _number: pipeline.stop()
-        report(_start_line(settings, bundle, place))
+        _say_start(settings, engine, report, place)
         imported()
         try:
             with view or ExitStack():
@@ -173,6 +173,19 @@ def _make_history(
         return History(path, engine, ledger.history(), report=report, tell=ledger.note_history, bounds=bounds)
 
     return make
+
+
+def _say_start(
+    settings: Settings, engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None
+) -> None:
+    """Says what runs here; with a ledger, the rules are said once it has told what people set."""
+    report(_start_line(settings, engine.bundle, place))
+    if settings.rules and place is None:
+        import time
+
+        from edge_runtime.gateway.ruling import Ruling
+
+        Ruling(engine, report, time.time_ns, settings.rules).go_on(None)
 
 
 def _start_line(settings: Settings, bundle: Bundle, place: tuple[Path, str] | None) -> str:

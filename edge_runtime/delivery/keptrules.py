@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edge_runtime.delivery.openalarms import kept_text
 from edge_runtime.delivery.words import rule_in
 from edge_runtime.engine.rules import MAX_RULES, Rule, document_of, rule_of
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,7 +48,7 @@ class RulesKept:
         sensors: Those of the bundle that judged last.
         configured: Rules of the configuration by name.
         said: What people said, which comes before the configuration, by the name of the rule.
-        unusable: Why this machine cannot follow a rule that was set, by its name.
+        unusable: Why `run` cannot follow a rule that was set, by its name.
     """
 
     sensors: tuple[str, ...] = ()
@@ -58,8 +58,13 @@ class RulesKept:
     _held: dict[str, Any] = field(default_factory=dict)  # those rules as they are stored
 
     @classmethod
-    def read(cls, text: str) -> RulesKept:
+    def read(cls, text: str, *, anew: bool = False) -> RulesKept:
         """What `text` gave.
+
+        Args:
+            text: As the ledger has it.
+            anew: Whether to try again what could not be followed, as `run` does; whoever only reads believes
+                what `run` found.
 
         Raises:
             UsageError: It is none.
@@ -71,11 +76,14 @@ class RulesKept:
             for key, of in zip(KEYS, (kept.configured, kept.said), strict=True):
                 for one in found[key]:
                     try:
-                        of[str(one["name"])] = _set(one)
+                        why_not = None if anew else one.get("why_not")
+                        if why_not is None:
+                            of[str(one["name"])] = _set(one)
                     except UsageError as error:
-                        # Such as a time zone that went with an update. It is kept until it can be followed.
-                        if of is kept.said:
-                            kept.unusable[one["name"]], kept._held[one["name"]] = str(error), one
+                        why_not = str(error)
+                    # Such as a time zone that went with an update. It is kept until it can be followed.
+                    if why_not is not None and of is kept.said:
+                        kept._hold(one, str(why_not))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             raise UsageError("what it says about rules cannot be read", where="ledger") from None
         return kept
@@ -117,15 +125,8 @@ class RulesKept:
         """Takes up what a person said about a rule; returns why it changes nothing, or None."""
         name = word.subject
         if word.word == "rule":
-            if name not in self.said and len(self.said) >= MAX_RULES:
-                return f"there are {MAX_RULES:,} rules already"
-            try:
-                rule = rule_in(word)
-            except UsageError as error:
-                return str(error)
-            self.said[name] = Set(rule, word.by, word.at, word.text or "")
-            self._forget(name)
-        elif word.word == "rule off":
+            return self._take(word)
+        if word.word == "rule off":
             one = self.all().get(name)
             if one is None and name not in self.unusable:
                 return "there is no rule of this name"
@@ -140,6 +141,30 @@ class RulesKept:
             self._forget(name)
         return None
 
+    def _take(self, word: Word) -> str | None:
+        """Takes up a rule; one that cannot be followed here is kept until it can."""
+        name = word.subject
+        if name not in self.said and len(self.said) >= MAX_RULES:
+            return f"there are {MAX_RULES:,} rules already"
+        try:
+            rule = rule_in(word)
+        except UsageError as error:
+            try:
+                about = {**json.loads(word.rule or ""), "name": name, "why": word.text}
+            except (ValueError, TypeError, RecursionError):
+                return str(error)
+            self.said.pop(name, None)
+            held = {"name": name, "by": word.by, "at": word.at, "why": word.text, "rule": about}
+            self._hold(held, str(error))
+            return f"{error}; it is not in force"
+        self.said[name] = Set(rule, word.by, word.at, word.text or "")
+        self._forget(name)
+        return None
+
+    def _hold(self, one: dict[str, Any], why_not: str) -> None:
+        name = one["name"]
+        self.unusable[name], self._held[name] = why_not, {**one, "why_not": why_not}
+
     def _forget(self, name: str) -> None:
         self.unusable.pop(name, None)
         self._held.pop(name, None)
@@ -153,10 +178,19 @@ def kept_rules(db: sqlite3.Connection) -> RulesKept:
 
     Raises:
         UsageError: It cannot be read.
+        LedgerError: It is damaged.
         sqlite3.Error: The ledger cannot be read.
     """
     text = kept_text(db, NAME)
-    return RulesKept() if text is None else RulesKept.read(text)
+    if text is not None:
+        return RulesKept.read(text)
+    if db.execute("SELECT 1 FROM about WHERE name = ?", (NAME,)).fetchone():
+        raise LedgerError(
+            "what it says about rules is damaged",
+            where="ledger",
+            hint="the next start of `edge-detect run` mends it",
+        )
+    return RulesKept()
 
 
 def _set(value: Any) -> Set:

@@ -123,6 +123,11 @@ class OperatorFile:
         except (sqlite3.Error, OSError) as error:
             self._fail(error, "written")
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the last call of `after` gave nothing because another process was writing."""
+        return self._busy > 0
+
     def after(self, mark: str | None, feed: str) -> tuple[list[Word], str | None]:
         """The words of a feed that come after a mark, oldest first; at most a thousand.
 
@@ -142,6 +147,7 @@ class OperatorFile:
         """
         try:
             if not self._is_regular():
+                self._busy = 0
                 return [], mark
             with closing(self._opened(READ_TIMEOUT_S)) as db:
                 db.execute("BEGIN")  # so that all of it is of one moment

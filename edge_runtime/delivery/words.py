@@ -7,7 +7,7 @@ import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.engine.alarms import KINDS, RULE, SENSOR, Word
+from edge_runtime.engine.alarms import CONTROL, CONTROL_IN_TEXT, KINDS, RULE, SENSOR, Word
 from edge_runtime.errors import UsageError
 from edge_runtime.mapping.cells import MAX_MACHINE_LETTERS
 
@@ -24,9 +24,6 @@ WORDS = (*OF_ALARM, "shelve", "unshelve", "out of service", "in service")
 RULE_WORDS = ("rule", "rule off", "rule removed")
 MAX_NAME_LETTERS, MAX_TEXT_LETTERS = 100, 2000
 EVENT_ID = re.compile(r"[0-9a-f]{16}", re.ASCII)
-# What a terminal could take for a command, and halves of letters. A text may have several lines.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 MOMENT = 2**63
 
 

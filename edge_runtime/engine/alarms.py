@@ -5,6 +5,7 @@ Two bits are an alarm's state: whether it is active, and whether somebody has ac
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CONTROL",
+    "CONTROL_IN_TEXT",
     "KINDS",
     "MACHINE",
     "PRIORITIES",
@@ -34,6 +37,10 @@ __all__ = [
 MACHINE, SENSOR = KINDS = ("machine", "sensor")
 # What words are about that are about no alarm.
 RULE = "rule"
+# What no name that a person gives has in it: what a terminal could take for a command, and halves of letters.
+# A text may have several lines.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 PRIORITIES = LOW, MEDIUM, HIGH = ("low", "medium", "high")
 
 

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.config import fill, nearest, setting, settings_of
-from edge_runtime.engine.alarms import KINDS, MACHINE, PRIORITIES, SENSOR
+from edge_runtime.engine.alarms import CONTROL, CONTROL_IN_TEXT, KINDS, MACHINE, PRIORITIES, SENSOR
 from edge_runtime.engine.quiet import QuietTimes
 from edge_runtime.errors import UsageError, printable
 
@@ -199,7 +199,7 @@ def _check_text(name: str, text: str, most: int) -> None:
         raise UsageError("it is missing", where=name, hint=hints.get(name, ""))
     if len(text) > most:
         raise UsageError(f"it is longer than {most:,} letters", where=name)
-    if not (text.replace("\n", " ") if name == "why" else text).isprintable():
+    if (CONTROL_IN_TEXT if name == "why" else CONTROL).search(text):
         raise UsageError("it has a control character in it", where=name)
 
 

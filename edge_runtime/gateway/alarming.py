@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edge_runtime.delivery.operator import OperatorFile
-    from edge_runtime.engine.alarms import Change
+    from edge_runtime.engine.alarms import Change, Word
     from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.ruling import Ruling
 
@@ -83,6 +83,7 @@ class Alarming:
         self._feed = feed
         self._ruling = ruling
         self._mark: str | None = None
+        self._lost = False  # what people said about rules, so that the ledger must not be overwritten
         self._complained: str | None = None
         self._next_look = clock()
         self._minute_ends, self._lines, self._unsaid = clock() + MINUTE_S, 0, 0
@@ -91,7 +92,7 @@ class Alarming:
         """Begins after the words that the ledger says were taken up, with the rules that it has."""
         self._mark = mark
         if self._ruling is not None:
-            self._ruling.go_on(rules)
+            self._lost = not self._ruling.go_on(rules) and mark is not None
 
     def rules(self, *, everything: bool = False) -> str | None:
         """What the ledger has to say about rules from now on; None for what it says already.
@@ -99,7 +100,9 @@ class Alarming:
         Args:
             everything: Whether the ledger may have lost it.
         """
-        return None if self._ruling is None else self._ruling.unstored(everything=everything)
+        if self._ruling is None or self._lost:
+            return None
+        return self._ruling.unstored(everything=everything)
 
     def say(self, changes: Sequence[Change]) -> None:
         """Says what changed, a line each; in a flood, how many more there were."""
@@ -132,6 +135,8 @@ class Alarming:
         changes: list[Change] = []
         mark = None
         try:
+            if self._lost:
+                self._recover_rules()
             words, after = (
                 ([], self._mark) if self._words is None else self._words.after(self._mark, self._feed)
             )
@@ -152,6 +157,30 @@ class Alarming:
         changes += self._engine.advance(self._now())
         self.say(changes)
         return Looked(changes, mark, self.rules())
+
+    def _recover_rules(self) -> None:
+        """Reads again what people said about rules, up to the word that was taken up last.
+
+        Raises:
+            LedgerUnavailableError: The operator file cannot be read.
+        """
+        from edge_runtime.delivery.operator import place_in  # noqa: PLC0415 - for a damaged ledger alone
+
+        if self._words is None or self._ruling is None:
+            return
+        (identity, number), reached = place_in(self._mark), None
+        said: list[Word] = []
+        while True:
+            words, reached = self._words.after(reached, self._feed)
+            if self._words.is_busy:
+                return
+            if place_in(reached)[0] != identity:  # it was moved away, and what was said with it
+                break
+            said += [word for word in words if word.kind == RULE and word.number <= number]
+            if not words or place_in(reached)[1] >= number:
+                break
+        self._lost = False
+        self._ruling.recover(said)
 
 
 def sentence(change: Change) -> str:

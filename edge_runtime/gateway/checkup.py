@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.connector import Fact
-from edge_runtime.errors import EdgeDetectError, counted
+from edge_runtime.errors import EdgeDetectError, counted, printable
 from edge_runtime.gateway.assembly import make_engine, make_feed, make_trial, make_trust
 from edge_runtime.gateway.clock import GatewayClock, known_moments
 from edge_runtime.gateway.look import Look, look, zone_words
@@ -188,7 +188,7 @@ def _rules(settings: Settings, sensors: Sequence[str]) -> Iterator[Fact]:
     for rule in settings.rules:
         known = rule.sensor is None or rule.sensor in sensors
         text = summary(rule) if known else no_such_sensor(rule, sensors)
-        yield Fact("rule", f"{rule.name}: {text}", wrong=not known)
+        yield Fact("rule", f"{printable(rule.name)}: {text}", wrong=not known)
 
 
 def _s(seconds: float) -> str:

@@ -45,26 +45,40 @@ class Ruling:
         self._kept = RulesKept()
         self._changed = False  # since the ledger got it
 
-    def go_on(self, text: str | None) -> None:
-        """Begins with what the ledger says, and says which rules are in force."""
+    def go_on(self, text: str | None) -> bool:
+        """Begins with what the ledger says, and says which rules are in force.
+
+        Returns:
+            Whether the ledger says anything about rules that can be read.
+        """
+        known = text is not None
         try:
-            self._kept = RulesKept() if text is None else RulesKept.read(text)
+            self._kept = RulesKept() if text is None else RulesKept.read(text, anew=True)
         except UsageError as error:
-            self._report(f"rules: {error}; those of the configuration are in force alone")
+            self._report(f"rules: {error}; those of the configuration are in force")
+            known = False
         before = self._kept.all()
         self._kept.sensors = self._engine.bundle.metadata.sensor_names
         self._kept.configure(self._configured, self._now())
         self._changed = self._kept.text() != text
-        after = self._kept.all()
-        for name, one in list(after.items())[:MAX_LINES]:
-            self._say(name, one)
-        if len(after) > MAX_LINES:
-            self._report(f"and {len(after) - MAX_LINES:,} rules more; `edge-detect rules list` shows them")
+        self._say_all()
         for name in before:
-            if name not in after:
+            if name not in self._kept.all():
                 self._report(f"{_named(name)} is not in the configuration any more")
         for name, why in self._kept.unusable.items():
             self._report(f"{_named(name)}: {why}; it is not in force")
+        self._engine.narrow(self._kept.in_force())
+        return known
+
+    def recover(self, words: Iterable[Word]) -> None:
+        """Takes up again what people said before, where the ledger has lost it."""
+        before = self._kept.all()
+        for word in words:
+            self._kept.tell(word)
+        self._changed = True
+        if self._kept.all() != before:
+            self._report("rules: the ledger had lost what people said about rules; the operator file has it:")
+            self._say_all()
         self._engine.narrow(self._kept.in_force())
 
     def tell(self, words: Iterable[Word]) -> None:
@@ -72,10 +86,10 @@ class Ruling:
         for word in words:
             named, by = _named(word.subject), printable(word.by)
             why = self._kept.tell(word)
+            self._changed = True
             if why is not None:
                 self._report(f"{named}: {word.word} by {by}: {why}")
                 continue
-            self._changed = True
             one = self._kept.all().get(word.subject)
             if word.word == "rule removed":
                 self._report(f"{named} is removed by {by}: {_one_line(word.text)}")
@@ -93,6 +107,13 @@ class Ruling:
             return None
         self._changed = False
         return self._kept.text()
+
+    def _say_all(self) -> None:
+        every = self._kept.all()
+        for name, one in list(every.items())[:MAX_LINES]:
+            self._say(name, one)
+        if len(every) > MAX_LINES:
+            self._report(f"and {len(every) - MAX_LINES:,} rules more; `edge-detect rules list` shows them")
 
     def _say(self, name: str, one: Set) -> None:
         by, why = printable(one.by), _one_line(one.why)

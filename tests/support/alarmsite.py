@@ -9,6 +9,7 @@ import numpy as np
 from support.alarmed import FAULTS, HIGH, ROWS, START, bundle
 
 from edge_runtime.checkpoint import Checkpoint
+from edge_runtime.delivery.keptrules import RulesKept
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file, place_in
 from edge_runtime.delivery.sender import Sender
@@ -29,7 +30,18 @@ if TYPE_CHECKING:
 
     Step = Readings | Exception | Callable[[], None] | None
 
-__all__ = ["DAY", "SECOND", "Script", "Site", "changes", "of_alarms", "rows_of"]
+__all__ = [
+    "DAY",
+    "SECOND",
+    "Script",
+    "Site",
+    "changes",
+    "kept",
+    "of_alarms",
+    "of_rules",
+    "raised",
+    "rows_of",
+]
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
@@ -193,3 +205,20 @@ def of_alarms(said: list[str]) -> list[str]:
 def changes(log: list[dict[str, Any]]) -> list[str]:
     """What changed, one after the other."""
     return [line["change"] for line in log]
+
+
+def raised(log: list[dict[str, Any]]) -> list[str]:
+    """The ids of the alarms that were raised."""
+    return [line["event_id"] for line in log if line["change"] == "raised"]
+
+
+def kept(site: Site) -> RulesKept:
+    """What the site's ledger says about rules."""
+    text = site.ledger.rules()
+    assert text is not None
+    return RulesKept.read(text)
+
+
+def of_rules(site: Site) -> list[str]:
+    """What was said to a person about single rules."""
+    return [line for line in site.said if line.startswith("rule ")]

@@ -10,6 +10,7 @@ import pytest
 from edge_runtime.config import nearest, settings_of
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.settings import RunPart, load_settings
+from edge_runtime.mapping.cells import check_machine
 from edge_runtime.mapping.form import DefaultMachine, Form, TimeForm
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sinks.jsonl import JsonlSettings
@@ -210,9 +211,12 @@ def test_rules_are_read_and_what_is_wrong_with_one_is_named(tmp_path: Path) -> N
     for text, words in (
         ("[rule]\nname = 'a'\n", r"'rule' is not several tables; write \[\[rule\]\]"),
         ("rule = 5\n", r"'rule' is not several tables"),
+        ("[[rules]]\nname = 'a'\n", r"'rules' is not a table; write \[\[rule\]\]"),
         (good + good, "there are two rules 'a'; give each its own name"),
         (good + "latch = true\n", "rule a: a rule has no 'latch'"),
         (good + "on_delay_s = '5'\n", r"\[rule a\] on_delay_s: '5' is not a number"),
+        (good.replace('"a"', r'"a\nb"'), "rule a.b: name: it has a control character in it"),
+        (good + r'machine = "press\u0085"', "rule a: machine: it has a control character in it"),
         (good.replace('"x"', '""'), "rule a: why: it is missing; say why there is this rule"),
         (good * 2 + "[[rule]]\n" * 1000, "1,002 rules, and there may be 1,000"),
     ):
@@ -221,3 +225,15 @@ def test_rules_are_read_and_what_is_wrong_with_one_is_named(tmp_path: Path) -> N
             load_settings(path, {})
     with pytest.raises(UsageError, match=r"there is no table \[rule\]"):
         load_settings(None, {}, ["rule.name=a"])
+
+
+def test_a_rule_may_have_the_letters_that_a_machine_may_have(tmp_path: Path) -> None:
+    path = tmp_path / "site.toml"
+    # A joiner as Persian has it within words, spaces that do not break as French has them, and two lines.
+    name, why = "پرس\N{ZERO WIDTH NON-JOINER}پرس", "la grue\N{NO-BREAK SPACE}: passe\n\tet repasse"
+    check_machine(name)
+    path.write_text(
+        f"[[rule]]\nname = \"{name}\"\nwhy = '''{why}'''\nmachine = \"{name}\"\npriority = \"low\"\n"
+    )
+    (rule,) = load_settings(path, {}).rules
+    assert (rule.name, rule.machine, rule.why) == (name, name, why)

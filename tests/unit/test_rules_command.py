@@ -12,7 +12,9 @@ from support.alarmed import MEDIUM, Gateway
 from support.commands import assert_one_clear_line
 
 from edge_runtime.delivery.operator import OperatorFile, feed_of, operator_file
+from edge_runtime.engine.quiet import QuietTimes
 from edge_runtime.engine.rules import Rule
+from edge_runtime.errors import UsageError
 
 if TYPE_CHECKING:
     import subprocess
@@ -125,15 +127,44 @@ def test_a_rule_that_is_said_narrows_the_next_rows(
     assert "press-4" not in {one["machine_id"] for one in listed}
 
 
+def test_a_rule_that_run_cannot_follow_is_not_said_to_be_in_force(
+    rules: Rules, running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_zone(*_given: object) -> None:
+        raise UsageError("there is no such zone", where="time_zone")
+
+    def take_up(seconds: float) -> None:
+        with monkeypatch.context() as there:  # as of `run` in a container without time zones
+            there.setattr(QuietTimes, "__init__", no_zone)
+            running.take_up_words(seconds)
+
+    monkeypatch.setattr("time.sleep", take_up)
+    night = ("set", "night", "--quiet", "22:00-06:00", "--time-zone", "Europe/Berlin", "--why", "x")
+    rules.refused(*night, because="rule night is kept, but run cannot follow it", hint="rules remove")
+    assert list(rules.listed()) == ["calm"]
+    assert "there is no such zone; it is not in force" in rules.text("list")
+    assert rules.text("remove", "night", "--why", "x") == "rule night is removed\n"
+    assert "not in force" not in rules.text("list")
+
+
 def test_without_run_it_is_kept_and_the_list_says_what_waits(rules: Rules, path: Path) -> None:
     said = rules.text(*SET, "--why", "new heater")
     assert said.startswith("rule heat: what ada said is kept; run does not run now")
     text = rules.text("list")
     assert "1 word waits for run to take up, and may change this" in text
     assert "heat" not in rules.listed()
+    tried = rules("try", "other", "--priority", "low", "--bundle", "default").stdout.decode()
+    assert "in force: 1 rule\n" in tried
+    assert "1 word waits for run to take up, and may change this" in tried
     rules.refused("remove", "other", "--why", "x", because="there is no such rule", hint="1 word from before")
     rules.text("off", "heat", "--why", "no")  # what waits counts
     rules.refused("off", "heat", "--why", "no", because="it is switched off already")
+    operator_file(path).rename(path.with_name("aside"))
+    operator_file(path).write_bytes(b"no database at all")
+    done = rules("try", "other", "--priority", "low", "--bundle", "default")
+    assert b"is damaged (file is not a database)" in done.stdout
+    assert b"there is no history" in done.stderr  # so it went on
+    path.with_name("aside").replace(operator_file(path))
     gateway = Gateway(path, [CALM])
     gateway.take_up_words()
     gateway.close()
@@ -179,6 +210,14 @@ def test_a_ledger_without_rules_has_none_and_nobody_has_said_anything(here: Here
     assert "said is kept" in rules.text("set", "a", "--sensor", "any", "--on-delay", 5, "--why", "x")
 
 
+@pytest.mark.parametrize("words", [("list",), ("try", "x", "--priority", "low", "--bundle", "default")])
+def test_damaged_rules_are_not_said_to_be_none(rules: Rules, path: Path, words: tuple[str, ...]) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE about SET value = replace(value, '2.5', '9.5') WHERE name = 'rules'")
+        db.commit()
+    assert_one_clear_line(rules(*words), 1, "what it says about rules is damaged", "edge-detect run")
+
+
 def test_a_file_of_words_is_of_the_first_version_until_the_first_rule(rules: Rules, path: Path) -> None:
     file = OperatorFile(operator_file(path))
     of: dict[str, Any] = {"feed": feed_of(path), "by": "ada", "at": 10**18}
@@ -214,3 +253,13 @@ def test_check_names_the_rules_and_one_for_a_sensor_that_is_not_there(here: Here
     done = here("edge-detect", "check", "--config", config, "--seconds", "1")
     assert done.returncode == 1
     assert "rule: two: it has no effect, because the bundle has no sensor 'vibratoin'" in done.stdout.decode()
+
+
+def test_a_run_without_a_ledger_says_its_rules_too(here: Here, tmp_path: Path) -> None:
+    config = tmp_path / "site.toml"
+    rule = '[[rule]]\nname = "one"\nwhy = "it shakes"\nsensor = "vibratoin"\non_delay_s = 5\n'
+    config.write_text('[run]\nsource = "simulate"\nrows = 3\n' + rule)
+    said = here("edge-detect", "run", "--config", config).stderr.decode().splitlines()
+    asks = "machines *, sensor vibratoin, raised after 5 s at the earliest"
+    assert said[1] == f"edge-detect: rule one of configuration is in force: {asks}; it shakes"
+    assert said[2].startswith("edge-detect: rule one: it has no effect, because the bundle has no sensor")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.alarmed import HIGH, MEDIUM, ROWS, bundle
-from support.alarmsite import Site, changes, rows_of
+from support.alarmsite import Site, changes, kept, of_rules, raised, rows_of
 
 from edge_runtime.delivery.keptrules import CONFIGURED, RulesKept
 from edge_runtime.engine import quiet
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 
 ASKS = "machines *, sensor vibration, from a deviation of 50 on"
 CALM = Rule(name="calm", why="the foundation shakes", sensor="vibration", least_deviation=50.0)
-
-
-def raised(log: list[dict[str, Any]]) -> list[str]:
-    return [line["event_id"] for line in log if line["change"] == "raised"]
-
-
-def kept(site: Site) -> RulesKept:
-    text = site.ledger.rules()
-    assert text is not None
-    return RulesKept.read(text)
-
-
-def of_rules(site: Site) -> list[str]:
-    return [line for line in site.said if line.startswith("rule ")]
 
 
 def test_a_rule_of_the_configuration_narrows_from_the_first_row_and_is_in_the_ledger(tmp_path: Path) -> None:
@@ -188,7 +174,7 @@ def test_a_ledger_whose_rules_cannot_be_read_goes_on_with_the_configuration(tmp_
     site.ledger._book.about["rules"] = "{}"
     assert raised(site()) == []
     why = "rules: ledger: what it says about rules cannot be read"
-    assert f"{why}; those of the configuration are in force alone" in site.said
+    assert f"{why}; those of the configuration are in force" in site.said
 
 
 def test_what_is_kept_reads_back_as_it_was() -> None:

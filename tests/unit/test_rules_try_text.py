@@ -164,6 +164,26 @@ def test_alarms_that_are_new_have_a_column(capsys: pytest.CaptureFixture[str], k
     assert any("30 s earlier" in line for line in lines)
 
 
+def test_rules_for_what_is_not_there_are_named(capsys: pytest.CaptureFixture[str], kept: Path) -> None:
+    typo = Rule(name="typo", why="x", sensor="pressur", direction="above")
+    away = Rule(name="away", why="x", machine="pump-*", priority="low")
+    some = Rule(name="some", why="x", machine="*-1", sensor="power", priority="low")
+    no_sensor = "it has no effect, because the bundle has no sensor 'pressur'; did you mean pressure?"
+    no_machine = "it has no effect here, because no machine matches 'pump-*'; machines here: "
+    assert text(capsys, kept, typo, away, some)[:2] == [
+        f"rule typo: {no_sensor}",
+        f"rule away: {no_machine}press-1, press-2, press-3",
+    ]
+    assert document(capsys, kept, typo, away, some, machine="press-2")["without_effect"] == {
+        "typo": no_sensor,
+        "away": f"{no_machine}press-2",
+        "some": "it has no effect here, because no machine matches '*-1'; machines here: press-2",
+    }
+    compare(kept, "default", [away], [away, some])  # what is in force already is not tried
+    assert capsys.readouterr().out.startswith("history ")
+    assert document(capsys, kept, some)["without_effect"] == {}
+
+
 def test_rows_of_another_bundle_are_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     other = make_bundle(tmp_path)
     past, readings = Past(tmp_path / "history", load_bundle()), simulated(1, 300)
