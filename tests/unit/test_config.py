@@ -213,7 +213,7 @@ def test_rules_are_read_and_what_is_wrong_with_one_is_named(tmp_path: Path) -> N
         ("rule = 5\n", r"'rule' is not several tables"),
         ("[[rules]]\nname = 'a'\n", r"'rules' is not a table; write \[\[rule\]\]"),
         (good + good, "there are two rules 'a'; give each its own name"),
-        (good + "latch = true\n", "rule a: a rule has no 'latch'"),
+        (good + "lach = true\n", "rule a: a rule has no 'lach'; did you mean latch?"),
         (good + "on_delay_s = '5'\n", r"\[rule a\] on_delay_s: '5' is not a number"),
         (good.replace('"a"', r'"a\nb"'), "rule a.b: name: it has a control character in it"),
         (good + r'machine = "press\u0085"', "rule a: machine: it has a control character in it"),

@@ -54,7 +54,7 @@ CONTROL = "it has a control character in it"
         ({"sensor": ""}, f"{FILE}sensor: it is empty; leave it out for every sensor"),
         ({"sensor": "  "}, f"{FILE}sensor: it is missing"),
         ({"sensor": "s" * 2001}, f"{FILE}sensor: it is longer than 2,000 letters"),
-        ({"sensor": "power\u202e"}, f"{FILE}sensor: {CONTROL}"),
+        ({"sensor": "power\x85"}, f"{FILE}sensor: {CONTROL}"),
         ({"sensor": "power\n"}, f"{FILE}sensor: {CONTROL}"),
         ({"kind": "silence"}, f"{FILE}kind: 'silence' is none; write machine or sensor"),
         ({"kind": ""}, f"{FILE}kind: '' is none; write machine or sensor"),
