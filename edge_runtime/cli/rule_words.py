@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.engine.rules import Rule
 
-__all__ = ["KeptNow", "read_rules", "said_rows", "say", "waiting_line"]
+__all__ = ["KeptNow", "read_rules", "said_rows", "say", "waiting_line", "waiting_words"]
 
 
 # A word, and the command that says it.

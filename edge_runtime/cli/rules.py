@@ -36,7 +36,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 @rules.command(name="list")
 def list_rules(*, config: Config = None, state: State = None, as_json: AsJson = False) -> None:
     """List the rules in force, and those that are switched off, as `run` has taken them up."""
-    from edge_runtime.cli.rule_words import read_rules, waiting_line
+    from edge_runtime.cli.rule_words import read_rules, waiting_line, waiting_words
     from edge_runtime.engine.rules import document_of, summary
     from edge_runtime.timeparse import format_time
 
@@ -60,6 +60,7 @@ def list_rules(*, config: Config = None, state: State = None, as_json: AsJson = 
                 for name, one in found.items()
             ],
             "unusable": kept.rules.unusable,
+            "waiting": len(waiting_words(path, kept)),
         }
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return

@@ -101,8 +101,13 @@ class RulesKept:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
     def all(self) -> dict[str, Set]:
-        """What holds of each name, in the order of names; also what is switched off."""
-        return dict(sorted({**self.configured, **self.said}.items()))
+        """What holds of each name, in the order of names; also what is switched off.
+
+        Of a name whose rule cannot be followed nothing holds. What the configuration asks under it may be more
+        than the person wanted who set another rule in its place.
+        """
+        every = {**self.configured, **self.said}
+        return {name: every[name] for name in sorted(every) if name not in self.unusable}
 
     def in_force(self) -> list[Rule]:
         """The rules that hold, by name."""

@@ -120,9 +120,10 @@ class Ruling:
         if one.rule is None:
             self._report(f"{_named(name)} is switched off by {by}: {why}")
             return
-        self._report(f"{_named(name)} of {by} is in force: {summary(one.rule)}; {why}")
         if self._kept.unknown_sensor(one.rule):
-            self._report(f"{_named(name)}: {no_such_sensor(one.rule, self._kept.sensors)}")
+            self._report(f"{_named(name)} of {by}: {no_such_sensor(one.rule, self._kept.sensors)}")
+        else:
+            self._report(f"{_named(name)} of {by} is in force: {summary(one.rule)}; {why}")
 
 
 def no_such_sensor(rule: Rule, sensors: Sequence[str]) -> str:

@@ -153,6 +153,7 @@ def test_without_run_it_is_kept_and_the_list_says_what_waits(rules: Rules, path:
     text = rules.text("list")
     assert "1 word waits for run to take up, and may change this" in text
     assert "heat" not in rules.listed()
+    assert json.loads(rules.text("list", "--json"))["waiting"] == 1
     tried = rules("try", "other", "--priority", "low", "--bundle", "default").stdout.decode()
     assert "in force: 1 rule\n" in tried
     assert "1 word waits for run to take up, and may change this" in tried
@@ -260,6 +261,5 @@ def test_a_run_without_a_ledger_says_its_rules_too(here: Here, tmp_path: Path) -
     rule = '[[rule]]\nname = "one"\nwhy = "it shakes"\nsensor = "vibratoin"\non_delay_s = 5\n'
     config.write_text('[run]\nsource = "simulate"\nrows = 3\n' + rule)
     said = here("edge-detect", "run", "--config", config).stderr.decode().splitlines()
-    asks = "machines *, sensor vibratoin, raised after 5 s at the earliest"
-    assert said[1] == f"edge-detect: rule one of configuration is in force: {asks}; it shakes"
-    assert said[2].startswith("edge-detect: rule one: it has no effect, because the bundle has no sensor")
+    why = "it has no effect, because the bundle has no sensor 'vibratoin'; did you mean vibration?"
+    assert said[1] == f"edge-detect: rule one of configuration: {why}"

@@ -116,9 +116,8 @@ def test_a_rule_for_a_sensor_that_the_bundle_lacks_is_said_and_changes_nothing(t
     rule = Rule(name="typo", why="x", sensor="vibratoin", least_deviation=50.0)
     site = Site(tmp_path, rows_of("press-1"), rules=[rule])
     assert raised(site()) == [HIGH]
-    assert of_rules(site)[1] == (
-        "rule typo: it has no effect, because the bundle has no sensor 'vibratoin'; did you mean vibration?"
-    )
+    why = "it has no effect, because the bundle has no sensor 'vibratoin'; did you mean vibration?"
+    assert of_rules(site)[0] == f"rule typo of configuration: {why}"
 
 
 def test_a_ledger_that_was_mended_has_its_rules_again(tmp_path: Path) -> None:
