@@ -103,8 +103,8 @@ class RulesKept:
     def all(self) -> dict[str, Set]:
         """What holds of each name, in the order of names; also what is switched off.
 
-        Of a name whose rule cannot be followed nothing holds. What the configuration asks under it may be more
-        than the person wanted who set another rule in its place.
+        Of a name whose rule cannot be followed nothing holds: what the configuration asks under it may be
+        more than the person wanted who set another rule in its place.
         """
         every = {**self.configured, **self.said}
         return {name: every[name] for name in sorted(every) if name not in self.unusable}
