@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.errors import UsageError, printable
+from edge_runtime.mapping.zones import zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,17 +50,8 @@ class QuietTimes:
     """
 
     def __init__(self, texts: Sequence[str], zone: str) -> None:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - where there are quiet times
-
         self._spans = [_span(text) for text in texts]
-        try:
-            self._zone = UTC if zone == "UTC" else ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise UsageError(
-                f"there is no time zone '{printable(zone)}' on this machine",
-                where="time_zone",
-                hint="write for instance Europe/Berlin; the package tzdata holds them all",
-            ) from None
+        self._zone = UTC if zone == "UTC" else zone_named(zone, "time_zone")
         self._last: tuple[int | None, bool] = None, False
 
     def holds(self, time: int) -> bool:

@@ -6,21 +6,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime.errors import InputError, UsageError
+from edge_runtime.errors import InputError, UsageError, printable
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
 
     from numpy.typing import NDArray
 
     from edge_runtime.mapping.cells import Place
 
-__all__ = ["Zone"]
+__all__ = ["Zone", "zone_named"]
 
 # Clocks are put forward and back at whole quarters of an hour.
 QUARTER_NS = 900_000_000_000
 SECOND_NS = 1_000_000_000
+
+
+def zone_named(name: str, where: str) -> ZoneInfo:
+    """A zone of the IANA database.
+
+    Args:
+        name: Such as "Europe/Berlin".
+        where: What names it, for a message.
+
+    Raises:
+        UsageError: This machine knows no such zone.
+    """
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - where a zone is named
+
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(
+            f"there is no time zone '{printable(name)}' on this machine",
+            where=where,
+            hint="such as Europe/Berlin; the package tzdata holds them all",
+        ) from None
 
 
 class Zone:
@@ -40,16 +63,7 @@ class Zone:
     """
 
     def __init__(self, name: str) -> None:
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 - where a zone is named
-
-        try:
-            self._zone = ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise UsageError(
-                f"there is no time zone '{name}' on this machine",
-                where="--time-zone",
-                hint="such as Europe/Berlin; the package tzdata holds them all",
-            ) from None
+        self._zone = zone_named(name, "--time-zone")
         self.repeated = 0
         # Each machine's last local time, and whether it was in the second of two hours.
         self._last: dict[str, tuple[int, bool]] = {}

@@ -251,7 +251,7 @@ def test_a_text_in_a_message_is_short_and_on_one_line() -> None:
      "zone.tab", "UTC "],
 )  # fmt: skip
 def test_a_zone_that_is_none_is_refused(zone: str) -> None:
-    with pytest.raises(UsageError, match="there is no time zone '.*' on this machine; write for instance"):
+    with pytest.raises(UsageError, match="there is no time zone '.*' on this machine; such as"):
         QuietTimes(["Sat"], zone)
 
 
