@@ -11,28 +11,23 @@ import os
 import sqlite3
 import stat
 from contextlib import closing
-from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 from edge_runtime.delivery.opening import file_of
 from edge_runtime.delivery.operatorfolder import make_operator_file
 from edge_runtime.delivery.operatorschema import (
     APPLICATION_ID,
-    RULES,
+    FIRST,
     VERSION,
-    add_rules,
     header,
     is_empty,
-    make_tables,
 )
-from edge_runtime.delivery.proof import is_damage, proof
-from edge_runtime.delivery.words import COLUMNS, rule_in, word_of, wrong_word
-from edge_runtime.engine.alarms import RULE, Word
+from edge_runtime.delivery.operatorwords import append_word, stored_words
+from edge_runtime.delivery.proof import is_damage
+from edge_runtime.delivery.words import rule_in, wrong_word
+from edge_runtime.engine.alarms import Word
 from edge_runtime.errors import LedgerUnavailableError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["OperatorFile", "feed_of", "operator_file", "place_in"]
 
@@ -177,7 +172,7 @@ class OperatorFile:
         if self._passed[0] == passed:
             last = self._passed[1]
         while True:
-            found = list(self._words(db, last))
+            found = self._words(db, last)
             words = [word for of, word in found if of == feed]
             last = found[-1][1].number if found else last
             if words or len(found) < MOST_WORDS:
@@ -229,23 +224,9 @@ class OperatorFile:
         # FULL, and the end of the journal is on the disk as well: without that a power cut takes a word back.
         db.execute("PRAGMA synchronous = EXTRA")
         db.execute("BEGIN IMMEDIATE")
-        if is_empty(db):
-            make_tables(db)
-        version = header(db)[1]
-        if (said.kind == RULE or said.word == "reset") and version < RULES:
-            add_rules(db)
-            version = RULES
-        number = db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM words").fetchone()[0]
-        values = [number, feed, *astuple(said)[1:]]
-        names = ["number", "feed", *COLUMNS[1:], "crc"]
-        crc = _proof(values)
-        if version < RULES:
-            names.remove("rule")
-            values.pop()
-        marks = ", ".join("?" * len(names))
-        db.execute(f"INSERT INTO words ({', '.join(names)}) VALUES ({marks})", (*values, crc))  # noqa: S608
+        word = append_word(db, feed, said)
         db.execute("COMMIT")
-        return Word(number, *astuple(said)[1:])
+        return word
 
     def _identity(self, db: sqlite3.Connection) -> str:
         """Of the file, within a transaction; empty where nothing is in it yet."""
@@ -254,7 +235,7 @@ class OperatorFile:
             if is_empty(db):
                 return ""
             raise self._foreign("is of another program")
-        if version > VERSION:
+        if not FIRST <= version <= VERSION:
             raise LedgerUnavailableError(
                 f"has version {version}, but this edge-detect knows version {VERSION}",
                 where=str(self._path),
@@ -265,21 +246,12 @@ class OperatorFile:
             raise self._damaged("it has no identity")
         return identity
 
-    def _words(self, db: sqlite3.Connection, number: int) -> Iterator[tuple[str, Word]]:
+    def _words(self, db: sqlite3.Connection, number: int) -> list[tuple[str, Word]]:
         """Feed and word, from a number on; each has to be there."""
-        rule = "rule" if header(db)[1] >= RULES else "NULL"
-        columns = ", ".join(["feed", *COLUMNS[:-1], rule, "crc"])
-        query = f"SELECT {columns} FROM words WHERE number > ? ORDER BY number LIMIT ?"  # noqa: S608
-        for feed, *values, crc in db.execute(query, (number, MOST_WORDS)):
-            number += 1
-            if values[0] != number:
-                raise self._damaged(f"word {number} is missing")
-            if crc != _proof([number, feed, *values[1:]]):
-                raise self._damaged(f"word {number} does not fit its checksum")
-            try:
-                yield feed, word_of(values)
-            except ValueError as error:
-                raise self._damaged(f"word {number}: {error}") from None
+        try:
+            return list(stored_words(db, number, MOST_WORDS))
+        except ValueError as error:
+            raise self._damaged(str(error)) from None
 
     def _damaged(self, why: str) -> LedgerUnavailableError:
         return LedgerUnavailableError(
@@ -303,8 +275,3 @@ class OperatorFile:
             where=str(self._path),
             hint="look at the disk and at the rights of its folder",
         ) from None
-
-
-def _proof(values: list[Any]) -> int:
-    """The checksum of a word; one without a rule has that of version 1."""
-    return proof("words", *(values if values[-1] is not None else values[:-1]))

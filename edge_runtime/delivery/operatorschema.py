@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["APPLICATION_ID", "RULES", "VERSION", "add_rules", "header", "is_empty", "make_tables"]
+__all__ = ["APPLICATION_ID", "FIRST", "RULES", "VERSION", "add_rules", "header", "is_empty", "make_tables"]
 
 # A file is of version 1 until the first word about a rule, or a reset, so that an earlier edge-detect can
 # read it.

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edge_runtime.engine.alarmrows import AlarmRows
-from edge_runtime.engine.alarms import HIGH, LOW, MACHINE, MEDIUM, PRIORITIES, SENSOR, Alarm, Change, event_id
-from edge_runtime.engine.alarmsensors import Naming, shortest
+from edge_runtime.engine.alarms import MACHINE, Change
 from edge_runtime.engine.alarmstate import condition_of, state_of
+from edge_runtime.engine.alarmsteps import Steps
 from edge_runtime.engine.condition import Condition
 from edge_runtime.records import Verdict
 
@@ -23,17 +23,14 @@ if TYPE_CHECKING:
 
     from edge_runtime.bundle.metadata import Metadata
     from edge_runtime.engine.alarms import Word
-    from edge_runtime.engine.rulebook import MachineRules, Rulebook
+    from edge_runtime.engine.rulebook import Rulebook
     from edge_runtime.records import Results
 
     Key = tuple[str, str]
 
-__all__ = ["SENSOR_ROWS", "AlarmWatch"]
+__all__ = ["AlarmWatch"]
 
-NANOSECONDS = 1e9
-# For so many cadences a sensor's status lasts before it is an alarm: single lost readings are none.
-SENSOR_ROWS = 10
-ANOMALY, NORMAL, ABOVE = int(Verdict.ANOMALY), int(Verdict.NORMAL), 1.0
+ANOMALY, NORMAL = int(Verdict.ANOMALY), int(Verdict.NORMAL)
 
 
 class AlarmWatch:
@@ -53,18 +50,8 @@ class AlarmWatch:
     machine_bytes = 0  # as `stage.Asleep` says
 
     def __init__(self, metadata: Metadata, digest: str) -> None:
-        alarms = metadata.alarms
-        on_s, off_s = (0.0, 0.0) if alarms is None else (alarms.on_delay_s, alarms.off_delay_s)
-        least_s = SENSOR_ROWS * metadata.cadence_seconds
-        self._high = None if alarms is None else alarms.high_severity
-        self._delays = {
-            MACHINE: (round(on_s * NANOSECONDS), round(off_s * NANOSECONDS)),
-            SENSOR: (round(max(on_s, least_s) * NANOSECONDS), round(max(off_s, least_s) * NANOSECONDS)),
-        }
         self.rulebook: Rulebook | None = None
-        self._digest = digest
-        self._sensors = metadata.sensor_names
-        self._naming = Naming(metadata)
+        self._steps = Steps(metadata, digest)
         # Only of machines of which there is something to remember.
         self._machines: dict[str, dict[Key, Condition]] = {}
         # Those of them whose next row may change something even if there is nothing odd about it.
@@ -185,121 +172,17 @@ class AlarmWatch:
                 # Because of which sensors the row counts: with rules some, none, or None at a quiet time.
                 places = rows.to_the_fore[row] if rules is None else rules.counting(rows, row)
                 if places:
-                    changes += self._anomalous(own, machine, rows, row, places, rules)
+                    changes += self._steps.anomalous(own, machine, rows, row, places, rules)
                 elif places is not None and own.watches:
-                    changes += self._without(own, MACHINE, rows.times[row], rules)
+                    changes += self._steps.without(own, MACHINE, rows.times[row], rules)
             elif verdict == NORMAL and own.watches:
-                changes += self._without(own, MACHINE, rows.times[row], rules)
+                changes += self._steps.without(own, MACHINE, rows.times[row], rules)
             faulty = rows.faulty.get(row, ())
             if faulty or len(conditions) > 1:
-                changes += self._of_sensors(conditions, machine, rows, row, faulty, rules)
+                changes += self._steps.of_sensors(conditions, machine, rows, row, faulty, rules)
             if changes:
                 yield row, changes
         self._settle(machine)
-
-    def _anomalous(
-        self,
-        condition: Condition,
-        machine: str,
-        rows: AlarmRows,
-        row: int,
-        places: Sequence[int],
-        rules: MachineRules | None,
-    ) -> list[Change]:
-        time, severity = rows.times[row], rows.severity[row]
-        alarm = self._found(condition, machine, MACHINE, "", time)
-        named = len(alarm.sensors)
-        if severity > ABOVE or not named:
-            self._naming.name(alarm, rows.results, row, places)
-        if alarm.severity is None or severity > alarm.severity:
-            alarm.severity = shortest(rows.results.severity[row])
-            self._naming.describe_all(alarm, rows.results, row)
-        priority = HIGH if self._high is not None and severity >= self._high else MEDIUM
-        delay = self._delays[MACHINE][0]
-        if rules is not None:
-            names = [self._sensors[place] for place in places]
-            priority = rules.priority(MACHINE, names, priority)
-            delay = max(delay, rules.on_delay(MACHINE, names))
-        higher = _is_higher(priority, alarm.priority)
-        if alarm is condition.forming:
-            alarm.priority = priority if higher else alarm.priority
-            return self._raised(condition, delay, time)
-        if higher:
-            return condition.ask_again(time, priority)
-        return condition.further(time) if len(alarm.sensors) > named else []
-
-    def _of_sensors(
-        self,
-        conditions: dict[Key, Condition],
-        machine: str,
-        rows: AlarmRows,
-        row: int,
-        faulty: Sequence[int],
-        rules: MachineRules | None,
-    ) -> list[Change]:
-        time, changes = rows.times[row], list[Change]()
-        names = {self._sensors[place] for place in faulty}
-        # Of a sensor that this bundle does not have nothing will come any more. They are in an order that
-        # does not depend on how the rows are divided.
-        for kind, subject in sorted(conditions):
-            if kind == SENSOR and subject not in names and conditions[kind, subject].watches:
-                changes += self._without(conditions[kind, subject], SENSOR, time, rules)
-        for place in faulty:
-            name, delay, priority = self._sensors[place], self._delays[SENSOR][0], LOW
-            if rules is not None:
-                narrowed = rules.of(SENSOR, name)
-                if narrowed.is_quiet(time):
-                    continue
-                delay, priority = max(delay, narrowed.on), narrowed.priority or LOW
-            condition = conditions.setdefault((SENSOR, name), Condition())
-            alarm = self._found(condition, machine, SENSOR, name, time)
-            if alarm is condition.forming:
-                alarm.priority = priority
-                self._naming.describe_fault(alarm, rows.results, row, place)
-                changes += self._raised(condition, delay, time)
-            elif _is_higher(priority, alarm.priority):
-                changes += condition.ask_again(time, priority)
-        return changes
-
-    def _found(self, condition: Condition, machine: str, kind: str, subject: str, time: int) -> Alarm:
-        """The alarm that a row with the condition belongs to: the open one, or the one that is forming."""
-        condition.clear, condition.latched = None, False
-        alarm = condition.alarm
-        if alarm is None or not alarm.active:
-            alarm = condition.forming
-            # A row from before it follows only one of the future that was forgotten.
-            if alarm is None or time < alarm.raised:
-                identity = event_id(machine, kind, subject, time)
-                alarm = Alarm(machine, kind, subject, time, self._digest, identity, LOW)
-                condition.forming = alarm
-        alarm.rows += 1
-        return alarm
-
-    def _raised(self, condition: Condition, delay: int, time: int) -> list[Change]:
-        forming = condition.forming
-        if forming is None or time - forming.raised < delay:
-            return []
-        forming.bundle = self._digest
-        return condition.rise(time)
-
-    def _without(
-        self, condition: Condition, kind: str, time: int, rules: MachineRules | None
-    ) -> list[Change]:
-        """A row without the condition."""
-        condition.forming = None
-        alarm = condition.alarm
-        if alarm is None or not alarm.active:
-            return []
-        if condition.clear is None or time < condition.clear:
-            condition.clear = time
-        delay, latched = self._delays[kind][1], False
-        if rules is not None:
-            names = [sensor["name"] for sensor in alarm.sensors]
-            delay, latched = max(delay, rules.off_delay(kind, names)), rules.latches(kind, names)
-        if time - condition.clear < delay:
-            return []
-        condition.latched = latched
-        return [] if latched else condition.fall(time)
 
     def changed(self) -> set[str]:
         """As `Stage.changed`."""
@@ -316,10 +199,6 @@ class AlarmWatch:
         restored = dict(condition_of(machine, each) for each in _list(value))
         self._machines[machine] = restored
         self._settle(machine, changed=False)
-
-
-def _is_higher(one: str, other: str) -> bool:
-    return PRIORITIES.index(one) > PRIORITIES.index(other)
 
 
 def _list(value: Any) -> Sequence[Any]:
