@@ -228,7 +228,7 @@ def modelled(rows: Sequence[tuple[PlainRow, int]], books: list[list[Rule]]) -> l
     cuts=st.sets(st.integers(1, 40), max_size=5),
     restarts=st.booleans(),
 )
-def test_alarms_under_rules_are_those_of_the_model_whatever_the_blocks_and_restarts(
+def test_alarms_under_random_rules_are_those_of_the_model_whatever_the_blocks_and_restarts(
     stretches: list[Stretch], books: list[list[Rule]], cuts: set[int], *, restarts: bool
 ) -> None:
     assert metadata().sensor_names == NAMES
