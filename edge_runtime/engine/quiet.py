@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.errors import UsageError, printable
-from edge_runtime.mapping.zones import zone_named
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +49,8 @@ class QuietTimes:
     """
 
     def __init__(self, texts: Sequence[str], zone: str) -> None:
+        from edge_runtime.mapping.zones import zone_named  # noqa: PLC0415 - with numpy, and `--help` needs none
+
         self._spans = [_span(text) for text in texts]
         self._zone = UTC if zone == "UTC" else zone_named(zone, "time_zone")
         self._last: tuple[int | None, bool] = None, False
