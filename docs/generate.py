@@ -114,7 +114,7 @@ def rules() -> str:
     lines = ["\n| setting | option | unit | what it is |\n|---|---|---|---|"]
     for one in settings_of(Rule):
         option = f"`{one.flag}`" if one.flag else {"name": "`NAME`", "why": "`--why`"}[one.name]
-        unless = "" if one.default in (None, "", ()) else f" `{one.default}` unless given."
+        unless = f" `{one.default}` unless given." if one.default and one.kind is str and not one.many else ""
         lines.append(f"| `{one.name}` | {option} | {one.unit} | {one.help}{unless} |")
     return "\n".join(lines) + "\n\n"
 

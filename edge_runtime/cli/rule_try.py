@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["LAST", "compare"]
 
 LAST = "7d"
-EVERY_S, WIDTH = 0.2, 24
 MOST_BUNDLES, DIGEST_LETTERS = 5, 80
 
 
@@ -66,6 +63,7 @@ def compare(
     from edge_runtime.history.reading import reading_history
     from edge_runtime.history.trying import tried
     from edge_runtime.loading.load import load_bundle
+    from edge_runtime.progress import ProgressLine, bar
 
     with reading_history(path) as reader:
         machines = reader.machines()
@@ -76,10 +74,19 @@ def compare(
         newest = max(one.stop for one in machines)
         span = span_before(newest, "the history", last, start, stop, LAST)
         names = [one.machine_id for one in machines if machine in (None, one.machine_id)]
-        loaded, shown = load_bundle(bundle), _Progress()
+        loaded, shown = load_bundle(bundle), ProgressLine()
         idle = _without_effect([one for one in after if one not in before], loaded, names)
         try:
-            found = tried(reader, loaded, names, span.start, span.stop, before, after, shown.at)
+            found = tried(
+                reader,
+                loaded,
+                names,
+                span.start,
+                span.stop,
+                before,
+                after,
+                lambda share: shown.show(lambda: bar(share)),
+            )
         finally:
             shown.end()
         damaged = reader.damaged
@@ -130,26 +137,3 @@ def _nothing(found: Tried, bundle: Bundle, span: Span) -> UsageError:
         where=f"bundle {bundle.digest}",
         hint="name the file of that one with --bundle",
     )
-
-
-class _Progress:
-    """One line on standard error that is written over and over; nothing where that is no terminal."""
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._last = time.monotonic()
-
-    def at(self, share: float) -> None:
-        """So much is done."""
-        now = time.monotonic()
-        if self._shown and now - self._last >= EVERY_S:
-            self._last = now
-            full = int(share * WIDTH)
-            sys.stderr.write(f"\r{'█' * full}{'░' * (WIDTH - full)} {share:4.0%}\x1b[K")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        """Takes the line away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()

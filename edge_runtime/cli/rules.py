@@ -9,6 +9,7 @@ import typer
 
 from edge_runtime.cli.ledger_options import Config, State, history_of, ledger_of, print_table
 from edge_runtime.cli.rule_options import RuleCommand, rule_asked
+from edge_runtime.cli.rule_try import LAST, compare
 from edge_runtime.errors import LedgerUnavailableError, UsageError, counted, printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ rules = typer.Typer(
     rich_markup_mode=None,
 )
 
-LAST = "7d"
 Name = Annotated[str, typer.Argument(help="Name of the rule.")]
 By = Annotated[str | None, typer.Option(help="Who says it. The login name unless given.", show_default=False)]
 Why = Annotated[str, typer.Option(help="Why. It is kept, and shown with the rule.")]
@@ -176,7 +176,6 @@ def try_rule(
 
     Printed is how many alarms there are either way, and every alarm that is lost. Nothing is changed.
     """
-    from edge_runtime.cli.rule_try import compare
     from edge_runtime.cli.rule_words import read_rules, waiting_line
     from edge_runtime.engine.rules import summary
 
@@ -201,7 +200,7 @@ def try_rule(
         bundle or _bundle_of(config),
         list(before.values()),
         list(after.values()),
-        last=last or (None if start else LAST),
+        last=last,
         start=start,
         stop=stop,
         machine=only,

@@ -25,6 +25,7 @@ MAX_NAME_LETTERS, MAX_TEXT_LETTERS = 100, 2000
 MAX_RULES = 1000
 MAX_DELAY_S = 30 * 86_400.0
 OF_ANOMALIES = ("direction", "least_deviation", "threshold_factor")
+OF_ALL = ("on_delay_s", "off_delay_s", "quiet", "priority", "latch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,6 @@ class Rule:
         'Priority of its alarms, "low", "medium" or "high", instead of the one by severity.',
         flag="--priority",
     )
-
     latch: bool = setting(
         False, "Whether its alarms stay active until they are acknowledged and reset.", flag="--latch"
     )
@@ -125,9 +125,6 @@ class Rule:
     def is_for(self, machine: str) -> bool:
         """Whether it is for a machine's alarms, or for those of its sensors."""
         return fnmatchcase(machine, self.machine.replace("[", "[[]").replace("?", "[?]"))
-
-
-OF_ALL = ("on_delay_s", "off_delay_s", "quiet", "priority", "latch")
 
 
 def rule_of(values: Mapping[str, Any], where: str) -> Rule:

@@ -15,8 +15,8 @@ import pytest
 from support.bundles import make_bundle
 from support.pasts import EVER, SECOND, START, Past, simulated, small_blocks
 
-from edge_runtime import Readings, load_bundle
-from edge_runtime.cli import rule_try, rule_try_text
+from edge_runtime import Readings, load_bundle, progress
+from edge_runtime.cli import rule_try_text
 from edge_runtime.cli.rule_try import compare
 from edge_runtime.engine.rules import Rule
 from edge_runtime.errors import LedgerError, UsageError
@@ -237,7 +237,7 @@ def test_damaged_parts_are_left_out_and_said(
 
 
 def test_a_terminal_sees_how_far_it_is(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rule_try, "EVERY_S", 0.0)
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
     leader, follower = pty.openpty()
     with os.fdopen(follower, "w", encoding="utf-8") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
@@ -245,5 +245,5 @@ def test_a_terminal_sees_how_far_it_is(kept: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.undo()
         shown = os.read(leader, 100_000).decode()
     os.close(leader)
-    assert "█" * rule_try.WIDTH + " 100%" in shown
+    assert "█" * progress.WIDTH + " 100%" in shown
     assert shown.endswith("\r\x1b[K")
