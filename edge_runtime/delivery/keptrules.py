@@ -117,14 +117,13 @@ class RulesKept:
         """Whether a rule is for a sensor that the bundle does not have, so that it has no effect."""
         return rule.sensor is not None and bool(self.sensors) and rule.sensor not in self.sensors
 
-    def configure(self, rules: Sequence[Rule], now: int) -> bool:
-        """Takes up the rules of the configuration; returns whether that changed any."""
+    def configure(self, rules: Sequence[Rule], now: int) -> None:
+        """Takes up the rules of the configuration; one that is as before keeps its time."""
         before, self.configured = self.configured, {}
         for rule in rules:
             old = before.get(rule.name)
             new = Set(rule, CONFIGURED, now, rule.why)
             self.configured[rule.name] = old if old is not None and old.rule == rule else new
-        return self.configured != before
 
     def tell(self, word: Word) -> str | None:
         """Takes up what a person said about a rule; returns why it changes nothing, or None."""
