@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from edge_runtime.delivery.book import Book
 
-__all__ = ["Bounds", "Kept", "Parcel"]
+__all__ = ["Bounds", "Entry", "Kept", "Parcel"]
+
+
+class Entry(NamedTuple):
+    """A payload that is put into the outbox.
+
+    Attributes:
+        sink: For which sink.
+        payload: What the sink encoded.
+        rows: Number of rows, or of changes of alarms, in it.
+    """
+
+    sink: str
+    payload: bytes
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ class Change:
                     _gone(book, table, Parcel(number, rows, payload))
                     book.count({f"dead.{sink}": -rows} if table == "dead_letters" else {})
                     if again:
-                        outbox.put([(sink, rows, payload)])
+                        outbox.put([(sink, payload, rows)])
                     else:
                         book.count({f"dropped.{sink}": rows})
                     count += 1

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_runtime.checkpoint import Checkpoint
-from edge_runtime.delivery.outbox import Bounds, Parcel, SinkSums
+from edge_runtime.delivery.outbox import Bounds, Entry, Parcel, SinkSums
 from edge_runtime.delivery.states import keep_states, kept_machines, kept_states, states_of_source
 from edge_runtime.delivery.store import Store
 from edge_runtime.delivery.upkeep import give_room_back, make_sure_of_room
@@ -62,7 +62,7 @@ class Ledger(Store):
         *,
         checkpoint: Checkpoint | None,
         states: Sequence[StageState],
-        payloads: Mapping[str, tuple[bytes, int]],
+        payloads: Sequence[Entry | tuple[str, bytes, int]],
         counters: Mapping[str, int],
         clock: int | None = None,
         words: str | None = None,
@@ -75,7 +75,7 @@ class Ledger(Store):
             checkpoint: Where the source goes on; None keeps the last one, and so does each machine that is
                 not named.
             states: Of stages and machines; each replaces the one before, or takes it away.
-            payloads: Sink to its payload and the number of rows in it.
+            payloads: What goes to sinks: for each its sink, the payload, and the number of rows in it.
             counters: Name to what is added to it.
             clock: The gateway's clock, nanoseconds since the epoch; None where it is not believed.
             words: The mark of the last of people's words that was taken up; None keeps the last one.
@@ -88,7 +88,7 @@ class Ledger(Store):
         """
 
         def room() -> None:
-            make_sure_of_room(self._db, self._path, sum(len(payload) for payload, _ in payloads.values()))
+            make_sure_of_room(self._db, self._path, sum(len(payload) for _, payload, _ in payloads))
 
         def work() -> None:
             text, moved = (None, {}) if checkpoint is None else (checkpoint.text, checkpoint.machines)
@@ -189,7 +189,7 @@ class Ledger(Store):
             LedgerUnavailableError: The disk is full or does not answer; nothing was stored.
             LedgerError: As by `commit`.
         """
-        self.commit(checkpoint=None, states=(), payloads={}, counters={}, history=mark)
+        self.commit(checkpoint=None, states=(), payloads=(), counters={}, history=mark)
 
     def states(self) -> list[StageState]:
         """Every state as it was committed last; what does not fit its checksum is one that no stage takes."""

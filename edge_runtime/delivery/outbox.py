@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_runtime.delivery.entries import Bounds, Kept, Parcel
+from edge_runtime.delivery.entries import Bounds, Entry, Kept, Parcel
 from edge_runtime.delivery.proof import proof_of_parcel
 from edge_runtime.delivery.sums import SinkSums, sums_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from edge_runtime.delivery.book import Book
 
-__all__ = ["Bounds", "Outbox", "Parcel", "SinkSums"]
+__all__ = ["Bounds", "Entry", "Outbox", "Parcel", "SinkSums"]
 
 DAMAGED = "damaged on the disk"
 STEP = 1000  # entries that are looked at together when the oldest go
@@ -75,16 +75,17 @@ class Outbox:
             self._after[sink] = kept.last
         return found, damaged
 
-    def add(self, payloads: Mapping[str, tuple[bytes, int]]) -> None:
+    def add(self, entries: Sequence[Entry | tuple[str, bytes, int]]) -> None:
         """Puts in payloads, each with its number of rows; the oldest go while too many bytes wait."""
-        self.put((sink, rows, payload) for sink, (payload, rows) in payloads.items())
-        self._book.count({f"encoded.{sink}": rows for sink, (_, rows) in payloads.items()})
+        self.put(entries)
+        for sink, _, rows in entries:
+            self._book.count({f"encoded.{sink}": rows})
         self.make_room()
 
-    def put(self, entries: Iterable[tuple[str, int, bytes]]) -> None:
-        """Puts in sink, rows and payload, at the end."""
+    def put(self, entries: Iterable[Entry | tuple[str, bytes, int]]) -> None:
+        """Puts in payloads at the end, without counting them as new."""
         kept = Kept.of(self._book)
-        for sink, rows, payload in entries:
+        for sink, payload, rows in entries:
             kept.last += 1
             kept.entries += 1
             kept.bytes += len(payload)

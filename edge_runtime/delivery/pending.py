@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import LedgerUnavailableError, counted
 from edge_runtime.records import Results
-from edge_runtime.sinks.base import AlarmSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from edge_runtime.checkpoint import Checkpoint
     from edge_runtime.delivery.backoff import Backoff
+    from edge_runtime.delivery.entries import Entry
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.delivery.sender import Sender
     from edge_runtime.engine.alarms import Change
@@ -75,6 +75,7 @@ def store(  # noqa: PLR0913 - what it depends on
     report: Callable[[str], None],
     wait: Callable[[float], Any],
     stopping: Callable[[], bool],
+    standing: Callable[[str], list[dict[str, Any]]] = lambda _: [],
     remember: Callable[[Results | None, Sequence[Change]], str | None] | None = None,
 ) -> bool:
     """Commits rows; waits while the disk does not take them.
@@ -88,6 +89,7 @@ def store(  # noqa: PLR0913 - what it depends on
         report: Called with one line for a person.
         wait: Sleeps so many seconds, or less.
         stopping: Whether the process ends.
+        standing: The fields of a machine's open alarms, for sinks that show them.
         remember: Writes the rows and changes of alarms where they are looked up later, before the ledger has
             them, and returns the mark to store with them; None for nowhere.
 
@@ -96,7 +98,10 @@ def store(  # noqa: PLR0913 - what it depends on
     """
     blocks = [block for block in pending.results if len(block)]
     results = Results.joined(blocks) if blocks else None
-    payloads = _payloads(results, pending.alarms, senders)
+    entries, left_out = _entries(results, pending.alarms, senders, standing)
+    for sink, rows in left_out.items():
+        name = f"left out.{sink}"
+        pending.counters[name] = pending.counters.get(name, 0) + rows
     mark = None if remember is None else remember(results, pending.alarms)
     backoff: Backoff | None = None
     while True:
@@ -104,7 +109,7 @@ def store(  # noqa: PLR0913 - what it depends on
             ledger.commit(
                 checkpoint=pending.checkpoint,
                 states=states,
-                payloads=payloads,
+                payloads=entries,
                 counters=pending.counters,
                 words=pending.words,
                 rules=pending.rules,
@@ -132,16 +137,19 @@ def store(  # noqa: PLR0913 - what it depends on
             return True
 
 
-def _payloads(
-    results: Results | None, alarms: Sequence[Change], senders: Iterable[Sender]
-) -> dict[str, tuple[bytes, int]]:
-    """Sink to its payload, and the number of rows or of changes of alarms in it; of those that get any."""
-    found = {}
+def _entries(
+    results: Results | None,
+    alarms: Sequence[Change],
+    senders: Iterable[Sender],
+    standing: Callable[[str], list[dict[str, Any]]],
+) -> tuple[list[Entry], dict[str, int]]:
+    """What goes to each sink; and how many rows do not, by the sinks that were told to leave them out."""
+    from edge_runtime.delivery.entries import Entry  # noqa: PLC0415 - standard output needs none
+
+    entries, left_out = list[Entry](), dict[str, int]()
     for sender in senders:
-        sink = sender.sink
-        if isinstance(sink, AlarmSink):
-            if alarms:
-                found[sink.name] = sink.encode_alarms(alarms), len(alarms)
-        elif results is not None:
-            found[sink.name] = sink.encode(results), len(results)
-    return found
+        outlet, name = sender.outlet, sender.sink.name
+        entries += (Entry(name, *entry) for entry in outlet.entries(results, alarms, standing))
+        if outlet.left_out:
+            left_out[name], outlet.left_out = outlet.left_out, 0
+    return entries, left_out

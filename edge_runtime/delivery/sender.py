@@ -20,6 +20,8 @@ from edge_runtime.errors import (
     SinkError,
     SinkUnavailableError,
 )
+from edge_runtime.sinks.base import TendedSink
+from edge_runtime.sinks.outlet import Outlet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +43,7 @@ class Sender:
     """Delivers what the ledger holds for one sink.
 
     Args:
-        sink: Where to.
+        outlet: Where to, and what of it.
         ledger: Where from.
         report: Called with one line when the sink goes away, comes back, or refuses rows.
         backoff: How long to wait when the sink is away.
@@ -49,13 +51,14 @@ class Sender:
         clock: Monotonic clock, in seconds.
 
     Attributes:
+        outlet: What goes there; all that the sink takes, if a sink was given.
         sink: Where to.
         failure: Why the sender has given up; None while it has not.
     """
 
     def __init__(
         self,
-        sink: Sink,
+        outlet: Sink | Outlet,
         ledger: Ledger,
         report: Callable[[str], None],
         *,
@@ -63,7 +66,8 @@ class Sender:
         max_under_way: int = 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.sink = sink
+        self.outlet = outlet if isinstance(outlet, Outlet) else Outlet(outlet)
+        self.sink = sink = self.outlet.sink
         self.failure: EdgeDetectError | None = None
         self._report = report
         self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way)
@@ -177,6 +181,8 @@ class Sender:
             if stopping or (finishing and self._is_done(wait)):
                 return
             self._drain.complaints.tell_due()
+            if isinstance(self.sink, TendedSink):
+                self.sink.tend()
             if wait is None:
                 self._wake.wait(IDLE_S)
             else:

@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
-from edge_runtime.sinks.base import SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
 from edge_runtime.sinks.jsonl import JsonlSink, probe_file
 from edge_runtime.sinks.rotation import KEEP, MAX_DAYS, MAX_MB, Rotation, rotation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from edge_runtime.connector import Given
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
@@ -52,11 +50,9 @@ class AlarmLogSink(JsonlSink):
         """Nothing: rows do not go here."""
         return b""
 
-    def encode_alarms(self, changes: Sequence[Change]) -> bytes:
-        """JSON lines, one for each change."""
-        return "".join(
-            f"{json.dumps(change.to_dict(), separators=(',', ':'))}\n" for change in changes
-        ).encode()
+    def encode_alarm(self, change: Change) -> bytes:
+        """A line of JSON."""
+        return f"{json.dumps(change.to_dict(), separators=(',', ':'))}\n".encode()
 
 
 def _make(given: Given, verdicts: Verdicts) -> AlarmLogSink:
@@ -78,5 +74,5 @@ ALARMLOG = SinkKind(
     tables={"alarmlog": AlarmLogSettings},
     make=_make,
     probe=_probe,
-    takes="alarms",
+    takes=(ALARMS,),
 )

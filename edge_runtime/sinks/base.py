@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
+from edge_runtime.config import setting
 from edge_runtime.connector import Connector
 from edge_runtime.errors import SinkError, UsageError
 
@@ -14,8 +15,66 @@ if TYPE_CHECKING:
     from edge_runtime.connector import Given
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
+    from edge_runtime.sinks.pace import Pace
 
-__all__ = ["AlarmSink", "RowsRefusedError", "Sink", "SinkKind", "Verdicts"]
+__all__ = [
+    "ALARMS",
+    "ROWS",
+    "AlarmSink",
+    "Only",
+    "PacedSink",
+    "RowsRefusedError",
+    "Sink",
+    "SinkKind",
+    "StateSink",
+    "TendedSink",
+    "Verdicts",
+]
+
+ROWS, ALARMS = WHAT = ("rows", "alarms")
+THINNING = ("all", "changes", "alarms")
+PRIORITIES = ("low", "medium", "high")  # those of `engine.alarms`, which few runs import
+LONGEST_AROUND_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Only:
+    """Which rows and alarms go to a sink, of those that it takes; a table in the table of its settings."""
+
+    machines: tuple[str, ...] = setting(
+        (), "Machines whose rows and alarms go there, as patterns such as press-*; every one unless given."
+    )
+    kinds: tuple[str, ...] = setting((), "Kinds of alarms that go there; every kind unless given.")
+    priority: str = setting("low", "Least priority of the alarms that go there: low, medium or high.")
+    changes: tuple[str, ...] = setting(
+        (),
+        "Changes of alarms that go there, such as raised; unless given, those that docs/alarms.md names.",
+    )
+    rows: str = setting(
+        "all",
+        'Which rows go there: all, those with another verdict or status than the row before ("changes"), or '
+        'those around an alarm ("alarms").',
+    )
+    every: int = setting(1, "Of these rows, one of so many of each machine goes there.")
+    around_s: float = setting(
+        60.0, "How long before and after an alarm, in the time of the rows, a row is around it.", unit="s"
+    )
+
+    def __post_init__(self) -> None:
+        if self.priority not in PRIORITIES:
+            raise UsageError(
+                f"'{self.priority}' is no priority", where="only.priority", hint=_one_of(PRIORITIES)
+            )
+        if self.rows not in THINNING:
+            raise UsageError(f"'{self.rows}' are no rows", where="only.rows", hint=_one_of(THINNING))
+        if self.every < 1:
+            raise UsageError("every must be 1 or more", where="only.every")
+        if not 0 <= self.around_s <= LONGEST_AROUND_S:
+            raise UsageError("around_s must be 0 to a day", where="only.around_s")
+
+
+def _one_of(words: Sequence[str]) -> str:
+    return f"it is one of: {', '.join(words)}"
 
 
 class RowsRefusedError(SinkError):
@@ -83,11 +142,45 @@ class Sink(Protocol):
 
 @runtime_checkable
 class AlarmSink(Protocol):
-    """A sink that takes alarms instead of rows: `Sink.encode` gives an empty payload, which goes nowhere."""
+    """A sink that takes alarms, instead of rows or beside them.
 
-    def encode_alarms(self, changes: Sequence[Change]) -> bytes:
-        """The payload for these changes of alarms, at least one, in their order."""
+    Each change of an alarm is an entry of the outbox by itself, so that one that is refused takes no other
+    along.
+    """
+
+    def encode_alarm(self, change: Change) -> bytes:
+        """The payload for this change of an alarm; an empty one goes nowhere."""
         ...
+
+
+@runtime_checkable
+class StateSink(Protocol):
+    """A sink that takes alarms, and also shows which ones are open at a machine."""
+
+    def encode_state(self, machine_id: str, alarms: Sequence[dict[str, Any]]) -> bytes:
+        """The payload that replaces what was shown of a machine.
+
+        Args:
+            machine_id: The machine.
+            alarms: The fields of its open alarms, as in `Change.fields`.
+        """
+        ...
+
+
+@runtime_checkable
+class TendedSink(Protocol):
+    """A sink with something to look after while nothing goes there, such as a connection."""
+
+    def tend(self) -> None:
+        """Called about once a second, on the sender's thread; it neither waits nor raises."""
+        ...
+
+
+@runtime_checkable
+class PacedSink(Protocol):
+    """A sink that speaks to people: in a flood, what waits is gathered, and `deliver` gets it together."""
+
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +208,13 @@ class SinkKind(Connector):
         max_under_way: How many calls of `deliver` may be under way at the same time, on threads of their own.
             More than one is for a sink without positions, to which neither the order of payloads matters nor
             that one comes twice.
-        takes: What goes there: "rows", or the changes of "alarms", for an `AlarmSink`.
+        takes: What may go there: `ROWS`, and for an `AlarmSink` the changes of `ALARMS`; all of it, unless
+            its settings say otherwise.
+        settings: The dataclass among `tables` that says what goes there, with the fields `takes`, a tuple of
+            `ROWS` and `ALARMS`, and `only`, an `Only`; None where there is nothing to choose.
+        tells: Which changes of alarms go there unless its settings name them: "all", with those of alarms
+            that are shelved or out of service; "told", those that are to be told; "people", of these what a
+            person has to know.
         probe: Raises `EdgeDetectError` where results could not go there, and leaves nothing behind; None
             where an ordinary sink's `check` does so.
     """
@@ -123,8 +222,29 @@ class SinkKind(Connector):
     make: Callable[[Given, Verdicts], Sink]
     direct: bool = False
     max_under_way: int = 1
-    takes: Literal["rows", "alarms"] = "rows"
+    takes: tuple[str, ...] = (ROWS,)
+    settings: type | None = None
+    tells: Literal["all", "told", "people"] = "all"
     probe: Callable[[Given, Verdicts], None] | None = None
+
+    def chosen(self, given: Given) -> tuple[tuple[str, ...], Only]:
+        """What goes there, and which of it.
+
+        Raises:
+            UsageError: It cannot take that.
+        """
+        if self.settings is None:
+            return self.takes, Only()
+        part: Any = given[self.settings]
+        where = f"the sink {self.name}"
+        for one in part.takes:
+            if one not in self.takes:
+                raise UsageError(f"it does not take '{one}'", where=where, hint=_one_of(self.takes))
+        if not part.takes or len(set(part.takes)) < len(part.takes):
+            raise UsageError(
+                "takes must name at least one, and each once", where=where, hint=_one_of(self.takes)
+            )
+        return part.takes, part.only
 
     def probed(self, given: Given, verdicts: Verdicts) -> None:
         """Makes sure, for `edge-detect check`, that results could go there.

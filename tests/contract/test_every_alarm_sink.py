@@ -16,7 +16,7 @@ from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import SinkUnavailableError
 from edge_runtime.loading.load import load_bundle
-from edge_runtime.sinks.base import AlarmSink, Sink
+from edge_runtime.sinks.base import ALARMS, AlarmSink, Sink
 from edge_runtime.sinks.registry import SINKS
 from edge_runtime.timeparse import parse_time
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
 
-NAMES = [name for name in SINKS.names() if SINKS.get(name).takes == "alarms"]
+NAMES = [name for name in SINKS.names() if SINKS.get(name).takes == (ALARMS,)]
 SOME, LATER = some_changes(), later_changes()
 # As docs/alarms.md and the engine have them, after when it was and what changed.
 FIELDS = [
@@ -59,6 +59,11 @@ def opened(target: AlarmTarget, position: str | None = None, waiting: Sequence[b
     sink.check()
     sink.resume(position, waiting)
     return sink
+
+
+def encoded(sink: Any, changes: Sequence[Change]) -> list[bytes]:
+    """An entry of the outbox for each change."""
+    return [sink.encode_alarm(change) for change in changes]
 
 
 def plain(changes: Sequence[Change]) -> list[dict[str, Any]]:
@@ -93,7 +98,7 @@ def test_it_is_a_sink_that_takes_alarms(target: AlarmTarget) -> None:
 
 def test_a_change_arrives_with_all_of_its_fields_in_their_order(target: AlarmTarget) -> None:
     sink = opened(target)
-    sink.deliver([sink.encode_alarms(SOME)])
+    sink.deliver(encoded(sink, SOME))
     sink.close()
     arrived = target.changes()  # which fails at a number that JSON does not have
     assert arrived == plain(SOME)
@@ -115,37 +120,37 @@ def test_a_name_of_any_letters_and_a_half_of_one_arrive_as_json(target: AlarmTar
         for text in texts
     ]
     sink = opened(target)
-    sink.deliver([sink.encode_alarms(changes)])
+    sink.deliver(encoded(sink, changes))
     sink.close()
     assert [one["comment"] for one in target.changes()] == texts
 
 
 def test_what_was_delivered_just_before_a_crash_is_not_there_twice(target: AlarmTarget) -> None:
     first = opened(target)
-    first.deliver([first.encode_alarms(SOME)])
+    first.deliver(encoded(first, SOME))
     known = first.position()
     assert (known is not None) is target.undoes
-    late = [first.encode_alarms(LATER[:4]), first.encode_alarms(LATER[4:])]
+    late = encoded(first, LATER)
     first.deliver(late)  # and here the power goes: nobody was told
     first.close()
     second = opened(target, known, late)
     if target.undoes:
         assert target.changes() == plain(SOME)
-    second.deliver(late[:1])
-    second.deliver(late[1:])
+    second.deliver(late[:4])
+    second.deliver(late[4:])
     second.close()
     assert target.changes() == plain([*SOME, *LATER])
 
 
 def test_several_payloads_at_once_are_all_there_and_another_one_goes_on(target: AlarmTarget) -> None:
     first = opened(target)
-    first.deliver([first.encode_alarms(SOME[:3]), first.encode_alarms(SOME[3:])])
+    first.deliver(encoded(first, SOME))
     first.deliver([])
     known = first.position()
     first.close()
     first.close()
     second = opened(target, known)
-    second.deliver([second.encode_alarms(LATER)])
+    second.deliver(encoded(second, LATER))
     second.close()
     assert target.changes() == plain([*SOME, *LATER])
 
@@ -186,8 +191,8 @@ def test_nothing_of_rows_reaches_its_outbox_and_changes_do(
     commit(5, [])
     assert ledger.parcels(sink.name, most=10) == []
     commit(5, SOME)
-    parcels = ledger.parcels(sink.name, most=10)
-    assert [(one.payload, one.rows) for one in parcels] == [(sink.encode_alarms(SOME), len(SOME))]
+    parcels = ledger.parcels(sink.name, most=100)
+    assert [(one.payload, one.rows) for one in parcels] == [(payload, 1) for payload in encoded(sink, SOME)]
     assert ledger.sums(sink.name).waiting == len(SOME)
     sink.close()
     ledger.close()
@@ -196,7 +201,7 @@ def test_nothing_of_rows_reaches_its_outbox_and_changes_do(
 def test_a_place_that_takes_nothing_now_is_tried_again_later(target: AlarmTarget) -> None:
     sink: Any = target.open(target.away())
     with pytest.raises(SinkUnavailableError):
-        sink.deliver([sink.encode_alarms(SOME)])
+        sink.deliver(encoded(sink, SOME))
     sink.close()
 
 

@@ -12,6 +12,7 @@ from support.thirdparty import SINK, sink_kind
 
 from edge_runtime.errors import SinkUnavailableError
 from edge_runtime.records import Readings, Reason, Results, Verdict
+from edge_runtime.sinks.base import ROWS
 from edge_runtime.sinks.registry import SINKS
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from support.targets import Target
 
 # Those that take alarms have a contract of their own: test_every_alarm_sink.py.
-NAMES = [*(name for name in SINKS.names() if SINKS.get(name).takes == "rows"), SINK]
+NAMES = [*(name for name in SINKS.names() if ROWS in SINKS.get(name).takes), SINK]
 SECOND = 1_000_000_000
 
 pytestmark = pytest.mark.timeout(600)

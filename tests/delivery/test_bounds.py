@@ -30,7 +30,7 @@ def fill(ledger: Ledger, entries: int) -> None:
     for start in range(0, entries, 10_000):
         number = min(10_000, entries - start)
         with ledger.transaction() as (_, book, outbox):
-            outbox.put(("a", 1, b"x" * SIZE) for _ in range(number))
+            outbox.put(("a", b"x" * SIZE, 1) for _ in range(number))
             book.count({"encoded.a": number})
 
 
@@ -60,7 +60,7 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
                 ledger.commit(
                     checkpoint=Checkpoint("c"),
                     states=[],
-                    payloads={"a": (b"y" * SIZE, 1)},
+                    payloads=[("a", b"y" * SIZE, 1)],
                     counters={"read": 1},
                 )
                 ledger.waiting("a")
@@ -73,7 +73,7 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
     fill(ledger, ENTRIES)
     assert ledger.sums("a").waiting == ENTRIES + 100
     ledger.commit(
-        checkpoint=Checkpoint("c"), states=[], payloads={"a": (b"y" * SIZE, 1)}, counters={"read": 1}
+        checkpoint=Checkpoint("c"), states=[], payloads=[("a", b"y" * SIZE, 1)], counters={"read": 1}
     )
     full = most()
     assert ledger.sums("a").dropped > 0
@@ -96,7 +96,7 @@ def test_the_oldest_dead_letters_go_beyond_a_bound_and_that_is_said(tmp_path: Pa
     bounds = Bounds(dead_letters=3, dead_bytes=10_000)
     ledger = Ledger(tmp_path / "l", "csv a", report=said.append, bounds=bounds)
     for size in (10, 10, 10, 10, 4000, 4000, 4000):
-        ledger.commit(checkpoint=None, states=[], payloads={"a": (b"x" * size, 2)}, counters={})
+        ledger.commit(checkpoint=None, states=[], payloads=[("a", b"x" * size, 2)], counters={})
         ledger.bury("a", ledger.parcels("a", most=1)[0], "refused")
     assert [row[0] for row in ledger._db.execute("SELECT id FROM dead_letters ORDER BY id")] == [6, 7]
     assert ledger.sums("a") == SinkSums(encoded=14, delivered=0, waiting=0, dead=4, dropped=10)
@@ -113,7 +113,7 @@ def test_its_files_are_for_its_owner_and_group_alone(tmp_path: Path) -> None:
     try:
         path = tmp_path / "state" / "l"
         ledger = Ledger(path, "csv a")
-        ledger.commit(checkpoint=Checkpoint("c"), states=[], payloads={"a": (b"x", 1)}, counters={})
+        ledger.commit(checkpoint=Checkpoint("c"), states=[], payloads=[("a", b"x", 1)], counters={})
         modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
         ledger.close()
         path.chmod(0o644)
@@ -150,7 +150,7 @@ def test_on_a_disk_that_is_full_nothing_is_lost_or_doubled_and_it_recovers_by_it
             ledger.commit(
                 checkpoint=Checkpoint(str(number)),
                 states=[],
-                payloads={"a": (payload, 1)},
+                payloads=[("a", payload, 1)],
                 counters={"read": 1},
             )
         except LedgerUnavailableError as error:
@@ -174,7 +174,7 @@ def test_on_a_disk_that_is_full_nothing_is_lost_or_doubled_and_it_recovers_by_it
 def test_what_was_delivered_while_the_disk_was_full_is_not_given_out_again(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l", "csv a")
     for payload in (b"1", b"2", b"3"):
-        ledger.commit(checkpoint=None, states=[], payloads={"a": (payload, 1)}, counters={})
+        ledger.commit(checkpoint=None, states=[], payloads=[("a", payload, 1)], counters={})
     ledger._db.execute("PRAGMA query_only = ON")  # as a disk that takes nothing
     first = ledger.parcels("a", most=2)
     with pytest.raises(LedgerUnavailableError):

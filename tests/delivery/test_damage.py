@@ -35,7 +35,7 @@ def test_a_page_that_is_out_of_use_sends_no_machine_back(tmp_path: Path) -> None
     ledger = Ledger(path, "influx a")
     newest, older = 1_767_830_400_000_000_000, 1_767_830_300_000_000_000
     machines = {f"m{number:03}": [newest, [[0, 1]]] for number in range(200)}
-    ledger.commit(checkpoint=Checkpoint("c1", machines), states=[], payloads={}, counters={"read": 1})
+    ledger.commit(checkpoint=Checkpoint("c1", machines), states=[], payloads=[], counters={"read": 1})
     ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     ledger.close()
     # A page as it was, at the end of the file, where no tree leads; and the damage.
@@ -44,7 +44,7 @@ def test_a_page_that_is_out_of_use_sends_no_machine_back(tmp_path: Path) -> None
     (tmp_path / "old").mkdir()
     before = Ledger(tmp_path / "old" / "l", "influx a")
     machines = {name: [older, [[0, 1]]] for name in machines}
-    before.commit(checkpoint=Checkpoint("c0", machines), states=[], payloads={}, counters={"read": 1})
+    before.commit(checkpoint=Checkpoint("c0", machines), states=[], payloads=[], counters={"read": 1})
     before._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     before.close()
     old = (tmp_path / "old" / "l").read_bytes()
@@ -111,7 +111,7 @@ def after_damage(made: MadeLedger, folder: Path, kind: str, seed: int) -> tuple[
             assert said, where
     again = drained(ledger, "a") + drained(ledger, "b")
     assert again == [], where
-    ledger.commit(checkpoint=Checkpoint("later"), states=[], payloads={"a": (b"new", 1)}, counters={})
+    ledger.commit(checkpoint=Checkpoint("later"), states=[], payloads=[("a", b"new", 1)], counters={})
     assert drained(ledger, "a") == [b"new"], where
     ledger.close()
     second: list[str] = []
@@ -125,7 +125,7 @@ def after_damage(made: MadeLedger, folder: Path, kind: str, seed: int) -> tuple[
 
 def commit(ledger: Ledger, number: int) -> None:
     states = [StageState("bundle", "hold", f"m{number}", 1, float(number))]
-    payloads = {"a": (b"%d " % number + b"x" * 3000, 2)}
+    payloads = [("a", b"%d " % number + b"x" * 3000, 2)]
     ledger.commit(checkpoint=Checkpoint(f"c{number}"), states=states, payloads=payloads, counters={"read": 2})
 
 
@@ -266,7 +266,7 @@ def test_run_says_that_its_ledger_is_damaged_and_delivers_everything(
     ledger = Ledger(path, name)
     for number in range(20):  # what a sink that was away left
         payload = b'{"left": %d, "x": "%s"}\n' % (number, b"x" * 900)
-        ledger.commit(checkpoint=None, states=[], payloads={"jsonl": (payload, 1)}, counters={})
+        ledger.commit(checkpoint=None, states=[], payloads=[("jsonl", payload, 1)], counters={})
     ledger.close()
     with path.open("r+b") as file:
         file.write(bytes(100))

@@ -26,9 +26,9 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "l.sqlite"
     ledger = Ledger(path, "csv a")
     for number in range(5):
-        payloads = {"influx": (zlib.compress(b"m score=%d\n" % number), 10)}
+        payloads = [("influx", zlib.compress(b"m score=%d\n" % number), 10)]
         ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
-    ledger.commit(checkpoint=None, states=[], payloads={"jsonl": (b'{"a":1}\n', 7)}, counters={})
+    ledger.commit(checkpoint=None, states=[], payloads=[("jsonl", b'{"a":1}\n', 7)], counters={})
     for _ in range(2):
         ledger.bury("influx", ledger.parcels("influx", most=1)[0], "refused")
     ledger.close()
@@ -73,7 +73,7 @@ def test_a_ledger_behind_a_link_is_read_and_locked_under_both_its_names(path: Pa
     for opened, other in ((link, path), (path, link)):
         ledger = Ledger(opened, "csv a")
         ledger.commit(
-            checkpoint=Checkpoint("c"), states=[], payloads={"influx": (b"m score=9\n", 1)}, counters={}
+            checkpoint=Checkpoint("c"), states=[], payloads=[("influx", b"m score=9\n", 1)], counters={}
         )
         with pytest.raises(LedgerError, match="is in use by another edge-detect"):
             Ledger(other, "csv a")

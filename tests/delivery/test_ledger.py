@@ -24,7 +24,7 @@ def commit(ledger: Ledger, payload: bytes, *, rows: int = 1, checkpoint: Checkpo
     ledger.commit(
         checkpoint=checkpoint,
         states=[StageState("bundle", "hold", "m1", 1, 2.0)],
-        payloads={"a": (payload, rows)},
+        payloads=[("a", payload, rows)],
         counters={"read": rows},
     )
 
@@ -49,7 +49,7 @@ def test_states_replace_those_before_by_owner_stage_and_machine(tmp_path: Path) 
     ledger = Ledger(tmp_path / "l", "source")
 
     def store(*states: StageState, clock: int | None = None) -> None:
-        ledger.commit(checkpoint=None, states=states, payloads={}, counters={}, clock=clock)
+        ledger.commit(checkpoint=None, states=states, payloads=[], counters={}, clock=clock)
 
     first = StageState("b1", "hold", "m1", 1, 2.0)
     others = [first._replace(owner="b2"), first._replace(stage="times"), first._replace(machine="m2")]
@@ -67,8 +67,8 @@ def test_each_machine_stays_where_the_last_checkpoint_that_named_it_put_it(tmp_p
     steps: dict[str, dict[str, list[int] | None]]
     steps = {"1": {"m1": [1], "m2": [2], "m3": [3]}, "2": {"m2": [4], "m3": None}, "3": {}}
     for text, machines in steps.items():
-        ledger.commit(checkpoint=Checkpoint(text, machines), states=[], payloads={}, counters={})
-    ledger.commit(checkpoint=None, states=[], payloads={}, counters={})
+        ledger.commit(checkpoint=Checkpoint(text, machines), states=[], payloads=[], counters={})
+    ledger.commit(checkpoint=None, states=[], payloads=[], counters={})
     assert ledger.checkpoint() == Checkpoint("3", {"m1": [1], "m2": [4]})
     # They are no stage's.
     assert ledger.states() == []
@@ -90,7 +90,7 @@ from edge_runtime.engine.stage import StageState
 ledger = Ledger(Path({str(path)!r}), "source")
 for i in range(1000):
     reached = Checkpoint(str(i))
-    ledger.commit(checkpoint=reached, states=[], payloads={{"a": (b"x" * 1000, 1)}}, counters={{"read": 1}})
+    ledger.commit(checkpoint=reached, states=[], payloads=[("a", b"x" * 1000, 1)], counters={{"read": 1}})
     print(i, flush=True)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)

@@ -233,7 +233,7 @@ def test_the_command_goes_on_in_the_ledger_when_the_settings_are_spelled_otherwi
 def _open_and_close(path: Path, times: int) -> None:
     for _ in range(times):
         ledger = Ledger(path, "x")
-        ledger.commit(checkpoint=None, states=[], payloads={}, counters={"read": 1})
+        ledger.commit(checkpoint=None, states=[], payloads=[], counters={"read": 1})
         ledger.close()
 
 

@@ -71,7 +71,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path / "l", "source")
     for number in range(PARCELS):
         payload = b"%d" % number
-        ledger.commit(checkpoint=None, states=[], payloads={"a": (payload, 10)}, counters={"read": 10})
+        ledger.commit(checkpoint=None, states=[], payloads=[("a", payload, 10)], counters={"read": 10})
     yield ledger
     ledger.close()
 
@@ -106,7 +106,7 @@ def test_several_posts_are_under_way_and_no_more(ledger: Ledger) -> None:
 def test_a_post_holds_no_more_than_the_sink_takes_at_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "l", "source")
     for number in range(100):
-        payloads = {"a": (b"%d" % number, 10)}
+        payloads = [("a", b"%d" % number, 10)]
         ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={"read": 10})
     given: list[int] = []
 
@@ -260,7 +260,7 @@ def test_a_sink_is_shown_all_that_any_version_may_have_delivered_without_recordi
     ledger = Ledger(tmp_path / "l", "source")
     for _ in range(8):
         ledger.commit(
-            checkpoint=None, states=[], payloads={"a": (b"x" * (1 << 20), 10)}, counters={"read": 10}
+            checkpoint=None, states=[], payloads=[("a", b"x" * (1 << 20), 10)], counters={"read": 10}
         )
     shown: list[int] = []
 
@@ -302,7 +302,7 @@ def test_only_what_is_refused_becomes_a_dead_letter_while_others_are_under_way(l
 def test_a_half_of_a_refused_post_that_is_taken_in_parts_is_taken_whole(tmp_path: Path, part: int) -> None:
     ledger = Ledger(tmp_path / "l", "source")
     for number in range(40):
-        payloads = {"a": (b"%d" % number, 10)}
+        payloads = [("a", b"%d" % number, 10)]
         ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={"read": 10})
     refused = {b"0", b"17", b"39"}
 

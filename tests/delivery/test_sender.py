@@ -56,7 +56,7 @@ class ScriptedSink:
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     ledger = Ledger(tmp_path / "l", "source")
     for payload in (b"1", b"2", b"3"):
-        ledger.commit(checkpoint=None, states=[], payloads={"a": (payload, 10)}, counters={"read": 10})
+        ledger.commit(checkpoint=None, states=[], payloads=[("a", payload, 10)], counters={"read": 10})
     yield ledger
     ledger.close()
 
@@ -275,7 +275,7 @@ def test_where_the_sink_cannot_say_how_far_it_got_it_is_taken_up_again(ledger: L
 
 def test_a_sink_that_takes_one_payload_at_a_time_takes_a_thousand(ledger: Ledger) -> None:
     for number in range(4, 1500):
-        ledger.commit(checkpoint=None, states=[], payloads={"a": (b"%d" % number, 1)}, counters={"read": 1})
+        ledger.commit(checkpoint=None, states=[], payloads=[("a", b"%d" % number, 1)], counters={"read": 1})
     sink = ScriptedSink()
 
     def one(payloads: Sequence[bytes]) -> int:

@@ -51,7 +51,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     """All of it in the file, nothing in its log or in memory."""
     ledger = Ledger(tmp_path.resolve() / "l", "csv a", report=said(tmp_path).append)
     for number in range(ENTRIES):
-        payloads = {"a": (b"%d" % number + bytes(5000), 1)}
+        payloads = [("a", b"%d" % number + bytes(5000), 1)]
         ledger.commit(checkpoint=Checkpoint(f"c{number}"), states=[], payloads=payloads, counters={})
     ledger._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     ledger._db.execute("PRAGMA cache_size = 1")

@@ -95,7 +95,7 @@ class Gateway:
         self._ledger.commit(
             checkpoint=None,
             states=self._engine.changes(),
-            payloads={},
+            payloads=[],
             counters={},
             words=words,
             rules=self._ruling.unstored(),

@@ -55,10 +55,10 @@ def make_ledger(folder: Path, seed: int, *, log: bool) -> MadeLedger:  # noqa: C
 
     def commit(number: int) -> None:
         sizes = (draw.choice((60, 200, 900, 2500, 6000, 14_000)), 150)
-        payloads = {
-            s: (json.dumps([number, s]).encode() + draw.randbytes(n), 3)
+        payloads = [
+            (s, json.dumps([number, s]).encode() + draw.randbytes(n), 3)
             for s, n in zip(SINKS, sizes, strict=True)
-        }
+        ]
         states = [StageState("bundle", "hold", f"m{number % 9}", 1, float(number))]
         ledger.commit(
             checkpoint=Checkpoint(f"c{number}"), states=states, payloads=payloads, counters={"read": 3}

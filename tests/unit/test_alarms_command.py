@@ -468,9 +468,9 @@ def test_waiting_ends_after_three_seconds(path: Path) -> None:
     assert taken.why_not == NOT_YET
     assert 3.0 <= sum(slept) <= 3.0 + 2 * STEP_S
     slept.clear()
-    ledger.commit(checkpoint=None, states=[], payloads={}, counters={}, words="another file:99")
+    ledger.commit(checkpoint=None, states=[], payloads=[], counters={}, words="another file:99")
     assert wait_until_taken(path, file.identity(), word, lambda: 1e9 * len(slept), sleep).why_not == NOT_YET
-    ledger.commit(checkpoint=None, states=[], payloads={}, counters={}, words=f"{file.identity()}:1")
+    ledger.commit(checkpoint=None, states=[], payloads=[], counters={}, words=f"{file.identity()}:1")
     assert wait_until_taken(path, file.identity(), word, lambda: 0.0, sleep).why_not is None
     ledger.close()
     assert wait_until_taken(path, file.identity(), word, lambda: 0.0, sleep).why_not is None
