@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.backoff import Backoff
-from edge_runtime.delivery.drain import Drain
+from edge_runtime.delivery.drain import Drain, Gathering
 from edge_runtime.delivery.pending import DISK_S
 from edge_runtime.errors import (
     EdgeDetectError,
@@ -70,7 +70,8 @@ class Sender:
         self.sink = sink = self.outlet.sink
         self.failure: EdgeDetectError | None = None
         self._report = report
-        self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way)
+        words = self.outlet.words
+        self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way, words)
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._wake = threading.Event()
@@ -138,7 +139,7 @@ class Sender:
             self.sink.close()
 
     def drain(self) -> float | None:
-        """Delivers until the outbox is empty; returns the seconds to wait if the sink is away."""
+        """Delivers until the outbox is empty; returns the seconds to wait where there is more to deliver."""
         try:
             while self._drain.some(more=self._clock() < self._ends_at):
                 self._progressed()
@@ -146,6 +147,8 @@ class Sender:
             self._say_away(error)
             wait = self._backoff.next_wait()
             return min(wait, DISK_S) if isinstance(error, LedgerUnavailableError) else wait
+        except Gathering as gathering:
+            return min(gathering.seconds, IDLE_S)
         return None
 
     def _progressed(self) -> None:
@@ -176,6 +179,7 @@ class Sender:
     def _work(self) -> None:
         while self.failure is None:
             stopping, finishing = self._stop.is_set(), self._finish
+            self._drain.hurried = stopping or finishing
             self._wake.clear()
             wait = self._try()
             if stopping or (finishing and self._is_done(wait)):

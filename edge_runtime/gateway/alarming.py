@@ -27,6 +27,7 @@ SUSPENDING = {"shelved", "out of service"}
 SAID = {
     "raised": "raised",
     "priority": "has a higher priority now",
+    "again": "is still not acknowledged",
     "returned": "has returned to normal",
     "acknowledged": "is acknowledged",
     "comment": "has a comment",
@@ -187,7 +188,7 @@ def sentence(change: Change) -> str:
     """A change of an alarm as one line for a person."""
     fields = change.fields
     parts = [fields["kind"] if not fields["subject"] else f"sensor {fields['subject']}"]
-    if change.change in ("raised", "priority"):
+    if change.change in ("raised", "priority", "again"):
         parts += [f"{fields['priority']} priority", *_severity(fields)]
         # A sensor's own alarm names it already.
         parts += [str(sensor.get("status") or described(sensor)) for sensor in fields["sensors"]]

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARMS",
+    "EVERYTHING",
     "ROWS",
+    "TAKES",
     "AlarmSink",
     "Only",
     "PacedSink",
@@ -31,7 +33,8 @@ __all__ = [
     "Verdicts",
 ]
 
-ROWS, ALARMS = WHAT = ("rows", "alarms")
+ROWS, ALARMS = "rows", "alarms"
+TAKES = "What goes there: rows, changes of alarms, or both."
 THINNING = ("all", "changes", "alarms")
 PRIORITIES = ("low", "medium", "high")  # those of `engine.alarms`, which few runs import
 LONGEST_AROUND_S = 86_400.0
@@ -71,6 +74,9 @@ class Only:
             raise UsageError("every must be 1 or more", where="only.every")
         if not 0 <= self.around_s <= LONGEST_AROUND_S:
             raise UsageError("around_s must be 0 to a day", where="only.around_s")
+
+
+EVERYTHING = Only()
 
 
 def _one_of(words: Sequence[str]) -> str:
@@ -234,7 +240,7 @@ class SinkKind(Connector):
             UsageError: It cannot take that.
         """
         if self.settings is None:
-            return self.takes, Only()
+            return self.takes, EVERYTHING
         part: Any = given[self.settings]
         where = f"the sink {self.name}"
         for one in part.takes:

@@ -36,7 +36,9 @@ class Told:
             name = key.replace("__", ".").replace("_", " ")
             self.counters[name] = self.counters.get(name, 0) + number
         before = len(self.lines)
-        self.journal.minute(self.counters, machines, waiting or {})
+        self.journal.minute(
+            self.counters, machines, waiting or {}, lambda sink, number: f"{number} for {sink} wait"
+        )
         return self.lines[before:]
 
 
