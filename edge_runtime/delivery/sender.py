@@ -51,7 +51,7 @@ class Sender:
         clock: Monotonic clock, in seconds.
 
     Attributes:
-        outlet: What goes there; all that the sink takes, if a sink was given.
+        outlet: What goes there; every row, if a sink was given.
         sink: Where to.
         failure: Why the sender has given up; None while it has not.
     """

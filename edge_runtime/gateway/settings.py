@@ -1,7 +1,7 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-`[run]`, `[trust]`, `[history]` and `[alarms]` are here; each connector has its own tables in its own file, and
-what a `[[rule]]` may say stands in `engine/rules.py`.
+`[run]`, `[trust]`, `[history]` and `[alarms]` are here; each connector has its own tables in its own file,
+and what a `[[rule]]` may say stands in `engine/rules.py`.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Outlet:
 
     Args:
         sink: The sink.
-        takes: `ROWS`, `ALARMS` or both; None for alarms, where the sink takes any, or else rows.
+        takes: `ROWS`, `ALARMS` or both.
         only: Which of them.
         tells: Which changes of alarms, unless `only` names them; as in `SinkKind`.
 
@@ -42,14 +42,12 @@ class Outlet:
     def __init__(
         self,
         sink: Sink,
-        takes: Sequence[str] | None = None,
+        takes: Sequence[str] = (ROWS,),
         only: Only | None = None,
         tells: Literal["all", "told", "people"] = "all",
     ) -> None:
         self.sink = sink
         self.left_out = 0
-        if takes is None:
-            takes = (ALARMS,) if isinstance(sink, AlarmSink) else (ROWS,)
         self._takes_rows, self._takes_alarms = ROWS in takes, ALARMS in takes
         self._only = only or EVERYTHING
         self._tells = tells

@@ -17,6 +17,7 @@ from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import SinkUnavailableError
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.sinks.base import ALARMS, AlarmSink, Sink
+from edge_runtime.sinks.outlet import Outlet
 from edge_runtime.sinks.registry import SINKS
 from edge_runtime.timeparse import parse_time
 
@@ -169,7 +170,7 @@ def test_nothing_of_rows_reaches_its_outbox_and_changes_do(
     engine = Engine(load_bundle(bundle), alarms=True)
     ledger = Ledger(tmp_path / "ledger.sqlite", "none")
     sink: Any = target.open()
-    sender = Sender(sink, ledger, target.said.append)
+    sender = Sender(Outlet(sink, (ALARMS,)), ledger, target.said.append)
 
     def commit(rows: int, changes: Sequence[Change]) -> None:
         pending = Pending(checkpoint=Checkpoint("1"))

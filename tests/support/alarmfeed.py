@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -218,7 +218,9 @@ class Case:
         )
         told = Told(log, words, self.looks, refusals, self.begun, time.time_ns())
         conditions, refused = self.feed.replay.explain(told)
-        assert {tuple(key): one for key, one in kept.conditions.items()} == conditions
+        # When an alarm was told last is of the gateway's clock, which the replay does not have.
+        found = {tuple(key): replace(one, told=None) for key, one in kept.conditions.items()}
+        assert found == conditions
         assert kept.unreadable == []
         with reading_ledger(self.ledger) as db:
             assert kept_rules(db).said == self._rules_said()
