@@ -36,7 +36,13 @@ __all__ = [
 ROWS, ALARMS = "rows", "alarms"
 TAKES = "What goes there: rows, changes of alarms, or both."
 THINNING = ("all", "changes", "alarms")
-PRIORITIES = ("low", "medium", "high")  # those of `engine.alarms`, which few runs import
+# The words of `engine.alarms`, which few runs import.
+PRIORITIES = ("low", "medium", "high")
+KINDS = ("machine", "sensor")
+CHANGES = (
+    *("raised", "priority", "sensor", "again", "returned", "acknowledged", "comment"),
+    *("shelved", "unshelved", "out of service", "in service", "replaced", "forgotten"),
+)
 LONGEST_AROUND_S = 86_400.0
 
 
@@ -68,6 +74,13 @@ class Only:
             raise UsageError(
                 f"'{self.priority}' is no priority", where="only.priority", hint=_one_of(PRIORITIES)
             )
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UsageError(f"'{kind}' is no kind of alarm", where="only.kinds", hint=_one_of(KINDS))
+        for change in self.changes:
+            if change not in CHANGES:
+                what = f"'{change}' is no change of an alarm"
+                raise UsageError(what, where="only.changes", hint=_one_of(CHANGES))
         if self.rows not in THINNING:
             raise UsageError(f"'{self.rows}' are no rows", where="only.rows", hint=_one_of(THINNING))
         if self.every < 1:
