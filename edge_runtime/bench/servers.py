@@ -86,15 +86,16 @@ def influx_sink(task: Task, gateway: Gateway) -> Sink:
 def mqtt_source(task: Task, sink: Sink, gateway: Gateway) -> EndToEnd:
     """Published with QoS 1 on a topic of their own; the first one is retained until `run` subscribes."""
     from edge_runtime.mqtt.client import Publisher  # noqa: PLC0415 - an extra
-    from edge_runtime.sources.mqtt import MqttSettings  # noqa: PLC0415
+    from edge_runtime.sources.mqtt import MqttSettings, context_of  # noqa: PLC0415
 
     options, reader = sink
-    name, part = _name(), gateway.settings.source.given[MqttSettings]
+    given = gateway.settings.source.given
+    name, part, context = _name(), given[MqttSettings], context_of(given)
     source = ["--config", str(gateway.config), "--source", "mqtt", "--topic", f"{name}/{{machine}}"]
     source += ["--client-id", name, "--machine-column", TAG, "--rows", str(task.rows + 1)]
     first, later = _lines(task, "sensors")
     publisher = task.at_end.enter_context(
-        Publisher(part.url, f"{name}/{MACHINE}", name, part.username, part.password_file)
+        Publisher(part.url, f"{name}/{MACHINE}", name, part.username, part.password_file, context)
     )
     publisher.retain(first(time.time_ns() - SECOND_NS))
     with run_child([*source, *options], task.bundle, task.folder) as child:

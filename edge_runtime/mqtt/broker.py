@@ -25,7 +25,7 @@ class Broker:
     Attributes:
         host: Name or address.
         port: Port.
-        tls: Whether to talk TLS, trusting the system's authorities.
+        tls: Whether to talk TLS.
         client_id: Under which the broker keeps the session.
         username: None for nobody.
         password: Its password.
@@ -48,8 +48,9 @@ class Broker:
         """A broker out of its address; the password comes from a private file or the environment.
 
         Raises:
-            UsageError: That is no address, or the file may be read by others.
+            UsageError: That is no address, it has a login in it, or the file may be read by others.
         """
+        shown = url.rpartition("@")[2]  # a password would stand before it
         try:
             parts = urlsplit(url)
             fits = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.path in ("", "/")
@@ -58,8 +59,13 @@ class Broker:
             fits, port = False, None
         if not fits:
             raise UsageError(
-                f"'{url}' is not the address of an MQTT broker",
+                f"'{shown}' is not the address of an MQTT broker",
                 hint="write for instance mqtt://127.0.0.1:1883",
+            )
+        if "@" in parts.netloc:
+            raise UsageError(
+                f"the address of the broker {shown} has a login in it",
+                hint="set username, and keep the password in password_file",
             )
         tls = parts.scheme == "mqtts"
         password = read_secret(password_file, PASSWORD_VARIABLE) if username else None

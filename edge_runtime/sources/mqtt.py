@@ -12,11 +12,14 @@ from edge_runtime.mapping.form import Columns, DefaultMachine, RecordForm
 from edge_runtime.mqtt.broker import PASSWORD_VARIABLE, Broker, Topic
 from edge_runtime.sources.base import Feed, Probe, SourceKind
 from edge_runtime.sources.mqtt_feed import MqttSource
+from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
+    import ssl
+
     from edge_runtime.connector import Given
 
-__all__ = ["MQTT", "MqttSettings"]
+__all__ = ["MQTT", "MqttSettings", "context_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class MqttSettings:
 
     url: str = setting(
         "mqtt://127.0.0.1:1883",
-        "Address of the broker; use mqtts:// for TLS.",
+        "Address of the broker; use mqtts:// for TLS, by what is in [tls].",
         flag="--broker",
     )
     topic: str = setting(
@@ -57,7 +60,7 @@ def _make(given: Given, feed: Feed) -> MqttSource:
         password_file=part.password_file,
     )
     columns = Columns.of(feed.sensors, given[RecordForm], given[DefaultMachine].machine)
-    return MqttSource(broker, Topic(part.topic), columns, report=feed.report)
+    return MqttSource(broker, Topic(part.topic), columns, report=feed.report, context=context_of(given))
 
 
 def _probe(given: Given, feed: Feed) -> Probe:
@@ -65,7 +68,18 @@ def _probe(given: Given, feed: Feed) -> Probe:
 
     part = given[MqttSettings]
     columns = Columns.of(feed.sensors, given[RecordForm], given[DefaultMachine].machine)
-    return MqttProbe(part.url, part.topic, columns, part.username, part.password_file, feed.report)
+    context = context_of(given)
+    return MqttProbe(part.url, part.topic, columns, part.username, part.password_file, feed.report, context)
+
+
+def context_of(given: Given) -> ssl.SSLContext | None:
+    """What a client goes by; None where the broker does not talk TLS.
+
+    Raises:
+        UsageError: The broker has no address, or a file of [tls] cannot be used.
+    """
+    broker = Broker.of(given[MqttSettings].url, "", username=None, password_file=None)
+    return given[TlsSettings].context() if broker.tls else None
 
 
 def _identity(given: Given) -> str:
@@ -94,7 +108,7 @@ MQTT = SourceKind(
         "Each message once: it is acknowledged when its rows are committed, and one that comes again is left "
         "out. That holds for messages of QoS 1 and a broker that keeps its sessions."
     ),
-    tables={"mqtt": MqttSettings, "map": RecordForm, "data": DefaultMachine},
+    tables={"mqtt": MqttSettings, "tls": TlsSettings, "map": RecordForm, "data": DefaultMachine},
     make=_make,
     identity=_identity,
     earlier_identity=_earlier_identity,

@@ -31,6 +31,7 @@ from edge_runtime.sources.base import Batch
 from edge_runtime.text.cutter import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
 
     from edge_runtime.mapping.form import Columns
@@ -55,6 +56,7 @@ class MqttSource:
         columns: Which keys or fields to read.
         report: Called with what was wrong with a message that is skipped.
         kept: Whether the broker keeps the session; without it, messages are only looked at.
+        context: Of TLS, where the broker talks it.
     """
 
     name = "mqtt"
@@ -68,9 +70,11 @@ class MqttSource:
         *,
         report: Callable[[str], None] | None = None,
         kept: bool = True,
+        context: ssl.SSLContext | None = None,
     ) -> None:
         self._broker = broker
         self._kept = kept
+        self._context = context
         self._known = False
         self._answers_until = 0.0
         self._topic = topic
@@ -145,7 +149,7 @@ class MqttSource:
     def _connect(self) -> None:
         self._arrived, self._given, self._lost, self._refused = [], [], None, None
         self._arrived_bytes = 0
-        client = make_client(self._broker, kept=self._kept)
+        client = make_client(self._broker, kept=self._kept, context=self._context)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
@@ -174,8 +178,8 @@ class MqttSource:
         if any(reason.is_failure for reason in reasons):
             self._refused = f"the broker refuses the subscription to {self._topic.subscription}"
 
-    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
-        self._lost = str(reason).lower()
+    def _on_disconnect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        self._lost = client.fault or str(reason).lower()
 
     def _disconnect(self) -> None:
         if self._client is None:
@@ -232,7 +236,10 @@ class MqttSource:
         if self._lost is None and not self._known and time.monotonic() >= self._answers_until:
             self._lost = "it does not answer"
         if self._lost is not None:
-            raise SourceUnavailableError(self._why_lost(), where=self._broker.place)
+            # It learns so only when it has shown none; the reason may be lost with the connection.
+            asked = self._broker.tls and not self._known
+            mend = "if the broker asks for a certificate, set cert_file in [tls]" if asked else None
+            raise SourceUnavailableError(self._why_lost(), where=self._broker.place, hint=mend)
 
     def _has_room(self) -> bool:
         """Whether more is to be taken in before what came is handed on."""

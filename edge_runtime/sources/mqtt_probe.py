@@ -16,6 +16,7 @@ from edge_runtime.mqtt.client import connect, make_client, require_paho
 from edge_runtime.sources.mqtt_feed import MqttSource
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -38,6 +39,7 @@ class MqttProbe:
         username: None for nobody.
         password_file: None for the environment.
         report: Called with what was wrong with a message that is skipped.
+        context: Of TLS, where the broker talks it.
     """
 
     def __init__(
@@ -48,12 +50,16 @@ class MqttProbe:
         username: str | None,
         password_file: Path | None,
         report: Callable[[str], None],
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        self._context = context
         own = f"edge-detect-check-{uuid.uuid4().hex[:12]}"
         self._broker = Broker.of(url, own, username=username, password_file=password_file)
         # Within a group it would be given messages that are meant for the gateway.
         self._topic = Topic(Topic(topic).alone)
-        self.source = MqttSource(self._broker, self._topic, columns, report=report, kept=False)
+        self.source = MqttSource(
+            self._broker, self._topic, columns, report=report, kept=False, context=context
+        )
 
     def facts(self) -> Iterator[Fact]:
         """The broker and the subscription.
@@ -84,7 +90,8 @@ class MqttProbe:
     def _topics(self) -> list[str]:
         """The topics of what comes within some seconds."""
         found: dict[str, None] = {}
-        client = make_client(replace(self._broker, client_id=f"{self._broker.client_id}-all"), kept=False)
+        broker = replace(self._broker, client_id=f"{self._broker.client_id}-all")
+        client = make_client(broker, kept=False, context=self._context)
 
         def on_connect(client: Any, *_: Any) -> None:
             client.subscribe("#")

@@ -9,9 +9,12 @@ import socket
 import subprocess
 import time
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from influxd import die_with_parent, free_ports, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Mosquitto"]
 
@@ -28,18 +31,31 @@ class Mosquitto:
         folder: Its data; made when missing, kept at the end.
         unpack_into: Where to unpack the packages when the program is not on PATH.
         login: User and password that are asked for; None for nobody.
+        tls: Files with the authority's certificate, the server's own and its key: it talks TLS, and with
+            clients alone that have a certificate of that authority. None for no TLS.
+        more: Further lines of its configuration.
 
     Raises:
         RuntimeError: There is no mosquitto, or it does not start.
     """
 
-    def __init__(self, folder: Path, *, unpack_into: Path, login: tuple[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        unpack_into: Path,
+        login: tuple[str, str] | None = None,
+        tls: tuple[Path, Path, Path] | None = None,
+        more: Sequence[str] = (),
+    ) -> None:
         self._folder = folder.resolve()
         self._unpack_into = unpack_into.resolve()
         self._login = login
+        self._tls = tls
+        self._more = more
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_ports(1)[0]
-        self.url = f"mqtt://127.0.0.1:{self.port}"
+        self.url = f"mqtt{'s' * bool(tls)}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         try:
@@ -70,6 +86,11 @@ class Mosquitto:
             tool, _ = self._program("mosquitto_passwd", "usr/bin")
             subprocess.run([tool, "-c", "-b", passwords, *self._login], check=True, env=environment)
             lines.append(f"password_file {passwords}")
+        if self._tls is not None:
+            names = ("cafile", "certfile", "keyfile")
+            lines += [f"{name} {path}" for name, path in zip(names, self._tls, strict=True)]
+            lines.append("require_certificate true")
+        lines += self._more
         config = self._folder / "mosquitto.conf"
         config.write_text("\n".join(lines) + "\n", encoding="utf-8")
         with (self._folder / "mosquitto.log").open("ab") as log:
@@ -90,9 +111,16 @@ class Mosquitto:
 
     def stop(self) -> None:
         """Stops it."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it at once: what it has not written down is lost."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, by: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(by)
             process.wait(30)
 
     def _program(self, name: str, folder: str) -> tuple[Path, dict[str, str]]:
