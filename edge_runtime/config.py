@@ -141,7 +141,8 @@ def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
     try:
         return _built(table, given)
     except UsageError as error:
-        if error.where is None or error.where.startswith("["):
+        tables = {field.name for field in dataclasses.fields(typing.cast("Any", table))}
+        if error.where is None or error.where.partition(".")[0] not in tables:
             raise
         # A table in a table does not know what the one around it is called.
         raise UsageError(error.what, where=f"[{name}] {error.where}", hint=error.hint) from None

@@ -15,7 +15,16 @@ from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.settings import InfluxServer, InfluxSettings, influx_settings
 from edge_runtime.influxdb.write import check_write, refused_lines, write
 from edge_runtime.records import Reason, Verdict
-from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, RowsRefusedError, SinkKind, Verdicts
+from edge_runtime.sinks.base import (
+    ALARMS,
+    EVERYTHING,
+    ROWS,
+    TAKES,
+    Only,
+    RowsRefusedError,
+    SinkKind,
+    Verdicts,
+)
 from edge_runtime.sinks.influx_alarms import check_names, encode_change
 
 if TYPE_CHECKING:

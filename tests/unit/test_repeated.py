@@ -126,7 +126,8 @@ def test_without_a_ledger_nobody_can_acknowledge_and_nothing_is_told_again(tmp_p
     alone = load_settings(None, {})
     assert alone.alarms.repeat_s == 3600.0
     assert make_engine(alone, bundle())._repeat is None
-    stored: dict[str, dict[str, object]] = {"run": {"sinks": ["jsonl"]}, "jsonl": {"output": str(tmp_path / "o")}}
+    output = str(tmp_path / "out.jsonl")
+    stored: dict[str, dict[str, object]] = {"run": {"sinks": ["jsonl"]}, "jsonl": {"output": output}}
     assert make_engine(load_settings(None, stored), bundle())._repeat == 3600 * SECOND
     never = load_settings(None, {**stored, "alarms": {"repeat_s": 0.0}})
     assert make_engine(never, bundle())._repeat is None
