@@ -26,6 +26,7 @@ from edge_runtime.sinks.base import (
     Verdicts,
 )
 from edge_runtime.sinks.influx_alarms import check_names, encode_change
+from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,6 +205,7 @@ def results_server(given: Given) -> InfluxSettings:
         token_file=shared.token_file,
         password_file=shared.password_file,
         timeout=shared.timeout,
+        tls=given[TlsSettings],
     )
 
 
@@ -231,7 +233,7 @@ INFLUX = SinkKind(
     name="influx",
     summary="Writes each row, and each change of an alarm, as a point of an InfluxDB, at its own time.",
     guarantee="Exactly once in effect: a point that is written again replaces itself.",
-    tables={"influx_sink": InfluxSinkSettings, "influx": InfluxServer},
+    tables={"influx_sink": InfluxSinkSettings, "influx": InfluxServer, "tls": TlsSettings},
     make=_make,
     max_under_way=MAX_POSTS,
     takes=(ROWS, ALARMS),
