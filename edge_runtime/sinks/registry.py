@@ -15,6 +15,11 @@ SINKS: Registry[SinkKind] = Registry(
         "jsonl": "edge_runtime.sinks.jsonl:JSONL",
         "alarmlog": "edge_runtime.sinks.alarmlog:ALARMLOG",
         "influx": "edge_runtime.sinks.influx:INFLUX",
+        "webhook": "edge_runtime.sinks.webhook:WEBHOOK",
+        "alertmanager": "edge_runtime.sinks.alertmanager:ALERTMANAGER",
+        "ntfy": "edge_runtime.sinks.ntfy:NTFY",
+        "slack": "edge_runtime.sinks.slack:SLACK",
+        "teams": "edge_runtime.sinks.teams:TEAMS",
     },
     "edge_detect.sinks",
 )
