@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+# So long a start waits for a sink that may be away.
+CHECK_S = 5.0
+
 
 def run(
     ctx: typer.Context,
@@ -99,7 +102,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
 
             senders = [Sender(outlet, ledger, report, max_under_way=most) for outlet, most in sinks.durable]
         for sender in senders:
-            sender.check()
+            sender.check(CHECK_S)
         if ledger and (last := ledger.clock()) is not None:
             clock.know("the ledger was written", last)
         pipeline = Pipeline(
