@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.alarmed import FAULTS, ROWS, START, bundle
-from support.targets import Target
+from support.target import AlarmTarget
+from support.webhooktargets import AlertmanagerTarget, NtfyTarget, SlackTarget, TeamsTarget, WebhookTarget
 
 from edge_runtime.engine.alarms import Change, Word
 from edge_runtime.engine.engine import Engine
@@ -21,28 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.feeds import Document
-    from support.targets import Broken
+    from support.target import Broken
 
 __all__ = ["ALARM_TARGETS", "AlarmTarget", "alarm_target_of", "later_changes", "some_changes"]
 
 SECOND = 1_000_000_000
-
-
-class AlarmTarget(Target):
-    """A kind of sink that takes alarms, with what lies where it delivers to.
-
-    Attributes:
-        undoes: Whether it has a position, and undoes what came after it; any other replaces a change that
-            comes again, by its id and revision.
-    """
-
-    @abstractmethod
-    def changes(self) -> list[dict[str, Any]]:
-        """What lies there: each change's fields, in the order in which they arrived."""
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The same: there is nothing else."""
-        return self.changes()
 
 
 class AlarmLogTarget(AlarmTarget):
@@ -66,7 +49,14 @@ class AlarmLogTarget(AlarmTarget):
         return {"alarmlog": {"output": "/dev/full"}}
 
 
-ALARM_TARGETS: dict[str, type[AlarmTarget]] = {"alarmlog": AlarmLogTarget}
+ALARM_TARGETS: dict[str, type[AlarmTarget]] = {
+    "alarmlog": AlarmLogTarget,
+    "webhook": WebhookTarget,
+    "alertmanager": AlertmanagerTarget,
+    "ntfy": NtfyTarget,
+    "slack": SlackTarget,
+    "teams": TeamsTarget,
+}
 
 
 def alarm_target_of(name: str) -> type[AlarmTarget]:
