@@ -1,4 +1,4 @@
-"""`kill -9` while a web server, a mail server and a broker are told: each change is told, and once by its id.
+"""`kill -9` while web server, mail server, broker and database are told: each change, and once by its id.
 
 `make soak` kills a thousand times.
 """
@@ -9,6 +9,8 @@ import json
 import os
 import random
 import time
+import uuid
+from collections import Counter
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from support.lives import KILLED, Ending, Lives
 from support.people import People, some_ending
 from support.receivers import Listener, MailServer, WebServer
 
+from edge_runtime.influxdb import InfluxClient, InfluxSettings, create_database, query
 from edge_runtime.sinks.outlet import FOR_PEOPLE, SUSPENDING
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
     from pathlib import Path
 
+    from influxd import Influxd
     from mosquitto import Mosquitto
 
 SOAK = bool(os.environ.get("EDGE_DETECT_SOAK"))
@@ -44,11 +48,18 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlarmFeed]:
         yield AlarmFeed(folder, lives, STEPS)
 
 
-def configuration(number: int, web: WebServer, mail: MailServer, broker: Mosquitto) -> str:
+def configuration(
+    number: int, web: WebServer, mail: MailServer, broker: Mosquitto, database: InfluxSettings
+) -> str:
     """Where one gateway tells what."""
     return f"""
 [run]
-sinks = ["jsonl", "alarmlog", "webhook", "mqtt", "email"]
+sinks = ["jsonl", "alarmlog", "webhook", "mqtt", "email", "influx"]
+[influx]
+url = "{database.url}"
+database = "{database.database}"
+[influx_sink]
+takes = ["alarms"]
 [webhook]
 url = "{web.url}/{number}"
 [mqtt_sink]
@@ -119,6 +130,14 @@ def check_broker(listener: Listener, log: dict[str, dict[str, Any]]) -> int:
     return len(listener.messages) - len(log)
 
 
+def check_points(database: InfluxClient, log: list[dict[str, Any]]) -> None:
+    """Each change is a point, also that of an alarm that is only recorded."""
+    found = Counter[tuple[str, int, str]]()
+    for series in query(database, "SELECT event_id, revision, change FROM alarms"):
+        found.update(tuple(row[1:]) for row in series.values)
+    assert found == Counter((line["event_id"], line["revision"], line["change"]) for line in log)
+
+
 def check_states(port: int, number: int, case: Case) -> None:
     """What the broker keeps of each machine is what is open."""
     opened = {one.alarm.event_id: one.alarm.revision for one in case.kept().open()}
@@ -129,7 +148,7 @@ def check_states(port: int, number: int, case: Case) -> None:
 
 
 def test_killed_while_many_are_told_each_alarm_is_told_and_once_by_its_id(
-    feed: AlarmFeed, tmp_path: Path, mosquitto: Mosquitto
+    feed: AlarmFeed, tmp_path: Path, mosquitto: Mosquitto, influxd: Influxd
 ) -> None:
     chosen, kills, changes = random.Random("told"), 0, 0  # noqa: S311 - for moments
     again = dict.fromkeys(("webhook", "mqtt", "email"), 0)
@@ -139,7 +158,10 @@ def test_killed_while_many_are_told_each_alarm_is_told_and_once_by_its_id(
                 break
             case = feed.case(tmp_path / str(number))
             case.config = tmp_path / f"{number}.toml"
-            case.config.write_text(configuration(number, web, mail, mosquitto))
+            name = f"told_{uuid.uuid4().hex[:8]}"
+            database = InfluxClient(InfluxSettings(influxd.url, database=name, timeout=60.0))
+            create_database(database)
+            case.config.write_text(configuration(number, web, mail, mosquitto, database.settings))
             people = People(case, chosen)
             with Listener(mosquitto.port, f"kills/{number}/+/alarm") as listener:
                 for _ in range(min(IN_ONE_CASE, KILLS - kills)):
@@ -155,6 +177,7 @@ def test_killed_while_many_are_told_each_alarm_is_told_and_once_by_its_id(
                 again["mqtt"] += check_broker(listener, log)
             again["webhook"] += check_web(web.posts[f"/{number}"], log)
             again["email"] += check_mail(mail.mails[f"shift-{number}@example.org"], log)
+            check_points(database, case.log())
             check_states(mosquitto.port, number, case)
     print(f"\n{kills} kills, {changes} changes told; told again: {again}")  # noqa: T201
     assert kills >= KILLS
