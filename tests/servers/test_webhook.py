@@ -132,6 +132,14 @@ def test_a_connection_that_was_closed_in_between_is_opened_again_and_nothing_com
     assert len({post.connection for post in receiver.posts}) == 3
 
 
+def test_an_answer_that_is_too_long_to_read_ends_its_connection(receiver: Receiver) -> None:
+    sink = sink_of("webhook", url=receiver.url)
+    receiver.replies = [Reply(body=b"x" * 200_000), Reply(body=b"y" * 60_000), Reply()]
+    assert sink.deliver(entries(sink, 1, 2, 3)) == 3
+    first, second, third = (post.connection for post in receiver.posts)
+    assert first != second == third
+
+
 def test_a_post_that_was_answered_in_part_is_not_posted_again_at_once() -> None:
     heard = []
 
@@ -139,7 +147,7 @@ def test_a_post_that_was_answered_in_part_is_not_posted_again_at_once() -> None:
         connection.recv(1 << 16)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         heard.append(read_head(connection))
-        connection.sendall(b"HTTP/1.")
+        connection.sendall(b"HTTP/1.1 100 Go on\r\n\r\n")
 
     with breaking(answer) as url:
         sink = sink_of("webhook", url=url)

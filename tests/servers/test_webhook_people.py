@@ -122,6 +122,7 @@ def test_a_flood_is_one_message_and_after_a_while_changes_are_told_by_themselves
     first, lines = told(kind, post.document)
     assert first == "9 changes of alarms at 3 machines"
     assert lines == [sentence(flood[7]), *(sentence(one) for one in flood if one is not flood[7])]
+    assert sink.pace.wait(1) == 30.0
     assert deliver(sink, [change(20)]) == 1  # it was waited for: alone, it needs no summary
     assert told(kind, receiver.documents[1]) == (title(change(20)), [sentence(change(20))])
     assert receiver.posts[1].key == f"{20:016x}-1"
@@ -186,7 +187,7 @@ def test_a_single_change_that_is_too_long_is_shown_in_part(receiver: Receiver, k
 LINES = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=1000), max_size=60), min_size=1)
 
 
-@given(LINES, st.integers(100, 300))
+@given(LINES, st.integers(200, 400))
 def test_lines_fit_whatever_they_are_and_none_is_left_out_unsaid(lines: list[str], most: int) -> None:
     note = Note("title", tuple(lines), open=True, priority="low")
     shown = note.fitting(most, lambda line: len(line.encode()))
@@ -196,6 +197,14 @@ def test_lines_fit_whatever_they_are_and_none_is_left_out_unsaid(lines: list[str
         assert some == lines[: len(some)]
         count = len(lines) - len(some)
         assert last == f"and {count} more change{'s' * (count > 1)}{MORE.removeprefix('more changes')}"
+
+
+def test_a_first_line_that_is_too_long_is_shown_in_part_and_the_others_are_counted() -> None:
+    note = Note("title", ("x" * 500, "y"), open=True, priority="low")
+    first, last = note.fitting(200)
+    assert first == "x" * (len(first) - 1) + "…"
+    assert last == f"and 1 {MORE.replace('changes', 'change')}"
+    assert 150 < len(first) + len(last) + 2 <= 200
 
 
 @given(st.integers(0, 3), st.integers(0, 3))
