@@ -259,7 +259,7 @@ def test_no_message_shows_what_is_secret(receiver: Receiver, tmp_path: Path) -> 
     token, key = private(tmp_path / "token", TOKEN), private(tmp_path / "key", "a key to sign with")
     echo = f"cannot POST {path} cccccccc/dddd3 sig=eeeeeeee4 of Bearer {TOKEN}, a key to sign with".encode()
     for kind in ("webhook", "slack", "teams", "alertmanager"):
-        more = {"secret_file": str(key)} if kind == "webhook" else {}
+        more: dict[str, Any] = {"secret_file": str(key)} if kind == "webhook" else {}
         sink = sink_of(kind, url_file=str(url), token_file=str(token), **more)
         said = [repr(sink), repr(sink._target), repr(sink._settings)]
         for status in (400, 401, 404, 500, 301):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
 
 KINDS = ("ntfy", "slack", "teams")
-RETURNED = {"active": False, "returned": "2026-09-21T14:20:00Z"}
+RETURNED: dict[str, Any] = {"active": False, "returned": "2026-09-21T14:20:00Z"}
 MORE = "more changes: `edge-detect alarms list` shows what is open"
 
 

@@ -65,7 +65,8 @@ def test_what_is_no_address_is_refused_and_not_shown(
     url: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGE_DETECT_SLACK_URL", url)
-    for where, settings in (("[slack] url", {"url": url}), ("EDGE_DETECT_SLACK_URL", {})):
+    ways: list[tuple[str, dict[str, Any]]] = [("[slack] url", {"url": url}), ("EDGE_DETECT_SLACK_URL", {})]
+    for where, settings in ways:
         with pytest.raises(UsageError, match=words) as caught:
             sink_of("slack", **settings)
         assert SECRET not in str(caught.value)

@@ -84,7 +84,7 @@ def test_what_is_no_template_is_refused_where_it_is_wrong(text: str, words: str)
 
 
 @given(st.dictionaries(st.sampled_from(["machine_id", "comment", "acknowledged_by", "subject"]), TEXTS))
-def test_whatever_names_and_comments_say_the_document_is_what_was_meant(fields: dict[str, str]) -> None:
+def test_whatever_names_and_comments_say_the_document_is_what_was_meant(fields: dict[str, Any]) -> None:
     template = (
         '{"plain": "{machine_id}", "list": ["{comment}"], "text": "m={machine_id} c={comment} s={subject}",'
         ' "by": {"name": "{acknowledged_by}"}, "said": "{text}"}'
