@@ -151,11 +151,11 @@ def _within(payload: bytes, most: int) -> Iterator[bytes]:
         yield payload
         return
     rows = payload[1:-1].split(BETWEEN)
-    part, size = list[bytes](), 0
+    part, size = list[bytes](), len(b"[]")
     for row in rows:
         if part and size + len(row) > most:
             yield b"[" + BETWEEN.join(part) + b"]"
-            part, size = [], 0
+            part, size = [], len(b"[]")
         part.append(row)
         size += len(row) + len(BETWEEN)
     yield b"[" + BETWEEN.join(part) + b"]"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from email.message import Message
 
-__all__ = ["Posted", "Receiver", "Reply", "breaking", "receiving"]
+__all__ = ["Posted", "Receiver", "Reply", "breaking", "read_head", "receiving"]
 
 
 class Posted(NamedTuple):
@@ -142,9 +142,20 @@ def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
             thread.join()
 
 
+def read_head(connection: socket.socket) -> int:
+    """Reads up to the end of a request's headers; returns the length of the body that follows."""
+    head = bytearray()
+    while not head.endswith(b"\r\n\r\n"):
+        part = connection.recv(1)
+        if not part:
+            raise ConnectionError("no request")
+        head += part
+    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+
+
 @contextmanager
 def breaking(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The address of a server that reads the beginning of what is sent, and answers by its own idea of HTTP.
+    """The address of a server that reads the beginning of a post, and answers by its own idea of HTTP.
 
     Args:
         answer: Called with each connection, on a thread of its own; the connection is closed after it.
@@ -154,7 +165,7 @@ def breaking(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     def serve(connection: socket.socket) -> None:
         with connection, suppress(OSError):
             connection.settimeout(60)
-            connection.recv(1 << 16)
+            read_head(connection)
             answer(connection)
             connection.shutdown(socket.SHUT_RDWR)
 

@@ -90,8 +90,7 @@ class WebhookTarget(PostTarget):
     # The contract of rows has other tests than that of alarms, and each asks for what it is about.
     @property
     def takes_rows(self) -> bool:
-        name: str = self.request.node.path.name
-        return name == "test_every_sink.py"
+        return bool(self.request.node.path.name == "test_every_sink.py")
 
     def changes(self) -> list[Any]:
         found = self.posted()
