@@ -101,7 +101,8 @@ IN_TIME = f"no answer within {WITHIN_S:g} s"
         pytest.param(only(b"SSH-2.0-OpenSSH_9.2\r\n"), "not HTTP", id="another protocol"),
         pytest.param(only(b"HTTP/3.0 200 OK\r\n\r\n"), "not HTTP", id="another version"),
         pytest.param(only(b""), "hung up without an answer", id="nothing"),
-        pytest.param(reset, "cannot be reached", id="a reset"),
+        # What of a reset is seen depends on what was read before it.
+        pytest.param(reset, "cannot be reached|hung up without an answer", id="a reset"),
         pytest.param(only(b"HTTP/1.1 101 Switching\r\n\r\n"), "it answers 101", id="a switch"),
         pytest.param(
             only(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n"),
