@@ -138,7 +138,14 @@ def fill(table: type[T], values: Mapping[str, Any], name: str, where: str) -> T:
             value = values[one.name]
             origin = "--set" if isinstance(value, Text) else where
             given[one.name] = _value(one, value, f"{origin}: [{name}] {one.name}")
-    return _built(table, given)
+    try:
+        return _built(table, given)
+    except UsageError as error:
+        tables = {field.name for field in dataclasses.fields(typing.cast("Any", table))}
+        if error.where is None or error.where.partition(".")[0] not in tables:
+            raise
+        # A table in a table does not know what the one around it is called.
+        raise UsageError(error.what, where=f"[{name}] {error.where}", hint=error.hint) from None
 
 
 def read_toml(path: Path, many: Sequence[str] = ()) -> dict[str, Any]:

@@ -19,7 +19,7 @@ __all__ = ["OWN_FLAGS", "OWN_TABLES", "foreign_names", "ignored_entry_points", "
 
 K = TypeVar("K")
 # What `edge-detect run` and `check` have themselves, and no connector may take.
-OWN_TABLES = ("run", "trust", "history")
+OWN_TABLES = ("run", "trust", "history", "alarms")
 OWN_FLAGS = (
     "--bundle",
     "--config",

@@ -12,7 +12,7 @@ from edge_runtime.errors import UsageError
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ["TlsSettings"]
+__all__ = ["SYSTEM", "TlsSettings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,9 @@ class TlsSettings:
                     hint="the key must be in the same file or in key_file, and not encrypted",
                 ) from None
         return context
+
+
+SYSTEM = TlsSettings()
 
 
 def _no_password() -> str:

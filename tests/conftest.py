@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 import pytest
+from alertmanager import Alertmanager
 from influxd import Influxd
 from mosquitto import Mosquitto
 from support.bundles import make_bundle
 from support.commands import unmeasured
+from support.receiving import receiving
 
 from edge_runtime.influxdb import InfluxClient, InfluxSettings, create_database
 
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from support.commands import Command, Here
+    from support.receiving import Receiver
 
 UNPACKED = Path(__file__).parents[1] / "build" / "influxdb-package"
 UNPACKED_BROKER = UNPACKED.with_name("mosquitto-package")
+UNPACKED_ALERTMANAGER = UNPACKED.with_name("alertmanager-package")
 MEASURED = 4  # of so many tests, one has its children measured
 
 
@@ -69,6 +73,21 @@ def influxd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Influxd]:
 def mosquitto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mosquitto]:
     """A broker without logins. Where none can be had the test fails: it never skips."""
     with Mosquitto(tmp_path_factory.mktemp("mosquitto"), unpack_into=UNPACKED_BROKER) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    """An Alertmanager that notifies nobody. Where none can be had the test fails: it never skips."""
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with Alertmanager(folder, unpack_into=UNPACKED_ALERTMANAGER) as server:
+        yield server
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A server that takes posts."""
+    with receiving() as server:
         yield server
 
 

@@ -92,7 +92,7 @@ def past_row(fields: dict[str, Any]) -> dict[str, str]:
 
 def past_shown(past: Past) -> Iterator[str]:
     """All that is known of it, line by line."""
-    from edge_runtime.gateway.alarming import described
+    from edge_runtime.engine.alarmtext import described
 
     row = past_row(past.fields)
     for name, value in (("alarm", row.pop("id")), *row.items()):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.delivery.openalarms import Key
+from edge_runtime.engine.alarmtext import described
 from edge_runtime.errors import counted, printable
-from edge_runtime.gateway.alarming import described
 from edge_runtime.gateway.viewing.words import moment
 from edge_runtime.timeparse import format_time
 

@@ -66,8 +66,8 @@ def _extreme(column: NDArray[np.float32], which: Any, digits: int) -> str:
 
 def happened(alarms: Sequence[dict[str, Any]], statuses: Sequence[StatusChange], start: int) -> Iterator[str]:
     """Alarms and changes of sensors' status in the order of time, a line each."""
+    from edge_runtime.engine.alarmtext import described
     from edge_runtime.engine.status import status_of
-    from edge_runtime.gateway.alarming import described
     from edge_runtime.records import Reason
 
     found: list[tuple[str, str]] = []

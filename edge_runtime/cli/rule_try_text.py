@@ -97,7 +97,7 @@ def _left_out(found: Tried, bundle: Bundle) -> Iterator[str]:
 
 def _shown(alarm: FoundAlarm) -> Iterator[str]:
     """All that is known of an alarm."""
-    from edge_runtime.gateway.alarming import described
+    from edge_runtime.engine.alarmtext import described
 
     row = _row(alarm)
     for name, value in (("alarm", row.pop("id")), *row.items()):

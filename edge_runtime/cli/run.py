@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+# So long a start waits for a sink that may be away.
+CHECK_S = 5.0
+
 
 def run(
     ctx: typer.Context,
@@ -69,7 +72,6 @@ def _follow(settings: Settings, signals: Signals) -> None:
     from edge_runtime.gateway.clock import GatewayClock, known_moments
     from edge_runtime.gateway.pipeline import Pipeline
     from edge_runtime.loading.load import load_bundle
-    from edge_runtime.sinks.base import AlarmSink
 
     trust = make_trust(settings, updates=True)
     bundle = load_bundle(settings.run.bundle, trust=trust, trial=make_trial(settings))
@@ -80,10 +82,9 @@ def _follow(settings: Settings, signals: Signals) -> None:
         report = _unfailing(view.report) if view else _to_stderr
         engine = make_engine(settings, bundle)
         clock = GatewayClock(known_moments(bundle), report)
-        direct, durable = make_sinks(settings, bundle, report)
-        needs_ledger = bool(durable) or settings.source.kind.needs_ledger
+        sinks = make_sinks(settings, bundle, report)
         place = None
-        if needs_ledger:
+        if settings.needs_ledger:
             from edge_runtime.gateway.place import place_of_ledger
 
             place = place_of_ledger(settings)
@@ -92,23 +93,23 @@ def _follow(settings: Settings, signals: Signals) -> None:
         # What is away, or empty so far, is waited for: `run` says so and tries again.
         with suppress(SourceUnavailableError):
             source.check()
-        for sink in direct:
+        for sink in (*sinks.direct, *(outlet.sink for outlet in sinks.some)):
             sink.check()
         ledger = stack.enter_context(_ledger(*place, report)) if place else None
         senders = []
         if ledger:
             from edge_runtime.delivery.sender import Sender
 
-            most = {chosen.kind.name: chosen.kind.max_under_way for chosen in settings.sinks}
-            senders = [Sender(sink, ledger, report, max_under_way=most[sink.name]) for sink in durable]
+            senders = [Sender(outlet, ledger, report, max_under_way=most) for outlet, most in sinks.durable]
         for sender in senders:
-            sender.check()
+            sender.check(CHECK_S)
         if ledger and (last := ledger.clock()) is not None:
             clock.know("the ledger was written", last)
         pipeline = Pipeline(
             source,
             engine,
-            direct=[] if view else direct,
+            direct=[] if view else sinks.direct,
+            some=[] if view else sinks.some,
             ledger=ledger,
             senders=senders,
             report=report,
@@ -130,9 +131,9 @@ def _follow(settings: Settings, signals: Signals) -> None:
                 say(line)
             if ledger:
                 with suppress(LedgerUnavailableError):  # what went wrong before says more
-                    for sink in durable:
-                        one = "change" if isinstance(sink, AlarmSink) else "row"
-                        say(f"  {sink.name}: {ledger.sums(sink.name).text(one)}")
+                    for sender in senders:
+                        name = sender.sink.name
+                        say(f"  {name}: {ledger.sums(name).text(*sender.outlet.words)}")
 
 
 def _alarming(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.posts import Post
 from edge_runtime.errors import SinkError, SinkUnavailableError, counted
-from edge_runtime.sinks.base import RowsRefusedError
+from edge_runtime.sinks.base import PacedSink, RowsRefusedError
 from edge_runtime.text.complaints import Complaints
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.outbox import Parcel
     from edge_runtime.sinks.base import Sink
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "Gathering"]
 
 MAX_PARCELS = 1000
 MAX_BYTES = 4 << 20
@@ -27,6 +27,14 @@ MAX_BYTES_OF_SEVERAL = 1 << 20
 MAX_UNRECORDED = 4 << 20
 # After a failure a sink gets one post at a time, and one more after each so many that arrived.
 MORE_AFTER = 8
+
+
+class Gathering(Exception):  # noqa: N818 - nothing is wrong
+    """What waits is gathered for so many seconds more, since the sink speaks to people."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
 
 
 class Drain:
@@ -43,12 +51,14 @@ class Drain:
         progressed: Called when parcels have left the outbox.
         max_under_way: How many posts may be under way at the same time. More than one is for a sink without
             positions, to which a payload may come twice.
+        words: What one of that which goes there is called, and what several are.
 
     Attributes:
         batch: The parcels that are being tried.
         checked: Whether the sink said that it could work.
         complaints: What the sink refused.
         refused: Number of rows that became dead letters since the start.
+        hurried: Whether nothing is gathered any more, for the process ends.
     """
 
     def __init__(
@@ -59,16 +69,20 @@ class Drain:
         clock: Callable[[], float],
         progressed: Callable[[], None],
         max_under_way: int = 1,
+        words: tuple[str, str] = ("row", "rows"),
     ) -> None:
         self.batch: Sequence[Parcel] = ()
         self.checked = False
         self.complaints = Complaints(report, clock)
         self.refused = 0
+        self.hurried = False
         self._sink = sink
+        self._pace = sink.pace if isinstance(sink, PacedSink) else None
         self._ledger = ledger
         self._report = report
         self._progressed = progressed
         self._max_under_way = max_under_way
+        self._words = words
         self._posts: deque[Post] = deque()  # under way, oldest first
         self._may_be_under_way, self._arrived = max_under_way, 0
         self._go_together = MAX_PARCELS  # into one of several posts, as far as is known
@@ -81,6 +95,9 @@ class Drain:
 
         Args:
             more: Whether posts may begin; otherwise only those that are under way are waited for.
+
+        Raises:
+            Gathering: There are some, and they are not to be delivered yet.
         """
         self.batch = ()
         try:
@@ -122,6 +139,7 @@ class Drain:
             if not parcels:
                 break
             if after is None:
+                self._gather(len(parcels))
                 self._take_up()
                 # Where the sink is before it is written to: from there a crash in the middle is undone.
                 before = self._sink.position()
@@ -131,6 +149,13 @@ class Drain:
         if len(self._posts) > 1:
             for post in self._posts:
                 post.start()
+
+    def _gather(self, waiting: int) -> None:
+        if self._pace is None or self.hurried:
+            return
+        seconds = self._pace.wait(waiting)
+        if seconds > 0:
+            raise Gathering(seconds)
 
     def doubt(self) -> None:
         """Nobody knows how far the sink got: it is taken up again, and what was tried goes one by one."""
@@ -194,8 +219,9 @@ class Drain:
             refused = (error.payload, error.rows)
         self._ledger.bury(self._sink.name, parcel, str(error), refused=refused)
         self.refused += refused[1]
-        rows = counted(refused[1], "row was", "rows were")
-        self.complaints.add(f"{error}; {rows} moved to the dead letters", self._sink.name)
+        one, many = self._words
+        moved = counted(refused[1], f"{one} was", f"{many} were")
+        self.complaints.add(f"{error}; {moved} moved to the dead letters", self._sink.name)
 
     def _record(self, parcels: Sequence[Parcel], position: str | None) -> None:
         """Tells the ledger what the sink has; until it can write that down, it gives out no more parcels."""

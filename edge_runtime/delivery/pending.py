@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.engine.accounts import LEFT_OUT
 from edge_runtime.errors import LedgerUnavailableError, counted
 from edge_runtime.records import Results
 
@@ -100,8 +101,7 @@ def store(  # noqa: PLR0913 - what it depends on
     results = Results.joined(blocks) if blocks else None
     entries, left_out = _entries(results, pending.alarms, senders, standing)
     for sink, rows in left_out.items():
-        name = f"left out.{sink}"
-        pending.counters[name] = pending.counters.get(name, 0) + rows
+        pending.counters[f"{LEFT_OUT}{sink}"] = rows
     mark = None if remember is None else remember(results, pending.alarms)
     backoff: Backoff | None = None
     while True:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.backoff import Backoff
-from edge_runtime.delivery.drain import Drain
+from edge_runtime.delivery.drain import Drain, Gathering
 from edge_runtime.delivery.pending import DISK_S
 from edge_runtime.errors import (
     EdgeDetectError,
@@ -51,7 +51,7 @@ class Sender:
         clock: Monotonic clock, in seconds.
 
     Attributes:
-        outlet: What goes there; all that the sink takes, if a sink was given.
+        outlet: What goes there; every row, if a sink was given.
         sink: Where to.
         failure: Why the sender has given up; None while it has not.
     """
@@ -70,7 +70,8 @@ class Sender:
         self.sink = sink = self.outlet.sink
         self.failure: EdgeDetectError | None = None
         self._report = report
-        self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way)
+        words = self.outlet.words
+        self._drain = Drain(sink, ledger, report, clock, self._progressed, max_under_way, words)
         self._backoff = backoff or Backoff()
         self._clock = clock
         self._wake = threading.Event()
@@ -81,18 +82,38 @@ class Sender:
         self._away = False
         self._faults = 0  # in a row
         self._may_bury = True
+        self._checking: threading.Thread | None = None
+        self._fault_found: Exception | None = None
         self._thread = threading.Thread(target=self._run, name=f"sender {sink.name}", daemon=True)
 
-    def check(self) -> None:
+    def check(self, within: float | None = None) -> None:
         """Makes sure that the sink could work; one that is away is waited for.
+
+        Args:
+            within: Seconds that this may take. What takes longer, as with a server that takes no packets,
+                goes on, and the sender waits for it; None for as long as it takes.
 
         Raises:
             SinkError: It could not, however long one waits.
         """
+        if within is None:
+            self._check()
+        else:
+            self._checking = threading.Thread(target=self._check, name=f"check {self.sink.name}", daemon=True)
+            self._checking.start()
+            self._checking.join(within)
+            if self._checking.is_alive():
+                self._say_away(SinkUnavailableError("it does not answer yet"))
+        if self._fault_found is not None:
+            raise self._fault_found
+
+    def _check(self) -> None:
         try:
             self.sink.check()
         except SinkUnavailableError as error:
             self._say_away(error)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            self._fault_found = error
         else:
             self._drain.checked = True
 
@@ -138,7 +159,7 @@ class Sender:
             self.sink.close()
 
     def drain(self) -> float | None:
-        """Delivers until the outbox is empty; returns the seconds to wait if the sink is away."""
+        """Delivers until the outbox is empty; returns the seconds to wait where there is more to deliver."""
         try:
             while self._drain.some(more=self._clock() < self._ends_at):
                 self._progressed()
@@ -146,6 +167,8 @@ class Sender:
             self._say_away(error)
             wait = self._backoff.next_wait()
             return min(wait, DISK_S) if isinstance(error, LedgerUnavailableError) else wait
+        except Gathering as gathering:
+            return min(gathering.seconds, IDLE_S)
         return None
 
     def _progressed(self) -> None:
@@ -165,6 +188,8 @@ class Sender:
     def _run(self) -> None:
         try:
             self._work()
+        except EdgeDetectError as error:  # it was away at the start, and now it turns out that it cannot work
+            self.failure = error
         except BaseException as error:
             self.failure = SinkError(
                 f"its sender ended with {type(error).__name__}: {error}", where=self.sink.name
@@ -174,8 +199,16 @@ class Sender:
             self._drain.complaints.tell_all()
 
     def _work(self) -> None:
+        if self._checking is not None:
+            self._checking.join()
+            if isinstance(self._fault_found, EdgeDetectError):
+                raise self._fault_found
+            if self._fault_found is not None:
+                kind = type(self._fault_found).__name__
+                raise SinkError(f"its check failed with {kind}: {self._fault_found}", where=self.sink.name)
         while self.failure is None:
             stopping, finishing = self._stop.is_set(), self._finish
+            self._drain.hurried = stopping or finishing
             self._wake.clear()
             wait = self._try()
             if stopping or (finishing and self._is_done(wait)):

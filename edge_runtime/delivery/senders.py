@@ -74,13 +74,18 @@ class Senders:
             sender.stop(max(0.0, until - self._clock()) if at_once else within)
 
     def waiting(self) -> dict[str, int]:
-        """Sink to the rows that wait for it in the ledger.
+        """Sink to the number of rows or changes that wait for it in the ledger.
 
         Raises:
             LedgerUnavailableError: It cannot be read now.
         """
         ledger = self._ledger
         return {one.sink.name: ledger.waiting(one.sink.name) for one in self._senders} if ledger else {}
+
+    def waits(self, sink: str, number: int) -> str:
+        """That so much waits for a sink, such as "3 rows wait"."""
+        one, many = next((s.outlet.words for s in self._senders if s.sink.name == sink), ("row", "rows"))
+        return counted(number, f"{one} waits", f"{many} wait")
 
     def check_all_is_delivered(self) -> None:
         """Makes sure that a feed that has ended left nothing.
@@ -89,16 +94,17 @@ class Senders:
             SinkUnavailableError: Rows wait.
             SinkError: Rows were refused.
         """
-        for sink, rows in self.waiting().items():
-            if rows:
+        for sink, number in self.waiting().items():
+            if number:
                 raise SinkUnavailableError(
-                    f"{counted(rows, 'row waits', 'rows wait')} in the ledger for the sink {sink}",
+                    f"{self.waits(sink, number)} in the ledger for the sink {sink}",
                     hint="start again with the same ledger to deliver them",
                 )
         for sender in self._senders:
             if sender.refused:
-                rows_were = counted(sender.refused, "row was", "rows were")
+                one, many = sender.outlet.words
+                refused_were = counted(sender.refused, f"{one} was", f"{many} were")
                 raise SinkError(
-                    f"{rows_were} refused by the sink {sender.sink.name}",
+                    f"{refused_were} refused by the sink {sender.sink.name}",
                     hint="`edge-detect outbox list` shows the dead letters of a ledger",
                 )

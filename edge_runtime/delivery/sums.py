@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_runtime.engine.accounts import LEFT_OUT
 from edge_runtime.errors import counted
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class SinkSums:
         dead: That the sink refused for good, or that were damaged on the disk.
         dropped: That went because the outbox or the dead letters were full, or that somebody dropped.
         lost: That a damaged ledger did not give back.
+        left_out: That were never put into the outbox, since the sink was told not to take them.
     """
 
     encoded: int
@@ -32,6 +34,7 @@ class SinkSums:
     dead: int
     dropped: int
     lost: int = 0
+    left_out: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -42,19 +45,22 @@ class SinkSums:
     def __str__(self) -> str:
         return self.text()
 
-    def text(self, one: str = "row") -> str:
+    def text(self, one: str = "row", many: str = "rows") -> str:
         """The sums for people.
 
         Args:
             one: What one of that which goes to the sink is called.
+            many: What several are called.
         """
-        waiting = counted(self.waiting, f"{one} waits", f"{one}s wait")
+        waiting = counted(self.waiting, f"{one} waits", f"{many} wait")
         text = (
             f"{waiting} in the ledger; of {self.encoded:,} since it was made {self.delivered:,} were "
             f"delivered, {self.dead:,} are dead letters and {self.dropped:,} were dropped"
         )
         if self.lost:
             text += f"; {self.lost:,} were lost with damaged parts of the ledger"
+        if self.left_out:
+            text += f"; {counted(self.left_out, 'row')} did not go there, as it does not take all"
         return text if self.balanced else f"{text}; these numbers do not balance: please report it"
 
 
@@ -62,4 +68,6 @@ def sums_of(sink: str, counters: Mapping[str, int]) -> SinkSums:
     """The sums of a sink; what waits is what went nowhere else."""
     names = ("encoded", "delivered", "dead", "dropped", "lost")
     encoded, delivered, dead, dropped, lost = (counters.get(f"{part}.{sink}", 0) for part in names)
-    return SinkSums(encoded, delivered, encoded - delivered - dead - dropped - lost, dead, dropped, lost)
+    waiting = encoded - delivered - dead - dropped - lost
+    left_out = counters.get(f"{LEFT_OUT}{sink}", 0)
+    return SinkSums(encoded, delivered, waiting, dead, dropped, lost, left_out)

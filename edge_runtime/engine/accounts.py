@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from edge_runtime.records import Results
 
-__all__ = ["DEGRADED", "SENSOR", "Accounts", "sensors_of"]
+__all__ = ["DEGRADED", "LEFT_OUT", "SENSOR", "Accounts", "sensors_of"]
 
 UNKNOWN = int(Verdict.UNKNOWN)
 # Of readings, not of rows, and of rows that are counted already: they are no part of the balance.
 UNREADABLE_READINGS = "unreadable readings"
 DEGRADED, SENSOR = "degraded.", "sensor."
+# Rows that a sink was told not to take.
+LEFT_OUT = "left out."
 LABELS = {int(verdict): verdict.label for verdict in (Verdict.NORMAL, Verdict.ANOMALY)}
 
 
@@ -51,6 +53,10 @@ class Accounts:
             self.counters[name] += number
         return added
 
+    def leave_out(self, sink: str, rows: int) -> None:
+        """Counts rows that a sink was told not to take."""
+        self.counters[f"{LEFT_OUT}{sink}"] += rows
+
     def _without(self, degraded: NDArray[np.int16]) -> dict[str, int]:
         """How many rows were judged without each sensor, but for those without which none was."""
         counts = np.bincount(degraded[degraded != COMPLETE], minlength=len(self._sensors)).tolist()
@@ -68,7 +74,7 @@ class Accounts:
         parts = sum(
             number
             for name, number in self.counters.items()
-            if name not in ("read", UNREADABLE_READINGS) and not name.startswith((DEGRADED, SENSOR))
+            if name not in ("read", UNREADABLE_READINGS) and not name.startswith((DEGRADED, SENSOR, LEFT_OUT))
         )
         return parts == self.counters["read"]
 
@@ -94,6 +100,11 @@ class Accounts:
             lines.append(
                 f"  readings that were not numbers, treated as missing: {counters[UNREADABLE_READINGS]:,}"
             )
+        lines += [
+            f"  not printed, as {name.removeprefix(LEFT_OUT)} does not take all rows: {number:,}"
+            for name, number in sorted(counters.items())
+            if name.startswith(LEFT_OUT)
+        ]
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")
         return lines

@@ -5,6 +5,7 @@ Two bits are an alarm's state: whether it is active, and whether somebody has ac
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CHANGES",
     "CONTROL",
     "CONTROL_IN_TEXT",
     "KINDS",
@@ -42,6 +44,11 @@ RULE = "rule"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 CONTROL_IN_TEXT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 PRIORITIES = LOW, MEDIUM, HIGH = ("low", "medium", "high")
+# What may be said to change of an alarm.
+CHANGES = (
+    *("raised", "priority", "sensor", "again", "returned", "acknowledged", "comment"),
+    *("shelved", "unshelved", "out of service", "in service", "replaced", "forgotten"),
+)
 
 
 class State(Enum):
@@ -181,8 +188,7 @@ class Change:
     """A change of an alarm, with all that is known of it then.
 
     Attributes:
-        change: "raised", "priority", "sensor", "returned", "acknowledged", "comment", "shelved", "unshelved",
-            "out of service", "in service", "replaced" or "forgotten".
+        change: One of `CHANGES`.
         time: Of the row that led to it, or of the person's word, nanoseconds since the epoch.
         told: Whether it is to be told; one of an alarm that is shelved or out of service is only recorded.
         fields: The alarm's fields, JSON-ready, by the names of `docs/alarms.md`.
@@ -196,6 +202,10 @@ class Change:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready, as sinks write it."""
         return {"time": format_time(self.time), "change": self.change, **self.fields}
+
+    def to_line(self) -> bytes:
+        """The same as a line of JSON."""
+        return f"{json.dumps(self.to_dict(), separators=(',', ':'))}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)

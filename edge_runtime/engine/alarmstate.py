@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["condition_of", "state_of"]
 
-OWN = ("alarm", "forming", "clear", "shelved", "out_of_service", "latched")
+OWN = ("alarm", "forming", "clear", "shelved", "out_of_service", "latched", "told")
 OF_SUSPENSION = tuple(one.name for one in fields(Suspension))
 MOMENT = 2**63
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
@@ -77,8 +77,9 @@ def state_of(kind: str, subject: str, condition: Condition) -> dict[str, Any]:
         alarm = getattr(condition, name)
         if alarm is not None:
             found[name] = {key: getattr(alarm, key) for key in FITS}
-    if condition.clear is not None:
-        found["clear"] = condition.clear
+    for name in ("clear", "told"):
+        if getattr(condition, name) is not None:
+            found[name] = getattr(condition, name)
     if condition.latched:
         found["latched"] = True
     for name in ("shelved", "out_of_service"):
@@ -99,7 +100,7 @@ def condition_of(machine: str, value: Any) -> tuple[tuple[str, str], Condition]:
     kind, subject = value.get("kind"), value.get("subject")
     if kind not in KINDS or not isinstance(subject, str):
         raise ValueError("a condition is of no known kind")
-    if not _may_be(_is_moment)(value.get("clear")):
+    if not all(_may_be(_is_moment)(value.get(name)) for name in ("clear", "told")):
         raise ValueError("a condition has no time")
     condition = Condition(
         alarm=_alarm(machine, str(kind), subject, value.get("alarm")),
@@ -108,6 +109,7 @@ def condition_of(machine: str, value: Any) -> tuple[tuple[str, str], Condition]:
         shelved=_suspension(value.get("shelved")),
         out_of_service=_suspension(value.get("out_of_service")),
         latched=value.get("latched", False),
+        told=value.get("told"),
     )
     if not _is_flag(condition.latched):
         raise ValueError("a condition is latched or not")

@@ -39,6 +39,7 @@ class AlarmWatch:
     Args:
         metadata: The bundle's: its sensors, its cadence, and the delays if it has any.
         digest: The bundle's, which the alarms name that it raises.
+        repeat: Nanoseconds after which a high alarm that nobody acknowledged is told again; None for never.
 
     Attributes:
         rulebook: The on-site rules; None for none. Those that are set hold from the next row on.
@@ -49,8 +50,9 @@ class AlarmWatch:
     belongs: Literal["bundle", "machine"] = "machine"
     machine_bytes = 0  # as `stage.Asleep` says
 
-    def __init__(self, metadata: Metadata, digest: str) -> None:
+    def __init__(self, metadata: Metadata, digest: str, repeat: int | None = None) -> None:
         self.rulebook: Rulebook | None = None
+        self._repeat = repeat
         self._steps = Steps(metadata, digest)
         # Only of machines of which there is something to remember.
         self._machines: dict[str, dict[Key, Condition]] = {}
@@ -114,7 +116,10 @@ class AlarmWatch:
         return changes, refused
 
     def advance(self, now: int) -> list[Change]:
-        """Ends shelvings whose time is over by this clock, nanoseconds since the epoch.
+        """Ends shelvings whose time is over, and tells again what nobody has acknowledged.
+
+        Args:
+            now: Nanoseconds since the epoch.
 
         Returns:
             What changed, with the alarms that were forgotten since the last call.
@@ -130,7 +135,28 @@ class AlarmWatch:
                 if before is not condition.shelved:
                     self._changed.add(machine)
             self._settle(machine, changed=False)
+        if self._repeat is not None:
+            changes += self._repeated(now, self._repeat)
         return changes
+
+    def _repeated(self, now: int, after: int) -> list[Change]:
+        changes = []
+        for machine in sorted(self._machines):
+            for _, condition in sorted(self._machines[machine].items()):
+                before = condition.told
+                changes += condition.repeat(now, after)
+                if before != condition.told:
+                    self._changed.add(machine)
+        return changes
+
+    def open_alarms(self, machine: str) -> list[dict[str, Any]]:
+        """The fields of a machine's alarms that are not over: of the machine, then of its sensors."""
+        conditions = self._machines.get(machine, {})
+        return [
+            condition.fields(condition.alarm)
+            for _, condition in sorted(conditions.items())
+            if condition.alarm is not None
+        ]
 
     def forget_the_future(self, latest: int) -> None:
         """Ends alarms that begin after this time, for no row will: they are of a clock that was wrong."""

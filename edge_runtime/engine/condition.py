@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.engine.alarms import Cause, Change, State, Suspension
+from edge_runtime.engine.alarms import HIGH, Cause, Change, State, Suspension
 from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Condition:
         shelved: By whom and until when; None where it is not.
         out_of_service: By whom and why; None where it is in service.
         latched: Whether the alarm would have returned, and a rule keeps it active until it is reset.
+        told: When a high alarm that nobody acknowledged was told last, by the clock of `repeat`; None where
+            there is none.
     """
 
     alarm: Alarm | None = None
@@ -46,6 +48,7 @@ class Condition:
     shelved: Suspension | None = None
     out_of_service: Suspension | None = None
     latched: bool = False
+    told: int | None = None
 
     @property
     def idle(self) -> bool:
@@ -72,7 +75,7 @@ class Condition:
         if self.alarm is not None:
             self.alarm.revision += 1
             changes.append(self._change("replaced", time, self.alarm))
-        self.alarm = raised
+        self.alarm, self.told = raised, None
         raised.follow(Cause.RAISED)
         return [*changes, self._change("raised", time, raised)]
 
@@ -99,6 +102,26 @@ class Condition:
             return []
         self.alarm.revision += 1
         return [self._change("sensor", time, self.alarm)]
+
+    def repeat(self, now: int, after: int) -> list[Change]:
+        """Tells a high alarm again that is active and that nobody has acknowledged for so long.
+
+        Args:
+            now: Nanoseconds since the epoch, by the gateway's clock.
+            after: Nanoseconds.
+        """
+        alarm = self.alarm
+        asks = alarm is not None and alarm.priority == HIGH and alarm.active and not alarm.acked
+        if alarm is None or not asks or self.suspended is not None:
+            self.told = None
+            return []
+        if self.told is None or now < self.told:  # a clock that was set back
+            self.told = now
+        if now - self.told < after:
+            return []
+        self.told = now
+        alarm.revision += 1
+        return [self._change("again", now, alarm)]
 
     def tell(self, word: Word) -> tuple[list[Change], str | None]:
         """Takes up what a person said.

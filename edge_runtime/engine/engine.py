@@ -58,6 +58,8 @@ class Engine:
         engines: How many engines share that memory.
         alarms: Whether to follow alarms; `Judged.alarms` has what changed in them.
         rules: On-site rules, which narrow what alarms.
+        repeat_s: Seconds after which `advance` tells a high alarm again that nobody has acknowledged; None
+            for never.
 
     Raises:
         BundleError: The states of so many machines, or of a single one, may take more.
@@ -73,6 +75,7 @@ class Engine:
         engines: int = 1,
         alarms: bool = False,
         rules: Sequence[Rule] = (),
+        repeat_s: float | None = None,
     ) -> None:
         metadata = bundle.metadata
         self.bundle = bundle
@@ -92,6 +95,7 @@ class Engine:
 
             self._watch = SensorWatch(metadata.sensor_status, metadata.cadence_seconds)
         self._rules = tuple(rules)
+        self._repeat = None if repeat_s is None else round(repeat_s * 1e9)
         self._alarms: Asleep[AlarmWatch] | None = None
         if alarms:
             self._alarms = Asleep("alarms", 1, self._alarm_watch)
@@ -197,7 +201,7 @@ class Engine:
         return ([], []) if self._alarms is None else self._alarms.awake().tell(words)
 
     def advance(self, now: int) -> list[Change]:
-        """Lets time pass without a row: a shelving may be over, or an alarm of the future forgotten.
+        """Lets time pass without a row: a shelving may be over, or an alarm due to be told again.
 
         Args:
             now: Nanoseconds since the epoch, by the clock of those who say when a shelving ends.
@@ -207,6 +211,18 @@ class Engine:
         """
         watch = None if self._alarms is None else self._alarms.stage
         return [] if watch is None else watch.advance(now)
+
+    def open_alarms(self, machine: str | None = None) -> list[dict[str, Any]]:
+        """The fields of the alarms that are not over, as in `Change.fields`.
+
+        Args:
+            machine: Of this machine alone; None for all.
+        """
+        watch = None if self._alarms is None else self._alarms.stage
+        if watch is None:
+            return []
+        machines = sorted(watch.machines) if machine is None else [machine]
+        return [fields for name in machines for fields in watch.open_alarms(name)]
 
     def changes(self, *, everything: bool = False) -> list[StageState]:
         """What `restore` needs and has changed since the last call.
@@ -352,7 +368,7 @@ class Engine:
     def _alarm_watch(self) -> AlarmWatch:
         from edge_runtime.engine.alarmwatch import AlarmWatch  # noqa: PLC0415 - when there is an alarm
 
-        watch = AlarmWatch(self.bundle.metadata, self.bundle.digest)
+        watch = AlarmWatch(self.bundle.metadata, self.bundle.digest, self._repeat)
         watch.rulebook = self._rulebook()
         return watch
 

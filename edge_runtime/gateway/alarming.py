@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.engine.alarms import RULE
-from edge_runtime.errors import EdgeDetectError, counted, printable
+from edge_runtime.engine.alarmtext import sentence
+from edge_runtime.errors import EdgeDetectError, counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,27 +16,14 @@ if TYPE_CHECKING:
     from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.ruling import Ruling
 
-__all__ = ["Alarming", "Looked", "described", "sentence"]
+__all__ = ["Alarming", "Looked"]
 
 # People are taken up within a second; in a flood, so many lines a minute are as many as anybody reads.
 LOOK_S, MINUTE_S, MAX_LINES = 1.0, 60.0, 20
-MAX_LETTERS = 4000
 # A change that tells a person nothing new is not said.
 UNSAID = {"sensor", "replaced"}
 # These are said, though nothing else of an alarm is from then on.
 SUSPENDING = {"shelved", "out of service"}
-SAID = {
-    "raised": "raised",
-    "priority": "has a higher priority now",
-    "returned": "has returned to normal",
-    "acknowledged": "is acknowledged",
-    "comment": "has a comment",
-    "shelved": "is shelved",
-    "unshelved": "is no longer shelved",
-    "out of service": "is out of service",
-    "in service": "is in service again",
-    "forgotten": "was of a time in the future, and has been discarded",
-}
 
 
 class Looked(NamedTuple):
@@ -181,49 +169,3 @@ class Alarming:
                 break
         self._lost = False
         self._ruling.recover(said)
-
-
-def sentence(change: Change) -> str:
-    """A change of an alarm as one line for a person."""
-    fields = change.fields
-    parts = [fields["kind"] if not fields["subject"] else f"sensor {fields['subject']}"]
-    if change.change in ("raised", "priority"):
-        parts += [f"{fields['priority']} priority", *_severity(fields)]
-        # A sensor's own alarm names it already.
-        parts += [str(sensor.get("status") or described(sensor)) for sensor in fields["sensors"]]
-        parts.append(f"since {fields['raised']}")
-    elif change.change == "returned":
-        parts += [*_severity(fields, "greatest "), f"from {fields['raised']} to {fields['returned']}"]
-        if not fields["acked"]:
-            parts.append("not acknowledged")
-    elif change.change == "acknowledged":
-        parts.append(f"by {fields['acknowledged_by']}")
-    if change.change in ("acknowledged", "comment") and fields["comment"]:
-        parts.append(f'"{fields["comment"]}"')
-    if change.change in ("unshelved", "in service") and fields["active"]:
-        parts.append(f"active since {fields['raised']}")
-    text = f"alarm {fields['event_id']} {SAID[change.change]}: {fields['machine_id']}, {', '.join(parts)}"
-    return printable(" ".join(text.split()), MAX_LETTERS)  # on one line, whatever the names and comments
-
-
-def _severity(fields: dict[str, Any], which: str = "") -> list[str]:
-    severity = fields["severity"]
-    return [] if severity is None else [f"{which}severity {severity:.3g}"]
-
-
-def described(sensor: dict[str, Any]) -> str:
-    """A sensor of an alarm, such as "pressure 71.2 PSI (expected 50.1)"; what is not known is left out."""
-    actual, expected = _number(sensor.get("actual")), _number(sensor.get("expected"))
-    unit = sensor.get("unit")
-    words = [str(sensor["name"])]
-    if isinstance(sensor.get("status"), str):
-        words.append(sensor["status"])
-    if actual is not None:
-        words.append(f"{actual} {unit}" if isinstance(unit, str) and unit else actual)
-    if expected is not None:
-        words.append(f"(expected {expected})")
-    return " ".join(words)
-
-
-def _number(value: Any) -> str | None:
-    return f"{value:.5g}" if type(value) in (int, float) else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge_runtime.config import settings_of, value_of
 from edge_runtime.errors import UsageError
 from edge_runtime.files import refuse_same, state_folder
-from edge_runtime.sinks.base import Sink, Verdicts
+from edge_runtime.sinks.base import EVERYTHING, ROWS, Sink, Verdicts
 from edge_runtime.sources.base import Feed
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_runtime.loading.load import Bundle
     from edge_runtime.loading.trial import Trial
     from edge_runtime.signing.trust import Trust
+    from edge_runtime.sinks.outlet import Outlet
 
 __all__ = ["check_is_complete", "make_engine", "make_feed", "make_sinks", "make_trial", "make_trust"]
 
@@ -103,6 +104,8 @@ def make_engine(settings: Settings, bundle: Bundle) -> Engine:
         state_mb=part.state_mb,
         alarms=True,
         rules=settings.rules,
+        # Without a ledger nobody can acknowledge anything.
+        repeat_s=(settings.alarms.repeat_s or None) if settings.needs_ledger else None,
     )
 
 
@@ -144,20 +147,43 @@ def _node() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
 
-def make_sinks(
-    settings: Settings, bundle: Bundle, report: Callable[[str], None]
-) -> tuple[list[Sink], list[Sink]]:
-    """The sinks that take rows at once, and those that stand behind a ledger.
+class Sinks(NamedTuple):
+    """The sinks of a feed.
+
+    Attributes:
+        direct: Those that get every row at once, and nothing else.
+        some: Those that get at once what goes there of rows and alarms.
+        durable: Those that stand behind a ledger, each with the number of posts that may be under way.
+    """
+
+    direct: list[Sink]
+    some: list[Outlet]
+    durable: list[tuple[Outlet, int]]
+
+
+def make_sinks(settings: Settings, bundle: Bundle, report: Callable[[str], None]) -> Sinks:
+    """The sinks, each with what goes there.
 
     Raises:
         EdgeDetectError: A sink's settings are wrong or incomplete.
     """
     sensors, owner = bundle.metadata.sensor_names, _owner(settings)
     verdicts = Verdicts(sensors=sensors, digest=bundle.digest, report=report, owner=owner)
-    direct, durable = list[Sink](), list[Sink]()
-    for sink in settings.sinks:
-        (direct if sink.kind.direct else durable).append(sink.kind.made(sink.given, verdicts))
-    return direct, durable
+    made = Sinks([], [], [])
+    for one in settings.sinks:
+        kind, (takes, only) = one.kind, one.kind.chosen(one.given)
+        sink = kind.made(one.given, verdicts)
+        if kind.direct and takes == (ROWS,) and only == EVERYTHING:
+            made.direct.append(sink)
+            continue
+        from edge_runtime.sinks.outlet import Outlet  # noqa: PLC0415 - not for what gets every row at once
+
+        outlet = Outlet(sink, takes, only, kind.tells)
+        if kind.direct:
+            made.some.append(outlet)
+        else:
+            made.durable.append((outlet, kind.max_under_way))
+    return made
 
 
 def make_trial(settings: Settings, *, remembers: bool = True) -> Trial | None:

@@ -45,20 +45,27 @@ class Journal:
             found = results.readings.machines[results.verdicts == Verdict.ANOMALY]
             self._anomalous.update(dict.fromkeys(np.unique(found).tolist()))
 
-    def minute(self, counters: Mapping[str, int], machines: int, waiting: Mapping[str, int]) -> None:
+    def minute(
+        self,
+        counters: Mapping[str, int],
+        machines: int,
+        waiting: Mapping[str, int],
+        waits: Callable[[str, int], str] | None = None,
+    ) -> None:
         """A minute has passed.
 
         Args:
             counters: The accounts, since the start.
             machines: Number of machines so far.
-            waiting: Sink to the rows that wait for it.
+            waiting: Sink to the number of rows or changes of alarms that wait for it.
+            waits: Says that so much waits for a sink; needed where anything does.
         """
         passed = {name: value - self._before.get(name, 0) for name, value in counters.items()}
         self._before = dict(counters)
         anomalous, self._anomalous = sorted(self._anomalous), {}
         unknown, skipped, without = (_by_reason(passed, kind) for kind in ("unknown", "skipped", "degraded"))
         # What is on its way at this very moment is not late.
-        late = {sink: rows for sink, rows in waiting.items() if rows and self._waited.get(sink)}
+        late = {sink: number for sink, number in waiting.items() if number and self._waited.get(sink)}
         self._waited = dict(waiting)
         rows = passed.get("read", 0)
         faulty = [f"{sensor} ({reason})" for sensor, reason in sensors_of(passed)]
@@ -78,7 +85,8 @@ class Journal:
         parts += [f"{number:,} judged without {sensor}" for sensor, number in without.items()]
         if faulty:
             parts.append(f"readings that cannot be used: {_names(faulty)}")
-        parts += [f"{counted(number, 'row waits', 'rows wait')} for {sink}" for sink, number in late.items()]
+        if waits is not None:
+            parts += [f"{waits(sink, number)} for {sink}" for sink, number in late.items()]
         self._report(", ".join(parts))
 
 

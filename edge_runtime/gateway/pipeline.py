@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from edge_runtime.history.history import History
     from edge_runtime.records import Readings
     from edge_runtime.sinks.base import Sink
+    from edge_runtime.sinks.outlet import Outlet
     from edge_runtime.sources.base import Batch, Source
 
 __all__ = ["Pipeline"]
@@ -55,6 +56,7 @@ class Pipeline:
         source: Where readings come from.
         engine: What judges them.
         direct: Sinks that get each block at once and keep nothing, such as standard output.
+        some: Such sinks that do not get every row, or get alarms.
         ledger: Where everything else is committed; None when all sinks are direct.
         senders: One for each sink behind the ledger.
         report: Called with one line for a person.
@@ -76,6 +78,7 @@ class Pipeline:
         engine: Engine,
         *,
         direct: Sequence[Sink] = (),
+        some: Sequence[Outlet] = (),
         ledger: Ledger | None = None,
         senders: Sequence[Sender] = (),
         report: Callable[[str], None],
@@ -92,6 +95,7 @@ class Pipeline:
         self._source = source
         self._engine = engine
         self._direct = direct
+        self._some = some
         self._ledger = ledger
         self._senders = _together(senders, ledger, clock) if senders else None
         self._report = report
@@ -173,6 +177,8 @@ class Pipeline:
         self._believed = now is not None
         for sentence in self._engine.restore(ledger.states(), now=now):
             self._report(f"ledger: {sentence}")
+        for outlet in (*self._some, *(sender.outlet for sender in self._senders or ())):
+            outlet.begin(self._engine.open_alarms())
         if self._make_history is not None:
             self._history = self._make_history(ledger)
 
@@ -221,6 +227,8 @@ class Pipeline:
             return
         changes, words, rules = self._alarming.look()
         self._pending.alarms += changes
+        if changes:
+            self._hand_on_some(None, changes)
         if words is not None or rules is not None or changes:
             self._pending.words = words or self._pending.words
             self._pending.rules = rules or self._pending.rules
@@ -273,6 +281,8 @@ class Pipeline:
             self._pending.add(results, counted, self._clock)
             self._pending.alarms += alarms
         self._hand_on(results)
+        if self._some:
+            self._hand_on_some(results, alarms)
         if alarms and self._make_alarming is not None:
             self._alarming = self._alarming or self._make_alarming()
             self._alarming.say(alarms)
@@ -294,7 +304,8 @@ class Pipeline:
             waiting: dict[str, int] = {}
             with suppress(LedgerUnavailableError):
                 waiting = self._senders.waiting() if self._senders else {}
-            self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting)
+            waits = self._senders.waits if self._senders else None
+            self._open_journal().minute(self.accounts.counters, self._engine.machines, waiting, waits)
 
     def _judge(self, readings: Readings) -> tuple[Results, dict[str, int], bool, list[Change]]:
         """The rows that were new, what the others were, whether that is all, and what changed in alarms."""
@@ -347,6 +358,14 @@ class Pipeline:
         if self._watch is not None:
             self._watch(results)
 
+    def _hand_on_some(self, results: Results | None, alarms: Sequence[Change]) -> None:
+        for outlet in self._some:
+            for payload, _ in outlet.entries(results, alarms, self._engine.open_alarms):
+                outlet.sink.deliver([payload])
+            if outlet.left_out:
+                self.accounts.leave_out(outlet.sink.name, outlet.left_out)
+                outlet.left_out = 0
+
     def _commit(self) -> None:
         """Stores what is pending, and tells the source; waits while the disk does not take it."""
         pending, self._pending = self._pending, Pending()
@@ -368,6 +387,7 @@ class Pipeline:
             report=self._report,
             wait=self._wait,
             stopping=self._is_stopping,
+            standing=self._engine.open_alarms,
             remember=None if self._history is None else self._history.append,
         )
         if stored:

@@ -1,7 +1,7 @@
 """What `edge-detect run` is to do: a TOML file, overridden by options, checked before anything starts.
 
-`[run]`, `[trust]` and `[history]` are here; each connector has its own tables in its own file, and what a
-`[[rule]]` may say is in `engine/rules.py`.
+`[run]`, `[trust]`, `[history]` and `[alarms]` are here; each connector has its own tables in its own file,
+and what a `[[rule]]` may say stands in `engine/rules.py`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "OWN_TABLES",
+    "AlarmsPart",
     "Chosen",
     "HistoryPart",
     "RunPart",
@@ -37,6 +38,7 @@ __all__ = [
 
 K = TypeVar("K", bound=Connector)
 LONGEST_FUTURE_S = 366 * 86_400.0
+SHORTEST_REPEAT_S = 1.0  # so often alarms are looked at
 DEFAULT_SOURCE, DEFAULT_SINKS = "simulate", ("stdout",)
 
 
@@ -126,10 +128,30 @@ class HistoryPart:
             raise UsageError("max_mb and max_days must be 1 or more", where="[history]")
 
 
+@dataclass(frozen=True, slots=True)
+class AlarmsPart:
+    """What holds for alarms whatever the bundle."""
+
+    repeat_s: float = setting(
+        3600.0,
+        "Time after which an alarm of high priority that nobody has acknowledged is told again; 0 for never.",
+        unit="s",
+    )
+
+    def __post_init__(self) -> None:
+        if not (self.repeat_s == 0 or SHORTEST_REPEAT_S <= self.repeat_s <= LONGEST_FUTURE_S):
+            raise UsageError("repeat_s must be 0, or from 1 second to a year", where="[alarms]")
+
+
 RULE = "rule"
 # Up to version 0.1 these stood elsewhere.
 MOVED = {("data", "time_column"): ("map", "time.from"), ("data", "machine_column"): ("map", "machine")}
-OWN_TABLES: dict[str, type] = {"run": RunPart, "trust": TrustPart, "history": HistoryPart}
+OWN_TABLES: dict[str, type] = {
+    "run": RunPart,
+    "trust": TrustPart,
+    "history": HistoryPart,
+    "alarms": AlarmsPart,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +170,7 @@ class Settings:
         run: What to run.
         trust: Who must have signed the bundle.
         history: What is kept for those who look back.
+        alarms: What holds for alarms.
         rules: On-site rules.
         source: Where readings come from.
         sinks: Where results go to.
@@ -156,9 +179,15 @@ class Settings:
     run: RunPart
     trust: TrustPart
     history: HistoryPart
+    alarms: AlarmsPart
     rules: tuple[Rule, ...]
     source: Chosen[SourceKind]
     sinks: tuple[Chosen[SinkKind], ...]
+
+    @property
+    def needs_ledger(self) -> bool:
+        """Whether anything has to be stored: for a sink, or for the source to go on."""
+        return self.source.kind.needs_ledger or any(not sink.kind.direct for sink in self.sinks)
 
 
 def choose(
@@ -209,6 +238,7 @@ def load_settings(
         run=fill(RunPart, document.get("run", {}), "run", where),
         trust=fill(TrustPart, document.get("trust", {}), "trust", where),
         history=fill(HistoryPart, document.get("history", {}), "history", where),
+        alarms=fill(AlarmsPart, document.get("alarms", {}), "alarms", where),
         rules=() if path is None else rules_of(path),
         source=Chosen(source, Given.of(source, document, where)),
         sinks=tuple(Chosen(sink, Given.of(sink, document, where)) for sink in sinks),

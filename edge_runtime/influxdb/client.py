@@ -6,7 +6,6 @@ import base64
 import errno
 import http.client
 import socket
-import ssl
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,11 +44,15 @@ class InfluxClient:
     Args:
         settings: Where and as whom.
 
+    Raises:
+        UsageError: A file of `settings.tls` cannot be used.
+
     Attributes:
         settings: The same, with the secrets as they were last read.
         is_3: Whether the last answer was one of an InfluxDB 3.
         max_post_bytes: How much may be written at once; less where the server, or a proxy before it, takes
             less.
+        tls: What it goes by with https; None with http.
         post_bytes: How much is written at once; less after a post that came to nothing.
     """
 
@@ -59,7 +62,7 @@ class InfluxClient:
         self._host = parts.hostname or ""
         self._port = parts.port
         self._prefix = parts.path.rstrip("/")
-        self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self.tls = settings.tls.context() if parts.scheme == "https" else None
         self._version = ""
         self.is_3 = False
         self.max_post_bytes = self.post_bytes = MAX_POST_BYTES
@@ -196,8 +199,8 @@ class InfluxClient:
         timeout = self.settings.timeout
         connection = (
             http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-            if self._tls is None
-            else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+            if self.tls is None
+            else http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self.tls)
         )
         # What http.client calls to connect.
         connection._create_connection = partial(self._connected, opened)  # type: ignore[attr-defined]  # noqa: SLF001

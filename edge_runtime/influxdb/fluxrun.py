@@ -62,7 +62,11 @@ def run_flux(
             settings = client.settings
             milliseconds = max(1, int(settings.timeout * 1000))  # 0 would wait for ever
             with InfluxDBClient(
-                settings.url, settings.token or "", org=settings.org or "", timeout=milliseconds
+                settings.url,
+                settings.token or "",
+                org=settings.org or "",
+                timeout=milliseconds,
+                ssl_context=client.tls,
             ) as flux:
                 _bound(flux.api_client.rest_client.pool_manager)
                 try:

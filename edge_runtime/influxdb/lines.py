@@ -51,7 +51,7 @@ def encode_lines(
         for name, time, row in zip(series, times.tolist(), zip(*columns, strict=True), strict=True)
         if any(row)
     ]
-    return "".join(lines).encode()
+    return "".join(lines).encode(errors="replace")  # half of a letter, which UTF-8 does not have
 
 
 def _name(text: str, escapes: dict[int, str]) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.secrets import read_secret
+from edge_runtime.tls import SYSTEM, TlsSettings
 
 __all__ = [
     "PASSWORD_VARIABLE",
@@ -71,6 +72,7 @@ class InfluxSettings:
         token_file: Where the token came from, to be read again when the server refuses it.
         password_file: Where the password came from, for the same reason.
         mapped_bucket: The bucket of 2.x that `database` and `retention_policy` are the mapping of.
+        tls: Which authorities to trust, and with which certificate to log in, for https.
 
     Raises:
         UsageError: They do not fit together.
@@ -88,6 +90,7 @@ class InfluxSettings:
     token_file: Path | None = None
     password_file: Path | None = None
     mapped_bucket: str | None = None
+    tls: TlsSettings = SYSTEM
 
     def __post_init__(self) -> None:
         # First of all, for the message below shows the address.
@@ -161,6 +164,7 @@ def influx_settings(  # noqa: PLR0913 - one for each option
     token_file: Path | None = None,
     password_file: Path | None = None,
     timeout: float = 30.0,
+    tls: TlsSettings = SYSTEM,
 ) -> InfluxSettings:
     """Settings from plain options, with the secrets from a private file or, without one, the environment.
 
@@ -179,4 +183,5 @@ def influx_settings(  # noqa: PLR0913 - one for each option
         timeout=timeout,
         token_file=token_file,
         password_file=password_file,
+        tls=tls,
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
-from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, Only, SinkKind, Verdicts
 from edge_runtime.sinks.jsonl import JsonlSink, probe_file
 from edge_runtime.sinks.rotation import KEEP, MAX_DAYS, MAX_MB, Rotation, rotation_of
 
@@ -31,6 +30,8 @@ class AlarmLogSettings:
     max_mb: float | None = setting(None, MAX_MB, unit="MB")
     max_days: float | None = setting(None, MAX_DAYS, unit="days")
     keep: int = setting(5, KEEP)
+    takes: tuple[str, ...] = setting((ALARMS,), "What goes there: nothing but changes of alarms.")
+    only: Only = EVERYTHING
 
     def rotation(self) -> Rotation | None:
         """When the file is renamed; None for never.
@@ -52,7 +53,7 @@ class AlarmLogSink(JsonlSink):
 
     def encode_alarm(self, change: Change) -> bytes:
         """A line of JSON."""
-        return f"{json.dumps(change.to_dict(), separators=(',', ':'))}\n".encode()
+        return change.to_line()
 
 
 def _make(given: Given, verdicts: Verdicts) -> AlarmLogSink:
@@ -75,4 +76,5 @@ ALARMLOG = SinkKind(
     make=_make,
     probe=_probe,
     takes=(ALARMS,),
+    settings=AlarmLogSettings,
 )

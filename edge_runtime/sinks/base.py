@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARMS",
+    "EVERYTHING",
     "ROWS",
+    "TAKES",
     "AlarmSink",
     "Only",
     "PacedSink",
@@ -31,9 +33,16 @@ __all__ = [
     "Verdicts",
 ]
 
-ROWS, ALARMS = WHAT = ("rows", "alarms")
+ROWS, ALARMS = "rows", "alarms"
+TAKES = "What goes there: rows, changes of alarms, or both."
 THINNING = ("all", "changes", "alarms")
-PRIORITIES = ("low", "medium", "high")  # those of `engine.alarms`, which few runs import
+# The words of `engine.alarms`, which few runs import.
+PRIORITIES = ("low", "medium", "high")
+KINDS = ("machine", "sensor")
+CHANGES = (
+    *("raised", "priority", "sensor", "again", "returned", "acknowledged", "comment"),
+    *("shelved", "unshelved", "out of service", "in service", "replaced", "forgotten"),
+)
 LONGEST_AROUND_S = 86_400.0
 
 
@@ -65,12 +74,22 @@ class Only:
             raise UsageError(
                 f"'{self.priority}' is no priority", where="only.priority", hint=_one_of(PRIORITIES)
             )
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UsageError(f"'{kind}' is no kind of alarm", where="only.kinds", hint=_one_of(KINDS))
+        for change in self.changes:
+            if change not in CHANGES:
+                what = f"'{change}' is no change of an alarm"
+                raise UsageError(what, where="only.changes", hint=_one_of(CHANGES))
         if self.rows not in THINNING:
             raise UsageError(f"'{self.rows}' are no rows", where="only.rows", hint=_one_of(THINNING))
         if self.every < 1:
             raise UsageError("every must be 1 or more", where="only.every")
         if not 0 <= self.around_s <= LONGEST_AROUND_S:
             raise UsageError("around_s must be 0 to a day", where="only.around_s")
+
+
+EVERYTHING = Only()
 
 
 def _one_of(words: Sequence[str]) -> str:
@@ -236,7 +255,7 @@ class SinkKind(Connector):
             UsageError: It cannot take that.
         """
         if self.settings is None:
-            return self.takes, Only()
+            return self.takes, EVERYTHING
         part: Any = given[self.settings]
         where = f"the sink {self.name}"
         for one in part.takes:

@@ -15,12 +15,24 @@ from edge_runtime.influxdb.lines import encode_lines
 from edge_runtime.influxdb.settings import InfluxServer, InfluxSettings, influx_settings
 from edge_runtime.influxdb.write import check_write, refused_lines, write
 from edge_runtime.records import Reason, Verdict
-from edge_runtime.sinks.base import RowsRefusedError, SinkKind, Verdicts
+from edge_runtime.sinks.base import (
+    ALARMS,
+    EVERYTHING,
+    ROWS,
+    TAKES,
+    Only,
+    RowsRefusedError,
+    SinkKind,
+    Verdicts,
+)
+from edge_runtime.sinks.influx_alarms import check_names, encode_change
+from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_runtime.connector import Given
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
 
 __all__ = ["INFLUX", "InfluxSink", "InfluxSinkSettings", "results_server"]
@@ -55,16 +67,20 @@ class InfluxSinkSettings:
         flag="--sink-bucket",
     )
     measurement: str = setting("anomaly", "Measurement to write.", flag="--sink-measurement")
+    alarm_measurement: str = setting("alarms", "Measurement to write changes of alarms to.")
     machine_tag: str = setting(
         "machine_id", 'Tag with the machine\'s id; earlier versions wrote it as "machine".'
     )
+    takes: tuple[str, ...] = setting((ROWS, ALARMS), TAKES)
+    only: Only = EVERYTHING
 
 
 class InfluxSink:
     """Writes one point a row: tags machine_id and bundle; fields score, severity, verdict, and per sensor.
 
     Where they apply: the fields reason, of an unknown row, degraded, of one judged without a sensor, and
-    sensor_status, of one with a sensor that is not good.
+    sensor_status, of one with a sensor that is not good. A change of an alarm is a point as well, of another
+    measurement: `encode_change` says what is in it.
 
     Args:
         settings: Which server.
@@ -72,6 +88,7 @@ class InfluxSink:
         digest: The bundle's, "sha256:…"; its first digits become the tag.
         measurement: Where to.
         machine_tag: The tag with the machine's id.
+        alarm_measurement: Where changes of alarms go to.
     """
 
     name = "influx"
@@ -84,12 +101,14 @@ class InfluxSink:
         *,
         measurement: str = "anomaly",
         machine_tag: str = "machine_id",
+        alarm_measurement: str = "alarms",
     ) -> None:
         self._client = InfluxClient(settings)
         self._sensors = sensors
         self._bundle = digest.removeprefix("sha256:")[:DIGEST_DIGITS]
         self._measurement = measurement
         self._machine_tag = machine_tag
+        self._alarm_measurement = alarm_measurement
 
     def check(self) -> None:
         """Makes sure that the server answers, has the database and lets us write.
@@ -124,6 +143,10 @@ class InfluxSink:
         bundle = np.full(len(readings), self._bundle)
         tags = {self._machine_tag: readings.machines, BUNDLE_TAG: bundle}
         return zlib.compress(encode_lines(self._measurement, readings.times, tags=tags, fields=fields), 1)
+
+    def encode_alarm(self, change: Change) -> bytes:
+        """Line protocol, compressed: one line."""
+        return zlib.compress(encode_change(change, self._alarm_measurement, self._machine_tag), 1)
 
     def deliver(self, payloads: Sequence[bytes]) -> int:
         """Posts as many payloads as go into one post, at least one; returns how many the server has then.
@@ -182,31 +205,37 @@ def results_server(given: Given) -> InfluxSettings:
         token_file=shared.token_file,
         password_file=shared.password_file,
         timeout=shared.timeout,
+        tls=given[TlsSettings],
     )
 
 
 def _make(given: Given, verdicts: Verdicts) -> InfluxSink:
     own = given[InfluxSinkSettings]
-    fields = {"score", "severity", "verdict", "reason", "degraded", "sensor_status"}
-    fields |= {f"{what}_{sensor}" for what in ("error", "expected") for sensor in verdicts.sensors}
-    if own.machine_tag in {"", "time", BUNDLE_TAG} | fields:
+    taken = {"score", "severity", "verdict", "reason", "degraded", "sensor_status"}
+    taken |= {f"{what}_{sensor}" for what in ("error", "expected") for sensor in verdicts.sensors}
+    if own.machine_tag in {"", "time", BUNDLE_TAG} | taken:
         raise UsageError(
             f"'{own.machine_tag}' cannot be the machine's tag", where="[influx_sink] machine_tag"
         )
+    if ALARMS in own.takes:
+        check_names(own.machine_tag, own.measurement, own.alarm_measurement)
     return InfluxSink(
         results_server(given),
         verdicts.sensors,
         verdicts.digest,
         measurement=own.measurement,
         machine_tag=own.machine_tag,
+        alarm_measurement=own.alarm_measurement,
     )
 
 
 INFLUX = SinkKind(
     name="influx",
-    summary="Writes each row as a point of an InfluxDB, at the reading's own time.",
+    summary="Writes each row, and each change of an alarm, as a point of an InfluxDB, at its own time.",
     guarantee="Exactly once in effect: a point that is written again replaces itself.",
-    tables={"influx_sink": InfluxSinkSettings, "influx": InfluxServer},
+    tables={"influx_sink": InfluxSinkSettings, "influx": InfluxServer, "tls": TlsSettings},
     make=_make,
     max_under_way=MAX_POSTS,
+    takes=(ROWS, ALARMS),
+    settings=InfluxSinkSettings,
 )

@@ -1,4 +1,4 @@
-"""Results appended to a file, as JSON lines.
+"""Rows and alarms appended to a file, as JSON lines.
 
 The ledger knows the file's mark after the last delivery, and before the first one to a file: what a crash
 left behind that is cut off at the next start, and delivered again from the outbox.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError
-from edge_runtime.sinks.base import SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, SinkKind, Verdicts
 from edge_runtime.sinks.outfile import OutputFile
 from edge_runtime.sinks.rotation import KEEP, MAX_DAYS, MAX_MB, Rotation, rotation_of
 from edge_runtime.sinks.rows import json_lines
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.connector import Given
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
 
 __all__ = ["JSONL", "JsonlSettings", "JsonlSink", "probe_file"]
@@ -42,6 +43,8 @@ class JsonlSettings:
     max_mb: float | None = setting(None, MAX_MB, unit="MB")
     max_days: float | None = setting(None, MAX_DAYS, unit="days")
     keep: int = setting(5, KEEP)
+    takes: tuple[str, ...] = setting((ROWS,), TAKES)
+    only: Only = EVERYTHING
 
     def rotation(self) -> Rotation | None:
         """When the file is renamed; None for never.
@@ -111,6 +114,10 @@ class JsonlSink:
         """JSON lines."""
         return json_lines(results, self._sensors)
 
+    def encode_alarm(self, change: Change) -> bytes:
+        """A line of JSON."""
+        return change.to_line()
+
     def deliver(self, payloads: Sequence[bytes]) -> None:
         """Appends and syncs; all of it or nothing.
 
@@ -160,9 +167,11 @@ def probe_file(path: Path) -> None:
 
 JSONL = SinkKind(
     name="jsonl",
-    summary="Appends each row to a file as a line of JSON.",
+    summary="Appends rows, and alarms if asked for, to a file as lines of JSON.",
     guarantee="Exactly once: what a crash left half written is cut off and written again from the ledger.",
     tables={"jsonl": JsonlSettings},
     make=_make,
     probe=_probe,
+    takes=(ROWS, ALARMS),
+    settings=JsonlSettings,
 )

@@ -12,7 +12,7 @@ from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.mqtt.broker import Broker
 from edge_runtime.mqtt.topics import TopicTemplate
-from edge_runtime.sinks.base import ALARMS, ROWS, Only, SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, SinkKind, Verdicts
 from edge_runtime.sinks.mqttsink import TABLE, MqttSink, Topics, probe_broker
 from edge_runtime.tls import TlsSettings
 
@@ -69,8 +69,8 @@ class MqttSinkSettings:
         "Topic of the retained message that says whether this gateway is online, in which {client_id} may "
         "stand; empty for none.",
     )
-    takes: tuple[str, ...] = setting((ALARMS,), "What goes there: alarms, rows, or both.")
-    only: Only = setting(Only(), "Which of it goes there.")
+    takes: tuple[str, ...] = setting((ALARMS,), TAKES)
+    only: Only = EVERYTHING
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= LONGEST_TIMEOUT_S:  # which no NaN is
@@ -87,31 +87,34 @@ class MqttSinkSettings:
 
 def _make(given: Given, verdicts: Verdicts) -> MqttSink:
     part = given[MqttSinkSettings]
-    broker = _broker(part, part.client_id or _own_id(verdicts.owner))
-    topics = _topics(part, broker.client_id)
-    return MqttSink(broker, _context(broker, given), topics, verdicts, timeout=part.timeout)
+    client_id = part.client_id or _own_id(verdicts.owner)
+    topics = _topics(part, client_id)
+    return MqttSink(lambda: _where(given, client_id), topics, verdicts, timeout=part.timeout)
 
 
 def _probe(given: Given, verdicts: Verdicts) -> None:
     """Under an id of its own: a gateway that runs keeps its connection."""
     part = given[MqttSinkSettings]
     _make(given, verdicts)
-    broker = _broker(part, f"edge-detect-check-{uuid.uuid4().hex[:12]}")
-    probe_broker(broker, _context(broker, given), part.timeout)
+    broker, context = _where(given, f"edge-detect-check-{uuid.uuid4().hex[:12]}")
+    probe_broker(broker, context, part.timeout)
 
 
-def _broker(part: MqttSinkSettings, client_id: str) -> Broker:
-    return Broker.of(
+def _where(given: Given, client_id: str) -> tuple[Broker, ssl.SSLContext | None]:
+    """The broker, and what TLS goes by where it talks that.
+
+    Raises:
+        UsageError: The settings are wrong, or a file of theirs cannot be used.
+    """
+    part = given[MqttSinkSettings]
+    broker = Broker.of(
         part.url,
         client_id,
         username=part.username,
         password_file=part.password_file,
         variable=PASSWORD_VARIABLE,
     )
-
-
-def _context(broker: Broker, given: Given) -> ssl.SSLContext | None:
-    return given[TlsSettings].context() if broker.tls else None
+    return broker, given[TlsSettings].context() if broker.tls else None
 
 
 def _own_id(owner: str) -> str:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from edge_runtime.sinks.base import ALARMS, PRIORITIES, ROWS, AlarmSink, Only, StateSink
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, PRIORITIES, ROWS, AlarmSink, StateSink
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
-    from edge_runtime.sinks.base import Sink
+    from edge_runtime.sinks.base import Only, Sink
     from edge_runtime.sinks.thinning import Thinning
 
 __all__ = ["Outlet"]
 
+# Rows that are not judged may be of any number of machines; so many are shown, and those with alarms.
+MAX_SHOWN = 10_000
 # These are told, though nothing else of an alarm is from then on.
 SUSPENDING = ("shelved", "out of service")
 # What a person has to know; the rest is for those who keep a record or show a state.
@@ -28,7 +30,7 @@ class Outlet:
 
     Args:
         sink: The sink.
-        takes: `ROWS`, `ALARMS` or both; None for alarms, where the sink takes any, or else rows.
+        takes: `ROWS`, `ALARMS` or both.
         only: Which of them.
         tells: Which changes of alarms, unless `only` names them; as in `SinkKind`.
 
@@ -40,17 +42,16 @@ class Outlet:
     def __init__(
         self,
         sink: Sink,
-        takes: Sequence[str] | None = None,
+        takes: Sequence[str] = (ROWS,),
         only: Only | None = None,
         tells: Literal["all", "told", "people"] = "all",
     ) -> None:
         self.sink = sink
         self.left_out = 0
-        if takes is None:
-            takes = (ALARMS,) if isinstance(sink, AlarmSink) else (ROWS,)
         self._takes_rows, self._takes_alarms = ROWS in takes, ALARMS in takes
-        self._only = only or Only()
+        self._only = only or EVERYTHING
         self._tells = tells
+        self._shown, self._unshown = set[str](), set[str]()
         self._thinning: Thinning | None = None
         if self._takes_rows and (self._only.machines or self._only.rows != "all" or self._only.every > 1):
             from edge_runtime.sinks.thinning import Thinning  # noqa: PLC0415 - where rows are left out
@@ -58,14 +59,11 @@ class Outlet:
             self._thinning = Thinning(self._only)
 
     @property
-    def takes_rows(self) -> bool:
-        """Whether rows go there."""
-        return self._takes_rows
-
-    @property
-    def takes_alarms(self) -> bool:
-        """Whether changes of alarms go there."""
-        return self._takes_alarms
+    def words(self) -> tuple[str, str]:
+        """What one of that which goes there is called, and what several are."""
+        if not self._takes_alarms:
+            return "row", "rows"
+        return ("row or change", "rows and changes") if self._takes_rows else ("change", "changes")
 
     def entries(
         self,
@@ -91,32 +89,40 @@ class Outlet:
             elif rows is not None:
                 self.left_out += len(rows)
         if self._takes_alarms:
-            yield from self._alarms(alarms, standing)
+            yield from self._alarms(alarms)
+            if isinstance(self.sink, StateSink):
+                yield from self._states(self.sink, results, alarms, standing)
 
-    def _alarms(
-        self, alarms: Sequence[Change], standing: Callable[[str], list[dict[str, Any]]]
-    ) -> Iterator[tuple[bytes, int]]:
+    def _alarms(self, alarms: Sequence[Change]) -> Iterator[tuple[bytes, int]]:
         sink = cast("AlarmSink", self.sink)
-        machines = dict.fromkeys(
-            one.fields["machine_id"] for one in alarms if self._is_of(one.fields["machine_id"])
-        )
         for change in alarms:
-            if change.fields["machine_id"] not in machines or not self._is_wanted(change):
-                continue
-            if payload := sink.encode_alarm(change):
+            if self._is_wanted(change) and (payload := sink.encode_alarm(change)):
                 yield payload, 1
-        if isinstance(self.sink, StateSink):
-            for machine in machines:
-                if payload := self.state(machine, standing(machine)):
-                    yield payload, 1
 
-    def state(self, machine: str, alarms: Iterable[dict[str, Any]]) -> bytes:
-        """The payload that shows a machine's open alarms."""
-        shown = [fields for fields in alarms if self._is_chosen(fields)]
-        return cast("StateSink", self.sink).encode_state(machine, shown)
+    def _states(
+        self,
+        sink: StateSink,
+        results: Results | None,
+        alarms: Sequence[Change],
+        standing: Callable[[str], list[dict[str, Any]]],
+    ) -> Iterator[tuple[bytes, int]]:
+        """What is open at machines where something changed, or that were not shown since the start.
 
-    def begin(self, alarms: Iterable[dict[str, Any]]) -> None:
+        A receiver may have lost what was shown, or have it from a ledger that is not there any more.
+        """
+        machines = {change.fields["machine_id"] for change in alarms} | self._unshown
+        self._unshown = set()
+        if results is not None and len(self._shown) < MAX_SHOWN:
+            machines.update(set(results.readings.groups.names) - self._shown)
+        self._shown |= machines
+        for machine in sorted(machines):
+            shown = [fields for fields in standing(machine) if self._is_chosen(fields)]
+            if self._is_of(machine) and (payload := sink.encode_state(machine, shown)):
+                yield payload, 1
+
+    def begin(self, alarms: Sequence[dict[str, Any]]) -> None:
         """There are these alarms already, by their fields."""
+        self._unshown = {fields["machine_id"] for fields in alarms}
         if self._thinning is not None:
             self._thinning.begin(fields for fields in alarms if self._is_chosen(fields))
 
@@ -125,7 +131,11 @@ class Outlet:
 
     def _is_chosen(self, fields: dict[str, Any]) -> bool:
         kinds, least = self._only.kinds, PRIORITIES.index(self._only.priority)
-        return (not kinds or fields["kind"] in kinds) and PRIORITIES.index(fields["priority"]) >= least
+        return (
+            self._is_of(fields["machine_id"])
+            and (not kinds or fields["kind"] in kinds)
+            and PRIORITIES.index(fields["priority"]) >= least
+        )
 
     def _is_wanted(self, change: Change) -> bool:
         if not self._is_chosen(change.fields):

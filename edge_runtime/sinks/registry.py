@@ -16,6 +16,11 @@ SINKS: Registry[SinkKind] = Registry(
         "alarmlog": "edge_runtime.sinks.alarmlog:ALARMLOG",
         "influx": "edge_runtime.sinks.influx:INFLUX",
         "mqtt": "edge_runtime.sinks.mqtt:MQTT",
+        "webhook": "edge_runtime.sinks.webhook:WEBHOOK",
+        "alertmanager": "edge_runtime.sinks.alertmanager:ALERTMANAGER",
+        "ntfy": "edge_runtime.sinks.ntfy:NTFY",
+        "slack": "edge_runtime.sinks.slack:SLACK",
+        "teams": "edge_runtime.sinks.teams:TEAMS",
     },
     "edge_detect.sinks",
 )

@@ -1,25 +1,36 @@
-"""Results to standard output, as JSON lines."""
+"""Rows and alarms to standard output, as JSON lines."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
+from dataclasses import dataclass
 from io import UnsupportedOperation
 from typing import IO, TYPE_CHECKING
 
+from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.files import write_all
-from edge_runtime.sinks.base import SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, SinkKind, Verdicts
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge_runtime.connector import Given
+    from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
 
-__all__ = ["STDOUT", "StdoutSink"]
+__all__ = ["STDOUT", "StdoutSettings", "StdoutSink"]
+
+
+@dataclass(frozen=True, slots=True)
+class StdoutSettings:
+    """What is printed."""
+
+    takes: tuple[str, ...] = setting((ROWS,), TAKES)
+    only: Only = EVERYTHING
 
 
 class StdoutSink:
@@ -49,6 +60,10 @@ class StdoutSink:
     def encode(self, results: Results) -> bytes:
         """JSON lines."""
         return json_lines(results, self._sensors)
+
+    def encode_alarm(self, change: Change) -> bytes:
+        """A line of JSON."""
+        return change.to_line()
 
     def deliver(self, payloads: Sequence[bytes]) -> None:
         """Writes and flushes.
@@ -84,9 +99,11 @@ def _make(_given: Given, verdicts: Verdicts) -> StdoutSink:
 
 STDOUT = SinkKind(
     name="stdout",
-    summary="Prints each row as a line of JSON; on a terminal, a live view instead.",
+    summary="Prints rows, and alarms if asked for, as lines of JSON; on a terminal, a live view instead.",
     guarantee="At most once: what is printed is gone, and nobody acknowledges it.",
-    tables={},
+    tables={"stdout": StdoutSettings},
     make=_make,
     direct=True,
+    takes=(ROWS, ALARMS),
+    settings=StdoutSettings,
 )

@@ -16,6 +16,7 @@ from edge_runtime.mapping.form import DefaultMachine
 from edge_runtime.sources.base import Feed, Probe, SourceKind
 from edge_runtime.sources.influx_feed import InfluxSource
 from edge_runtime.timeparse import parse_time
+from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
     from edge_runtime.connector import Given
@@ -79,6 +80,7 @@ def readings_server(given: Given) -> InfluxSettings:
         token_file=part.token_file,
         password_file=part.password_file,
         timeout=part.timeout,
+        tls=given[TlsSettings],
     )
 
 
@@ -173,7 +175,7 @@ INFLUX = SourceKind(
         "At least once from the last committed row, and no row twice. A row that comes later than the "
         "lateness is not found."
     ),
-    tables={"influx": InfluxSourceSettings, "data": DefaultMachine},
+    tables={"influx": InfluxSourceSettings, "tls": TlsSettings, "data": DefaultMachine},
     make=_make,
     identity=_identity,
     earlier_identity=_earlier_identity,

@@ -105,8 +105,8 @@ def test_a_sink_that_falls_silent_is_not_waited_for_and_its_results_wait(
             assert proxy.asked.wait(WAIT_S)
             assert run.stop() == 0
             said = run.process.stderr.read().decode().splitlines()
-    assert " rows wait in the ledger; of " in said[-1]
-    assert not said[-1].startswith("  influx: 0 rows wait")
+    assert " rows and changes wait in the ledger; of " in said[-1]
+    assert not said[-1].startswith("  influx: 0 rows and changes wait")
 
 
 def test_a_name_that_is_looked_up_for_ever_is_not_waited_for(tmp_path: Path) -> None:

@@ -40,6 +40,11 @@ COMPLETE = {
     "csv": {"input": "in.csv"},
     "jsonl": {"output": "out.jsonl"},
     "alarmlog": {"output": "alarms.jsonl"},
+    "webhook": {"url": "http://127.0.0.1:9/alarms"},
+    "alertmanager": {"url": "http://127.0.0.1:9"},
+    "ntfy": {"url": "http://127.0.0.1:9/plant"},
+    "slack": {"url": "http://127.0.0.1:9/hook"},
+    "teams": {"url": "http://127.0.0.1:9/hook"},
 }
 
 # Faster than anything is as fast as it goes.

@@ -70,7 +70,18 @@ def database(port: int, status: int) -> Iterator[None]:
 
 def words(port: int, rows: int = ROWS) -> list[str]:
     feed = ["--source", "simulate", "--speed", "0", "--rows", str(rows), "--state", "l.sqlite"]
-    return ["run", *feed, "--sink", "influx", "--url", f"http://127.0.0.1:{port}", "--database", "d"]
+    return [
+        "run",
+        *feed,
+        "--sink",
+        "influx",
+        "--set",
+        "influx_sink.takes=rows",
+        "--url",
+        f"http://127.0.0.1:{port}",
+        "--database",
+        "d",
+    ]
 
 
 def start(folder: Path, port: int) -> subprocess.Popen[str]:

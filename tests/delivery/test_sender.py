@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.errors import LedgerError, LedgerUnavailableError, SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import RowsRefusedError
+from edge_runtime.sinks.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -315,3 +317,119 @@ def test_no_wait_is_next_to_nothing_or_beyond_the_longest() -> None:
     waits = [backoff.next_wait() for _ in range(200)]
     assert min(waits) >= 0.25
     assert max(waits) <= 8.0
+
+
+class SlowSink(ScriptedSink):
+    """Its check takes until it is told."""
+
+    def __init__(self, outcome: Exception | None = None) -> None:
+        super().__init__()
+        self.may_end = threading.Event()
+        self._outcome = outcome
+
+    def check(self) -> None:
+        assert self.may_end.wait(300)
+        if self._outcome is not None:
+            raise self._outcome
+
+
+def test_a_check_that_takes_long_does_not_hold_up_the_start(ledger: Ledger) -> None:
+    sink, said = SlowSink(), list[str]()
+    sender = Sender(sink, ledger, said.append)
+    sender.check(0.01)
+    assert said == ["a: it does not answer yet; results wait in the ledger"]
+    sender.start()
+    assert sink.taken == []
+    sink.may_end.set()
+    sender.finish()
+    assert sender.join(300)
+    assert sink.taken == [b"1", b"2", b"3"]
+    assert said[1:] == ["a: delivers again"]
+
+
+@pytest.mark.parametrize("outcome", [SinkError("no such place"), ZeroDivisionError("oh")])
+def test_a_check_that_fails_late_ends_the_sender(ledger: Ledger, outcome: Exception) -> None:
+    sink = SlowSink(outcome)
+    sender = Sender(sink, ledger, lambda _: None)
+    sender.check(0.01)
+    sink.may_end.set()
+    sender.start()
+    assert sender.join(300)
+    assert sender.failure is not None
+    assert str(outcome) in str(sender.failure)
+    assert ledger.waiting("a") == 30
+
+
+@pytest.mark.parametrize("within", [None, 300.0])
+def test_a_check_that_fails_at_once_is_raised(ledger: Ledger, within: float | None) -> None:
+    for outcome in (SinkError("no such place"), ZeroDivisionError("oh")):
+        sink = SlowSink(outcome)
+        sink.may_end.set()
+        with pytest.raises(type(outcome), match=str(outcome)):
+            Sender(sink, ledger, lambda _: None).check(within)
+
+
+class PacedSink(ScriptedSink):
+    """Speaks to people: one message a payload, or one about all."""
+
+    def __init__(self, gather_s: float) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.pace = Pace(2, gather_s, lambda: self.now)
+        self.messages: list[tuple[bytes, ...]] = []
+
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        if self.pace.singles(len(payloads)):
+            for payload in payloads:
+                self.messages.append((payload,))
+                self.pace.spent()
+        else:
+            self.messages.append(tuple(payloads))
+            self.pace.spent(digest=True)
+
+
+def test_in_a_flood_what_waits_is_gathered_and_told_together(ledger: Ledger) -> None:
+    sink, said = PacedSink(30.0), list[str]()
+    sender = Sender(sink, ledger, said.append)
+    assert sender.drain() == 1.0  # it is looked again within a second
+    ledger.commit(checkpoint=None, states=[], payloads=[("a", b"4", 1)], counters={})
+    sink.now = 29.0
+    assert sender.drain() == 1.0
+    assert sink.messages == []
+    sink.now = 30.0
+    assert sender.drain() is None
+    assert sink.messages == [(b"1", b"2", b"3", b"4")]
+    assert said == []  # it is not away
+    ledger.commit(checkpoint=None, states=[], payloads=[("a", b"5", 1)], counters={})
+    assert sender.drain() == 1.0
+    sink.now = 60.0
+    assert sender.drain() is None
+    assert sink.messages[1:] == [(b"5",)]
+    assert ledger.sums("a").delivered == 32
+
+
+@pytest.mark.parametrize("ends", ["the feed", "the process"])
+def test_what_is_gathered_is_told_when_the_process_ends(ledger: Ledger, ends: str) -> None:
+    sink = PacedSink(1e9)
+    sender = Sender(sink, ledger, lambda _: None)
+    sender.start()
+    if ends == "the feed":
+        sender.finish()
+        assert sender.join(300)
+    else:
+        sender.stop(300)
+    assert sink.messages == [(b"1", b"2", b"3")]
+    assert ledger.waiting("a") == 0
+
+
+def test_a_sink_is_looked_after_while_nothing_waits(ledger: Ledger) -> None:
+    looked_after = threading.Event()
+
+    class Tended(ScriptedSink):
+        def tend(self) -> None:
+            looked_after.set()
+
+    sender = Sender(Tended(), ledger, lambda _: None)
+    sender.start()
+    assert looked_after.wait(300)
+    sender.stop(300)

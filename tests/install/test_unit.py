@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_runtime.gateway.settings import load_settings
+from edge_runtime.gateway.settings import AlarmsPart, load_settings
+from edge_runtime.sinks.base import Only
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sources.influx import InfluxSourceSettings
 
@@ -96,7 +97,7 @@ def test_the_example_configuration_is_accepted_and_stays_where_the_service_may_w
 
 def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) -> None:
     text = (SYSTEMD / "edge-detect.toml").read_text(encoding="utf-8")
-    uncommented = re.sub(r"(?m)^#(?=\w+ = |\[\[)", "", text)
+    uncommented = re.sub(r"(?m)^#(?=[\w.]+ = |\[)", "", text)
     assert uncommented != text
     (tmp_path / "all.toml").write_text(uncommented, encoding="utf-8")
     settings = load_settings(tmp_path / "all.toml", {})
@@ -108,3 +109,6 @@ def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) ->
     assert settings.sinks[0].given[InfluxSinkSettings].database == "alerts"
     assert settings.trust.target == "line-2"
     assert [rule.name for rule in settings.rules] == ["crane"]
+    assert settings.alarms == AlarmsPart()
+    with_mail = load_settings(tmp_path / "all.toml", {"run": {"sinks": ["email"]}})
+    assert with_mail.sinks[0].kind.chosen(with_mail.sinks[0].given)[1] == Only(priority="medium")

@@ -53,6 +53,7 @@ class TestCommand:
         query = query.replace('"a", "b"', '"' + '", "'.join(self.SENSORS) + '"')
         row = r'anomaly,bundle=[0-9a-f]{{12}},machine_id=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
+        lines += rf'alarms,kind=machine,machine_id=press-1 change="raised",[^\n]+ {T0 + SECOND + 1}\n'
         with playing(
             UNMAPPED,
             asked(FIELDS_QUERY, answer=field_names(*self.SENSORS)),

@@ -20,10 +20,12 @@ from support.influx2 import (
 from edge_runtime.errors import (
     EdgeDetectError,
     SourceUnavailableError,
+    UsageError,
 )
 from edge_runtime.influxdb import (
     write,
 )
+from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,3 +83,27 @@ class TestTls:
                 read(address)
             with pytest.raises(SourceUnavailableError, match=r"cannot be reached \(TLS: "):
                 client(address).version()
+
+    def test_files_of_tls_say_whom_to_trust_and_who_one_is(
+        self, authority: tuple[ssl.SSLContext, Path], tmp_path: Path
+    ) -> None:
+        certificate = authority[1]
+        asks = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        asks.load_cert_chain(certificate, certificate.with_name("key.pem"))
+        asks.load_verify_locations(certificate)
+        asks.verify_mode = ssl.CERT_REQUIRED
+        trusting = TlsSettings(ca_file=certificate)
+        known = TlsSettings(certificate, certificate, certificate.with_name("key.pem"))
+        with playing(asked(answer=(HEADER + ROWS).encode()), posted(b"m a=1 1\n"), tls=asks) as url:
+            assert len(read(url, tls=known)) == 3
+            write(client(url, tls=known), b"m a=1 1\n")
+            with pytest.raises(EdgeDetectError):
+                write(client(url, tls=trusting), b"m a=1 1\n")
+        for wrong in (
+            TlsSettings(ca_file=tmp_path / "none.pem"),
+            TlsSettings(ca_file=certificate.with_name("key.pem")),
+            TlsSettings(cert_file=certificate),
+            TlsSettings(key_file=certificate.with_name("key.pem")),
+        ):
+            with pytest.raises(UsageError):
+                client("https://127.0.0.1:1", tls=wrong)

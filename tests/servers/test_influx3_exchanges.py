@@ -517,6 +517,7 @@ class TestCommand:
         statement = SELECT.replace('"a", "b"', '"' + '", "'.join(self.SENSORS) + '"')
         row = r'anomaly,bundle=[0-9a-f]{{12}},machine_id=press-1 score=[^ ]+,verdict="{}",[^ ]+ {}\n'
         lines = row.format("normal", T0) + row.format("anomaly", T0 + SECOND)
+        lines += rf'alarms,kind=machine,machine_id=press-1 change="raised",[^\n]+ {T0 + SECOND + 1}\n'
         with playing(
             asked('SHOW FIELD KEYS FROM "sensors"', keys),
             asked('SHOW TAG KEYS FROM "sensors"', series("sensors", ("tagKey",), ["machine_id"])),

@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -126,6 +126,7 @@ class Case:
         looks: Rows and words that were committed, each time that nothing lived.
         said: What everybody of its lives said.
         states: Of alarms and conditions that it died with.
+        config: File with further sinks; None for none.
     """
 
     feed: AlarmFeed
@@ -133,6 +134,7 @@ class Case:
     looks: list[tuple[int, int]] = field(default_factory=list)
     said: str = ""
     states: set[str] = field(default_factory=set)
+    config: Path | None = None
     begun: int = field(default_factory=time.time_ns)
 
     def __post_init__(self) -> None:
@@ -150,8 +152,10 @@ class Case:
     def live(self, ending: Ending | None = None) -> Life:
         """One life of `run`, and a look into what it left."""
         words = ["run", "--bundle", self.feed.bundle, "--state", "l", "--source", "csv"]
-        words += ["--input", self.feed.csv, "--sink", "jsonl", "--output", self.out.name]
-        words += ["--sink", "alarmlog", "--alarm-log", "alarms.jsonl"]
+        words += ["--input", self.feed.csv, "--output", self.out.name, "--alarm-log", "alarms.jsonl"]
+        words += (
+            ["--sink", "jsonl", "--sink", "alarmlog"] if self.config is None else ["--config", self.config]
+        )
         life = self.feed.lives.live(self.folder, words, ending, numbers=NUMBERS)
         self.said += life.log
         self._look()
@@ -218,7 +222,9 @@ class Case:
         )
         told = Told(log, words, self.looks, refusals, self.begun, time.time_ns())
         conditions, refused = self.feed.replay.explain(told)
-        assert {tuple(key): one for key, one in kept.conditions.items()} == conditions
+        # When an alarm was told last is of the gateway's clock, which the replay does not have.
+        found = {tuple(key): replace(one, told=None) for key, one in kept.conditions.items()}
+        assert found == conditions
         assert kept.unreadable == []
         with reading_ledger(self.ledger) as db:
             assert kept_rules(db).said == self._rules_said()

@@ -20,6 +20,8 @@ from edge_runtime.gateway.ruling import Ruling
 from edge_runtime.records import Readings
 from edge_runtime.simulation import SENSORS, Simulator
 from edge_runtime.sinks.alarmlog import AlarmLogSink
+from edge_runtime.sinks.base import ALARMS
+from edge_runtime.sinks.outlet import Outlet
 from edge_runtime.sources.base import Batch
 
 if TYPE_CHECKING:
@@ -101,9 +103,12 @@ class Site:
         folder: For the ledger, the operator file and the alarm log.
         steps: Of the script.
         rules: Those of the configuration.
+        repeat_s: As in `[alarms]`; None for never.
     """
 
-    def __init__(self, folder: Path, *steps: Step, rules: Sequence[Rule] = ()) -> None:
+    def __init__(
+        self, folder: Path, *steps: Step, rules: Sequence[Rule] = (), repeat_s: float | None = None
+    ) -> None:
         path = folder / "ledger.sqlite"
         self.said: list[str] = []
         self.operator, self.feed = OperatorFile(operator_file(path)), feed_of(path)
@@ -113,12 +118,13 @@ class Site:
         self.now = START + DAY
         self.waits: list[float] = []
         self.while_away: Callable[[int], None] = lambda _number: None
-        engine = Engine(bundle(), alarms=True, rules=rules)
+        engine = Engine(bundle(), alarms=True, rules=rules, repeat_s=repeat_s)
+        outlet = Outlet(AlarmLogSink(self.log_file, SENSORS), (ALARMS,))
         self.pipeline = Pipeline(
             self.source,
             engine,
             ledger=self.ledger,
-            senders=[Sender(AlarmLogSink(self.log_file, SENSORS), self.ledger, self.said.append)],
+            senders=[Sender(outlet, self.ledger, self.said.append)],
             report=self.said.append,
             make_alarming=lambda: Alarming(
                 engine,

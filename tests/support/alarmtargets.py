@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from abc import abstractmethod
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.alarmed import FAULTS, ROWS, START, bundle
-from support.targets import Target
+from support.target import AlarmTarget
+from support.webhooktargets import AlertmanagerTarget, NtfyTarget, SlackTarget, TeamsTarget, WebhookTarget
 
 from edge_runtime.engine.alarms import Change, Word
 from edge_runtime.engine.engine import Engine
@@ -21,52 +21,50 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.feeds import Document
-    from support.targets import Broken
+    from support.target import Broken
 
 __all__ = ["ALARM_TARGETS", "AlarmTarget", "alarm_target_of", "later_changes", "some_changes"]
 
 SECOND = 1_000_000_000
 
 
-class AlarmTarget(Target):
-    """A kind of sink that takes alarms, with what lies where it delivers to.
-
-    Attributes:
-        undoes: Whether it has a position, and undoes what came after it; any other replaces a change that
-            comes again, by its id and revision.
-    """
-
-    @abstractmethod
-    def changes(self) -> list[dict[str, Any]]:
-        """What lies there: each change's fields, in the order in which they arrived."""
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The same: there is nothing else."""
-        return self.changes()
-
-
 class AlarmLogTarget(AlarmTarget):
     """A file of JSON lines."""
 
     def document(self) -> Document:
-        return {"alarmlog": {"output": str(self.folder / "alarms.jsonl")}}
+        return self.to(self.folder / "alarms.jsonl")
+
+    def to(self, output: Path | str) -> Document:
+        """The tables of a sink that writes there."""
+        return {self.kind.name: {"output": str(output)}}
 
     def changes(self) -> list[dict[str, Any]]:
         return _lines(self.folder / "alarms.jsonl")
 
     def broken(self) -> Broken:
-        nowhere = str(self.folder / "nowhere" / "alarms.jsonl")
+        nowhere = self.to(self.folder / "nowhere" / "alarms.jsonl")
         return {
             "no file named": (UsageError, self.with_tables({})),
-            "no such folder": (SinkError, self.with_tables({"alarmlog": {"output": nowhere}})),
-            "a folder": (SinkError, self.with_tables({"alarmlog": {"output": str(self.folder)}})),
+            "no such folder": (
+                SinkError,
+                self.with_tables(nowhere),
+            ),
+            "a folder": (SinkError, self.with_tables(self.to(self.folder))),
         }
 
     def away(self) -> Document:
-        return {"alarmlog": {"output": "/dev/full"}}
+        return self.to("/dev/full")
 
 
-ALARM_TARGETS: dict[str, type[AlarmTarget]] = {"alarmlog": AlarmLogTarget}
+ALARM_TARGETS: dict[str, type[AlarmTarget]] = {
+    "alarmlog": AlarmLogTarget,
+    "jsonl": AlarmLogTarget,
+    "webhook": WebhookTarget,
+    "alertmanager": AlertmanagerTarget,
+    "ntfy": NtfyTarget,
+    "slack": SlackTarget,
+    "teams": TeamsTarget,
+}
 
 
 def alarm_target_of(name: str) -> type[AlarmTarget]:

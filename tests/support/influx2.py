@@ -16,6 +16,7 @@ from edge_runtime.influxdb import (
     ReadingsQuery,
 )
 from edge_runtime.records import Readings
+from edge_runtime.tls import SYSTEM, TlsSettings
 
 if TYPE_CHECKING:
     import re
@@ -197,9 +198,10 @@ LIMITED["headers"] = {**LIMITED["headers"], "Retry-After": "3600"}
 BROKEN = refusal(500, "internal error", "unexpected error writing points to database: timeout")
 
 
-def read(url: str, wanted: ReadingsQuery = WANTED, **options: Any) -> Readings:
+def read(url: str, wanted: ReadingsQuery = WANTED, tls: TlsSettings = SYSTEM, **options: Any) -> Readings:
     """A minute of readings, put together."""
-    return joined(read_flux(client(url), wanted, T0, T0 + 60 * SECOND, **options), len(wanted.sensors))
+    found = read_flux(client(url, tls=tls), wanted, T0, T0 + 60 * SECOND, **options)
+    return joined(found, len(wanted.sensors))
 
 
 def joined(blocks: Iterable[Readings], sensors: int) -> Readings:

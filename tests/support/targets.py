@@ -6,7 +6,6 @@ import io
 import json
 import sys
 import uuid
-from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,18 +14,16 @@ from influxd import free_ports
 from support.bundles import normal_rows
 from support.feeds import MACHINES, T0
 from support.subscriber import Subscriber
+from support.target import DIGEST, SENSORS, Broken, Target, flat_row
+from support.webhooktargets import WebhookTarget
 
-from edge_runtime.connector import Given
 from edge_runtime.engine.engine import Engine
 from edge_runtime.errors import EdgeDetectError, SinkError, SinkUnavailableError, UsageError
 from edge_runtime.influxdb import query
 from edge_runtime.loading.load import load_bundle
 from edge_runtime.records import Readings
-from edge_runtime.sinks.base import Verdicts
-from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from support.feeds import Document
@@ -35,83 +32,14 @@ if TYPE_CHECKING:
     from edge_runtime.records import Results
     from edge_runtime.sinks.base import Sink, SinkKind
 
-__all__ = ["DIGEST", "SENSORS", "TARGETS", "Broken", "Target", "some_results", "target_of"]
-
-Broken = dict[str, "tuple[type[EdgeDetectError], Callable[[], Sink]]"]
-SENSORS = ("temperature", "vibration", "pressure", "power")
-DIGEST = "sha256:" + "ab" * 32
-
-
-class Target(ABC):
-    """A kind of sink with what lies where it delivers to.
-
-    The attributes declare what a kind can do; the contract checks each of them in both directions.
-
-    Args:
-        kind: The kind of sink.
-        folder: For its files.
-        patch: Undoes at the test's end what the target changes.
-        request: For the fixtures with servers.
-
-    Attributes:
-        direct: Whether it takes rows at once, with no ledger before it.
-        undoes: Whether it has a position, and undoes what came after it. A direct sink has none, and any
-            other sink without one must replace what comes again.
-        readings: Whether it delivers the readings, too.
-    """
-
-    direct = False
-    undoes = True
-    readings = True
-
-    def __init__(
-        self, kind: SinkKind, folder: Path, patch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-    ) -> None:
-        self.kind, self.folder, self.patch, self.request = kind, folder, patch, request
-        self.said: list[str] = []
-
-    @abstractmethod
-    def document(self) -> Document:
-        """The tables of a sink that delivers to this target."""
-
-    @abstractmethod
-    def rows(self) -> list[dict[str, Any]]:
-        """What lies there, with reading_, expected_ and error_ before a sensor's name, and nanoseconds."""
-
-    @abstractmethod
-    def broken(self) -> Broken:
-        """Name to the error and the maker of a sink that cannot work."""
-
-    def away(self) -> Document | None:
-        """The tables of a sink whose place does not take rows now; None for a direct one."""
-        return None
-
-    def open(self, document: Document | None = None) -> Sink:
-        """A newly made sink."""
-        given = Given.of(self.kind, self.document() if document is None else document, "target.toml")
-        return self.kind.make(given, Verdicts(sensors=SENSORS, digest=DIGEST, report=self.said.append))
-
-    def with_tables(self, document: Document) -> Callable[[], Sink]:
-        """Makes a sink of other settings."""
-        return lambda: self.open(document)
+__all__ = ["DIGEST", "SENSORS", "TARGETS", "Broken", "Target", "flat_row", "some_results", "target_of"]
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     assert not text or text.endswith("\n")
     rows = [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
-    return [_flat(row) for row in rows]
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of JSON with its sensors beside the rest."""
-    names = {"readings": "reading", "expected": "expected", "errors": "error"}
-    flat = {key: value for key, value in row.items() if key not in names}
-    for group, name in names.items():
-        flat |= {f"{name}_{sensor}": value for sensor, value in row.get(group, {}).items()}
-    if isinstance(flat["time"], str):
-        flat["time"] = parse_time(flat["time"], 0)
-    return flat
+    return [flat_row(row) for row in rows]
 
 
 class StdoutTarget(Target):
@@ -242,7 +170,7 @@ class MqttTarget(Target):
         mark = str(self._sent).encode()
         self._listener.publish(f"{self._root}/mark", mark)
         heard = self._listener.wait(lambda heard: any(one.payload == mark for one in heard))
-        rows = [_flat(one.content) for one in heard if not one.topic.endswith("/mark")]
+        rows = [flat_row(one.content) for one in heard if not one.topic.endswith("/mark")]
         return [*{(row["machine_id"], row["time"]): row for row in rows}.values()]
 
     def broken(self) -> Broken:
@@ -263,6 +191,7 @@ TARGETS: dict[str, type[Target]] = {
     "influx": InfluxTarget,
     "mqtt": MqttTarget,
     "horn": HornTarget,
+    "webhook": WebhookTarget,
 }
 
 

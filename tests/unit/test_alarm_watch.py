@@ -11,9 +11,9 @@ from support.bundles import SENSORS, make_bundle, normal_rows
 
 from edge_runtime.bundle.judging import Alarms
 from edge_runtime.engine.alarms import Word, event_id
+from edge_runtime.engine.alarmtext import sentence
 from edge_runtime.engine.alarmwatch import AlarmWatch
 from edge_runtime.engine.engine import Engine
-from edge_runtime.gateway.alarming import sentence
 from edge_runtime.loading.load import Bundle, load_bundle
 from edge_runtime.records import Readings, Results, Scores, Verdict
 from edge_runtime.timeparse import parse_time

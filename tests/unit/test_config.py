@@ -87,7 +87,7 @@ def test_tables_of_connectors_that_were_not_chosen_may_be_there_and_must_be_righ
     ("text", "words"),
     [
         ("[run", "not TOML"),
-        ("[sauce]\n", r"there is no table \[sauce\]; there are: alarmlog, csv, data"),
+        ("[xyz]\n", r"there is no table \[xyz\]; there are: alarmlog, .*csv, data"),
         ("[simulat]\nx = 1\n", r"there is no table \[simulat\]; did you mean simulate\?"),
         ("run = 1\n", "'run' is not a table"),
         ("[run]\nsorce = 'csv'\n", r"there is no 'sorce' in \[run\]; did you mean source\?"),

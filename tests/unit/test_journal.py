@@ -36,7 +36,7 @@ class Told:
             name = key.replace("__", ".").replace("_", " ")
             self.counters[name] = self.counters.get(name, 0) + number
         before = len(self.lines)
-        self.journal.minute(self.counters, machines, waiting or {})
+        self.journal.minute(self.counters, machines, waiting or {}, lambda _, number: f"{number:,} rows wait")
         return self.lines[before:]
 
 
