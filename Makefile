@@ -28,11 +28,13 @@ test: $(READY) ## The tests, with branch coverage.
 SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
 SOAK += $(patsubst %,tests/delivery/test_%.py,away alarm_kills alarm_points)
 SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source influx_hostile influx_endless influx3_exchanges influx3_limits)
+SOAK += tests/servers/test_mqtt_sink_troubles.py
 SOAK += tests/fuzz $(patsubst %,tests/hostile/test_%.py,feeds bit_flips)
 SOAK += $(patsubst %,tests/unit/test_%.py,garbage_on_stdin rounds prepare_join alarm_machine history rules_modelled)
 # What the names of those tests have in them.
 SOAKED := killed or scored or mutated or flipped or flood or random or anywhere or slowly or what_waits or unasked
 SOAKED += or very_many or without_an_end or whatever_the_server or whatever_ends_it or nothing_that_is_read
+SOAKED += or again_and_again
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark -n auto --dist worksteal --timeout 3600 -v --durations=0 \
