@@ -85,7 +85,7 @@ def influx_sink(task: Task, gateway: Gateway) -> Sink:
 
 def mqtt_source(task: Task, sink: Sink, gateway: Gateway) -> EndToEnd:
     """Published with QoS 1 on a topic of their own; the first one is retained until `run` subscribes."""
-    from edge_runtime.mqtt.client import Publisher  # noqa: PLC0415 - an extra
+    from edge_runtime.mqtt.publisher import Publisher  # noqa: PLC0415 - an extra
     from edge_runtime.sources.mqtt import MqttSettings, context_of  # noqa: PLC0415
 
     options, reader = sink

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import select
+import socket
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import MissingExtraError, SinkUnavailableError, SourceUnavailableError
-from edge_runtime.mqtt.broker import Broker
+from edge_runtime.errors import MissingExtraError, SourceUnavailableError
 from edge_runtime.mqtt.oversize import PacketFilter
 
 if TYPE_CHECKING:
     import ssl
-    from pathlib import Path
 
     from edge_runtime.errors import EdgeDetectError
+    from edge_runtime.mqtt.broker import Broker
 
-__all__ = ["Publisher", "connect", "holds_bytes", "make_client", "require_paho"]
+__all__ = [
+    "MQTT_3",
+    "MQTT_5",
+    "connect",
+    "holds_bytes",
+    "make_client",
+    "require_paho",
+    "turn",
+]
 
+MQTT_3, MQTT_5 = 4, 5  # as the protocol has them
 CONNECT_S = 10.0
 KEEP_ALIVE_S = 30
-PUBLISHED_WITHIN_S = 10.0
 # Codes of OpenSSL for a certificate that is for another host or address.
 OF_ANOTHER_HOST = (62, 64)
+QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 def require_paho() -> Any:
@@ -38,7 +48,12 @@ def require_paho() -> Any:
 
 
 def make_client(
-    broker: Broker, *, kept: bool, context: ssl.SSLContext | None = None, within_s: float = CONNECT_S
+    broker: Broker,
+    *,
+    kept: bool,
+    context: ssl.SSLContext | None = None,
+    within_s: float = CONNECT_S,
+    version: int = MQTT_3,
 ) -> Any:
     """A client that is not connected yet.
 
@@ -47,13 +62,18 @@ def make_client(
         kept: Whether the broker keeps its session, and each message is acknowledged by hand.
         context: Of TLS; the system's authorities are trusted without one.
         within_s: How long connecting to an address may take.
+        version: `MQTT_5` or `MQTT_3`, which is 3.1.1; a session is kept with the latter alone.
 
     Raises:
         MissingExtraError: The extra is not installed.
     """
     paho = require_paho()
     client = _bounded(paho)(
-        paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=not kept, manual_ack=kept
+        paho.CallbackAPIVersion.VERSION2,
+        broker.client_id,
+        clean_session=None if version == MQTT_5 else not kept,
+        protocol=paho.MQTTv5 if version == MQTT_5 else paho.MQTTv311,
+        manual_ack=kept,
     )
     client.connect_timeout = within_s
     if broker.username:
@@ -129,74 +149,42 @@ def _reason(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
 
 
-def holds_bytes(socket: Any) -> bool:
+def holds_bytes(connection: Any) -> bool:
     """Whether TLS has bytes that were read from the socket, which it no longer shows as ready for them."""
-    pending = getattr(socket, "pending", None)
+    pending = getattr(connection, "pending", None)
     return pending is not None and pending() > 0
 
 
-class Publisher:
-    """Publishes on one topic, within a `with` block, and leaves nothing there.
+def turn(client: Any, ear: socket.socket, seconds: float, *, waits: bool) -> bool:
+    """Reads and writes what there is, after at most so many seconds.
 
     Args:
-        url: The broker.
-        topic: Where to; nobody else's.
-        session: Of the one who listens there: the client's id, whose session ends with the block.
-        username: None for nobody.
-        password_file: None for the environment.
-        context: Of TLS.
+        client: A client that is connected, and belongs to this thread.
+        ear: Ends the waiting as well; what comes there is read.
+        seconds: How long to wait.
+        waits: Whether acknowledgements are under way.
+
+    Returns:
+        Whether something was written.
 
     Raises:
-        SinkUnavailableError: The broker cannot be reached.
+        ValueError: What the broker sends is not MQTT.
     """
-
-    def __init__(
-        self,
-        url: str,
-        topic: str,
-        session: str,
-        username: str | None,
-        password_file: Path | None,
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        self._topic, self._context = topic, context
-        self._listener = Broker.of(url, session, username=username, password_file=password_file)
-        self._broker = Broker.of(url, f"{session}-publisher", username=username, password_file=password_file)
-        self._client = make_client(self._broker, kept=False, context=context)
-
-    def __enter__(self) -> Self:
-        connect(self._client, self._broker, SinkUnavailableError)
-        self._client.loop_start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.retain(b"")
-        self._client.disconnect()
-        self._client.loop_stop()
-        # A session that begins anew takes away what was kept of it.
-        client = make_client(self._listener, kept=False, context=self._context)
-        connect(client, self._listener, SinkUnavailableError)
-        client.loop_start()
-        client.disconnect()
-        client.loop_stop()
-
-    def retain(self, payload: bytes) -> None:
-        """For whoever subscribes from now on; nothing for nobody. Returns when the broker has it.
-
-        Raises:
-            SinkUnavailableError: It does not take it.
-        """
-        sent = self._client.publish(self._topic, payload, qos=1, retain=True)
+    connection = client.socket()
+    if waits and QUICK_ACK is not None:
+        # Else the broker's kernel holds its last acknowledgements back until ours owns to those before.
+        connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+    held = holds_bytes(connection)
+    writing = [connection] if client.want_write() else []
+    ready, writable, _ = select.select([connection, ear], writing, [], 0.0 if held else max(0.0, seconds))
+    if ear in ready:
+        ear.recv(4096)
+    if writable:
+        client.loop_write()
+    if held or connection in ready:
         try:
-            sent.wait_for_publish(PUBLISHED_WITHIN_S)
-            taken = sent.is_published()
-        except (RuntimeError, ValueError):
-            taken = False
-        if not taken:
-            raise SinkUnavailableError(
-                "the broker takes no message", where=self._broker.place, hint="check the login in [mqtt]"
-            )
-
-    def send(self, payload: bytes) -> None:
-        """With QoS 1; does not wait."""
-        self._client.publish(self._topic, payload, qos=1)
+            client.loop_read()
+        except Exception as error:  # noqa: BLE001 - whatever the client raises of such bytes
+            raise ValueError(str(error)) from None
+    client.loop_misc()
+    return bool(writable)

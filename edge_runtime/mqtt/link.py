@@ -6,7 +6,6 @@ again: the next one is another link, which publishes only what it is given.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -15,8 +14,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import EdgeDetectError, SinkUnavailableError
-from edge_runtime.mqtt.client import connect, holds_bytes, make_client
-from edge_runtime.mqtt.losses import Losses
+from edge_runtime.mqtt.client import MQTT_5, connect, make_client, turn
+from edge_runtime.mqtt.losses import UNKNOWN_VERSION, Losses
 from edge_runtime.mqtt.outgoing import Delivery
 
 if TYPE_CHECKING:
@@ -28,15 +27,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Link"]
 
-# Messages under way at the same time: more gain nothing, and many a broker takes no more than a hundred. The
-# client has some more, so that with each acknowledgement it sends the next one at once.
-UNDER_WAY, WITH_CLIENT = 64, 500
+# Messages under way at the same time, unless the broker takes fewer: more gain nothing.
+UNDER_WAY = 64
 # After so long no further group begins, so that whoever delivers learns which have arrived.
 BEGIN_WITHIN_S = 1.0
 IDLE_S = 5.0
 JOIN_S = 1.0
 TICK_S = 1e-9
-QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 
 
 class Link:
@@ -47,9 +44,14 @@ class Link:
         context: Of TLS, where the broker talks it.
         timeout: Seconds within which the broker has to answer, and to acknowledge.
         will: What the broker publishes when the connection is lost; None for nothing.
-        greeting: What is published first.
+        greeting: What is published first; what the broker does not take of it, it does not get.
         table: The table with its settings, for what is said when it is lost.
+        version: Of the protocol, as `make_client` has it.
         clock: Monotonic clock, in seconds.
+
+    Attributes:
+        wants_older: Whether it was lost because the broker may not know this version.
+        max_packet: Bytes that a packet may have, where the broker has said so.
     """
 
     def __init__(
@@ -61,22 +63,25 @@ class Link:
         will: Message | None = None,
         greeting: Sequence[Message] = (),
         table: str,
+        version: int = MQTT_5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker, self._context, self._timeout = broker, context, timeout
         self._will, self._clock = will, clock
-        self._losses = Losses(broker, timeout, table)
-        # Held for what both threads use: the next four, and the end of a delivery.
+        self._losses, self._version = Losses(broker, timeout, table), version
+        # Held for what both threads use: the next five, and the end of a delivery.
         self._changed = threading.Condition()
         self._opened_at: float | None = None
         self._why_lost: EdgeDetectError | None = None
-        self._waiting = deque([Delivery([greeting])])
-        self._end_by: float | None = None
         self._lost_at = 0.0
-        self._greeting = self._waiting[0]
+        self._greeting = Delivery([greeting], goes_on=True)
+        self._waiting, self._end_by = deque([self._greeting]), float("inf")
+        self.wants_older = False
+        self.max_packet: int | None = None
+        self._under_way = UNDER_WAY
         self._refusal: EdgeDetectError | None = None
         self._hung_up = ""
-        self._unacknowledged: dict[int, tuple[Delivery, int]] = {}
+        self._unacknowledged: dict[int, tuple[Delivery, int, Message]] = {}
         self._progress_at = clock()
         self._bell, self._ear = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name=f"mqtt {broker.place}", daemon=True)
@@ -91,6 +96,11 @@ class Link:
     def has_greeted(self) -> bool:
         """Whether the greeting is with the broker."""
         return self._greeting.is_done
+
+    @property
+    def greeting_refusal(self) -> EdgeDetectError | None:
+        """Why the broker did not take a part of the greeting; None while it did."""
+        return self._greeting.refusal
 
     @property
     def is_open(self) -> bool:
@@ -115,14 +125,12 @@ class Link:
             if self._opened_at is None:
                 raise self._losses.no_answer()
 
-    def send(self, groups: Sequence[Sequence[Message]]) -> int:
-        """Publishes messages in their order; what is lost with the connection is not tried again.
+    def send(self, groups: Sequence[Sequence[Message]]) -> tuple[int, EdgeDetectError | None]:
+        """Publishes messages in their order; what does not arrive is not tried again.
 
         Returns:
-            How many of the first groups are with the broker, at least one.
-
-        Raises:
-            EdgeDetectError: The connection was lost before that.
+            How many of the first groups are with the broker, and why the next one is not. Without a reason it
+            is at least one; not all, where that took long.
         """
         delivery = Delivery(groups, self._clock() + BEGIN_WITHIN_S)
         with self._changed:
@@ -130,9 +138,7 @@ class Link:
             self._ring()
             self._changed.wait_for(lambda: delivery.is_done or self._why_lost)
             arrived = delivery.arrived()
-            if not arrived and self._why_lost is not None:
-                raise self._why_lost
-        return arrived
+            return arrived, None if arrived == len(groups) else delivery.refusal or self._why_lost
 
     def close(self, farewell: Message | None, within_s: float) -> None:
         """Publishes one more message, and hangs up; within so many seconds, whatever the broker does."""
@@ -167,8 +173,10 @@ class Link:
         self._ear.close()
 
     def _client(self) -> Any:
-        client = make_client(self._broker, kept=False, context=self._context, within_s=self._timeout)
-        client.max_inflight_messages_set(UNDER_WAY)
+        client = make_client(
+            self._broker, kept=False, context=self._context, within_s=self._timeout, version=self._version
+        )
+        client.max_inflight_messages_set(0)  # without a bound, for they are counted here
         if self._will is not None:
             client.will_set(self._will.topic, self._will.payload, qos=1, retain=self._will.retain)
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
@@ -181,46 +189,40 @@ class Link:
         while True:
             if self._opened_at is not None:
                 self._publish(client)
-            connection, now = client.socket(), self._clock()
-            if connection is None:
-                opened = self._opened_at is not None
-                return self._refusal or self._losses.gone(self._hung_up, opened=opened)
+            now = self._clock()
+            if client.socket() is None:
+                return self._why_gone()
             expects = self._opened_at is None or bool(self._unacknowledged)
-            if self._end_by is not None and (now >= self._end_by or not (self._waiting or expects)):
+            if now >= self._end_by or not (expects or self._waiting or self._end_by == float("inf")):
                 client.disconnect()
                 return self._losses.closed()
-            overdue = self._progress_at + self._timeout
-            if expects and now >= overdue:
+            overdue = self._progress_at + self._timeout if expects else float("inf")
+            if now >= overdue:
                 losses = self._losses
                 return losses.no_answer() if self._opened_at is None else losses.no_acknowledgement()
-            until = [now + IDLE_S, *([overdue] if expects else []), *filter(None, [self._end_by])]
-            self._step(client, connection, min(until) - now)
-
-    def _step(self, client: Any, connection: Any, seconds: float) -> None:
-        """Waits for something to read, to write or to publish, and reads and writes."""
-        writing = [connection] if client.want_write() else []
-        if self._unacknowledged and QUICK_ACK is not None:
-            # Else the broker holds its last acknowledgements back until the kernel owns to the ones before.
-            connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
-        held = holds_bytes(connection)
-        ready, writable, _ = select.select(
-            [connection, self._ear], writing, [], 0.0 if held else max(0.0, seconds)
-        )
-        if self._ear in ready:
-            self._ear.recv(4096)
-        if writable:
-            self._progress_at = self._clock()
-            client.loop_write()
-        if held or connection in ready:
+            seconds = min(now + IDLE_S, overdue, self._end_by) - now
             try:
-                client.loop_read()
-            except Exception as error:  # noqa: BLE001 - whatever the client raises of such bytes
-                raise self._losses.nonsense(error) from None
-        client.loop_misc()
+                if turn(client, self._ear, seconds, waits=bool(self._unacknowledged)):
+                    self._progress_at = self._clock()
+            except ValueError as error:
+                nonsense = self._losses.nonsense(error)
+                return self._no_broker(nonsense) if self._opened_at is None else nonsense
+
+    def _why_gone(self) -> EdgeDetectError:
+        if self._refusal is not None:
+            return self._refusal
+        if self._opened_at is not None:
+            return self._losses.gone(self._hung_up)
+        return self._no_broker(self._losses.hung_up(self._hung_up))
+
+    def _no_broker(self, why: EdgeDetectError) -> EdgeDetectError:
+        """It is no broker; or one that does not know the version, for many of these hang up."""
+        self.wants_older = self._version == MQTT_5
+        return why if self.wants_older else self._losses.another_server() or why
 
     def _publish(self, client: Any) -> None:
-        """Gives the client as many messages as it may have."""
-        while len(self._unacknowledged) < WITH_CLIENT and self._waiting:
+        """Sends as many messages as may be under way."""
+        while len(self._unacknowledged) < self._under_way and self._waiting:
             delivery, now = self._waiting[0], self._clock()
             found = delivery.next(now)
             if found is None:
@@ -232,20 +234,26 @@ class Link:
                 self._progress_at = now
             group, message = found
             sent = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
-            self._unacknowledged[sent.mid] = delivery, group
+            self._unacknowledged[sent.mid] = delivery, group, message
 
-    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, properties: Any) -> None:
         if reason.is_failure:
             self._refusal = self._losses.refused(reason.value, str(reason).lower())
+            self.wants_older = reason.value == UNKNOWN_VERSION and self._version == MQTT_5
             return
+        self._under_way = min(UNDER_WAY, getattr(properties, "ReceiveMaximum", UNDER_WAY))
+        self.max_packet = getattr(properties, "MaximumPacketSize", None)
         with self._changed:
             self._opened_at = self._clock()
             self._changed.notify_all()
 
-    def _on_publish(self, _client: Any, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
-        delivery, group = self._unacknowledged.pop(mid)
+    def _on_publish(self, _client: Any, _data: Any, mid: int, reason: Any, _properties: Any) -> None:
+        delivery, group, message = self._unacknowledged.pop(mid)
         self._progress_at = self._clock()
-        delivery.acknowledged(group)
+        if reason.is_failure:
+            delivery.refused(self._losses.not_taken(message, str(reason).lower()))
+        else:
+            delivery.acknowledged(group)
         if delivery.is_done:
             with self._changed:
                 self._changed.notify_all()

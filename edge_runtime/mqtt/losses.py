@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge_runtime.addresses import MQTT, TLS, who_answers
-from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.errors import SinkUnavailableError, printable
 
 if TYPE_CHECKING:
     from edge_runtime.mqtt.broker import Broker
+    from edge_runtime.mqtt.outgoing import Message
 
-__all__ = ["Losses"]
+__all__ = ["UNKNOWN_VERSION", "Losses"]
 
-# Codes of a refused connection that are not about the login, as the client has them.
-UNFIT_ID, BUSY = 133, 136
+# Reasons why a connection is refused, as MQTT 5 has them and the client gives those of 3.1.1.
+UNKNOWN_VERSION, UNFIT_ID, LOGINS = 132, 133, (134, 135, 138, 140)
+MAX_TOPIC_LETTERS = 200
 
 
 class Losses:
@@ -33,8 +35,8 @@ class Losses:
 
     def refused(self, code: int, reason: str) -> SinkUnavailableError:
         """The broker does not want the connection."""
-        if code == BUSY:
-            return self._error(f"the broker takes no connection now ({reason})", "its log says why")
+        if code not in (UNFIT_ID, *LOGINS):
+            return self._error(f"the broker refuses the connection ({reason})", "its log says why")
         if code == UNFIT_ID:
             return self._error(
                 f"the broker refuses the client id '{self._broker.client_id}'",
@@ -44,6 +46,14 @@ class Losses:
         if not self._broker.username:
             hint = f"set username in [{self._table}], and its password"
         return self._error(f"the broker refuses the login ({reason})", hint)
+
+    def not_taken(self, message: Message, reason: str) -> SinkUnavailableError:
+        """It says that it does not take a message."""
+        topic = printable(message.topic, MAX_TOPIC_LETTERS)
+        return self._error(
+            f"the broker takes no message of {len(message.payload):,} bytes on {topic} ({reason})",
+            f"let the client '{self._broker.client_id}' publish there",
+        )
 
     def no_answer(self) -> SinkUnavailableError:
         """It takes a connection, and says nothing."""
@@ -63,27 +73,22 @@ class Losses:
         """Whatever else ended it."""
         return self._error(f"the connection broke ({type(error).__name__}: {error})")
 
-    def nonsense(self, error: Exception) -> SinkUnavailableError:
+    def nonsense(self, error: ValueError) -> SinkUnavailableError:
         """It answers something else."""
         return self._error(
             f"what it sends is not MQTT ({error})", "check that the address is that of an MQTT broker"
         )
 
-    def gone(self, reason: str, *, opened: bool) -> SinkUnavailableError:
-        """It hung up.
+    def gone(self, reason: str) -> SinkUnavailableError:
+        """It had accepted the connection, and hung up."""
+        return self._error(
+            f"the broker went away ({reason})",
+            "if it runs, its log says why: another client with the id "
+            f"'{self._broker.client_id}', and what it does not allow, are usual",
+        )
 
-        Args:
-            reason: What the socket or the client knows.
-            opened: Whether it had accepted the connection.
-        """
-        if opened:
-            return self._error(
-                f"the broker went away ({reason})",
-                "if it runs, its log says why: another client with the id "
-                f"'{self._broker.client_id}', and what it does not allow, are usual",
-            )
-        if (another := self.another_server()) is not None:
-            return another
+    def hung_up(self, reason: str) -> SinkUnavailableError:
+        """It hung up before it accepted the connection."""
         hint = "its log says why"
         if self._broker.tls:
             hint += "; if it asks for a certificate, set cert_file in [tls]"

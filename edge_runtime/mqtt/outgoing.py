@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge_runtime.errors import SinkUnavailableError
+
 __all__ = ["Delivery", "Message"]
 
 
@@ -30,14 +32,23 @@ class Delivery:
     Args:
         groups: In the order in which they are sent.
         begin_until: From this moment on no group begins, except the first; in seconds of the link's clock.
+        goes_on: Whether the rest is sent after a message that the broker did not take.
 
     Attributes:
         under_way: Number of messages that are sent and not acknowledged.
         all_sent: Whether no more will be sent.
+        refusal: Why the broker did not take the first message that it did not take; None for none.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Message]], begin_until: float = float("inf")) -> None:
-        self._groups, self._begin_until = groups, begin_until
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Message]],
+        begin_until: float = float("inf"),
+        *,
+        goes_on: bool = False,
+    ) -> None:
+        self._groups, self._begin_until, self._goes_on = groups, begin_until, goes_on
+        self.refusal: SinkUnavailableError | None = None
         self._group = self._place = 0  # of the next message
         self._left = [len(group) for group in groups]  # messages that are not acknowledged yet
         self.under_way, self.all_sent = 0, False
@@ -49,7 +60,7 @@ class Delivery:
 
     def next(self, now: float) -> tuple[int, Message] | None:
         """The next message with the number of its group; None where no more are to be sent."""
-        while self._group < len(self._groups):
+        while self._group < len(self._groups) and (self._goes_on or self.refusal is None):
             group = self._groups[self._group]
             if self._place < len(group):
                 if not self._place and self._group and now >= self._begin_until:
@@ -65,6 +76,11 @@ class Delivery:
         """A message of this group is with the broker."""
         self.under_way -= 1
         self._left[group] -= 1
+
+    def refused(self, error: SinkUnavailableError) -> None:
+        """The broker did not take a message."""
+        self.under_way -= 1
+        self.refusal = self.refusal or error
 
     def arrived(self) -> int:
         """How many of the first groups have arrived."""

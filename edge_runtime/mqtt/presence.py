@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from edge_runtime.errors import SinkUnavailableError, UsageError
+from edge_runtime.mqtt.client import MQTT_3, MQTT_5
 from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.outgoing import Message
 from edge_runtime.timeparse import format_time
@@ -67,6 +68,8 @@ class Presence:
         self._part = 0.5 + crc32(self._broker.client_id.encode()) / 2**33
         self._said_of: Link | None = None  # the last link whose loss somebody was told of
         self._owes_news = False  # that it is connected again
+        self._refusal = ""  # of a greeting, as it was said
+        self._version = MQTT_5
         self._retained: dict[str, Message] = {}
 
     def opened(self) -> Link:
@@ -82,7 +85,9 @@ class Presence:
             link.wait_open()
         except SinkUnavailableError:
             self.was_told()
-            raise
+            if not link.wants_older:
+                raise
+            return self.opened()
         return link
 
     def was_told(self) -> None:
@@ -94,6 +99,9 @@ class Presence:
         link = self._link
         if link is None:
             return
+        if link.greeting_refusal is not None and str(link.greeting_refusal) != self._refusal:
+            self._refusal = str(link.greeting_refusal)
+            self._report(self._refusal)
         if link.why_lost is None:
             if self._owes_news and link.is_open:
                 self._report("is connected again")
@@ -102,7 +110,7 @@ class Presence:
         if link.held_s and link is not self._said_of:
             self._report(f"{link.why_lost}; it is tried again")
             self._said_of, self._owes_news = link, True
-        if self._clock() >= self._next_try:
+        if link.wants_older or self._clock() >= self._next_try:
             with suppress(SinkUnavailableError):
                 self._connect()
 
@@ -123,9 +131,14 @@ class Presence:
 
     def _connect(self) -> Link:
         before = self._link
-        self._tries = 1 if before is not None and before.held_s >= HELD_S else self._tries + 1
-        wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self._tries - 1, DOUBLINGS))
-        self._next_try = self._clock() + self._part * wait
+        if before is not None and before.wants_older:
+            self._version = MQTT_3
+        else:
+            # Whatever did not come about is tried with the newest version again: another broker may be there.
+            self._version = self._version if before is not None and before.held_s else MQTT_5
+            self._tries = 1 if before is not None and before.held_s >= HELD_S else self._tries + 1
+            wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self._tries - 1, DOUBLINGS))
+            self._next_try = self._clock() + self._part * wait
         with suppress(UsageError):  # a file is just being replaced, or gone: it is as it was
             self._broker, self._context = self._where()
         online = self._status("online", bundle=self._bundle)
@@ -139,6 +152,7 @@ class Presence:
                 will=self._status("offline"),
                 greeting=[*filter(None, [online]), *(self._retained.values() if again else ())],
                 table=self._table,
+                version=self._version,
                 clock=self._clock,
             )
         except (OSError, RuntimeError) as error:  # no more sockets, or threads, for this process

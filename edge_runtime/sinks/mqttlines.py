@@ -12,16 +12,17 @@ from edge_runtime.mqtt.topics import is_topic
 from edge_runtime.sinks.rows import json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge_runtime.records import Results
 
-__all__ = ["packed", "packed_rows", "unpacked"]
+__all__ = ["check_sizes", "packed", "packed_rows", "unpacked"]
 
 # Within a string of JSON no quotation mark stands alone, so the first one of these begins the content.
 MARK = b',"payload":'
 LONGEST_PACKET = 268_435_455
-AROUND_PAYLOAD = 4  # bytes in a packet that are neither topic nor payload, after its length
+# Bytes in a packet that are neither topic nor payload, after its length; and of those before, the fewest.
+AROUND_PAYLOAD, HEADER = 5, 2
 
 
 def packed(topic: str, content: object, *, retain: bool) -> bytes:
@@ -67,13 +68,25 @@ def unpacked(payload: bytes) -> list[Message]:
         raise SinkError("it is no message (its end is missing)")
     if not all(isinstance(topic, str) and is_topic(topic) for topic, _ in heads.values()):
         raise SinkError("its topic is none that MQTT knows, or longer than 65,535 bytes")
-    if any(_size(one) > LONGEST_PACKET for one in found):
-        raise SinkError("it is longer than 256 MB, which is as long as a message of MQTT may be")
+    check_sizes([found], None)
     return found
 
 
-def _size(message: Message) -> int:
-    return AROUND_PAYLOAD + len(message.topic.encode()) + len(message.payload)
+def check_sizes(groups: Sequence[Sequence[Message]], max_packet: int | None) -> None:
+    """That messages are as short as MQTT asks, and a broker that has said so.
+
+    Raises:
+        SinkError: One is not.
+    """
+    for one in (one for group in groups for one in group):
+        size = AROUND_PAYLOAD + len(one.topic.encode()) + len(one.payload)
+        if size > LONGEST_PACKET:
+            raise SinkError("it is longer than 256 MB, which is as long as a message of MQTT may be")
+        if max_packet is not None and size + HEADER > max_packet:
+            raise SinkError(
+                f"it is longer than the broker takes, which is {max_packet:,} bytes with topic and header",
+                hint="raise the broker's limit, and then use edge-detect outbox send-again",
+            )
 
 
 def _head(topic: str, *, retain: bool) -> bytes:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.errors import SinkUnavailableError, printable
-from edge_runtime.mqtt.client import require_paho
+from edge_runtime.mqtt.client import MQTT_3, MQTT_5, require_paho
 from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.losses import Losses
 from edge_runtime.mqtt.presence import CLOSES_WITHIN_S, Presence
-from edge_runtime.sinks.mqttlines import packed, packed_rows, unpacked
+from edge_runtime.sinks.mqttlines import check_sizes, packed, packed_rows, unpacked
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Sequence
 
     from edge_runtime.engine.alarms import Change
+    from edge_runtime.errors import EdgeDetectError
     from edge_runtime.mqtt.broker import Broker
     from edge_runtime.mqtt.outgoing import Message
     from edge_runtime.mqtt.presence import Where
@@ -83,7 +84,9 @@ class MqttSink:
             clock=clock,
         )
         self._one_by_one = False
-        self._suspect: Message | None = None  # which the broker may not take
+        # Which message the broker may not take, and whether that was said of a connection that was lost.
+        self._suspect: Message | None = None
+        self._suspected = set[bool]()
 
     def check(self) -> None:
         """Connects.
@@ -129,24 +132,23 @@ class MqttSink:
 
         Raises:
             SinkUnavailableError: It acknowledged none; a later try is made over another connection.
-            SinkError: One of them can never be published.
+            SinkError: One of them can never be published, or is longer than this broker takes.
         """
         if not payloads:
             return 0
         groups = self._groups(payloads)
         link = self._presence.opened()
-        try:
-            arrived = link.send(groups)
-        except SinkUnavailableError:
-            self._presence.was_told()
-            if self._one_by_one and groups[0]:
-                self._tell_of(groups[0])
-            self._one_by_one = True
-            raise
-        self._one_by_one = link.why_lost is not None
+        check_sizes(groups, link.max_packet)
+        arrived, error = link.send(groups)
         for group in groups[:arrived]:
             self._presence.remember(group)
-        return arrived
+        was_alone, self._one_by_one = self._one_by_one, error is not None
+        if arrived or error is None:
+            return arrived
+        self._presence.was_told()
+        if was_alone:
+            self._tell_of(groups[0], error, lost=link.why_lost is not None)
+        raise error
 
     def tend(self) -> None:
         """Connects again where the connection is lost, so that the broker knows that this gateway lives."""
@@ -175,16 +177,22 @@ class MqttSink:
     def _say(self, text: str) -> None:
         self._report(f"{self.name}: {text}")
 
-    def _tell_of(self, group: Sequence[Message]) -> None:
-        """Says once over which message the connection was lost again, though it went alone."""
+    def _tell_of(self, group: Sequence[Message], error: EdgeDetectError, *, lost: bool) -> None:
+        """Says once which message did not get through again, though it went alone, and once why."""
         longest = max(group, key=lambda one: len(one.payload))
         if longest != self._suspect:
-            self._suspect = longest
-            self._say(
-                f"the connection was lost again over a message of {len(longest.payload):,} bytes on "
-                f"{printable(longest.topic, MAX_TOPIC_LETTERS)}; the broker's log says whether it takes none "
-                "that long, or none there"
-            )
+            self._suspect, self._suspected = longest, set()
+        if lost in self._suspected:
+            return
+        self._suspected.add(lost)
+        if not lost:
+            self._say(str(error))
+            return
+        self._say(
+            f"the connection was lost again over a message of {len(longest.payload):,} bytes on "
+            f"{printable(longest.topic, MAX_TOPIC_LETTERS)}; the broker's log says whether it takes none "
+            "that long, or none there"
+        )
 
 
 def probe_broker(broker: Broker, context: ssl.SSLContext | None, timeout: float) -> None:
@@ -197,8 +205,14 @@ def probe_broker(broker: Broker, context: ssl.SSLContext | None, timeout: float)
     require_paho()
     if (another := Losses(broker, timeout, TABLE).another_server()) is not None:
         raise another
-    link = Link(broker, context, timeout=timeout, table=TABLE)
-    try:
-        link.wait_open()
-    finally:
-        link.close(None, CLOSES_WITHIN_S)
+    for version in (MQTT_5, MQTT_3):
+        link = Link(broker, context, timeout=timeout, table=TABLE, version=version)
+        try:
+            link.wait_open()
+        except SinkUnavailableError:
+            if not link.wants_older:
+                raise
+        else:
+            return
+        finally:
+            link.close(None, CLOSES_WITHIN_S)

@@ -20,13 +20,15 @@ from mosquitto import Mosquitto
 from support.brokerline import BrokerLine
 from support.commands import unmeasured
 from support.hanging import Silent
-from support.mqttsink import change, made_sink, numbers, payloads, with_clock
+from support.mqttsink import change, made_sink, numbers, payloads, settings, with_clock
 from support.subscriber import Subscriber, until
 
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.sinks.base import Verdicts
+from edge_runtime.sinks.mqtt import MQTT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -296,16 +298,41 @@ def threads_of(port: int) -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.endswith(f":{port}")]
 
 
-def test_a_message_that_the_broker_does_not_take_is_named_and_waits_for_a_greater_limit(
+def with_a_long_one(sink: Any, ledger: Ledger) -> None:
+    """Six changes, and a long state after three of them."""
+    entries = payloads(sink, [change(number) for number in range(6)])
+    long = sink.encode_state("long", [{"text": "x" * 3000}])
+    waiting = [("mqtt", payload, 1) for payload in [*entries[:3], long, *entries[3:]]]
+    ledger.commit(checkpoint=None, states=[], payloads=waiting, counters={})
+
+
+def test_what_is_longer_than_the_broker_says_is_a_dead_letter(
     tmp_path: Path, root: str, ledger: Ledger
 ) -> None:
     said: list[str] = []
     with Mosquitto(tmp_path / "broker", unpack_into=UNPACKED, more=["max_packet_size 2000"]) as broker:
         sink = made_sink(broker.url, root, said.append)
-        entries = payloads(sink, [change(number) for number in range(6)])
-        long = sink.encode_state("long", [{"text": "x" * 3000}])
-        waiting = [("mqtt", payload, 1) for payload in [*entries[:3], long, *entries[3:]]]
-        ledger.commit(checkpoint=None, states=[], payloads=waiting, counters={})
+        with_a_long_one(sink, ledger)
+        with Subscriber(broker.port, f"{root}/+/alarm") as subscriber:
+            assert patient(sink, ledger, said).drain() is None
+            assert numbers(subscriber.wait_for(6)) == [*range(6)]
+        sink.close()
+    assert ledger.sums("mqtt").dead == 1
+    assert "longer than the broker takes, which is 2,000 bytes" in said[0]
+    assert "outbox send-again" in said[0]
+
+
+def test_a_message_on_which_an_older_broker_hangs_up_is_named_and_waits_for_a_greater_limit(
+    tmp_path: Path, root: str, ledger: Ledger
+) -> None:
+    said: list[str] = []
+    with (
+        Mosquitto(tmp_path / "broker", unpack_into=UNPACKED, more=["max_packet_size 2000"]) as broker,
+        BrokerLine(broker.port) as line,
+    ):
+        line.knows_5 = False
+        sink = made_sink(line.url, root, said.append)
+        with_a_long_one(sink, ledger)
         sender = patient(sink, ledger, said)
         with Subscriber(broker.port, f"{root}/+/alarm") as subscriber:
             sender.start()
@@ -313,14 +340,73 @@ def test_a_message_that_the_broker_does_not_take_is_named_and_waits_for_a_greate
             assert numbers(subscriber.wait_for(3))[:3] == [0, 1, 2]
             assert ledger.sums("mqtt").dead == 0
             assert 3 not in numbers(subscriber.heard)
-            (line,) = [line for line in said if "lost again" in line]
-            assert f"over a message of 3,044 bytes on {root}/long/state; the broker's log says" in line
+            (found,) = [line for line in said if "lost again" in line]
+            assert f"over a message of 3,044 bytes on {root}/long/state; the broker's log says" in found
             broker.stop()
             broker._more = ()
             broker.start()
             until(lambda: not ledger.waiting("mqtt"))
             assert {*numbers(subscriber.wait(lambda heard: 5 in numbers(heard)))} == {*range(6)}
         sender.stop(60)
+
+
+def test_what_the_broker_does_not_allow_is_named_and_waits_until_it_does(
+    tmp_path: Path, root: str, ledger: Ledger
+) -> None:
+    access, said = tmp_path / "access", list[str]()
+
+    def allow(*topics: str) -> None:
+        access.write_text("topic read #\n" + "".join(f"topic write {topic}\n" for topic in topics))
+
+    allow()
+    with Mosquitto(tmp_path / "broker", unpack_into=UNPACKED, more=[f"acl_file {access}"]) as broker:
+        sink = made_sink(broker.url, root, said.append)
+        entries = payloads(sink, [change(number) for number in range(9)])
+        waiting = [("mqtt", payload, 1) for payload in entries]
+        ledger.commit(checkpoint=None, states=[], payloads=waiting, counters={})
+        sender = patient(sink, ledger, said)
+        sender.start()
+        mend = f"(not authorized); let the client '{root}-gateway' publish there"
+        for allowed, refused in ((f"{root}/status", "status"), ("#", "press-1/alarm")):
+            until(lambda: any(f"bytes on {root}/{refused} {mend}" in line for line in said))  # noqa: B023
+            assert ledger.waiting("mqtt") == 9
+            broker.stop()
+            allow(allowed)
+            broker.start()
+        with Subscriber(broker.port, f"{root}/+/alarm") as subscriber:
+            until(lambda: not ledger.waiting("mqtt"))
+        sender.stop(60)
+    assert ledger.sums("mqtt").delivered == 9
+    assert len(subscriber.heard) < 30
+    assert len(said) < 12
+
+
+@pytest.mark.parametrize("polite", [True, False])
+def test_a_broker_that_knows_only_an_older_version_gets_that(
+    mosquitto: Mosquitto, root: str, *, polite: bool
+) -> None:
+    with BrokerLine(mosquitto.port) as line, Subscriber(mosquitto.port, f"{root}/#") as subscriber:
+        line.knows_5, line.polite = False, polite
+        sink = made_sink(line.url, root, pytest.fail)
+        MQTT.probed(settings(line.url, root), Verdicts(sensors=(), digest="", report=pytest.fail))
+        sink.deliver(payloads(sink, [change(1)]))
+        made = line.made
+        assert made == 5  # one of `check` asks what answers there, and then each tries two versions
+        line.cut()
+        until(lambda: sink._presence._link.why_lost)
+        sink.deliver(payloads(sink, [change(2)]))
+        assert line.made == made + 1
+        # Another broker may be there after a while in which none was.
+        line.knows_5, line.cuts = True, [1]
+        line.cut()
+        until(lambda: sink._presence._link.why_lost)
+        with suppress(SinkUnavailableError):
+            sink.check()
+        sink.deliver(payloads(sink, [change(3)]))
+        assert sink._presence._version == 5
+        sink.close()
+        subscriber.wait(lambda heard: heard[-1:] and heard[-1].content.get("reason") == "stopped")
+        assert list(dict.fromkeys(numbers(subscriber.heard))) == [1, 2, 3]
 
 
 def test_what_is_retained_does_not_keep_anything_else_from_getting_through(

@@ -14,7 +14,7 @@ from support.authority import Authority
 from edge_runtime.connector import Given
 from edge_runtime.errors import SourceUnavailableError, UsageError
 from edge_runtime.mqtt.broker import Broker
-from edge_runtime.mqtt.client import Publisher
+from edge_runtime.mqtt.publisher import Publisher
 from edge_runtime.sources.base import Feed
 from edge_runtime.sources.mqtt import MQTT
 from edge_runtime.tls import TlsSettings

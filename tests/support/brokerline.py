@@ -9,6 +9,8 @@ from typing import Self
 
 __all__ = ["BrokerLine"]
 
+OF_MQTT_5, UNKNOWN_VERSION = b"MQTT\x05", b"\x20\x02\x00\x01"
+
 
 class BrokerLine:
     """Hands on what it gets, to a broker on the loopback and back, within a `with` block.
@@ -21,6 +23,8 @@ class BrokerLine:
         cuts: Of each later connection in turn: after how many bytes to the broker it ends. When none are
             left, connections do not end.
         mute: Whether what the broker says is kept back.
+        knows_5: Whether the broker seems to know MQTT 5.
+        polite: Whether one that does not says so; otherwise it hangs up without a word.
         made: Number of connections so far.
     """
 
@@ -30,6 +34,7 @@ class BrokerLine:
         self.port: int = self._listener.getsockname()[1]
         self.cuts: list[int] = []
         self.mute = False
+        self.knows_5 = self.polite = True
         self.made = 0
         self._ends: list[socket.socket] = []  # the client's and the broker's, in turn
         self._silent = False
@@ -79,6 +84,10 @@ class BrokerLine:
     def _to_broker(self, client: socket.socket, broker: socket.socket, left: int) -> None:
         with suppress(OSError):
             while left and (data := client.recv(min(left, 1 << 14))):
+                if OF_MQTT_5 in data[:16] and not self.knows_5:
+                    if self.polite:
+                        client.sendall(UNKNOWN_VERSION)
+                    break
                 broker.sendall(data)
                 left -= len(data)
         for end in (client,) if self._silent else (client, broker):
