@@ -105,7 +105,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
-	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto >/dev/null 2>&1 || influx=influxdb; \
+	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto prometheus-alertmanager >/dev/null 2>&1 || influx=influxdb; \
 	  tools=; for tool in valgrind strace; do command -v $$tool >/dev/null || tools="$$tools $$tool"; done; \
 	  if [ -n "$$venv$$influx$$tools" ]; then $(APT) update || true; fi; \
 	  if [ -n "$$venv$$tools" ]; then $(APT) install --yes --no-install-recommends $$venv $$tools; fi; \
