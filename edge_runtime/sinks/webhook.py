@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from edge_runtime.config import setting
 from edge_runtime.engine.alarmtext import sentence
 from edge_runtime.sinks.base import ALARMS, ROWS, SinkKind, Verdicts
+from edge_runtime.sinks.posting.sink import Message, PostingSink, change_of, key_of, together
+from edge_runtime.sinks.posting.target import PostSettings, variable_of
+from edge_runtime.sinks.posting.template import Template, values_of
 from edge_runtime.sinks.rows import json_lines
-from edge_runtime.sinks.webhook_sink import Message, PostingSink, change_of, key_of, together
-from edge_runtime.sinks.webhook_target import PostSettings, variable_of
-from edge_runtime.sinks.webhook_template import Template, values_of
 from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:

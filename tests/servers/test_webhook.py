@@ -21,8 +21,8 @@ from edge_runtime.delivery.sender import Sender
 from edge_runtime.engine.alarmtext import sentence
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.sinks import webhook
+from edge_runtime.sinks.posting.sink import MAX_POSTS, Message
 from edge_runtime.sinks.rows import json_lines
-from edge_runtime.sinks.webhook_sink import MAX_POSTS, Message
 
 if TYPE_CHECKING:
     import socket

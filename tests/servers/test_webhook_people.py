@@ -15,7 +15,7 @@ from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import PacedSink
 from edge_runtime.sinks.pace import Pace
-from edge_runtime.sinks.webhook_people import Note
+from edge_runtime.sinks.posting.people import Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

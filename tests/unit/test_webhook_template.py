@@ -14,8 +14,8 @@ from support.webhooks import change
 
 from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import UsageError
+from edge_runtime.sinks.posting.template import FIELDS, Template, values_of
 from edge_runtime.sinks.webhook import WebhookSettings
-from edge_runtime.sinks.webhook_template import FIELDS, Template, values_of
 
 TEXTS = st.text(st.characters(), max_size=30) | st.sampled_from(
     ['"', '","x":"', "\\", "{text}", "{{", "}", "\n", "\u2028", "\x00", "\udc80", '"}', "</script>"]

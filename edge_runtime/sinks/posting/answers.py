@@ -10,11 +10,11 @@ from http.client import HTTPException, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, SinkUnavailableError, printable
-from edge_runtime.sinks.webhook_target import variable_of
+from edge_runtime.sinks.posting.target import variable_of
 
 if TYPE_CHECKING:
-    from edge_runtime.sinks.webhook_http import Answer
-    from edge_runtime.sinks.webhook_target import Target
+    from edge_runtime.sinks.posting.http import Answer
+    from edge_runtime.sinks.posting.target import Target
 
 __all__ = ["check_answer", "unreachable"]
 

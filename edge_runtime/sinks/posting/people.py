@@ -13,8 +13,8 @@ from edge_runtime.engine.alarms import HIGH, PRIORITIES
 from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import UsageError, counted
 from edge_runtime.sinks.pace import Pace
-from edge_runtime.sinks.webhook_sink import Message, PostingSink, change_of, key_of, together
-from edge_runtime.sinks.webhook_target import PostSettings
+from edge_runtime.sinks.posting.sink import Message, PostingSink, change_of, key_of, together
+from edge_runtime.sinks.posting.target import PostSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

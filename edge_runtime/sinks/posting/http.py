@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from edge_runtime.influxdb.client import BoundedResponse
-from edge_runtime.sinks.webhook_answers import unreachable
+from edge_runtime.sinks.posting.answers import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from edge_runtime.sinks.webhook_target import Target
+    from edge_runtime.sinks.posting.target import Target
 
 __all__ = ["Answer", "Poster"]
 
