@@ -135,6 +135,14 @@ def make_feed(
     )
 
 
+def _owner(settings: Settings) -> str:
+    """This host with the ledger's file, or with what the file's name will be made of."""
+    if settings.run.state is not None:
+        return f"{_node()} {settings.run.state.absolute()}"
+    source = settings.source
+    return f"{_node()} {source.kind.identity(source.given)} {state_folder()}"
+
+
 def _node() -> str:
     return os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
 
@@ -159,7 +167,8 @@ def make_sinks(settings: Settings, bundle: Bundle, report: Callable[[str], None]
     Raises:
         EdgeDetectError: A sink's settings are wrong or incomplete.
     """
-    verdicts = Verdicts(sensors=bundle.metadata.sensor_names, digest=bundle.digest, report=report)
+    sensors, owner = bundle.metadata.sensor_names, _owner(settings)
+    verdicts = Verdicts(sensors=sensors, digest=bundle.digest, report=report, owner=owner)
     made = Sinks([], [], [])
     for one in settings.sinks:
         kind, (takes, only) = one.kind, one.kind.chosen(one.given)

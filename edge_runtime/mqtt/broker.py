@@ -44,8 +44,22 @@ class Broker:
         return f"mqtt{'s' * self.tls}://{self.host}:{self.port}"
 
     @staticmethod
-    def of(url: str, client_id: str, *, username: str | None, password_file: Path | None) -> Broker:
+    def of(
+        url: str,
+        client_id: str,
+        *,
+        username: str | None,
+        password_file: Path | None,
+        variable: str = PASSWORD_VARIABLE,
+    ) -> Broker:
         """A broker out of its address; the password comes from a private file or the environment.
+
+        Args:
+            url: The address.
+            client_id: As whom to connect.
+            username: None for nobody.
+            password_file: None for the environment.
+            variable: Of the environment.
 
         Raises:
             UsageError: That is no address, it has a login in it, or the file may be read by others.
@@ -68,7 +82,7 @@ class Broker:
                 hint="set username, and keep the password in password_file",
             )
         tls = parts.scheme == "mqtts"
-        password = read_secret(password_file, PASSWORD_VARIABLE) if username else None
+        password = read_secret(password_file, variable) if username else None
         return Broker(
             str(parts.hostname), port or (8883 if tls else 1883), tls, client_id, username, password
         )

@@ -37,13 +37,16 @@ def require_paho() -> Any:
     return paho
 
 
-def make_client(broker: Broker, *, kept: bool, context: ssl.SSLContext | None = None) -> Any:
+def make_client(
+    broker: Broker, *, kept: bool, context: ssl.SSLContext | None = None, within_s: float = CONNECT_S
+) -> Any:
     """A client that is not connected yet.
 
     Args:
         broker: Where, and as whom.
         kept: Whether the broker keeps its session, and each message is acknowledged by hand.
         context: Of TLS; the system's authorities are trusted without one.
+        within_s: How long connecting to an address may take.
 
     Raises:
         MissingExtraError: The extra is not installed.
@@ -52,7 +55,7 @@ def make_client(broker: Broker, *, kept: bool, context: ssl.SSLContext | None = 
     client = _bounded(paho)(
         paho.CallbackAPIVersion.VERSION2, broker.client_id, clean_session=not kept, manual_ack=kept
     )
-    client.connect_timeout = CONNECT_S
+    client.connect_timeout = within_s
     if broker.username:
         client.username_pw_set(broker.username, broker.password)
     if broker.tls:

@@ -210,11 +210,13 @@ class Verdicts:
         sensors: The bundle's, in its order.
         digest: The bundle's, "sha256:" and 64 digits.
         report: Takes one line for a person.
+        owner: This gateway's feed, by its host and ledger: the same at each start, and that of no other one.
     """
 
     sensors: tuple[str, ...]
     digest: str
     report: Callable[[str], None]
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ SINKS: Registry[SinkKind] = Registry(
         "jsonl": "edge_runtime.sinks.jsonl:JSONL",
         "alarmlog": "edge_runtime.sinks.alarmlog:ALARMLOG",
         "influx": "edge_runtime.sinks.influx:INFLUX",
+        "mqtt": "edge_runtime.sinks.mqtt:MQTT",
         "webhook": "edge_runtime.sinks.webhook:WEBHOOK",
         "alertmanager": "edge_runtime.sinks.alertmanager:ALERTMANAGER",
         "ntfy": "edge_runtime.sinks.ntfy:NTFY",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from influxd import free_ports
 from support.bundles import normal_rows
 from support.feeds import MACHINES, T0
+from support.subscriber import Subscriber
 from support.target import DIGEST, SENSORS, Broken, Target, flat_row
 from support.webhooktargets import WebhookTarget
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from edge_runtime.influxdb import InfluxClient
     from edge_runtime.records import Results
-    from edge_runtime.sinks.base import Sink
+    from edge_runtime.sinks.base import Sink, SinkKind
 
 __all__ = ["DIGEST", "SENSORS", "TARGETS", "Broken", "Target", "flat_row", "some_results", "target_of"]
 
@@ -142,10 +144,52 @@ class InfluxTarget(Target):
         return self.document(url=f"http://127.0.0.1:{free_ports(1)[0]}")
 
 
+class MqttTarget(Target):
+    """A topic of a real broker; whoever listens replaces a row that comes again, by its machine and time."""
+
+    undoes = False
+
+    def __init__(
+        self, kind: SinkKind, folder: Path, patch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    ) -> None:
+        super().__init__(kind, folder, patch, request)
+        self._root, self._sent = uuid.uuid4().hex, 0
+        self._port = request.getfixturevalue("mosquitto").port
+        self._listener = Subscriber(self._port, f"{self._root}/#")
+        self._listener.__enter__()
+        request.addfinalizer(lambda: self._listener.__exit__(None, None, None))
+
+    def document(self, **changed: Any) -> Document:
+        topics = {"row_topic": f"{self._root}/{{machine_id}}", "status_topic": ""}
+        settings = {"url": f"mqtt://127.0.0.1:{self._port}", "takes": ["rows"], **topics, **changed}
+        return {"mqtt_sink": settings}
+
+    def rows(self) -> list[dict[str, Any]]:
+        # What was published before this is there once this is.
+        self._sent += 1
+        mark = str(self._sent).encode()
+        self._listener.publish(f"{self._root}/mark", mark)
+        heard = self._listener.wait(lambda heard: any(one.payload == mark for one in heard))
+        rows = [flat_row(one.content) for one in heard if not one.topic.endswith("/mark")]
+        return [*{(row["machine_id"], row["time"]): row for row in rows}.values()]
+
+    def broken(self) -> Broken:
+        return {
+            "nobody listens": (SinkUnavailableError, self.with_tables(self.away())),
+            "no address": (UsageError, self.with_tables(self.document(url="127.0.0.1:1883"))),
+            "no topic": (UsageError, self.with_tables(self.document(row_topic="rows/+"))),
+            "nothing to publish": (UsageError, self.with_tables(self.document(row_topic=""))),
+        }
+
+    def away(self) -> Document:
+        return self.document(url=f"mqtt://127.0.0.1:{free_ports(1)[0]}")
+
+
 TARGETS: dict[str, type[Target]] = {
     "stdout": StdoutTarget,
     "jsonl": JsonlTarget,
     "influx": InfluxTarget,
+    "mqtt": MqttTarget,
     "horn": HornTarget,
     "webhook": WebhookTarget,
 }

@@ -1,0 +1,255 @@
+"""One connection to a broker, over which messages are published with QoS 1, on a thread of its own.
+
+The thread keeps the connection alive while nothing is published. A connection that is lost is never taken up
+again: the next one is another link, which publishes only what it is given.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from edge_runtime.errors import EdgeDetectError, SinkUnavailableError
+from edge_runtime.mqtt.client import connect, holds_bytes, make_client
+from edge_runtime.mqtt.losses import Losses
+from edge_runtime.mqtt.outgoing import Delivery
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Sequence
+
+    from edge_runtime.mqtt.broker import Broker
+    from edge_runtime.mqtt.outgoing import Message
+
+__all__ = ["Link"]
+
+# Messages under way at the same time: more gain nothing, and many a broker takes no more than a hundred. The
+# client has some more, so that with each acknowledgement it sends the next one at once.
+UNDER_WAY, WITH_CLIENT = 64, 500
+# After so long no further group begins, so that whoever delivers learns which have arrived.
+BEGIN_WITHIN_S = 1.0
+IDLE_S = 5.0
+JOIN_S = 1.0
+TICK_S = 1e-9
+QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
+
+
+class Link:
+    """Begins to connect at once.
+
+    Args:
+        broker: Where, and as whom.
+        context: Of TLS, where the broker talks it.
+        timeout: Seconds within which the broker has to answer, and to acknowledge.
+        will: What the broker publishes when the connection is lost; None for nothing.
+        greeting: What is published first.
+        table: The table with its settings, for what is said when it is lost.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        context: ssl.SSLContext | None,
+        *,
+        timeout: float,
+        will: Message | None = None,
+        greeting: Sequence[Message] = (),
+        table: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._broker, self._context, self._timeout = broker, context, timeout
+        self._will, self._clock = will, clock
+        self._losses = Losses(broker, timeout, table)
+        # Held for what both threads use: the next four, and the end of a delivery.
+        self._changed = threading.Condition()
+        self._opened_at: float | None = None
+        self._why_lost: EdgeDetectError | None = None
+        self._waiting = deque([Delivery([greeting])])
+        self._end_by: float | None = None
+        self._lost_at = 0.0
+        self._greeting = self._waiting[0]
+        self._refusal: EdgeDetectError | None = None
+        self._hung_up = ""
+        self._unacknowledged: dict[int, tuple[Delivery, int]] = {}
+        self._progress_at = clock()
+        self._bell, self._ear = socket.socketpair()
+        self._thread = threading.Thread(target=self._run, name=f"mqtt {broker.place}", daemon=True)
+        self._thread.start()
+
+    @property
+    def why_lost(self) -> EdgeDetectError | None:
+        """Why it was lost, or never came about; None while it is not."""
+        return self._why_lost
+
+    @property
+    def has_greeted(self) -> bool:
+        """Whether the greeting is with the broker."""
+        return self._greeting.is_done
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the broker has accepted it, and it is not lost."""
+        return self._opened_at is not None and self._why_lost is None
+
+    @property
+    def held_s(self) -> float:
+        """Seconds from when the broker accepted it until it was lost; 0 where it never did."""
+        return 0.0 if self._opened_at is None else max(self._lost_at - self._opened_at, TICK_S)
+
+    def wait_open(self) -> None:
+        """Returns when the broker has accepted it.
+
+        Raises:
+            EdgeDetectError: It is lost, or the broker does not answer.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._opened_at is not None or self._why_lost, self._timeout)
+            if self._why_lost is not None:
+                raise self._why_lost
+            if self._opened_at is None:
+                raise self._losses.no_answer()
+
+    def send(self, groups: Sequence[Sequence[Message]]) -> int:
+        """Publishes messages in their order; what is lost with the connection is not tried again.
+
+        Returns:
+            How many of the first groups are with the broker, at least one.
+
+        Raises:
+            EdgeDetectError: The connection was lost before that.
+        """
+        delivery = Delivery(groups, self._clock() + BEGIN_WITHIN_S)
+        with self._changed:
+            self._waiting.append(delivery)
+            self._ring()
+            self._changed.wait_for(lambda: delivery.is_done or self._why_lost)
+            arrived = delivery.arrived()
+            if not arrived and self._why_lost is not None:
+                raise self._why_lost
+        return arrived
+
+    def close(self, farewell: Message | None, within_s: float) -> None:
+        """Publishes one more message, and hangs up; within so many seconds, whatever the broker does."""
+        with self._changed:
+            if farewell is not None:
+                self._waiting.append(Delivery([[farewell]]))
+            self._end_by = self._clock() + within_s
+            self._ring()
+        # Not for long: a name may still be looked up, which nothing ends.
+        self._thread.join(within_s + JOIN_S)
+
+    def _ring(self) -> None:
+        with suppress(OSError):  # the thread has ended
+            self._bell.send(b"!")
+
+    def _run(self) -> None:
+        client: Any = None
+        try:
+            client = self._client()
+            connect(client, self._broker, SinkUnavailableError)
+            why = self._serve(client)
+        except EdgeDetectError as error:
+            why = error
+        except Exception as error:  # noqa: BLE001 - else nobody would learn that it has ended
+            why = self._losses.broken(error)
+        if client is not None and (connection := client.socket()) is not None:
+            connection.close()
+        with self._changed:
+            self._why_lost, self._lost_at = why, self._clock()
+            self._changed.notify_all()
+        self._bell.close()
+        self._ear.close()
+
+    def _client(self) -> Any:
+        client = make_client(self._broker, kept=False, context=self._context, within_s=self._timeout)
+        client.max_inflight_messages_set(UNDER_WAY)
+        if self._will is not None:
+            client.will_set(self._will.topic, self._will.payload, qos=1, retain=self._will.retain)
+        client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
+        client.on_publish = self._on_publish
+        return client
+
+    def _serve(self, client: Any) -> EdgeDetectError:
+        """Publishes and keeps alive until the connection is lost or `close` is called; why it ended."""
+        self._progress_at = self._clock()
+        while True:
+            if self._opened_at is not None:
+                self._publish(client)
+            connection, now = client.socket(), self._clock()
+            if connection is None:
+                opened = self._opened_at is not None
+                return self._refusal or self._losses.gone(self._hung_up, opened=opened)
+            expects = self._opened_at is None or bool(self._unacknowledged)
+            if self._end_by is not None and (now >= self._end_by or not (self._waiting or expects)):
+                client.disconnect()
+                return self._losses.closed()
+            overdue = self._progress_at + self._timeout
+            if expects and now >= overdue:
+                losses = self._losses
+                return losses.no_answer() if self._opened_at is None else losses.no_acknowledgement()
+            until = [now + IDLE_S, *([overdue] if expects else []), *filter(None, [self._end_by])]
+            self._step(client, connection, min(until) - now)
+
+    def _step(self, client: Any, connection: Any, seconds: float) -> None:
+        """Waits for something to read, to write or to publish, and reads and writes."""
+        writing = [connection] if client.want_write() else []
+        if self._unacknowledged and QUICK_ACK is not None:
+            # Else the broker holds its last acknowledgements back until the kernel owns to the ones before.
+            connection.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
+        held = holds_bytes(connection)
+        ready, writable, _ = select.select(
+            [connection, self._ear], writing, [], 0.0 if held else max(0.0, seconds)
+        )
+        if self._ear in ready:
+            self._ear.recv(4096)
+        if writable:
+            self._progress_at = self._clock()
+            client.loop_write()
+        if held or connection in ready:
+            try:
+                client.loop_read()
+            except Exception as error:  # noqa: BLE001 - whatever the client raises of such bytes
+                raise self._losses.nonsense(error) from None
+        client.loop_misc()
+
+    def _publish(self, client: Any) -> None:
+        """Gives the client as many messages as it may have."""
+        while len(self._unacknowledged) < WITH_CLIENT and self._waiting:
+            delivery, now = self._waiting[0], self._clock()
+            found = delivery.next(now)
+            if found is None:
+                with self._changed:
+                    self._waiting.popleft()
+                    self._changed.notify_all()
+                continue
+            if not self._unacknowledged:
+                self._progress_at = now
+            group, message = found
+            sent = client.publish(message.topic, message.payload, qos=1, retain=message.retain)
+            self._unacknowledged[sent.mid] = delivery, group
+
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        if reason.is_failure:
+            self._refusal = self._losses.refused(reason.value, str(reason).lower())
+            return
+        with self._changed:
+            self._opened_at = self._clock()
+            self._changed.notify_all()
+
+    def _on_publish(self, _client: Any, _data: Any, mid: int, _reason: Any, _properties: Any) -> None:
+        delivery, group = self._unacknowledged.pop(mid)
+        self._progress_at = self._clock()
+        delivery.acknowledged(group)
+        if delivery.is_done:
+            with self._changed:
+                self._changed.notify_all()
+
+    def _on_disconnect(self, client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
+        said = str(reason).lower()
+        self._hung_up = client.fault or ("it hung up" if said == "unspecified error" else said)
