@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.errors import SinkUnavailableError, UsageError
 from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.outgoing import Message
 from edge_runtime.timeparse import format_time
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from edge_runtime.mqtt.broker import Broker
+
+    Where = tuple[Broker, ssl.SSLContext | None]
 
 __all__ = ["Presence"]
 
@@ -31,11 +33,11 @@ HELD_S = 30.0
 
 
 class Presence:
-    """Keeps one link at a time; all of it is called on one thread.
+    """Keeps one link at a time; one thread at a time calls it.
 
     Args:
-        broker: Where, and as whom.
-        context: Of TLS, where the broker talks it.
+        where: Gives the broker, and the context of TLS where it talks that; asked for each connection, so
+            that a secret or a certificate that was replaced is taken up.
         timeout: Seconds within which the broker has to answer.
         table: The table with these settings, for messages.
         status_topic: Where is said whether this gateway is online; None for nowhere.
@@ -46,8 +48,7 @@ class Presence:
 
     def __init__(
         self,
-        broker: Broker,
-        context: ssl.SSLContext | None,
+        where: Callable[[], Where],
         *,
         timeout: float,
         table: str,
@@ -56,13 +57,14 @@ class Presence:
         report: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._broker, self._context, self._timeout, self._table = broker, context, timeout, table
+        self._where, self._timeout, self._table = where, timeout, table
+        self._broker, self._context = where()
         self._status_topic, self._bundle = status_topic, bundle
         self._report, self._clock = report, clock
         self._link: Link | None = None
         self._tries, self._next_try = 0, clock()
         # So that many gateways do not come back in step: a part of each wait that is this one's own.
-        self._part = 0.5 + crc32(broker.client_id.encode()) / 2**33
+        self._part = 0.5 + crc32(self._broker.client_id.encode()) / 2**33
         self._said_of: Link | None = None  # the last link whose loss somebody was told of
         self._owes_news = False  # that it is connected again
         self._retained: dict[str, Message] = {}
@@ -124,6 +126,8 @@ class Presence:
         self._tries = 1 if before is not None and before.held_s >= HELD_S else self._tries + 1
         wait = min(LONGEST_S, FIRST_S * 2.0 ** min(self._tries - 1, DOUBLINGS))
         self._next_try = self._clock() + self._part * wait
+        with suppress(UsageError):  # a file is just being replaced, or gone: it is as it was
+            self._broker, self._context = self._where()
         online = self._status("online", bundle=self._bundle)
         # Not where the connection was lost over what is retained: something else has to get through.
         again = before is None or before.has_greeted or not before.held_s

@@ -87,31 +87,34 @@ class MqttSinkSettings:
 
 def _make(given: Given, verdicts: Verdicts) -> MqttSink:
     part = given[MqttSinkSettings]
-    broker = _broker(part, part.client_id or _own_id(verdicts.owner))
-    topics = _topics(part, broker.client_id)
-    return MqttSink(broker, _context(broker, given), topics, verdicts, timeout=part.timeout)
+    client_id = part.client_id or _own_id(verdicts.owner)
+    topics = _topics(part, client_id)
+    return MqttSink(lambda: _where(given, client_id), topics, verdicts, timeout=part.timeout)
 
 
 def _probe(given: Given, verdicts: Verdicts) -> None:
     """Under an id of its own: a gateway that runs keeps its connection."""
     part = given[MqttSinkSettings]
     _make(given, verdicts)
-    broker = _broker(part, f"edge-detect-check-{uuid.uuid4().hex[:12]}")
-    probe_broker(broker, _context(broker, given), part.timeout)
+    broker, context = _where(given, f"edge-detect-check-{uuid.uuid4().hex[:12]}")
+    probe_broker(broker, context, part.timeout)
 
 
-def _broker(part: MqttSinkSettings, client_id: str) -> Broker:
-    return Broker.of(
+def _where(given: Given, client_id: str) -> tuple[Broker, ssl.SSLContext | None]:
+    """The broker, and what TLS goes by where it talks that.
+
+    Raises:
+        UsageError: The settings are wrong, or a file of theirs cannot be used.
+    """
+    part = given[MqttSinkSettings]
+    broker = Broker.of(
         part.url,
         client_id,
         username=part.username,
         password_file=part.password_file,
         variable=PASSWORD_VARIABLE,
     )
-
-
-def _context(broker: Broker, given: Given) -> ssl.SSLContext | None:
-    return given[TlsSettings].context() if broker.tls else None
+    return broker, given[TlsSettings].context() if broker.tls else None
 
 
 def _own_id(owner: str) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edge_runtime.engine.alarms import Change
     from edge_runtime.mqtt.broker import Broker
     from edge_runtime.mqtt.outgoing import Message
+    from edge_runtime.mqtt.presence import Where
     from edge_runtime.mqtt.topics import TopicTemplate
     from edge_runtime.records import Results
     from edge_runtime.sinks.base import Verdicts
@@ -53,8 +54,7 @@ class MqttSink:
     """One broker.
 
     Args:
-        broker: Where, and as whom.
-        context: Of TLS, where the broker talks it.
+        where: Gives the broker, and the context of TLS where it talks that.
         topics: What goes where.
         verdicts: What the sink is made for.
         timeout: Seconds within which the broker has to answer.
@@ -65,8 +65,7 @@ class MqttSink:
 
     def __init__(
         self,
-        broker: Broker,
-        context: ssl.SSLContext | None,
+        where: Callable[[], Where],
         topics: Topics,
         verdicts: Verdicts,
         *,
@@ -75,8 +74,7 @@ class MqttSink:
     ) -> None:
         self._topics, self._sensors, self._report = topics, verdicts.sensors, verdicts.report
         self._presence = Presence(
-            broker,
-            context,
+            where,
             timeout=timeout,
             table=TABLE,
             status_topic=None if topics.status is None else topics.status.of(),

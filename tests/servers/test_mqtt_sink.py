@@ -220,6 +220,24 @@ def test_a_login_is_taken_from_a_variable_of_its_own(
         sink.close()
 
 
+def test_a_password_that_was_replaced_is_read_again(root: str, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.touch(mode=0o600)
+    with pytest.raises(UsageError, match="must hold one line"):
+        made_sink("mqtt://h", root, username="gateway", password_file=str(file))
+    file.write_text("before\n")
+    with Mosquitto(tmp_path / "broker", unpack_into=UNPACKED, login=("gateway", "after")) as broker:
+        sink = made_sink(broker.url, root, username="gateway", password_file=str(file))
+        with pytest.raises(SinkUnavailableError, match="refuses the login"):
+            sink.check()
+        file.write_text("after\n")
+        assert sink.deliver(payloads(sink, [change(1)])) == 1
+        sink.close()
+        file.unlink()
+        assert sink.deliver(payloads(sink, [change(1)])) == 1
+        sink.close()
+
+
 def test_tls_goes_by_the_files_of_its_table(root: str, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "authority")
     tls = (authority.cert, *authority.server)

@@ -52,7 +52,7 @@ def with_clock(
     broker = Broker.of(url, f"{root}-gateway", username=None, password_file=None)
     made = MQTT.made(given, verdicts)
     assert isinstance(made, MqttSink)
-    return MqttSink(broker, None, made._topics, verdicts, timeout=timeout, clock=clock)
+    return MqttSink(lambda: (broker, None), made._topics, verdicts, timeout=timeout, clock=clock)
 
 
 def outlet_of(sink: Any, **changed: Any) -> Outlet:
