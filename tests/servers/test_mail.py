@@ -247,9 +247,7 @@ class TestSecurity:
         with PostBox(tls=tls) if security == "tls" else PostBox(starttls=tls) as box:
             with pytest.raises(SinkUnavailableError, match=r"not trusted.*set ca_file in \[tls\]"):
                 sink_of(box, security=security).check()
-            with pytest.raises(
-                SinkUnavailableError, match="mismatch.*host to a name that it is for"
-            ):
+            with pytest.raises(SinkUnavailableError, match="mismatch.*host to a name that it is for"):
                 sink_of(box, ca=authority[1], security=security, host="localhost").check()
             sink_of(box, ca=authority[1], security=security).check()
 
