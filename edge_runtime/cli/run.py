@@ -82,12 +82,12 @@ def _follow(settings: Settings, signals: Signals) -> None:
         report = _unfailing(view.report) if view else _to_stderr
         engine = make_engine(settings, bundle)
         clock = GatewayClock(known_moments(bundle), report)
-        sinks = make_sinks(settings, bundle, report)
         place = None
         if settings.needs_ledger:
             from edge_runtime.gateway.place import place_of_ledger
 
             place = place_of_ledger(settings)
+        sinks = make_sinks(settings, bundle, report, place[0] if place else None)
         feed = make_feed(settings, bundle, place[1] if place else "", report, clock.arrival)
         source = settings.source.kind.make(settings.source.given, feed)
         # What is away, or empty so far, is waited for: `run` says so and tries again.

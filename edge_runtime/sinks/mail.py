@@ -169,7 +169,7 @@ def _make(given: Given, verdicts: Verdicts) -> MailSink:
         server_of(own, given[TlsSettings]),
         sender,
         recipients,
-        Gateway(printable(socket.gethostname()), own.config),
+        Gateway(printable(socket.gethostname()), verdicts.state or "ledger.sqlite"),
         Pace(own.at_once, own.gather_s),
         verdicts.report,
         prefix=own.subject_prefix,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError, printable
-from edge_runtime.sinks.base import ALARMS, EVERYTHING, Only
+from edge_runtime.sinks.base import ALL_ALARMS, OnlyAlarms
 
 if TYPE_CHECKING:
     from edge_runtime.sinks.mailmessage import Address
@@ -43,18 +43,13 @@ class MailSettings:
     sender: str = setting("", "Address that mails come from, such as edge-detect@plant.example.")
     to: tuple[str, ...] = setting((), 'Addresses that mails go to, such as "Ada <ada@plant.example>".')
     subject_prefix: str = setting("[edge-detect]", "What each subject begins with.")
-    config: Path = setting(
-        Path("/etc/edge-detect/edge-detect.toml"),
-        "Configuration that is named in the commands which a mail suggests.",
-    )
     attach: bool = setting(
         False, "Whether changes are also attached as JSON, for programs that read such mails."
     )
     timeout: float = setting(30.0, "Time for which the server may be silent.", unit="s")
     at_once: int = setting(5, "Number of mails that are sent at once; more changes are gathered into one.")
     gather_s: float = setting(60.0, "Time for which more changes than that are gathered.", unit="s")
-    takes: tuple[str, ...] = setting((ALARMS,), "What goes there: nothing but changes of alarms.")
-    only: Only = EVERYTHING
+    only: OnlyAlarms = ALL_ALARMS
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= LONGEST_S:

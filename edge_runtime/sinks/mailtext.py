@@ -49,11 +49,11 @@ class Gateway(NamedTuple):
 
     Attributes:
         name: Of the gateway.
-        config: The configuration that commands there need.
+        state: The file of its ledger, which commands there need.
     """
 
     name: str
-    config: Path
+    state: Path | str
 
 
 class Letter(NamedTuple):
@@ -204,7 +204,7 @@ def _state(fields: dict[str, Any]) -> str:
 
 def _commands(changes: Sequence[Change], gateway: Gateway) -> Iterator[str]:
     """What to do about it: commands that work as they stand."""
-    named = f"--config {shlex.quote(_line(str(gateway.config)))}"
+    named = f"--state {shlex.quote(_line(str(gateway.state)))}"
     yield f"What to do, on the gateway {gateway.name}:"
     one = changes[0].fields if len(changes) == 1 else None
     if one is None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from edge_runtime.sinks.base import ALARMS, EVERYTHING, PRIORITIES, ROWS, AlarmSink, StateSink
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, PRIORITIES, ROWS, AlarmSink, Only, StateSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
-    from edge_runtime.sinks.base import Only, Sink
+    from edge_runtime.sinks.base import OnlyAlarms, Sink
     from edge_runtime.sinks.thinning import Thinning
 
 __all__ = ["Outlet"]
@@ -43,20 +43,24 @@ class Outlet:
         self,
         sink: Sink,
         takes: Sequence[str] = (ROWS,),
-        only: Only | None = None,
+        only: OnlyAlarms = EVERYTHING,
         tells: Literal["all", "told", "people"] = "all",
     ) -> None:
         self.sink = sink
         self.left_out = 0
         self._takes_rows, self._takes_alarms = ROWS in takes, ALARMS in takes
-        self._only = only or EVERYTHING
+        self._only = only
         self._tells = tells
         self._shown, self._unshown = set[str](), set[str]()
         self._thinning: Thinning | None = None
-        if self._takes_rows and (self._only.machines or self._only.rows != "all" or self._only.every > 1):
+        if (
+            self._takes_rows
+            and isinstance(only, Only)
+            and (only.machines or only.rows != "all" or only.every > 1)
+        ):
             from edge_runtime.sinks.thinning import Thinning  # noqa: PLC0415 - where rows are left out
 
-            self._thinning = Thinning(self._only)
+            self._thinning = Thinning(only)
 
     @property
     def words(self) -> tuple[str, str]:

@@ -109,7 +109,7 @@ class TestArriving:
         (text,) = texts(box)
         assert "since          2026-09-21T14:15:00Z\n" in text
         assert "- vibration 3.9557 mm/s (expected 1.3261), 86% of the score\n" in text
-        command = f"edge-detect alarms ack {RAISED.fields['event_id']} --revision 1 --config /etc/edge-detect"
+        command = f"edge-detect alarms ack {RAISED.fields['event_id']} --revision 1 --state ledger.sqlite"
         assert command in text
 
     def test_an_alarm_is_a_thread_of_mails_and_each_has_the_same_id_when_it_comes_again(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SOME = some_changes()
 RAISED = SOME[0]
-GATEWAY = Gateway("edge-7", Path("/etc/edge detect.toml"))
+GATEWAY = Gateway("edge-7", Path("/var/lib/edge detect/ledger.sqlite"))
 PREFIX = "[edge-detect]"
 SENDER = Address.of("edge@plant.example", "sender")
 ADA = Address.of("Ada <ada@plant.example>", "to")
@@ -132,9 +132,9 @@ class TestText:
         assert words in letter.text
         assert letter.text.endswith("\n")
 
-    def test_commands_name_the_configuration_as_a_shell_takes_it(self) -> None:
+    def test_commands_name_the_ledger_as_a_shell_takes_it(self) -> None:
         letter = about_one(RAISED, GATEWAY, PREFIX)
-        assert " --revision 1 --config '/etc/edge detect.toml'\n" in letter.text
+        assert " --revision 1 --state '/var/lib/edge detect/ledger.sqlite'\n" in letter.text
 
     @pytest.mark.parametrize(
         "change", [changed(acked=True), changed(what="forgotten", active=False), changed(what="replaced")]
