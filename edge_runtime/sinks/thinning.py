@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.records import COMPLETE, Results
+from edge_runtime.records import COMPLETE, Reason, Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -185,18 +185,23 @@ class _Around:
             return
         pool = Results.joined(self._recent)
         _, codes = pool.readings.dictionary
-        young = _taken(pool, pool.readings.times >= _newest(pool)[codes] - self._around)
+        young = _taken(pool, _of_now(pool) & (pool.readings.times >= _newest(pool)[codes] - self._around))
         young = None if young is None else young.take(slice(max(0, len(young) - MAX_RECENT), None))
         self._recent = [] if young is None else [young]
         self._kept = sum(map(len, self._recent))
 
 
 def _newest(results: Results) -> NDArray[np.int64]:
-    """The newest time of each machine in the dictionary of names."""
+    """The newest time of each machine in the dictionary of names, but for times in the future."""
     names, codes = results.readings.dictionary
-    newest = np.full(len(names), -(2**63), np.int64)
-    np.maximum.at(newest, codes, results.readings.times)
+    newest, of_now = np.full(len(names), -(2**63), np.int64), _of_now(results)
+    np.maximum.at(newest, codes[of_now], results.readings.times[of_now])
     return newest
+
+
+def _of_now(results: Results) -> NDArray[np.bool_]:
+    """Which rows have a time that can be right: one of the future says nothing about where a machine is."""
+    return results.reasons != Reason.TIME_IN_THE_FUTURE
 
 
 def _taken(results: Results, rows: NDArray[np.bool_]) -> Results | None:

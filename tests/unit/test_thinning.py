@@ -173,3 +173,18 @@ def test_machines_that_are_not_judged_do_not_add_up(monkeypatch: pytest.MonkeyPa
         thinning.of(block([Row(f"m{number}", number)]), [])
     assert len(thinning._last) <= 11
     assert len(thinning._seen) <= 11
+
+
+def test_a_row_of_the_future_does_not_end_what_is_around_an_alarm() -> None:
+    thinning = Thinning(Only(rows="alarms", around_s=5.0))
+    future = Row("saw", 10_000 * SECOND, int(Verdict.UNKNOWN), int(Reason.TIME_IN_THE_FUTURE))
+    # Enough rows that the old ones are looked through, with the one of the future among them.
+    before = [Row("saw", second * SECOND) for second in range(200)]
+    assert thinning.of(block([*before, future]), []) is None
+    raised = Row("saw", 200 * SECOND, int(Verdict.ANOMALY))
+    taken = plain(thinning.of(block([raised]), [change(raised, 1, active=True)]))
+    assert [time // SECOND for _, time in taken if time < future.time] == list(range(195, 201))
+    back = Row("saw", 201 * SECOND)
+    thinning.of(block([back, future]), [change(back, 1, active=False)])
+    after = [Row("saw", second * SECOND) for second in range(202, 210)]
+    assert [time // SECOND for _, time in plain(thinning.of(block(after), []))] == list(range(202, 207))
