@@ -188,3 +188,21 @@ def test_a_row_of_the_future_does_not_end_what_is_around_an_alarm() -> None:
     thinning.of(block([back, future]), [change(back, 1, active=False)])
     after = [Row("saw", second * SECOND) for second in range(202, 210)]
     assert [time // SECOND for _, time in plain(thinning.of(block(after), []))] == list(range(202, 207))
+
+
+def test_what_is_kept_is_not_looked_through_again_with_each_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    thinning = Thinning(Only(rows="alarms", around_s=1000.0))
+    thinning.of(block([Row("saw", second * SECOND) for second in range(500)]), [])
+    raised = Row("press-1", 500 * SECOND, int(Verdict.ANOMALY))
+    assert len(plain(thinning.of(block([raised]), [change(raised, 1, active=True)]))) == 1
+    joined, seen = Results.joined, list[int]()
+
+    def counting(blocks: Sequence[Results]) -> Results:
+        seen.append(sum(map(len, blocks)))
+        return joined(blocks)
+
+    monkeypatch.setattr(Results, "joined", staticmethod(counting))
+    for second in range(501, 600):
+        rows = [Row("press-1", second * SECOND), Row("saw", second * SECOND)]
+        assert plain(thinning.of(block(rows), [])) == [("press-1", second * SECOND)]
+    assert sum(seen) < 1000
