@@ -374,6 +374,8 @@ def test_why_a_slow_sink_is_away_is_said_as_soon_as_that_is_known(ledger: Ledger
     sender = Sender(sink, ledger, said.append)
     sender.check(0.01)
     sink.may_end.set()
+    assert sender._checking is not None
+    sender._checking.join(300)
     for _ in range(2):
         assert sender.drain() is not None
     assert [line.partition(";")[0] for line in said] == [
