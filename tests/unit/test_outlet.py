@@ -225,3 +225,14 @@ def test_a_sink_that_cannot_take_alarms_is_refused_before_there_is_one(made: Any
         return
     with pytest.raises(UsageError, match="takes alarms, but has no encode_alarm"):
         kind.made(given, verdicts)
+
+
+def test_rows_that_were_kept_for_long_go_in_several_payloads(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_runtime.sinks.outlet.MAX_ROWS", 15)
+    thinned = outlet(Told(), ROWS, machines=("press-*",))
+    found = list(thinned.entries(results, (), nothing_stands))
+    assert found == [(b"15", 15), (b"15", 15), (b"10", 10)]
+    assert thinned.left_out == 0
+    assert list(outlet(Told(), ROWS).entries(results, (), nothing_stands)) == [(b"40", 40)]
