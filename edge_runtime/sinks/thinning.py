@@ -203,7 +203,8 @@ def _newest(results: Results) -> NDArray[np.int64]:
 
 def _of_now(results: Results) -> NDArray[np.bool_]:
     """Which rows have a time that can be right: one of the future says nothing about where a machine is."""
-    return results.reasons != Reason.TIME_IN_THE_FUTURE
+    of_now: NDArray[np.bool_] = results.reasons != Reason.TIME_IN_THE_FUTURE
+    return of_now
 
 
 def _taken(results: Results, rows: NDArray[np.bool_]) -> Results | None:

@@ -18,7 +18,6 @@ from support.receiving import Reply, breaking
 from support.webhooks import change, sink_of
 
 from edge_runtime.errors import SinkError, SinkUnavailableError
-from edge_runtime.sinks.posting import http
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +224,7 @@ def test_an_address_that_takes_no_packets_leaves_time_for_the_next_one(
         port = int(receiver.url.rpartition(":")[2])
         places = [full.getsockname(), ("127.0.0.1", port)]
         found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
-        monkeypatch.setattr(http.socket, "getaddrinfo", lambda *_: found)
+        monkeypatch.setattr("edge_runtime.sinks.posting.http.socket.getaddrinfo", lambda *_: found)
         sink = sink_of("webhook", url=f"{receiver.url}/x", timeout=4.0)
         assert sink.deliver([sink.encode_alarm(change(1))]) == 1
     assert len(receiver.posts) == 1
