@@ -298,9 +298,15 @@ class SinkKind(Connector):
         """A sink of this kind, which goes by the kind's name: the ledger keeps under it what waits.
 
         Raises:
-            EdgeDetectError: Its settings are wrong or incomplete, or it has another name.
+            EdgeDetectError: Its settings are wrong or incomplete, it has another name, or it cannot take what
+                its kind says.
         """
         sink = self.make(given, verdicts)
         if sink.name != self.name:
             raise UsageError(f"the sink {self.name} calls itself '{sink.name}'", hint="correct its name")
+        if ALARMS in self.takes and not isinstance(sink, AlarmSink):
+            raise UsageError(
+                f"the sink {self.name} takes alarms, but has no encode_alarm",
+                hint="it is of another version of edge-detect: install one that fits",
+            )
         return sink

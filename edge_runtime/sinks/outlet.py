@@ -19,6 +19,8 @@ __all__ = ["Outlet"]
 
 # Rows that are not judged may be of any number of machines; so many are shown, and those with alarms.
 MAX_SHOWN = 10_000
+# Of rows that were kept, in one payload.
+MAX_ROWS = 2000
 # These are told, though nothing else of an alarm is from then on.
 SUSPENDING = ("shelved", "out of service")
 # What a person has to know; the rest is for those who keep a record or show a state.
@@ -88,14 +90,23 @@ class Outlet:
                 chosen = [change for change in alarms if self._is_chosen(change.fields)]
                 rows = self._thinning.of(results, chosen)
                 self.left_out += (0 if results is None else len(results)) - (0 if rows is None else len(rows))
-            if rows is not None and (payload := self.sink.encode(rows)):
-                yield payload, len(rows)
-            elif rows is not None:
-                self.left_out += len(rows)
+            for part in [] if rows is None else self._parts(rows):
+                if payload := self.sink.encode(part):
+                    yield payload, len(part)
+                else:
+                    self.left_out += len(part)
         if self._takes_alarms:
             yield from self._alarms(alarms)
             if isinstance(self.sink, StateSink):
                 yield from self._states(self.sink, results, alarms, standing)
+
+    def _parts(self, rows: Results) -> Iterator[Results]:
+        """The same in parts that a payload can hold: before an alarm, rows of a day may have been kept."""
+        if self._thinning is None or len(rows) <= MAX_ROWS:
+            yield rows
+            return
+        for start in range(0, len(rows), MAX_ROWS):
+            yield rows.take(slice(start, start + MAX_ROWS))
 
     def _alarms(self, alarms: Sequence[Change]) -> Iterator[tuple[bytes, int]]:
         sink = cast("AlarmSink", self.sink)

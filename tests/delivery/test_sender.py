@@ -369,6 +369,21 @@ def test_a_check_that_fails_at_once_is_raised(ledger: Ledger, within: float | No
             Sender(sink, ledger, lambda _: None).check(within)
 
 
+def test_why_a_slow_sink_is_away_is_said_as_soon_as_that_is_known(ledger: Ledger) -> None:
+    sink, said = SlowSink(SinkUnavailableError("its certificate is not trusted")), list[str]()
+    sender = Sender(sink, ledger, said.append)
+    sender.check(0.01)
+    sink.may_end.set()
+    assert sender._checking is not None
+    sender._checking.join(300)
+    for _ in range(2):
+        assert sender.drain() is not None
+    assert [line.partition(";")[0] for line in said] == [
+        "a: it does not answer yet",
+        "a: its certificate is not trusted",
+    ]
+
+
 class PacedSink(ScriptedSink):
     """Speaks to people: one message a payload, or one about all."""
 

@@ -217,3 +217,14 @@ def test_what_matters_most_comes_first_and_the_rest_in_its_order(low: int, high:
     assert list(note.lines) == [sentence(one) for one in (*changes[low:], *changes[:low])]
     assert note.is_urgent is (high > 0)
     assert json.dumps(note.title)
+
+
+def test_a_message_about_all_is_as_urgent_as_what_is_still_open() -> None:
+    over = change(1, event_id="a", change="returned", active=False, priority="high")
+    still = change(2, event_id="b", change="raised", active=True, priority="low")
+    found = Note.of([over, still])
+    assert (found.open, found.priority, found.is_urgent) == (True, "low", False)
+    raised = change(3, event_id="a", change="raised", active=True, priority="high")
+    found = Note.of([raised, over])
+    assert (found.open, found.is_urgent) == (False, False)
+    assert Note.of([over, raised]).is_urgent
