@@ -60,7 +60,7 @@ class OnlyAlarms:
     priority: str = setting("low", "Least priority of the alarms that go there: low, medium or high.")
     changes: tuple[str, ...] = setting(
         (),
-        "Changes of alarms that go there, such as raised; unless given, those named in docs/notifications.md.",
+        "Changes of alarms that go there, such as raised; unless given, those of docs/notifications.md.",
     )
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, printable
 from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
-from edge_runtime.sinks.mailsettings import MailSettings, people_of, server_of
+from edge_runtime.sinks.mailing.settings import MailSettings, people_of, server_of
 from edge_runtime.sinks.pace import Pace
 from edge_runtime.sinks.posting.sink import change_of
 from edge_runtime.tls import TlsSettings
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from edge_runtime.connector import Given
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
-    from edge_runtime.sinks.mailmessage import Address
-    from edge_runtime.sinks.mailserver import MailServer, Session
-    from edge_runtime.sinks.mailtext import Gateway
+    from edge_runtime.sinks.mailing.message import Address
+    from edge_runtime.sinks.mailing.server import MailServer, Session
+    from edge_runtime.sinks.mailing.text import Gateway
 
 __all__ = ["EMAIL", "MailSink"]
 
@@ -138,8 +138,8 @@ class MailSink:
         self._refused |= refused.keys()
 
     def _mail(self, changes: Sequence[Change]) -> bytes:
-        from edge_runtime.sinks.mailmessage import message  # noqa: PLC0415 - where a mail is sent
-        from edge_runtime.sinks.mailtext import about_many, about_one  # noqa: PLC0415
+        from edge_runtime.sinks.mailing.message import message  # noqa: PLC0415 - where a mail is sent
+        from edge_runtime.sinks.mailing.text import about_many, about_one  # noqa: PLC0415
 
         try:
             if len(changes) == 1:
@@ -161,7 +161,7 @@ def _change(payload: bytes) -> Change:
 
 
 def _make(given: Given, verdicts: Verdicts) -> MailSink:
-    from edge_runtime.sinks.mailtext import Gateway  # noqa: PLC0415 - where mails are sent
+    from edge_runtime.sinks.mailing.text import Gateway  # noqa: PLC0415 - where mails are sent
 
     own = given[MailSettings]
     sender, recipients = people_of(own)

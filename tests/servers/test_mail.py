@@ -19,7 +19,7 @@ from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.errors import SinkError, SinkUnavailableError
-from edge_runtime.sinks.base import Verdicts
+from edge_runtime.sinks.base import ALL_ALARMS, Verdicts
 from edge_runtime.sinks.mail import EMAIL, MAX_MAILS, MailSink
 from edge_runtime.sinks.outlet import Outlet
 from edge_runtime.sinks.pace import Pace
@@ -372,7 +372,7 @@ class TestLedger:
 
     @staticmethod
     def sender_of(sink: MailSink, ledger: Ledger, said: list[str]) -> Sender:
-        outlet = Outlet(sink, EMAIL.takes, None, EMAIL.tells)
+        outlet = Outlet(sink, EMAIL.takes, ALL_ALARMS, EMAIL.tells)
         return Sender(outlet, ledger, said.append, backoff=Backoff(0.01, 0.01))
 
     def test_what_a_person_has_to_know_waits_for_the_server_and_arrives(self, ledger: Ledger) -> None:

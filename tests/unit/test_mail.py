@@ -19,15 +19,15 @@ from edge_runtime.connector import Given
 from edge_runtime.errors import SinkError, UsageError
 from edge_runtime.sinks.base import Verdicts
 from edge_runtime.sinks.mail import EMAIL
-from edge_runtime.sinks.mailmessage import Address, message
-from edge_runtime.sinks.mailtext import Gateway, about_many, about_one
+from edge_runtime.sinks.mailing.message import Address, message
+from edge_runtime.sinks.mailing.text import Gateway, about_many, about_one
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from email.message import EmailMessage
 
     from edge_runtime.engine.alarms import Change
-    from edge_runtime.sinks.mailtext import Letter
+    from edge_runtime.sinks.mailing.text import Letter
 
 SOME = some_changes()
 RAISED = SOME[0]

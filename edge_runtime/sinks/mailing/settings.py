@@ -12,8 +12,8 @@ from edge_runtime.errors import UsageError, printable
 from edge_runtime.sinks.base import ALL_ALARMS, OnlyAlarms
 
 if TYPE_CHECKING:
-    from edge_runtime.sinks.mailmessage import Address
-    from edge_runtime.sinks.mailserver import MailServer
+    from edge_runtime.sinks.mailing.message import Address
+    from edge_runtime.sinks.mailing.server import MailServer
     from edge_runtime.tls import TlsSettings
 
 __all__ = ["MailSettings", "people_of", "server_of"]
@@ -74,7 +74,7 @@ def people_of(own: MailSettings) -> tuple[Address, list[Address]]:
     Raises:
         UsageError: One of them is missing, or is no address.
     """
-    from edge_runtime.sinks.mailmessage import Address  # noqa: PLC0415 - where mails are sent
+    from edge_runtime.sinks.mailing.message import Address  # noqa: PLC0415 - where mails are sent
 
     if not own.sender:
         raise UsageError(
@@ -98,7 +98,7 @@ def server_of(own: MailSettings, tls: TlsSettings) -> MailServer:
     Raises:
         UsageError: They cannot, or the settings do not fit together.
     """
-    from edge_runtime.sinks.mailserver import PASSWORD_VARIABLE, MailServer  # noqa: PLC0415
+    from edge_runtime.sinks.mailing.server import PASSWORD_VARIABLE, MailServer  # noqa: PLC0415
 
     if not own.host or not own.host.isprintable() or set(own.host) & set(" /@[]"):
         raise UsageError(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, SinkUnavailableError, UsageError, printable
 from edge_runtime.secrets import read_secret
-from edge_runtime.sinks.mailwire import Wire, own_name
+from edge_runtime.sinks.mailing.wire import Wire, own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

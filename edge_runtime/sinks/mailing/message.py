@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from email.mime.base import MIMEBase
 
     from edge_runtime.engine.alarms import Change
-    from edge_runtime.sinks.mailtext import Letter
+    from edge_runtime.sinks.mailing.text import Letter
 
 __all__ = ["Address", "message"]
 
