@@ -93,7 +93,7 @@ class Only(OnlyAlarms):
     def __post_init__(self) -> None:
         OnlyAlarms.__post_init__(self)
         if self.rows not in THINNING:
-            raise UsageError(f"'{self.rows}' are no rows", where="only.rows", hint=_one_of(THINNING))
+            raise UsageError(f"'{self.rows}' is no choice of rows", where="only.rows", hint=_one_of(THINNING))
         if self.every < 1:
             raise UsageError("every must be 1 or more", where="only.every")
         if not 0 <= self.around_s <= LONGEST_AROUND_S:

@@ -91,6 +91,57 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
     assert not (tmp_path / "l-wal").exists()
 
 
+def test_rows_for_a_database_that_is_away_do_not_push_out_alarms_that_wait_for_people(tmp_path: Path) -> None:
+    said: list[str] = []
+    ledger = Ledger(tmp_path / "l", "csv a", report=said.append, bounds=Bounds(waiting_bytes=10_000))
+
+    def commit(*payloads: tuple[str, bytes, int]) -> None:
+        ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+
+    commit(("slack", b"first", 1))
+    for _ in range(50):
+        commit(("influx", b"x" * 1000, 100))
+    commit(("slack", b"second", 1), ("jsonl", b"y" * 4000, 3))
+    assert [parcel.payload for parcel in ledger.parcels("slack", most=9)] == [b"first", b"second"]
+    assert ledger.sums("slack") == SinkSums(encoded=2, delivered=0, waiting=2, dead=0, dropped=0)
+    assert ledger.sums("jsonl").dropped == 0
+    waiting = ledger.parcels("influx", most=99)
+    assert len(waiting) == 5
+    assert ledger.sums("influx").dropped == 4500
+    assert ledger.sums("influx").balanced
+    words = "the oldest rows and changes were dropped, 100 until now"
+    assert said[0] == f"ledger: more waits than the ledger keeps; {words}"
+    assert 3 < len(said) < 10
+    ledger.delivered("influx", waiting[:2], None)
+    ledger.close()
+    again = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=10_000))
+    assert [parcel.id for parcel in again.parcels("influx", most=99)] == [one.id for one in waiting[2:]]
+    again.close()
+
+
+def test_of_two_sinks_alike_each_keeps_about_half_and_the_sums_fit(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=20_000))
+    for number in range(100):
+        ledger.commit(
+            checkpoint=None,
+            states=[],
+            payloads=[("a", b"x" * (500 + number), 1), ("b", b"y" * 700, 1)],
+            counters={},
+        )
+        # As an older version would leave it, which does not know these sums.
+        if number % 10 == 0:
+            with ledger.transaction() as (_, book, _outbox):
+                book.about.pop("bytes")
+    waiting = {sink: ledger.parcels(sink, most=999) for sink in ("a", "b")}
+    sizes = {sink: sum(len(one.payload) for one in some) for sink, some in waiting.items()}
+    assert sum(sizes.values()) == Kept.of(ledger._book).bytes <= 20_000
+    assert abs(sizes["a"] - sizes["b"]) < 2000
+    for sink, some in waiting.items():
+        sums = ledger.sums(sink)
+        assert (sums.encoded, sums.waiting, sums.dropped) == (100, len(some), 100 - len(some))
+    ledger.close()
+
+
 def test_the_oldest_dead_letters_go_beyond_a_bound_and_that_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     bounds = Bounds(dead_letters=3, dead_bytes=10_000)

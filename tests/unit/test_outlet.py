@@ -184,7 +184,7 @@ def test_what_was_open_at_the_start_is_shown_even_if_the_machine_is_silent(resul
             '[stdout]\nonly.priority = "urgent"',
             "[stdout] only.priority: 'urgent' is no priority; it is one of: low, medium, high",
         ),
-        ('[stdout.only]\nrows = "some"', "'some' are no rows; it is one of: all, changes, alarms"),
+        ('[stdout.only]\nrows = "some"', "'some' is no choice of rows; it is one of: all, changes, alarms"),
         ("[stdout]\nonly.every = 0", "every must be 1 or more"),
         ("[stdout]\nonly.around_s = -1", "around_s must be 0 to a day"),
         ('[stdout]\nonly.kinds = ["machines"]', "'machines' is no kind of alarm"),
