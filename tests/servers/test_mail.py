@@ -325,7 +325,7 @@ class TestRefusals:
         assert not isinstance(caught.value, SinkUnavailableError)
 
     def test_a_mail_that_is_too_large_is_not_sent_and_smaller_ones_are(self) -> None:
-        with PostBox(data_size_limit=4000) as box:
+        with PostBox(data_size_limit=6000) as box:
             with pytest.raises(SinkError, match="takes 6,000 bytes, and the mail has ") as caught:
                 deliver(sink_of(box), others(100))
             assert not isinstance(caught.value, SinkUnavailableError)
