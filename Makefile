@@ -26,8 +26,8 @@ test: $(READY) ## The tests, with branch coverage.
 
 # The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
 SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
-SOAK += $(patsubst %,tests/delivery/test_%.py,away alarm_kills alarm_points)
-SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source influx_hostile influx_endless influx3_exchanges influx3_limits)
+SOAK += $(patsubst %,tests/delivery/test_%.py,away alarm_kills alarm_points told_kills told_flood)
+SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source mqtt_sink_troubles influx_hostile influx_endless influx3_exchanges influx3_limits)
 SOAK += tests/fuzz $(patsubst %,tests/hostile/test_%.py,feeds bit_flips)
 SOAK += $(patsubst %,tests/unit/test_%.py,garbage_on_stdin rounds prepare_join alarm_machine history rules_modelled)
 # What the names of those tests have in them.
