@@ -186,16 +186,21 @@ class Outbox:
         if kept.bytes <= self._bounds.waiting_bytes:
             return
         waiting = self._waiting_bytes(kept)
-        while kept.bytes > self._bounds.waiting_bytes and waiting:
-            sink = max(waiting, key=lambda name: waiting[name])
-            if not self._drop_oldest(sink, kept, waiting):
-                del waiting[sink]
+        left = sorted(waiting)
+        while kept.bytes > self._bounds.waiting_bytes and left:
+            sink = max(left, key=lambda name: waiting[name])
+            enough = max((waiting[name] for name in left if name != sink), default=0)
+            if not self._drop_oldest(sink, kept, waiting, enough):
+                left.remove(sink)
         kept.into(self._book)
         self._note_bytes(kept, waiting)
 
-    def _drop_oldest(self, sink: str, kept: Kept, waiting: dict[str, int]) -> bool:
-        """Drops some of a sink's oldest parcels, and never the newest of all; whether there were any."""
-        enough = max((size for name, size in waiting.items() if name != sink), default=0)
+    def _drop_oldest(self, sink: str, kept: Kept, waiting: dict[str, int], enough: int) -> bool:
+        """Drops a sink's oldest parcels until enough bytes wait for it, and never the newest parcel of all.
+
+        Returns:
+            Whether there were any.
+        """
         after = max(kept.floor, int(self._book.about.get(f"done.{sink}", "0")))
         gone, dropped = list[tuple[int]](), 0
         found = self._db.execute(

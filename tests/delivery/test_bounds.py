@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import stat
@@ -139,6 +140,20 @@ def test_of_two_sinks_alike_each_keeps_about_half_and_the_sums_fit(tmp_path: Pat
     for sink, some in waiting.items():
         sums = ledger.sums(sink)
         assert (sums.encoded, sums.waiting, sums.dropped) == (100, len(some), 100 - len(some))
+    ledger.close()
+
+
+def test_a_parcel_that_is_more_than_is_kept_stays_and_still_counts_for_its_sink(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=1000))
+    payloads = [("a", b"x" * 300, 1), ("a", b"x" * 300, 1), ("b", b"y" * 5000, 1)]
+    ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+    assert (ledger.waiting("a"), ledger.waiting("b")) == (0, 1)
+    with ledger.transaction() as (_, book, _outbox):
+        assert json.loads(book.about["bytes"])["waiting"] == {"a": 0, "b": 5000}
+    ledger.delivered("b", ledger.parcels("b", most=1), None)
+    payloads = [("a", b"x" * 300, 1), *[("b", b"y" * 300, 1)] * 3]
+    ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+    assert (ledger.waiting("a"), ledger.waiting("b")) == (1, 2)
     ledger.close()
 
 
