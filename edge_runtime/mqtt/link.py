@@ -135,7 +135,10 @@ class Link:
         return arrived
 
     def close(self, farewell: Message | None, within_s: float) -> None:
-        """Publishes one more message, and hangs up; within so many seconds, whatever the broker does."""
+        """Publishes one more message, and hangs up; within so many seconds, whatever the broker does.
+
+        If the broker has not acknowledged it by then, the will is published instead.
+        """
         with self._changed:
             if farewell is not None:
                 self._waiting.append(Delivery([[farewell]]))
@@ -161,7 +164,7 @@ class Link:
         if client is not None and (connection := client.socket()) is not None:
             connection.close()
         with self._changed:
-            self._why_lost, self._lost_at = why, self._clock()
+            self._lost_at, self._why_lost = self._clock(), why
             self._changed.notify_all()
         self._bell.close()
         self._ear.close()
@@ -186,8 +189,11 @@ class Link:
                 opened = self._opened_at is not None
                 return self._refusal or self._losses.gone(self._hung_up, opened=opened)
             expects = self._opened_at is None or bool(self._unacknowledged)
-            if self._end_by is not None and (now >= self._end_by or not (self._waiting or expects)):
+            if self._end_by is not None and not (self._waiting or expects):
                 client.disconnect()
+                return self._losses.closed()
+            if self._end_by is not None and now >= self._end_by:
+                # Without a word, or the broker would drop the will, and what it retains would stay as it is.
                 return self._losses.closed()
             overdue = self._progress_at + self._timeout
             if expects and now >= overdue:
