@@ -68,7 +68,7 @@ class MailSink:
         self._report = report
         self._prefix = prefix
         self._attached = attached
-        self._refused: set[str] = set()  # recipients, which was said
+        self._refused: set[str] = set()  # recipients, at the last mail
 
     def check(self) -> None:
         """Connects, begins TLS and logs in, and sends nothing.
@@ -135,7 +135,7 @@ class MailSink:
         for recipient in refused.keys() - self._refused:
             said = f"refuses {recipient} ({refused[recipient]}); mails go to the others alone"
             self._report(f"{self.name}: {self._server.place}: {said}")
-        self._refused |= refused.keys()
+        self._refused = {*refused}
 
     def _mail(self, changes: Sequence[Change]) -> bytes:
         from edge_runtime.sinks.mailing.message import message  # noqa: PLC0415 - where a mail is sent

@@ -340,6 +340,11 @@ class TestRefusals:
         assert [to for _, to in box.envelopes] == [[ADA, "cyn@plant.example"]] * 3
         what = f"refuses {BOB} (550 5.1.1 no such user); mails go to the others alone"
         assert said == [f"email: mail server 127.0.0.1:{box.port}: {what}"]
+        del box.answers[BOB]
+        deliver(sink, others(1))
+        box.answers[BOB] = "452 4.2.2 mailbox full"
+        deliver(sink, others(1))
+        assert [line.partition("(")[2][:3] for line in said] == ["550", "452"]
 
     def test_what_went_out_before_a_refusal_counts(self, box: PostBox) -> None:
         changes = others(4)
