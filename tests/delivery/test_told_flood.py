@@ -37,6 +37,8 @@ GATHER_S = 8.0 if SOAK else 600.0
 T0 = 1_760_000_000
 NAMES = [sensor[0] for sensor in SENSORS]
 AT_ONCE = 5
+# So that nothing is told twice because the machine is busy.
+PATIENCE_S = 240.0
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -82,17 +84,21 @@ sinks = ["webhook", "mqtt", "email", "slack", "alarmlog"]
 output = "alarms.jsonl"
 [webhook]
 url = "{web.url}/all"
+timeout = {PATIENCE_S}
 [slack]
 url = "{web.url}/people"
+timeout = {PATIENCE_S}
 at_once = {AT_ONCE}
 gather_s = {GATHER_S}
 [mqtt_sink]
 url = "{mosquitto.url}"
+timeout = {PATIENCE_S}
 alarm_topic = "flood/{{machine_id}}/alarm"
 [email]
 host = "127.0.0.1"
 port = {mail.port}
 security = "none"
+timeout = {PATIENCE_S}
 sender = "gateway@example.org"
 to = ["shift@example.org"]
 at_once = {AT_ONCE}

@@ -37,6 +37,8 @@ KILLS = 1000 if SOAK else 20
 IN_ONE_CASE = 8
 STEPS = 160
 MAX_MB = 170
+# So that nothing is told again for want of time alone.
+PATIENCE_S = 240.0
 
 pytestmark = pytest.mark.timeout(3500 if SOAK else 600)
 
@@ -62,9 +64,11 @@ database = "{database.database}"
 takes = ["alarms"]
 [webhook]
 url = "{web.url}/{number}"
+timeout = {PATIENCE_S}
 [mqtt_sink]
 url = "{broker.url}"
 client_id = "gateway-{number}"
+timeout = {PATIENCE_S}
 alarm_topic = "kills/{number}/{{machine_id}}/alarm"
 state_topic = "kills/{number}/{{machine_id}}/state"
 status_topic = "kills/{number}/status"
@@ -72,6 +76,7 @@ status_topic = "kills/{number}/status"
 host = "127.0.0.1"
 port = {mail.port}
 security = "none"
+timeout = {PATIENCE_S}
 sender = "gateway@example.org"
 to = ["shift-{number}@example.org"]
 at_once = 10000

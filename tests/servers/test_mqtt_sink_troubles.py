@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -34,6 +33,7 @@ from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.outgoing import Message
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
 
 TESTS = Path(__file__).parents[1]

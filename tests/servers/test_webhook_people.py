@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.receiving import Reply
 from support.webhooks import change, private, sink_of
@@ -187,6 +187,7 @@ def test_a_single_change_that_is_too_long_is_shown_in_part(receiver: Receiver, k
 LINES = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=1000), max_size=60), min_size=1)
 
 
+@settings(deadline=None)
 @given(LINES, st.integers(200, 400))
 def test_lines_fit_whatever_they_are_and_none_is_left_out_unsaid(lines: list[str], most: int) -> None:
     note = Note("title", tuple(lines), open=True, priority="low")
@@ -207,6 +208,7 @@ def test_a_first_line_that_is_too_long_is_shown_in_part_and_the_others_are_count
     assert 150 < len(first) + len(last) + 2 <= 200
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_what_matters_most_comes_first_and_the_rest_in_its_order(low: int, high: int) -> None:
     changes = [change(number, priority="low") for number in range(low)]
