@@ -56,6 +56,8 @@ class TlsSettings:
                     where=str(self.cert_file),
                     hint="the key must be in the same file or in key_file, and not encrypted",
                 ) from None
+            if self.key_file is None:  # so the key is in it
+                check_private(self.cert_file, self.cert_file.stat().st_mode)
         return context
 
 
