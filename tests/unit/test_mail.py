@@ -155,6 +155,13 @@ class TestText:
         assert about_one(change, GATEWAY, PREFIX).urgent is urgent
         assert about_many([change, changed(priority="low")], GATEWAY, PREFIX).urgent is urgent
 
+    def test_a_digest_is_as_urgent_as_what_is_still_open(self) -> None:
+        over, other = changed(what="returned", active=False), changed(priority="low", event_id="0" * 16)
+        assert about_many([over, RAISED, other], GATEWAY, PREFIX).urgent  # it is raised once more
+        letter = about_many([RAISED, over, other], GATEWAY, PREFIX)
+        assert not letter.urgent
+        assert letter.subject.startswith(f"{PREFIX} 3 changes of alarms")
+
     def test_of_many_sensors_the_first_is_in_the_subject_and_a_text_has_an_end(self) -> None:
         sensor = RAISED.fields["sensors"][0]
         change = changed(sensors=[{**sensor, "name": f"s{i}"} for i in range(1000)])

@@ -91,7 +91,9 @@ def about_many(changes: Sequence[Change], gateway: Gateway, prefix: str) -> Lett
         gateway: Where they were seen.
         prefix: What the subject begins with.
     """
-    urgent = any(map(_is_urgent, changes))
+    # What is over by now is not urgent any more.
+    last = {change.fields["event_id"]: change.fields for change in changes}
+    urgent = any(_is_urgent(one) and last[one.fields["event_id"]]["active"] for one in changes)
     machines = len({change.fields["machine_id"] for change in changes})
     what = f"{counted(len(changes), 'change')} of alarms at {counted(machines, 'machine')}"
     groups = Counter(change.change for change in sorted(changes, key=_place))
