@@ -116,7 +116,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             report=report,
             watch=view.watch if view else None,
             make_history=_make_history(settings, engine, report, place),
-            make_alarming=lambda: _alarming(settings, engine, report, place, clock),
+            make_alarming=lambda: _alarming(settings, engine, report, place, clock if source.live else None),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
@@ -142,7 +142,7 @@ def _alarming(
     engine: Engine,
     report: Callable[[str], None],
     place: tuple[Path, str] | None,
-    clock: GatewayClock,
+    clock: GatewayClock | None,
 ) -> Alarming:
     """What is done about alarms; without a ledger, nobody can say anything about them.
 
@@ -162,7 +162,7 @@ def _alarming(
     feed = feed_of(place[0])
 
     def believed() -> bool:
-        return clock() is not None
+        return clock is None or clock() is not None
 
     return Alarming(engine, report, time.monotonic, time.time_ns, words, feed, ruling, believed)
 

@@ -203,6 +203,9 @@ class Sender:
     def _work(self) -> None:
         if self._checking is not None:
             self._checking.join()
+            if self._drain.checked and self._away:
+                self._away = False
+                self._report(f"{self.sink.name}: answers now")
             if isinstance(self._fault_found, EdgeDetectError):
                 raise self._fault_found
             if self._fault_found is not None:
