@@ -33,6 +33,7 @@ SOAK += $(patsubst %,tests/unit/test_%.py,garbage_on_stdin rounds prepare_join a
 # What the names of those tests have in them.
 SOAKED := killed or scored or mutated or flipped or flood or random or anywhere or slowly or what_waits or unasked
 SOAKED += or very_many or without_an_end or whatever_the_server or whatever_ends_it or nothing_that_is_read
+SOAKED += or again_and_again
 .PHONY: soak
 soak: $(READY) ## Hundreds of machines and kills, millions of broken lines: what `make test` runs a little of.
 	EDGE_DETECT_SOAK=1 $(BIN)/python -m pytest -p no:benchmark -n auto --dist worksteal --timeout 3600 -v --durations=0 \

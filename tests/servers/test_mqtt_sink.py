@@ -132,6 +132,7 @@ def test_who_subscribes_learns_that_the_gateway_is_online_and_that_it_was_stoppe
     before = time.time_ns()
     sink = made_sink(mosquitto.url, root)
     sink.check()
+    until(lambda: sink._presence._link.has_greeted)
     (online,) = retained(mosquitto, f"{root}/status")
     assert online.retained
     since = online.content.pop("since")

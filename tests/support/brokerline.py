@@ -31,7 +31,8 @@ class BrokerLine:
         self.cuts: list[int] = []
         self.mute = False
         self.made = 0
-        self._ends: list[socket.socket] = []
+        self._ends: list[socket.socket] = []  # the client's and the broker's, in turn
+        self._silent = False
 
     @property
     def url(self) -> str:
@@ -54,6 +55,12 @@ class BrokerLine:
         for end in ends:
             _close(end)
 
+    def hang_up(self) -> None:
+        """Ends every connection, of which the broker learns nothing."""
+        self._silent = True
+        for end in self._ends[::2]:
+            _close(end)
+
     def _accept(self) -> None:
         with suppress(OSError):  # the block ended
             while True:
@@ -69,13 +76,12 @@ class BrokerLine:
                 threading.Thread(target=self._to_broker, args=(client, broker, left), daemon=True).start()
                 threading.Thread(target=self._from_broker, args=(broker, client), daemon=True).start()
 
-    @staticmethod
-    def _to_broker(client: socket.socket, broker: socket.socket, left: int) -> None:
+    def _to_broker(self, client: socket.socket, broker: socket.socket, left: int) -> None:
         with suppress(OSError):
             while left and (data := client.recv(min(left, 1 << 14))):
                 broker.sendall(data)
                 left -= len(data)
-        for end in (client, broker):
+        for end in (client,) if self._silent else (client, broker):
             _close(end)
 
     def _from_broker(self, broker: socket.socket, client: socket.socket) -> None:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime.errors import SinkError, SinkUnavailableError, printable
+from edge_runtime.errors import SinkUnavailableError, printable
 from edge_runtime.mqtt.client import require_paho
 from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.losses import Losses
@@ -129,7 +129,7 @@ class MqttSink:
 
         Raises:
             SinkUnavailableError: It acknowledged none; a later try is made over another connection.
-            SinkError: The first one can never be published.
+            SinkError: One of them can never be published.
         """
         if not payloads:
             return 0
@@ -157,16 +157,15 @@ class MqttSink:
         self._presence.close()
 
     def _groups(self, payloads: Sequence[bytes]) -> list[list[Message]]:
-        """The messages of some of the first payloads: of one, if the connection was lost over several."""
+        """The messages of some of the first payloads: of one, if the connection was lost over several.
+
+        Raises:
+            SinkError: One of them could not be published anywhere.
+        """
         groups: list[list[Message]] = []
         count = 0
         for payload in payloads[:1] if self._one_by_one else payloads:
-            try:
-                group = unpacked(payload)
-            except SinkError:
-                if not groups:
-                    raise
-                break  # what comes before it is published first
+            group = unpacked(payload)
             if count and count + len(group) > MAX_TOGETHER:
                 break
             groups.append(group)
