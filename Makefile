@@ -26,9 +26,8 @@ test: $(READY) ## The tests, with branch coverage.
 
 # The full numbers of machines, kills, power cuts, damage and mutated lines, of which `make test` runs a few.
 SOAK := $(patsubst %,tests/delivery/test_%.py,every_point power_cut full_disk any_order plant damage bounds first_run)
-SOAK += $(patsubst %,tests/delivery/test_%.py,away alarm_kills alarm_points)
-SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source influx_hostile influx_endless influx3_exchanges influx3_limits)
-SOAK += tests/servers/test_mqtt_sink_troubles.py
+SOAK += $(patsubst %,tests/delivery/test_%.py,away alarm_kills alarm_points told_kills told_flood)
+SOAK += $(patsubst %,tests/servers/test_%.py,mqtt_source mqtt_sink_troubles influx_hostile influx_endless influx3_exchanges influx3_limits)
 SOAK += tests/fuzz $(patsubst %,tests/hostile/test_%.py,feeds bit_flips)
 SOAK += $(patsubst %,tests/unit/test_%.py,garbage_on_stdin rounds prepare_join alarm_machine history rules_modelled)
 # What the names of those tests have in them.
@@ -107,7 +106,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get -qq
 system:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  venv=; $(PYTHON) -c 'import ensurepip' 2>/dev/null || venv=python3-venv; \
-	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto >/dev/null 2>&1 || influx=influxdb; \
+	  influx=; command -v influxd >/dev/null || apt-cache show influxdb mosquitto prometheus-alertmanager >/dev/null 2>&1 || influx=influxdb; \
 	  tools=; for tool in valgrind strace; do command -v $$tool >/dev/null || tools="$$tools $$tool"; done; \
 	  if [ -n "$$venv$$influx$$tools" ]; then $(APT) update || true; fi; \
 	  if [ -n "$$venv$$tools" ]; then $(APT) install --yes --no-install-recommends $$venv $$tools; fi; \

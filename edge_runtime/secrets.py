@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge_runtime.errors import UsageError
 
-__all__ = ["read_secret"]
+__all__ = ["check_private", "read_secret"]
 
 MAX_BYTES = 1 << 16
 
@@ -29,11 +29,20 @@ def read_secret(file: Path | None, variable: str) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the secret ({reason})", where=str(file)) from None
-    if mode & ~_granted(file) & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UsageError("others may read this secret", where=str(file), hint=f"chmod 600 {file}")
+    check_private(file, mode)
     if not text or "\n" in text:
         raise UsageError("the file of a secret must hold one line", where=str(file))
     return text
+
+
+def check_private(file: Path, mode: int) -> None:
+    """Makes sure that nobody but its owner may read a file with this mode.
+
+    Raises:
+        UsageError: Others may.
+    """
+    if mode & ~_granted(file) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UsageError("others may read this secret", where=str(file), hint=f"chmod 600 {file}")
 
 
 def _granted(file: Path) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
+from edge_runtime.secrets import check_private
 
 if TYPE_CHECKING:
     import ssl
@@ -41,6 +42,11 @@ class TlsSettings:
             context = ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ValueError) as error:
             raise UsageError(f"cannot read certificates ({_why(error)})", where=str(self.ca_file)) from None
+        if self.key_file is not None:
+            try:
+                check_private(self.key_file, self.key_file.stat().st_mode)
+            except OSError as error:
+                raise UsageError(f"cannot read the key ({_why(error)})", where=str(self.key_file)) from None
         if self.cert_file is not None:
             try:
                 context.load_cert_chain(self.cert_file, self.key_file, password=_no_password)
@@ -50,6 +56,8 @@ class TlsSettings:
                     where=str(self.cert_file),
                     hint="the key must be in the same file or in key_file, and not encrypted",
                 ) from None
+            if self.key_file is None:  # so the key is in it
+                check_private(self.cert_file, self.cert_file.stat().st_mode)
         return context
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge_runtime.delivery.ledger import Ledger
     from edge_runtime.engine.engine import Engine
     from edge_runtime.gateway.alarming import Alarming
+    from edge_runtime.gateway.clock import GatewayClock
     from edge_runtime.gateway.settings import Settings
     from edge_runtime.history.history import History
     from edge_runtime.loading.load import Bundle
@@ -82,12 +83,12 @@ def _follow(settings: Settings, signals: Signals) -> None:
         report = _unfailing(view.report) if view else _to_stderr
         engine = make_engine(settings, bundle)
         clock = GatewayClock(known_moments(bundle), report)
-        sinks = make_sinks(settings, bundle, report)
         place = None
         if settings.needs_ledger:
             from edge_runtime.gateway.place import place_of_ledger
 
             place = place_of_ledger(settings)
+        sinks = make_sinks(settings, bundle, report, place[0] if place else None)
         feed = make_feed(settings, bundle, place[1] if place else "", report, clock.arrival)
         source = settings.source.kind.make(settings.source.given, feed)
         # What is away, or empty so far, is waited for: `run` says so and tries again.
@@ -115,7 +116,7 @@ def _follow(settings: Settings, signals: Signals) -> None:
             report=report,
             watch=view.watch if view else None,
             make_history=_make_history(settings, engine, report, place),
-            make_alarming=lambda: _alarming(settings, engine, report, place),
+            make_alarming=lambda: _alarming(settings, engine, report, place, clock if source.live else None),
             max_rows=settings.run.rows,
             now=clock if source.live else None,
             arrival=clock.arrival,
@@ -137,7 +138,11 @@ def _follow(settings: Settings, signals: Signals) -> None:
 
 
 def _alarming(
-    settings: Settings, engine: Engine, report: Callable[[str], None], place: tuple[Path, str] | None
+    settings: Settings,
+    engine: Engine,
+    report: Callable[[str], None],
+    place: tuple[Path, str] | None,
+    clock: GatewayClock | None,
 ) -> Alarming:
     """What is done about alarms; without a ledger, nobody can say anything about them.
 
@@ -154,7 +159,12 @@ def _alarming(
 
     words = OperatorFile(operator_file(place[0]))
     ruling = Ruling(engine, report, time.time_ns, settings.rules)
-    return Alarming(engine, report, time.monotonic, time.time_ns, words, feed_of(place[0]), ruling)
+    feed = feed_of(place[0])
+
+    def believed() -> bool:
+        return clock is None or clock() is not None
+
+    return Alarming(engine, report, time.monotonic, time.time_ns, words, feed, ruling, believed)
 
 
 def _make_history(

@@ -151,7 +151,8 @@ class Drain:
                 post.start()
 
     def _gather(self, waiting: int) -> None:
-        if self._pace is None or self.hurried:
+        # What goes one by one, after a fault, is not gathered again.
+        if self._pace is None or self.hurried or self._alone_until:
             return
         seconds = self._pace.wait(waiting)
         if seconds > 0:

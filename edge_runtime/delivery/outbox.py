@@ -5,6 +5,7 @@ What is summed over the entries stands in the book, so that no question costs mo
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from edge_runtime.delivery.entries import Bounds, Entry, Kept, Parcel
@@ -13,13 +14,14 @@ from edge_runtime.delivery.sums import SinkSums, sums_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edge_runtime.delivery.book import Book
 
-__all__ = ["Bounds", "Entry", "Outbox", "Parcel", "SinkSums"]
+__all__ = ["FOR_ROOM", "Bounds", "Entry", "Outbox", "Parcel", "SinkSums"]
 
 DAMAGED = "damaged on the disk"
+FOR_ROOM = "dropped for room"
 STEP = 1000  # entries that are looked at together when the oldest go
 
 
@@ -85,16 +87,19 @@ class Outbox:
     def put(self, entries: Iterable[Entry | tuple[str, bytes, int]]) -> None:
         """Puts in payloads at the end, without counting them as new."""
         kept = Kept.of(self._book)
+        waiting = self._waiting_bytes(kept)
         for sink, payload, rows in entries:
             kept.last += 1
             kept.entries += 1
             kept.bytes += len(payload)
+            waiting[sink] = waiting.get(sink, 0) + len(payload)
             crc = proof_of_parcel(kept.last, sink, rows, payload)
             self._db.execute(
                 "INSERT INTO outbox (id, sink, rows, payload, crc) VALUES (?, ?, ?, ?, ?)",
                 (kept.last, sink, rows, payload, crc),
             )
         kept.into(self._book)
+        self._note_bytes(kept, waiting)
 
     def delivered(self, sink: str, parcels: Sequence[Parcel]) -> None:
         """Takes out parcels that the sink has."""
@@ -156,37 +161,80 @@ class Outbox:
 
     def _take(self, sink: str, parcels: Sequence[Parcel]) -> None:
         kept = Kept.of(self._book)
+        waiting = self._waiting_bytes(kept)
         for parcel in parcels:
             if self._db.execute("DELETE FROM outbox WHERE id = ?", (parcel.id,)).rowcount:
                 kept.entries -= 1
                 kept.bytes -= len(parcel.payload)
+                waiting[sink] = waiting.get(sink, 0) - len(parcel.payload)
             else:  # it went for room while it was under way: it arrived all the same
                 self._book.count({f"dropped.{sink}": -parcel.rows})
         kept.into(self._book)
+        self._note_bytes(kept, waiting)
         if parcels:
             done = max(parcel.id for parcel in parcels)
             name = f"done.{sink}"
             self._book.about[name] = str(max(done, int(self._book.about.get(name, "0"))))
 
     def make_room(self) -> None:
-        """Drops the oldest parcels while too many bytes wait, and counts their rows."""
+        """Drops parcels while too many bytes wait, and counts their rows.
+
+        The oldest go of the sink for which most waits: rows for a database that is away do not push out the
+        few alarms that wait for people.
+        """
         kept = Kept.of(self._book)
-        while kept.bytes > self._bounds.waiting_bytes:
-            before = kept.floor
-            for number, sink, rows, size in self._db.execute(
-                "SELECT id, sink, rows, LENGTH(payload) FROM outbox WHERE id > ? ORDER BY id LIMIT ?",
-                (kept.floor, STEP),
-            ):
-                if kept.bytes <= self._bounds.waiting_bytes or number == kept.last:
-                    break
-                kept.floor = number
-                kept.entries -= 1
-                kept.bytes -= size
-                self._book.count({f"dropped.{sink}": rows if isinstance(rows, int) else 0})
-            if kept.floor == before:
-                break
-            self._db.execute("DELETE FROM outbox WHERE id <= ?", (kept.floor,))
+        if kept.bytes <= self._bounds.waiting_bytes:
+            return
+        waiting = self._waiting_bytes(kept)
+        left = sorted(waiting)
+        while kept.bytes > self._bounds.waiting_bytes and left:
+            sink = max(left, key=lambda name: waiting[name])
+            enough = max((waiting[name] for name in left if name != sink), default=0)
+            if not self._drop_oldest(sink, kept, waiting, enough):
+                left.remove(sink)
         kept.into(self._book)
+        self._note_bytes(kept, waiting)
+
+    def _drop_oldest(self, sink: str, kept: Kept, waiting: dict[str, int], enough: int) -> bool:
+        """Drops a sink's oldest parcels until enough bytes wait for it, and never the newest parcel of all.
+
+        Returns:
+            Whether there were any.
+        """
+        after = max(kept.floor, int(self._book.about.get(f"done.{sink}", "0")))
+        gone, dropped = list[tuple[int]](), 0
+        found = self._db.execute(
+            "SELECT id, rows, LENGTH(payload) FROM outbox WHERE id > ? AND id < ? AND sink = ?"
+            " ORDER BY id LIMIT ?",
+            (after, kept.last, sink, STEP),
+        )
+        for number, rows, size in found:
+            if kept.bytes <= self._bounds.waiting_bytes or (gone and waiting[sink] < enough):
+                break
+            gone.append((number,))
+            dropped += rows if isinstance(rows, int) else 0
+            kept.entries -= 1
+            kept.bytes -= size
+            waiting[sink] -= size
+        found.close()
+        if not gone:
+            return False
+        self._db.executemany("DELETE FROM outbox WHERE id = ?", gone)
+        self._book.about[f"done.{sink}"] = str(gone[-1][0])
+        self._book.count({f"dropped.{sink}": dropped, FOR_ROOM: dropped})
+        return True
+
+    def _waiting_bytes(self, kept: Kept) -> dict[str, int]:
+        """Sink to the bytes that wait for it, as of these sums; counted anew where another version wrote."""
+        known = json.loads(self._book.about.get("bytes", "{}"))
+        if known.get("of") == [kept.last, kept.entries, kept.bytes]:
+            return dict(known["waiting"])
+        query = "SELECT sink, SUM(LENGTH(payload)) FROM outbox WHERE id > ? GROUP BY sink"
+        return dict(self._db.execute(query, (kept.floor,)).fetchall())
+
+    def _note_bytes(self, kept: Kept, waiting: Mapping[str, int]) -> None:
+        of = [kept.last, kept.entries, kept.bytes]
+        self._book.about["bytes"] = json.dumps({"of": of, "waiting": waiting}, separators=(",", ":"))
 
     def _forget_letters(self) -> None:
         kept, bounds = Kept.of(self._book), self._bounds

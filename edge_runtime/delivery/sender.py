@@ -80,6 +80,7 @@ class Sender:
         self._finish = False
         self._last_progress, self._tries = clock(), 0
         self._away = False
+        self._unexplained = False  # whether nobody has said why it is away
         self._faults = 0  # in a row
         self._may_bury = True
         self._checking: threading.Thread | None = None
@@ -104,6 +105,7 @@ class Sender:
             self._checking.join(within)
             if self._checking.is_alive():
                 self._say_away(SinkUnavailableError("it does not answer yet"))
+                self._unexplained = True
         if self._fault_found is not None:
             raise self._fault_found
 
@@ -181,9 +183,9 @@ class Sender:
         self._last_progress, self._tries = self._clock(), 0
 
     def _say_away(self, error: EdgeDetectError) -> None:
-        if not self._away:
+        if not self._away or self._unexplained:
             self._report(f"{self.sink.name}: {error}; results wait in the ledger")
-        self._away = True
+        self._away, self._unexplained = True, False
 
     def _run(self) -> None:
         try:
@@ -201,6 +203,9 @@ class Sender:
     def _work(self) -> None:
         if self._checking is not None:
             self._checking.join()
+            if self._drain.checked and self._away:
+                self._away = False
+                self._report(f"{self.sink.name}: answers now")
             if isinstance(self._fault_found, EdgeDetectError):
                 raise self._fault_found
             if self._fault_found is not None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from edge_runtime.delivery.opening import file_of, open_database
-from edge_runtime.delivery.outbox import Bounds, Outbox
+from edge_runtime.delivery.outbox import FOR_ROOM, Bounds, Outbox
 from edge_runtime.delivery.proof import DamageError, UnreadableError, is_damage, is_unread
 from edge_runtime.errors import LedgerError, LedgerUnavailableError
 from edge_runtime.files import OWN_FILE, make_folder
@@ -26,6 +26,11 @@ __all__ = ["Store"]
 
 T = TypeVar("T")
 LOCK_TRIES, LOCK_WAIT_S = 5, 0.02
+# What is counted when it goes for room, and how that is said.
+WENT = {
+    "dropped dead letters": "too many dead letters; the oldest were dropped",
+    FOR_ROOM: "more waits than the ledger keeps; the oldest rows and changes were dropped",
+}
 
 
 class Store:
@@ -51,7 +56,7 @@ class Store:
         self._lock = _locked(path)
         self.mended = 0  # how often since it was opened
         self._damage: str | None = None  # what is not mended yet
-        self._told = 0  # dead letters that were dropped, when that was said last
+        self._told: dict[str, int] = {}  # how much of what had gone, when that was said last
         try:
             self._open()
         except LedgerError:
@@ -147,12 +152,13 @@ class Store:
                 work()
 
         with self._mutex:
-            dropped = self._book.counters.get("dropped dead letters", 0)
+            before_it = {name: self._book.counters.get(name, 0) for name in WENT}
             self._twice(transaction)
-            now = self._book.counters.get("dropped dead letters", 0)
-            if now > dropped and now >= 2 * self._told:
-                self._told = now
-                self._report(f"ledger: too many dead letters; the oldest were dropped, {now:,} until now")
+            for name, words in WENT.items():
+                now = self._book.counters.get(name, 0)
+                if now > before_it[name] and now >= 2 * self._told.get(name, 0):
+                    self._told[name] = now
+                    self._report(f"ledger: {words}, {now:,} until now")
 
     def _twice(self, work: Callable[[], T]) -> T:
         """Does something with the file; where that shows damage, mends the file and does it again."""

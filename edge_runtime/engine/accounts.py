@@ -103,7 +103,7 @@ class Accounts:
         lines += [
             f"  not printed, as {name.removeprefix(LEFT_OUT)} does not take all rows: {number:,}"
             for name, number in sorted(counters.items())
-            if name.startswith(LEFT_OUT)
+            if name.startswith(LEFT_OUT) and number
         ]
         if not self.balanced:
             lines.append("  these numbers do not balance: please report it")

@@ -115,11 +115,12 @@ class AlarmWatch:
             self._settle(word.machine_id)
         return changes, refused
 
-    def advance(self, now: int) -> list[Change]:
+    def advance(self, now: int, *, repeats: bool = True) -> list[Change]:
         """Ends shelvings whose time is over, and tells again what nobody has acknowledged.
 
         Args:
             now: Nanoseconds since the epoch.
+            repeats: Whether that is believed to be the time, so that anything is told again.
 
         Returns:
             What changed, with the alarms that were forgotten since the last call.
@@ -135,7 +136,7 @@ class AlarmWatch:
                 if before is not condition.shelved:
                     self._changed.add(machine)
             self._settle(machine, changed=False)
-        if self._repeat is not None:
+        if self._repeat is not None and repeats:
             changes += self._repeated(now, self._repeat)
         return changes
 

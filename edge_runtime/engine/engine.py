@@ -200,17 +200,18 @@ class Engine:
         """
         return ([], []) if self._alarms is None else self._alarms.awake().tell(words)
 
-    def advance(self, now: int) -> list[Change]:
+    def advance(self, now: int, *, repeats: bool = True) -> list[Change]:
         """Lets time pass without a row: a shelving may be over, or an alarm due to be told again.
 
         Args:
             now: Nanoseconds since the epoch, by the clock of those who say when a shelving ends.
+            repeats: Whether that clock is believed, so that alarms are told again by it.
 
         Returns:
             What changed in alarms.
         """
         watch = None if self._alarms is None else self._alarms.stage
-        return [] if watch is None else watch.advance(now)
+        return [] if watch is None else watch.advance(now, repeats=repeats)
 
     def open_alarms(self, machine: str | None = None) -> list[dict[str, Any]]:
         """The fields of the alarms that are not over, as in `Change.fields`.

@@ -51,6 +51,7 @@ class Alarming:
         words: What people say; None where nobody can say anything.
         feed: Which feed's words these are.
         ruling: The on-site rules; None where nothing is known of them.
+        believed: Whether `now` is believed to be the time; alarms are told again by it alone.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Alarming:
         words: OperatorFile | None,
         feed: str,
         ruling: Ruling | None = None,
+        believed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._engine = engine
         self._report = report
@@ -70,6 +72,7 @@ class Alarming:
         self._words = words
         self._feed = feed
         self._ruling = ruling
+        self._believed = believed
         self._mark: str | None = None
         self._lost = False  # what people said about rules, so that the ledger must not be overwritten
         self._complained: str | None = None
@@ -142,7 +145,7 @@ class Alarming:
             if self._ruling is not None:
                 self._ruling.tell([word for word in words if word.kind == RULE])
             self._mark = mark = after
-        changes += self._engine.advance(self._now())
+        changes += self._engine.advance(self._now(), repeats=self._believed())
         self.say(changes)
         return Looked(changes, mark, self.rules())
 

@@ -161,14 +161,23 @@ class Sinks(NamedTuple):
     durable: list[tuple[Outlet, int]]
 
 
-def make_sinks(settings: Settings, bundle: Bundle, report: Callable[[str], None]) -> Sinks:
+def make_sinks(
+    settings: Settings, bundle: Bundle, report: Callable[[str], None], state: Path | None = None
+) -> Sinks:
     """The sinks, each with what goes there.
+
+    Args:
+        settings: Which sinks.
+        bundle: Which sensors there are.
+        report: Called with one line for a person.
+        state: The ledger's file; None where there is none.
 
     Raises:
         EdgeDetectError: A sink's settings are wrong or incomplete.
     """
     sensors, owner = bundle.metadata.sensor_names, _owner(settings)
-    verdicts = Verdicts(sensors=sensors, digest=bundle.digest, report=report, owner=owner)
+    path = None if state is None else state.absolute()
+    verdicts = Verdicts(sensors=sensors, digest=bundle.digest, report=report, owner=owner, state=path)
     made = Sinks([], [], [])
     for one in settings.sinks:
         kind, (takes, only) = one.kind, one.kind.chosen(one.given)

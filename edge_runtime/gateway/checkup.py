@@ -149,13 +149,14 @@ class Checkup:
         verdicts = Verdicts(sensors=bundle.metadata.sensor_names, digest=bundle.digest, report=lambda _: None)
         for sink in self._settings.sinks:
             try:
+                takes, _ = sink.kind.chosen(sink.given)
                 sink.kind.probed(sink.given, verdicts)
             except EdgeDetectError as error:
                 self._add("sink", f"{sink.kind.name}: {error}", wrong=True)
             except Exception as error:  # noqa: BLE001 - whatever a sink of another package raises
                 self._add("sink", f"{sink.kind.name}: {type(error).__name__}: {error}", wrong=True)
             else:
-                self._add("sink", f"{sink.kind.name}: takes results")
+                self._add("sink", f"{sink.kind.name}: takes {' and '.join(takes)}")
 
     def document(self, now_ns: int) -> dict[str, Any]:
         """All of it as JSON-ready values."""

@@ -141,7 +141,10 @@ class Link:
             return arrived, None if arrived == len(groups) else delivery.refusal or self._why_lost
 
     def close(self, farewell: Message | None, within_s: float) -> None:
-        """Publishes one more message, and hangs up; within so many seconds, whatever the broker does."""
+        """Publishes one more message, and hangs up; within so many seconds, whatever the broker does.
+
+        If the broker has not acknowledged it by then, the will is published instead.
+        """
         with self._changed:
             if farewell is not None:
                 self._waiting.append(Delivery([[farewell]]))
@@ -167,7 +170,7 @@ class Link:
         if client is not None and (connection := client.socket()) is not None:
             connection.close()
         with self._changed:
-            self._why_lost, self._lost_at = why, self._clock()
+            self._lost_at, self._why_lost = self._clock(), why
             self._changed.notify_all()
         self._bell.close()
         self._ear.close()
@@ -193,8 +196,11 @@ class Link:
             if client.socket() is None:
                 return self._why_gone()
             expects = self._opened_at is None or bool(self._unacknowledged)
-            if now >= self._end_by or not (expects or self._waiting or self._end_by == float("inf")):
+            if self._end_by < float("inf") and not (expects or self._waiting):
                 client.disconnect()
+                return self._losses.closed()
+            if now >= self._end_by:
+                # Without a word, or the broker would drop the will, and what it retains would stay as it is.
                 return self._losses.closed()
             overdue = self._progress_at + self._timeout if expects else float("inf")
             if now >= overdue:

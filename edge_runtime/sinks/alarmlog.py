@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
-from edge_runtime.sinks.base import ALARMS, EVERYTHING, Only, SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, ALL_ALARMS, OnlyAlarms, SinkKind, Verdicts
 from edge_runtime.sinks.jsonl import JsonlSink, probe_file
 from edge_runtime.sinks.rotation import KEEP, MAX_DAYS, MAX_MB, Rotation, rotation_of
 
@@ -30,8 +30,7 @@ class AlarmLogSettings:
     max_mb: float | None = setting(None, MAX_MB, unit="MB")
     max_days: float | None = setting(None, MAX_DAYS, unit="days")
     keep: int = setting(5, KEEP)
-    takes: tuple[str, ...] = setting((ALARMS,), "What goes there: nothing but changes of alarms.")
-    only: Only = EVERYTHING
+    only: OnlyAlarms = ALL_ALARMS
 
     def rotation(self) -> Rotation | None:
         """When the file is renamed; None for never.

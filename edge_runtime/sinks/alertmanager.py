@@ -18,8 +18,8 @@ from edge_runtime.engine.alarms import PRIORITIES
 from edge_runtime.engine.alarmtext import described, sentence, title
 from edge_runtime.errors import UsageError, printable
 from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
-from edge_runtime.sinks.webhook_sink import Message, PostingSink, change_of, together
-from edge_runtime.sinks.webhook_target import PostSettings, variable_of
+from edge_runtime.sinks.posting.sink import Message, PostingSink, change_of, together
+from edge_runtime.sinks.posting.target import PostSettings, variable_of
 from edge_runtime.timeparse import format_time, parse_time
 from edge_runtime.tls import TlsSettings
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from edge_runtime.connector import Given
     from edge_runtime.engine.alarms import Change
-    from edge_runtime.sinks.webhook_http import Answer
-    from edge_runtime.sinks.webhook_target import Target
+    from edge_runtime.sinks.posting.http import Answer
+    from edge_runtime.sinks.posting.target import Target
 
 __all__ = ["ALERTMANAGER", "AlertmanagerSettings", "AlertmanagerSink"]
 

@@ -11,6 +11,7 @@ from edge_runtime.errors import SinkError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from edge_runtime.connector import Given
     from edge_runtime.engine.alarms import Change
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALARMS",
+    "ALL_ALARMS",
     "EVERYTHING",
     "ROWS",
     "TAKES",
     "AlarmSink",
     "Only",
+    "OnlyAlarms",
     "PacedSink",
     "RowsRefusedError",
     "Sink",
@@ -47,18 +50,36 @@ LONGEST_AROUND_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Only:
-    """Which rows and alarms go to a sink, of those that it takes; a table in the table of its settings."""
+class OnlyAlarms:
+    """Which alarms go to a sink that takes nothing else; a table in the table of its settings."""
 
     machines: tuple[str, ...] = setting(
-        (), "Machines whose rows and alarms go there, as patterns such as press-*; every one unless given."
+        (), "Machines of which anything goes there, as patterns such as press-*; every one unless given."
     )
     kinds: tuple[str, ...] = setting((), "Kinds of alarms that go there; every kind unless given.")
     priority: str = setting("low", "Least priority of the alarms that go there: low, medium or high.")
     changes: tuple[str, ...] = setting(
         (),
-        "Changes of alarms that go there, such as raised; unless given, those that docs/alarms.md names.",
+        "Changes of alarms that go there, such as raised; unless given, those of docs/notifications.md.",
     )
+
+    def __post_init__(self) -> None:
+        if self.priority not in PRIORITIES:
+            what = f"'{self.priority}' is no priority"
+            raise UsageError(what, where="only.priority", hint=_one_of(PRIORITIES))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise UsageError(f"'{kind}' is no kind of alarm", where="only.kinds", hint=_one_of(KINDS))
+        for change in self.changes:
+            if change not in CHANGES:
+                what = f"'{change}' is no change of an alarm"
+                raise UsageError(what, where="only.changes", hint=_one_of(CHANGES))
+
+
+@dataclass(frozen=True, slots=True)
+class Only(OnlyAlarms):
+    """Which rows and alarms go to a sink, of those that it takes; a table in the table of its settings."""
+
     rows: str = setting(
         "all",
         'Which rows go there: all, those with another verdict or status than the row before ("changes"), or '
@@ -70,26 +91,16 @@ class Only:
     )
 
     def __post_init__(self) -> None:
-        if self.priority not in PRIORITIES:
-            raise UsageError(
-                f"'{self.priority}' is no priority", where="only.priority", hint=_one_of(PRIORITIES)
-            )
-        for kind in self.kinds:
-            if kind not in KINDS:
-                raise UsageError(f"'{kind}' is no kind of alarm", where="only.kinds", hint=_one_of(KINDS))
-        for change in self.changes:
-            if change not in CHANGES:
-                what = f"'{change}' is no change of an alarm"
-                raise UsageError(what, where="only.changes", hint=_one_of(CHANGES))
+        OnlyAlarms.__post_init__(self)
         if self.rows not in THINNING:
-            raise UsageError(f"'{self.rows}' are no rows", where="only.rows", hint=_one_of(THINNING))
+            raise UsageError(f"'{self.rows}' is no choice of rows", where="only.rows", hint=_one_of(THINNING))
         if self.every < 1:
             raise UsageError("every must be 1 or more", where="only.every")
         if not 0 <= self.around_s <= LONGEST_AROUND_S:
             raise UsageError("around_s must be 0 to a day", where="only.around_s")
 
 
-EVERYTHING = Only()
+ALL_ALARMS, EVERYTHING = OnlyAlarms(), Only()
 
 
 def _one_of(words: Sequence[str]) -> str:
@@ -211,12 +222,14 @@ class Verdicts:
         digest: The bundle's, "sha256:" and 64 digits.
         report: Takes one line for a person.
         owner: This gateway's feed, by its host and ledger: the same at each start, and that of no other one.
+        state: The ledger's file, as commands name it; None where there is none.
     """
 
     sensors: tuple[str, ...]
     digest: str
     report: Callable[[str], None]
     owner: str = ""
+    state: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +244,9 @@ class SinkKind(Connector):
             that one comes twice.
         takes: What may go there: `ROWS`, and for an `AlarmSink` the changes of `ALARMS`; all of it, unless
             its settings say otherwise.
-        settings: The dataclass among `tables` that says what goes there, with the fields `takes`, a tuple of
-            `ROWS` and `ALARMS`, and `only`, an `Only`; None where there is nothing to choose.
+        settings: The dataclass among `tables` that says what goes there: with a field `takes`, a tuple of
+            `ROWS` and `ALARMS`, where there is a choice, and a field `only`, an `Only`, or an `OnlyAlarms`
+            for a sink that takes nothing else. None where there is nothing to choose.
         tells: Which changes of alarms go there unless its settings name them: "all", with those of alarms
             that are shelved or out of service; "told", those that are to be told; "people", of these what a
             person has to know.
@@ -248,7 +262,7 @@ class SinkKind(Connector):
     tells: Literal["all", "told", "people"] = "all"
     probe: Callable[[Given, Verdicts], None] | None = None
 
-    def chosen(self, given: Given) -> tuple[tuple[str, ...], Only]:
+    def chosen(self, given: Given) -> tuple[tuple[str, ...], OnlyAlarms]:
         """What goes there, and which of it.
 
         Raises:
@@ -257,15 +271,15 @@ class SinkKind(Connector):
         if self.settings is None:
             return self.takes, EVERYTHING
         part: Any = given[self.settings]
-        where = f"the sink {self.name}"
-        for one in part.takes:
+        where, takes = f"the sink {self.name}", getattr(part, "takes", self.takes)
+        for one in takes:
             if one not in self.takes:
                 raise UsageError(f"it does not take '{one}'", where=where, hint=_one_of(self.takes))
-        if not part.takes or len(set(part.takes)) < len(part.takes):
+        if not takes or len(set(takes)) < len(takes):
             raise UsageError(
                 "takes must name at least one, and each once", where=where, hint=_one_of(self.takes)
             )
-        return part.takes, part.only
+        return takes, part.only
 
     def probed(self, given: Given, verdicts: Verdicts) -> None:
         """Makes sure, for `edge-detect check`, that results could go there.
@@ -284,9 +298,15 @@ class SinkKind(Connector):
         """A sink of this kind, which goes by the kind's name: the ledger keeps under it what waits.
 
         Raises:
-            EdgeDetectError: Its settings are wrong or incomplete, or it has another name.
+            EdgeDetectError: Its settings are wrong or incomplete, it has another name, or it cannot take what
+                its kind says.
         """
         sink = self.make(given, verdicts)
         if sink.name != self.name:
             raise UsageError(f"the sink {self.name} calls itself '{sink.name}'", hint="correct its name")
+        if ALARMS in self.takes and not isinstance(sink, AlarmSink):
+            raise UsageError(
+                f"the sink {self.name} takes alarms, but has no encode_alarm",
+                hint="it is of another version of edge-detect: install one that fits",
+            )
         return sink

@@ -1,4 +1,4 @@
-"""The sink `mqtt`: its settings, and what is made of them. `mqttsink.py` delivers."""
+"""The sink `mqtt`: its settings, and what is made of them. `publishing/sink.py` delivers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_runtime.errors import UsageError
 from edge_runtime.mqtt.broker import Broker
 from edge_runtime.mqtt.topics import TopicTemplate
 from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, SinkKind, Verdicts
-from edge_runtime.sinks.mqttsink import TABLE, MqttSink, Topics, probe_broker
+from edge_runtime.sinks.publishing.sink import TABLE, MqttSink, Topics, probe_broker
 from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:

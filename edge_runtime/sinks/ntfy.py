@@ -11,8 +11,8 @@ from edge_runtime.config import setting
 from edge_runtime.engine.alarms import HIGH, LOW, MEDIUM
 from edge_runtime.errors import UsageError
 from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
-from edge_runtime.sinks.webhook_people import Note, PeopleSettings, PeopleSink
-from edge_runtime.sinks.webhook_target import Target, variable_of
+from edge_runtime.sinks.posting.people import Note, PeopleSettings, PeopleSink
+from edge_runtime.sinks.posting.target import Target, variable_of
 from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:

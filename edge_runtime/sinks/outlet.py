@@ -5,20 +5,22 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from edge_runtime.sinks.base import ALARMS, EVERYTHING, PRIORITIES, ROWS, AlarmSink, StateSink
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, PRIORITIES, ROWS, AlarmSink, Only, StateSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edge_runtime.engine.alarms import Change
     from edge_runtime.records import Results
-    from edge_runtime.sinks.base import Only, Sink
+    from edge_runtime.sinks.base import OnlyAlarms, Sink
     from edge_runtime.sinks.thinning import Thinning
 
 __all__ = ["Outlet"]
 
 # Rows that are not judged may be of any number of machines; so many are shown, and those with alarms.
 MAX_SHOWN = 10_000
+# Of rows that were kept, in one payload.
+MAX_ROWS = 2000
 # These are told, though nothing else of an alarm is from then on.
 SUSPENDING = ("shelved", "out of service")
 # What a person has to know; the rest is for those who keep a record or show a state.
@@ -43,20 +45,24 @@ class Outlet:
         self,
         sink: Sink,
         takes: Sequence[str] = (ROWS,),
-        only: Only | None = None,
+        only: OnlyAlarms = EVERYTHING,
         tells: Literal["all", "told", "people"] = "all",
     ) -> None:
         self.sink = sink
         self.left_out = 0
         self._takes_rows, self._takes_alarms = ROWS in takes, ALARMS in takes
-        self._only = only or EVERYTHING
+        self._only = only
         self._tells = tells
         self._shown, self._unshown = set[str](), set[str]()
         self._thinning: Thinning | None = None
-        if self._takes_rows and (self._only.machines or self._only.rows != "all" or self._only.every > 1):
+        if (
+            self._takes_rows
+            and isinstance(only, Only)
+            and (only.machines or only.rows != "all" or only.every > 1)
+        ):
             from edge_runtime.sinks.thinning import Thinning  # noqa: PLC0415 - where rows are left out
 
-            self._thinning = Thinning(self._only)
+            self._thinning = Thinning(only)
 
     @property
     def words(self) -> tuple[str, str]:
@@ -84,14 +90,23 @@ class Outlet:
                 chosen = [change for change in alarms if self._is_chosen(change.fields)]
                 rows = self._thinning.of(results, chosen)
                 self.left_out += (0 if results is None else len(results)) - (0 if rows is None else len(rows))
-            if rows is not None and (payload := self.sink.encode(rows)):
-                yield payload, len(rows)
-            elif rows is not None:
-                self.left_out += len(rows)
+            for part in [] if rows is None else self._parts(rows):
+                if payload := self.sink.encode(part):
+                    yield payload, len(part)
+                else:
+                    self.left_out += len(part)
         if self._takes_alarms:
             yield from self._alarms(alarms)
             if isinstance(self.sink, StateSink):
                 yield from self._states(self.sink, results, alarms, standing)
+
+    def _parts(self, rows: Results) -> Iterator[Results]:
+        """The same in parts that a payload can hold: before an alarm, rows of a day may have been kept."""
+        if self._thinning is None or len(rows) <= MAX_ROWS:
+            yield rows
+            return
+        for start in range(0, len(rows), MAX_ROWS):
+            yield rows.take(slice(start, start + MAX_ROWS))
 
     def _alarms(self, alarms: Sequence[Change]) -> Iterator[tuple[bytes, int]]:
         sink = cast("AlarmSink", self.sink)

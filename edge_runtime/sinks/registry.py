@@ -21,6 +21,7 @@ SINKS: Registry[SinkKind] = Registry(
         "ntfy": "edge_runtime.sinks.ntfy:NTFY",
         "slack": "edge_runtime.sinks.slack:SLACK",
         "teams": "edge_runtime.sinks.teams:TEAMS",
+        "email": "edge_runtime.sinks.mail:EMAIL",
     },
     "edge_detect.sinks",
 )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from edge_runtime.config import setting
 from edge_runtime.sinks.base import ALARMS, SinkKind, Verdicts
-from edge_runtime.sinks.webhook_people import Note, PeopleSettings, PeopleSink
-from edge_runtime.sinks.webhook_target import variable_of
+from edge_runtime.sinks.posting.people import Note, PeopleSettings, PeopleSink
+from edge_runtime.sinks.posting.target import variable_of
 from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.records import COMPLETE, Results
+from edge_runtime.records import COMPLETE, Reason, Results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -123,27 +123,28 @@ class _Around:
 
     def of(self, results: Results | None, changes: Sequence[Change]) -> Results | None:
         """As `Thinning.of`."""
-        for change in changes:
-            self._follow(change)
-        if results is not None:
-            self._recent.append(results)
-        if not self._spans:
+        began = [self._follow(change) for change in changes]
+        kept, looked = self._recent, [] if results is None else [results]
+        if any(began):  # what is kept may be around an alarm now, and is not around any other one
+            kept, looked = [], [*kept, *looked]
+        pool = Results.joined(looked) if self._spans and looked else None
+        if pool is None:
+            self._recent = [*kept, *looked]
             self._forget()
             return None
-        if not self._recent:
-            return None
-        pool = Results.joined(self._recent)
         around = self._rows_around(pool)
         self._end_spans(results)
-        self._recent = [rest] if (rest := _taken(pool, ~around)) is not None else []
+        self._recent = kept if (rest := _taken(pool, ~around)) is None else [*kept, rest]
         self._forget()
         return _taken(pool, around)
 
-    def _follow(self, change: Change) -> None:
+    def _follow(self, change: Change) -> bool:
+        """Whether rows are around an alarm from now on that were not before."""
         machine, alarm = change.fields["machine_id"], change.fields["event_id"]
         active, spans = self._active.setdefault(machine, set()), self._spans.setdefault(machine, [])
+        begins = bool(change.fields["active"]) and not active
         if change.fields["active"] and alarm not in active:
-            if not active:
+            if begins:
                 spans.append((change.time - self._around, None))
             active.add(alarm)
         elif not change.fields["active"] and alarm in active:
@@ -154,6 +155,7 @@ class _Around:
             del self._active[machine]
         if not spans:
             del self._spans[machine]
+        return begins
 
     def _rows_around(self, pool: Results) -> NDArray[np.bool_]:
         names, codes = pool.readings.dictionary
@@ -185,18 +187,24 @@ class _Around:
             return
         pool = Results.joined(self._recent)
         _, codes = pool.readings.dictionary
-        young = _taken(pool, pool.readings.times >= _newest(pool)[codes] - self._around)
+        young = _taken(pool, _of_now(pool) & (pool.readings.times >= _newest(pool)[codes] - self._around))
         young = None if young is None else young.take(slice(max(0, len(young) - MAX_RECENT), None))
         self._recent = [] if young is None else [young]
         self._kept = sum(map(len, self._recent))
 
 
 def _newest(results: Results) -> NDArray[np.int64]:
-    """The newest time of each machine in the dictionary of names."""
+    """The newest time of each machine in the dictionary of names, but for times in the future."""
     names, codes = results.readings.dictionary
-    newest = np.full(len(names), -(2**63), np.int64)
-    np.maximum.at(newest, codes, results.readings.times)
+    newest, of_now = np.full(len(names), -(2**63), np.int64), _of_now(results)
+    np.maximum.at(newest, codes[of_now], results.readings.times[of_now])
     return newest
+
+
+def _of_now(results: Results) -> NDArray[np.bool_]:
+    """Which rows have a time that can be right: one of the future says nothing about where a machine is."""
+    of_now: NDArray[np.bool_] = results.reasons != Reason.TIME_IN_THE_FUTURE
+    return of_now
 
 
 def _taken(results: Results, rows: NDArray[np.bool_]) -> Results | None:

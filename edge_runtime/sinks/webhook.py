@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.config import setting
 from edge_runtime.engine.alarmtext import sentence
-from edge_runtime.sinks.base import ALARMS, ROWS, SinkKind, Verdicts
+from edge_runtime.sinks.base import ALARMS, EVERYTHING, ROWS, TAKES, Only, SinkKind, Verdicts
+from edge_runtime.sinks.posting.sink import Message, PostingSink, change_of, key_of, together
+from edge_runtime.sinks.posting.target import PostSettings, variable_of
+from edge_runtime.sinks.posting.template import Template, values_of
 from edge_runtime.sinks.rows import json_lines
-from edge_runtime.sinks.webhook_sink import Message, PostingSink, change_of, key_of, together
-from edge_runtime.sinks.webhook_target import PostSettings, variable_of
-from edge_runtime.sinks.webhook_template import Template, values_of
 from edge_runtime.tls import TlsSettings
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class WebhookSettings(PostSettings):
         "Private file with a token to send as Authorization: Bearer, "
         f"instead of {variable_of('webhook', 'token')}.",
     )
-    takes: tuple[str, ...] = setting((ALARMS,), "What goes there: alarms, rows or both.")
+    takes: tuple[str, ...] = setting((ALARMS,), TAKES)
+    only: Only = EVERYTHING
     body: str | None = setting(
         None,
         'JSON that is posted for a change of an alarm, such as {"text": "{text}"}: in its texts, {NAME} '

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge_runtime.records import Results
 
 # How a change arrives there is what tests of their own are about.
-ELSEWHERE = {"stdout", "influx", "mqtt", "email"}
+ELSEWHERE = {"stdout", "influx", "mqtt"}
 NAMES = [name for name in SINKS.names() if ALARMS in SINKS.get(name).takes and name not in ELSEWHERE]
 SOME, LATER = some_changes(), later_changes()
 # As docs/alarms.md and the engine have them, after when it was and what changed.

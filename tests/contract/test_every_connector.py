@@ -35,7 +35,7 @@ SENTENCE = re.compile(r"[A-Z].*[^.\s]\.", re.DOTALL)
 KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 FLAG = re.compile(r"--[a-z][a-z0-9-]*")
 # What an option needs beside itself, so that nothing else is missing.
-COMPLETE = {
+COMPLETE: dict[str, dict[str, Any]] = {
     "influx": {"database": "d"},
     "csv": {"input": "in.csv"},
     "jsonl": {"output": "out.jsonl"},
@@ -45,6 +45,7 @@ COMPLETE = {
     "ntfy": {"url": "http://127.0.0.1:9/plant"},
     "slack": {"url": "http://127.0.0.1:9/hook"},
     "teams": {"url": "http://127.0.0.1:9/hook"},
+    "email": {"sender": "edge@plant.example", "to": ["ada@plant.example"], "security": "none"},
 }
 
 # Faster than anything is as fast as it goes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import stat
@@ -89,6 +90,71 @@ def test_killed_or_not_a_full_outbox_costs_a_commit_no_more_than_one_that_is_nea
     ledger.close()
     assert (tmp_path / "l").stat().st_size < max(size // 10, 1 << 20)
     assert not (tmp_path / "l-wal").exists()
+
+
+def test_rows_for_a_database_that_is_away_do_not_push_out_alarms_that_wait_for_people(tmp_path: Path) -> None:
+    said: list[str] = []
+    ledger = Ledger(tmp_path / "l", "csv a", report=said.append, bounds=Bounds(waiting_bytes=10_000))
+
+    def commit(*payloads: tuple[str, bytes, int]) -> None:
+        ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+
+    commit(("slack", b"first", 1))
+    for _ in range(50):
+        commit(("influx", b"x" * 1000, 100))
+    commit(("slack", b"second", 1), ("jsonl", b"y" * 4000, 3))
+    assert [parcel.payload for parcel in ledger.parcels("slack", most=9)] == [b"first", b"second"]
+    assert ledger.sums("slack") == SinkSums(encoded=2, delivered=0, waiting=2, dead=0, dropped=0)
+    assert ledger.sums("jsonl").dropped == 0
+    waiting = ledger.parcels("influx", most=99)
+    assert len(waiting) == 5
+    assert ledger.sums("influx").dropped == 4500
+    assert ledger.sums("influx").balanced
+    words = "the oldest rows and changes were dropped, 100 until now"
+    assert said[0] == f"ledger: more waits than the ledger keeps; {words}"
+    assert 3 < len(said) < 10
+    ledger.delivered("influx", waiting[:2], None)
+    ledger.close()
+    again = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=10_000))
+    assert [parcel.id for parcel in again.parcels("influx", most=99)] == [one.id for one in waiting[2:]]
+    again.close()
+
+
+def test_of_two_sinks_alike_each_keeps_about_half_and_the_sums_fit(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=20_000))
+    for number in range(100):
+        ledger.commit(
+            checkpoint=None,
+            states=[],
+            payloads=[("a", b"x" * (500 + number), 1), ("b", b"y" * 700, 1)],
+            counters={},
+        )
+        # As an older version would leave it, which does not know these sums.
+        if number % 10 == 0:
+            with ledger.transaction() as (_, book, _outbox):
+                book.about.pop("bytes")
+    waiting = {sink: ledger.parcels(sink, most=999) for sink in ("a", "b")}
+    sizes = {sink: sum(len(one.payload) for one in some) for sink, some in waiting.items()}
+    assert sum(sizes.values()) == Kept.of(ledger._book).bytes <= 20_000
+    assert abs(sizes["a"] - sizes["b"]) < 2000
+    for sink, some in waiting.items():
+        sums = ledger.sums(sink)
+        assert (sums.encoded, sums.waiting, sums.dropped) == (100, len(some), 100 - len(some))
+    ledger.close()
+
+
+def test_a_parcel_that_is_more_than_is_kept_stays_and_still_counts_for_its_sink(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "l", "csv a", bounds=Bounds(waiting_bytes=1000))
+    payloads = [("a", b"x" * 300, 1), ("a", b"x" * 300, 1), ("b", b"y" * 5000, 1)]
+    ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+    assert (ledger.waiting("a"), ledger.waiting("b")) == (0, 1)
+    with ledger.transaction() as (_, book, _outbox):
+        assert json.loads(book.about["bytes"])["waiting"] == {"a": 0, "b": 5000}
+    ledger.delivered("b", ledger.parcels("b", most=1), None)
+    payloads = [("a", b"x" * 300, 1), *[("b", b"y" * 300, 1)] * 3]
+    ledger.commit(checkpoint=None, states=[], payloads=payloads, counters={})
+    assert (ledger.waiting("a"), ledger.waiting("b")) == (1, 2)
+    ledger.close()
 
 
 def test_the_oldest_dead_letters_go_beyond_a_bound_and_that_is_said(tmp_path: Path) -> None:

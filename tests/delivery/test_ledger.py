@@ -129,7 +129,7 @@ def test_beyond_its_bound_the_oldest_go_and_are_counted(tmp_path: Path) -> None:
     for i in range(5):
         commit(ledger, bytes([i]) * 1000, rows=10)
     assert [p.payload[0] for p in ledger.parcels("a", most=10)] == [3, 4]
-    assert ledger.counters() == {"read": 50, "encoded.a": 50, "dropped.a": 30}
+    assert ledger.counters() == {"read": 50, "encoded.a": 50, "dropped.a": 30, "dropped for room": 30}
     assert ledger.sums("a") == SinkSums(encoded=50, delivered=0, waiting=20, dead=0, dropped=30)
     assert ledger.sums("a").balanced
     ledger.close()

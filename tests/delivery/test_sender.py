@@ -344,7 +344,7 @@ def test_a_check_that_takes_long_does_not_hold_up_the_start(ledger: Ledger) -> N
     sender.finish()
     assert sender.join(300)
     assert sink.taken == [b"1", b"2", b"3"]
-    assert said[1:] == ["a: delivers again"]
+    assert said[1:] == ["a: answers now"]
 
 
 @pytest.mark.parametrize("outcome", [SinkError("no such place"), ZeroDivisionError("oh")])
@@ -367,6 +367,21 @@ def test_a_check_that_fails_at_once_is_raised(ledger: Ledger, within: float | No
         sink.may_end.set()
         with pytest.raises(type(outcome), match=str(outcome)):
             Sender(sink, ledger, lambda _: None).check(within)
+
+
+def test_why_a_slow_sink_is_away_is_said_as_soon_as_that_is_known(ledger: Ledger) -> None:
+    sink, said = SlowSink(SinkUnavailableError("its certificate is not trusted")), list[str]()
+    sender = Sender(sink, ledger, said.append)
+    sender.check(0.01)
+    sink.may_end.set()
+    assert sender._checking is not None
+    sender._checking.join(300)
+    for _ in range(2):
+        assert sender.drain() is not None
+    assert [line.partition(";")[0] for line in said] == [
+        "a: it does not answer yet",
+        "a: its certificate is not trusted",
+    ]
 
 
 class PacedSink(ScriptedSink):
@@ -433,3 +448,23 @@ def test_a_sink_is_looked_after_while_nothing_waits(ledger: Ledger) -> None:
     sender.start()
     assert looked_after.wait(300)
     sender.stop(300)
+
+
+def test_after_a_fault_what_goes_one_by_one_is_not_gathered(ledger: Ledger) -> None:
+    sink = PacedSink(1e9)
+    deliver, faults = sink.deliver, [ZeroDivisionError("oh")]
+
+    def faulty(payloads: Sequence[bytes]) -> None:
+        if faults and len(payloads) > 1:
+            raise faults.pop()
+        deliver(payloads)
+
+    sink.deliver = faulty  # type: ignore[method-assign]
+    sender = Sender(sink, ledger, lambda _: None, backoff=Backoff(0.01, 0.01))
+    sender._drain.hurried = True  # so that the digest is tried at once
+    with pytest.raises(ZeroDivisionError):
+        sender.drain()
+    sender._drain.hurried = False
+    sender._drain.doubt()
+    assert sender.drain() is None
+    assert sink.messages == [(b"1",), (b"2",), (b"3",)]

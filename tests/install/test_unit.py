@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from edge_runtime.gateway.settings import AlarmsPart, load_settings
-from edge_runtime.sinks.base import Only
+from edge_runtime.sinks.base import OnlyAlarms
 from edge_runtime.sinks.influx import InfluxSinkSettings
 from edge_runtime.sources.influx import InfluxSourceSettings
 
@@ -111,4 +111,4 @@ def test_what_the_example_shows_behind_a_hash_is_accepted_too(tmp_path: Path) ->
     assert [rule.name for rule in settings.rules] == ["crane"]
     assert settings.alarms == AlarmsPart()
     with_mail = load_settings(tmp_path / "all.toml", {"run": {"sinks": ["email"]}})
-    assert with_mail.sinks[0].kind.chosen(with_mail.sinks[0].given)[1] == Only(priority="medium")
+    assert with_mail.sinks[0].kind.chosen(with_mail.sinks[0].given)[1] == OnlyAlarms(priority="medium")

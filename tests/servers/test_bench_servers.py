@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import paho.mqtt.client as paho
 import pytest
@@ -67,11 +67,17 @@ def test_a_database_gives_every_row_its_verdict_and_keeps_none(
 def test_a_broker_gives_every_row_its_verdict_and_keeps_none(
     tmp_path: Path, mosquitto: Mosquitto, bundle: Path
 ) -> None:
+    before = retained(mosquitto)
     own = gateway(tmp_path, f'[run]\nsource = "mqtt"\n[mqtt]\nurl = "{mosquitto.url}"\n')
     found = measured("mqtt-stdout", bundle, own)
     assert found.latency_us is not None, found.left_out
     assert (found.rows, found.latency_us.calls) == (20, 20)
-    left: list[Any] = []
+    assert retained(mosquitto) <= before
+
+
+def retained(mosquitto: Mosquitto) -> set[str]:
+    """The topics of what the broker keeps."""
+    left: list[str] = []
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_message = lambda _client, _data, message: left.append(message.topic)
     client.connect("127.0.0.1", mosquitto.port)
@@ -80,7 +86,7 @@ def test_a_broker_gives_every_row_its_verdict_and_keeps_none(
     time.sleep(0.5)
     client.disconnect()
     client.loop_stop()
-    assert left == []
+    return set(left)
 
 
 def test_what_cannot_be_taken_away_again_is_left_out(

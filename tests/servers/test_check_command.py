@@ -47,7 +47,7 @@ class TestWhatIsThere:
         assert ["machines", "3:", "press-1,", "press-2,", "press-3"] in lines
         assert any(line[:2] == ["newest", "row"] and line[-2:] == ["s", "ago"] for line in lines)
         assert any(line[:3] == ["rows", "90", "in"] for line in lines)
-        assert ["sink", "stdout:", "takes", "results"] in lines
+        assert ["sink", "stdout:", "takes", "rows"] in lines
         table = lines.index(["machine", "rows", "s", "between", "newest", "clock", "behind", "verdicts"])
         for machine, line in zip(MACHINES, lines[table + 1 :], strict=False):
             assert line[:3] == [machine, "30", "1"]

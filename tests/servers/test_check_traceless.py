@@ -138,7 +138,7 @@ def test_an_unseen_bundle_is_tried_and_not_remembered(command: Command, bundle: 
     for _ in range(2):
         found = check(command, *words)
         assert (found.wrong, found.rows["read"]) == ([], 30)
-        assert found.fact("sink") == "jsonl: takes results"
+        assert found.fact("sink") == "jsonl: takes rows"
         assert files(tmp_path) == before
         assert not (tmp_path / "state").exists()
     assert command("edge-detect", "run", *words).returncode == 0
@@ -167,8 +167,9 @@ def test_a_sink_that_takes_nothing_is_wrong(
     put(database, "m1", LAST_30_S)
     found = check(command, *influx_words(database, bundle), "--sink", *sink)
     if wrong is None:
+        takes = {"stdout": "rows", "influx": "rows and alarms"}[sink[0]]
         assert found.wrong == []
-        assert found.fact("sink") == f"{sink[0]}: takes results"
+        assert found.fact("sink") == f"{sink[0]}: takes {takes}"
     else:
         text = found.only_wrong("sink")
         assert text.startswith(wrong)

@@ -104,6 +104,12 @@ class TestTls:
             TlsSettings(ca_file=certificate.with_name("key.pem")),
             TlsSettings(cert_file=certificate),
             TlsSettings(key_file=certificate.with_name("key.pem")),
+            TlsSettings(cert_file=certificate, key_file=tmp_path / "none.pem"),
         ):
             with pytest.raises(UsageError):
                 client("https://127.0.0.1:1", tls=wrong)
+        shown = tmp_path / "key.pem"
+        shown.write_bytes(certificate.with_name("key.pem").read_bytes())
+        shown.chmod(0o644)
+        with pytest.raises(UsageError, match="others may read this secret"):
+            client("https://127.0.0.1:1", tls=TlsSettings(cert_file=certificate, key_file=shown))

@@ -21,16 +21,21 @@ from support.brokerline import BrokerLine
 from support.commands import unmeasured
 from support.hanging import Silent
 from support.mqttsink import change, made_sink, numbers, payloads, settings, with_clock
+from support.postbox import Playing
 from support.subscriber import Subscriber, until
 
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
 from edge_runtime.delivery.sender import Sender
 from edge_runtime.errors import SinkUnavailableError
+from edge_runtime.mqtt.broker import Broker
+from edge_runtime.mqtt.link import Link
+from edge_runtime.mqtt.outgoing import Message
 from edge_runtime.sinks.base import Verdicts
 from edge_runtime.sinks.mqtt import MQTT
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterator, Sequence
 
 TESTS = Path(__file__).parents[1]
@@ -38,6 +43,7 @@ UNPACKED = TESTS.parent / "build" / "mosquitto-package"
 SOAK = bool(os.environ.get("EDGE_DETECT_SOAK"))
 CUTS, RESTARTS, KILLS = (300, 10, 60) if SOAK else (15, 2, 4)
 MANY = 40 * CUTS
+CONNACK, DISCONNECT = b"\x20\x03\x00\x00\x00", b"\xe0\x00"
 CHILD = """
 import sys, time
 sys.path[:0] = sys.argv[1].split(":")
@@ -259,6 +265,7 @@ def test_a_broker_that_acknowledges_nothing_is_given_up_and_gets_all_again(
         with pytest.raises(SinkUnavailableError, match="does not answer"):
             sink.deliver(entries[100:])
         sink.tend()
+        until(lambda: sink._presence._link.why_lost)  # or it might wait for good for what was kept back
         line.mute, clock.runs = False, False
         connect(sink)
         taken = deliver_all(sink, entries[100:])
@@ -432,6 +439,28 @@ def test_what_is_retained_does_not_keep_anything_else_from_getting_through(
             until(lambda: link.has_greeted or link.why_lost)  # noqa: B023
             assert link.has_greeted is not bool(cuts)
         sink.close()
+
+
+def test_a_farewell_that_does_not_get_through_leaves_it_to_the_will(root: str) -> None:
+    got = bytearray()
+
+    def play(connection: socket.socket) -> None:
+        got.extend(connection.recv(1 << 16))
+        connection.sendall(CONNACK)  # and nothing is acknowledged
+        while data := connection.recv(1 << 16):
+            got.extend(data)
+        over.set()
+
+    over = threading.Event()
+    with Playing(play) as server:
+        broker = Broker.of(f"mqtt://127.0.0.1:{server.port}", root, username=None, password_file=None)
+        link = Link(broker, None, timeout=240.0, will=Message(root, b"offline", retain=True), table="here")
+        link.wait_open()
+        link.close(Message(root, b"stopped", retain=True), 0.5)
+        assert over.wait(240)
+    assert got[:1] == b"\x10"
+    assert not got.endswith(DISCONNECT)
+    assert "closed" in str(link.why_lost)
 
 
 def test_another_client_with_the_same_id_is_hinted_at(mosquitto: Mosquitto, root: str) -> None:

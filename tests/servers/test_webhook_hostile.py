@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import tracemalloc
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -208,3 +208,26 @@ def test_no_connection_is_left_open() -> None:
                 posted(f"http://127.0.0.1:{free_ports(1)[0]}")
         after = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
     assert after <= before + 10  # those of the server's side, which may still be closing
+
+
+def test_an_address_that_takes_no_packets_leaves_time_for_the_next_one(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)  # what does not fit into its queue is left without an answer
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        port = int(receiver.url.rpartition(":")[2])
+        places = [full.getsockname(), ("127.0.0.1", port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 0, "", place) for place in places]
+        monkeypatch.setattr("edge_runtime.sinks.posting.http.socket.getaddrinfo", lambda *_: found)
+        for timeout in (2.0, 8.0, 60.0):  # until this machine has the time for the next one
+            sink = sink_of("webhook", url=f"{receiver.url}/x", timeout=timeout)
+            with suppress(SinkUnavailableError):
+                assert sink.deliver([sink.encode_alarm(change(1))]) == 1
+                return
+    pytest.fail("it was not reached")

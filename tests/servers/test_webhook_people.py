@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.receiving import Reply
 from support.webhooks import change, private, sink_of
@@ -15,7 +15,7 @@ from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import SinkError, SinkUnavailableError
 from edge_runtime.sinks.base import PacedSink
 from edge_runtime.sinks.pace import Pace
-from edge_runtime.sinks.webhook_people import Note
+from edge_runtime.sinks.posting.people import Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,6 +187,7 @@ def test_a_single_change_that_is_too_long_is_shown_in_part(receiver: Receiver, k
 LINES = st.lists(st.text(st.characters(min_codepoint=32, max_codepoint=1000), max_size=60), min_size=1)
 
 
+@settings(deadline=None)
 @given(LINES, st.integers(200, 400))
 def test_lines_fit_whatever_they_are_and_none_is_left_out_unsaid(lines: list[str], most: int) -> None:
     note = Note("title", tuple(lines), open=True, priority="low")
@@ -207,6 +208,7 @@ def test_a_first_line_that_is_too_long_is_shown_in_part_and_the_others_are_count
     assert 150 < len(first) + len(last) + 2 <= 200
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3), st.integers(0, 3))
 def test_what_matters_most_comes_first_and_the_rest_in_its_order(low: int, high: int) -> None:
     changes = [change(number, priority="low") for number in range(low)]
@@ -217,3 +219,14 @@ def test_what_matters_most_comes_first_and_the_rest_in_its_order(low: int, high:
     assert list(note.lines) == [sentence(one) for one in (*changes[low:], *changes[:low])]
     assert note.is_urgent is (high > 0)
     assert json.dumps(note.title)
+
+
+def test_a_message_about_all_is_as_urgent_as_what_is_still_open() -> None:
+    over = change(1, event_id="a", change="returned", active=False, priority="high")
+    still = change(2, event_id="b", change="raised", active=True, priority="low")
+    found = Note.of([over, still])
+    assert (found.open, found.priority, found.is_urgent) == (True, "low", False)
+    raised = change(3, event_id="a", change="raised", active=True, priority="high")
+    found = Note.of([raised, over])
+    assert (found.open, found.is_urgent) == (False, False)
+    assert Note.of([over, raised]).is_urgent

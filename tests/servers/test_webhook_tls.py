@@ -124,6 +124,14 @@ def test_a_server_without_tls_and_one_with_it_are_told_apart(plant: Plant, recei
             sink.deliver([sink.encode_alarm(change())])
 
 
+def test_a_file_with_certificate_and_key_is_for_its_owner_alone(plant: Plant, tmp_path: Path) -> None:
+    mine = private(tmp_path / "mine.pem", plant.client.read_text())
+    sink_of("webhook", {"cert_file": str(mine)}, url="https://127.0.0.1")
+    mine.chmod(0o644)
+    with pytest.raises(UsageError, match="others may read this secret; chmod 600"):
+        sink_of("webhook", {"cert_file": str(mine)}, url="https://127.0.0.1")
+
+
 def test_files_that_hold_no_certificate_are_named(tmp_path: Path) -> None:
     empty = private(tmp_path / "empty.pem", "")
     with pytest.raises(UsageError, match="cannot read certificates"):

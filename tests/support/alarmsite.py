@@ -115,7 +115,7 @@ class Site:
         self.log_file = folder / "alarms.jsonl"
         self.ledger = Ledger(path, "script")
         self.source = Script(*steps)
-        self.now = START + DAY
+        self.now, self.believed = START + DAY, True
         self.waits: list[float] = []
         self.while_away: Callable[[int], None] = lambda _number: None
         engine = Engine(bundle(), alarms=True, rules=rules, repeat_s=repeat_s)
@@ -134,6 +134,7 @@ class Site:
                 self.operator,
                 self.feed,
                 Ruling(engine, self.said.append, lambda: self.now, rules),
+                lambda: self.believed,
             ),
             clock=self._clock,
             wait=self._wait,

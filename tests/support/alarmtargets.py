@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.alarmed import FAULTS, ROWS, START, bundle
+from support.mailtarget import MailTarget
 from support.target import AlarmTarget
 from support.webhooktargets import AlertmanagerTarget, NtfyTarget, SlackTarget, TeamsTarget, WebhookTarget
 
@@ -64,6 +65,7 @@ ALARM_TARGETS: dict[str, type[AlarmTarget]] = {
     "ntfy": NtfyTarget,
     "slack": SlackTarget,
     "teams": TeamsTarget,
+    "email": MailTarget,
 }
 
 

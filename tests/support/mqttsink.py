@@ -9,8 +9,8 @@ from edge_runtime.engine.alarms import Change
 from edge_runtime.mqtt.broker import Broker
 from edge_runtime.sinks.base import Verdicts
 from edge_runtime.sinks.mqtt import MQTT
-from edge_runtime.sinks.mqttsink import MqttSink
 from edge_runtime.sinks.outlet import Outlet
+from edge_runtime.sinks.publishing.sink import MqttSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -104,7 +104,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: Receiver
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # who posts it was killed in the middle of it
+            self.close_connection = True
+            return
         post = Posted(self.path, self.headers, body, self.client_address[1])
         self.server.sooner(post)
         self.server.posts.append(post)

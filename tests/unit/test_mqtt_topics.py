@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.errors import UsageError
@@ -19,6 +19,7 @@ def template(text: str, **given: object) -> TopicTemplate:
     return TopicTemplate(text, NAMES, where="[mqtt_sink] alarm_topic", **given)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS)
 @example("", "_")
 @example("%5F", "_")
@@ -27,6 +28,7 @@ def test_no_two_names_are_the_same_in_a_topic(one: str, other: str) -> None:
     assert (escaped(one) == escaped(other)) == (one == other)
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, min_size=3, max_size=3), st.lists(TEXTS, min_size=3, max_size=3))
 def test_a_topic_is_of_one_set_of_values_and_has_the_levels_of_its_template(
     ones: list[str], others: list[str]
@@ -42,6 +44,7 @@ def test_a_topic_is_of_one_set_of_values_and_has_the_levels_of_its_template(
     assert all(levels)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_no_name_leads_to_the_brokers_own_topics(name: str) -> None:
     assert not template("{machine_id}/x").of(machine_id=name).startswith("$")

@@ -9,6 +9,7 @@ from support.alarmed import bundle
 from support.alarmsite import rows_of
 from support.alarmtargets import some_changes
 
+from edge_runtime.connector import Given
 from edge_runtime.engine import alarms
 from edge_runtime.engine.alarms import Change
 from edge_runtime.engine.engine import Engine
@@ -183,7 +184,7 @@ def test_what_was_open_at_the_start_is_shown_even_if_the_machine_is_silent(resul
             '[stdout]\nonly.priority = "urgent"',
             "[stdout] only.priority: 'urgent' is no priority; it is one of: low, medium, high",
         ),
-        ('[stdout.only]\nrows = "some"', "'some' are no rows; it is one of: all, changes, alarms"),
+        ('[stdout.only]\nrows = "some"', "'some' is no choice of rows; it is one of: all, changes, alarms"),
         ("[stdout]\nonly.every = 0", "every must be 1 or more"),
         ("[stdout]\nonly.around_s = -1", "around_s must be 0 to a day"),
         ('[stdout]\nonly.kinds = ["machines"]', "'machines' is no kind of alarm"),
@@ -196,3 +197,42 @@ def test_what_is_wrong_is_said(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(UsageError) as found:
         make_sinks(load_settings(file, {}), bundle(), print)
     assert words in str(found.value).replace(" (hint: ", "; ")
+
+
+class Earlier:
+    """A sink of another package, written for an earlier version."""
+
+    name = "told"
+
+    def encode_alarms(self, changes: Sequence[Change]) -> bytes:
+        return b"%d" % len(changes)
+
+
+@pytest.mark.parametrize(("made", "fits"), [(Told, True), (Earlier, False)])
+def test_a_sink_that_cannot_take_alarms_is_refused_before_there_is_one(made: Any, *, fits: bool) -> None:
+    kind = base.SinkKind(
+        name="told",
+        summary="",
+        guarantee="",
+        tables={},
+        make=lambda _given, _verdicts: made(),
+        takes=(ALARMS,),
+    )
+    verdicts = base.Verdicts(sensors=(), digest="", report=lambda _: None)
+    given = Given({})
+    if fits:
+        assert kind.made(given, verdicts).name == "told"
+        return
+    with pytest.raises(UsageError, match="takes alarms, but has no encode_alarm"):
+        kind.made(given, verdicts)
+
+
+def test_rows_that_were_kept_for_long_go_in_several_payloads(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_runtime.sinks.outlet.MAX_ROWS", 15)
+    thinned = outlet(Told(), ROWS, machines=("press-*",))
+    found = list(thinned.entries(results, (), nothing_stands))
+    assert found == [(b"15", 15), (b"15", 15), (b"10", 10)]
+    assert thinned.left_out == 0
+    assert list(outlet(Told(), ROWS).entries(results, (), nothing_stands)) == [(b"40", 40)]

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.alarmed import HIGH, bundle
-from support.alarmsite import SECOND, Site, rows_of
+from support.alarmed import HIGH, START, bundle
+from support.alarmsite import DAY, SECOND, Site, rows_of
 
 from edge_runtime.engine.alarms import Alarm, Suspension
 from edge_runtime.engine.alarmstate import condition_of, state_of
@@ -15,6 +15,7 @@ from edge_runtime.engine.condition import Condition
 from edge_runtime.errors import UsageError
 from edge_runtime.gateway.assembly import make_engine
 from edge_runtime.gateway.settings import load_settings
+from edge_runtime.timeparse import format_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +113,25 @@ def test_after_a_restart_the_feed_goes_on_with_the_time(tmp_path: Path) -> None:
 
     second.then(None, a_second_later, None)
     assert [line["change"] for line in second()] == ["raised", "again"]
+
+
+def test_by_a_clock_that_is_not_believed_nothing_is_told_again(tmp_path: Path) -> None:
+    def at_the_start_of_time() -> None:
+        site.now, site.believed = 5 * SECOND, False
+
+    def as_it_is() -> None:
+        site.now, site.believed = START + DAY, True
+
+    def an_hour_later() -> None:
+        site.now += 3600 * SECOND
+
+    site = Site(
+        tmp_path, at_the_start_of_time, rows_of("press-1"), None, an_hour_later, None, repeat_s=3600.0
+    )
+    site.then(as_it_is, None, None, an_hour_later, None)
+    assert [(line["change"], line["time"]) for line in site()][1:] == [
+        ("again", format_time(START + DAY + 3600 * SECOND))
+    ]
 
 
 @pytest.mark.parametrize("text", ["-1", "0.5", "nan", "1e12"])

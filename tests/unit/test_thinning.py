@@ -173,3 +173,36 @@ def test_machines_that_are_not_judged_do_not_add_up(monkeypatch: pytest.MonkeyPa
         thinning.of(block([Row(f"m{number}", number)]), [])
     assert len(thinning._last) <= 11
     assert len(thinning._seen) <= 11
+
+
+def test_a_row_of_the_future_does_not_end_what_is_around_an_alarm() -> None:
+    thinning = Thinning(Only(rows="alarms", around_s=5.0))
+    future = Row("saw", 10_000 * SECOND, int(Verdict.UNKNOWN), int(Reason.TIME_IN_THE_FUTURE))
+    # Enough rows that the old ones are looked through, with the one of the future among them.
+    before = [Row("saw", second * SECOND) for second in range(200)]
+    assert thinning.of(block([*before, future]), []) is None
+    raised = Row("saw", 200 * SECOND, int(Verdict.ANOMALY))
+    taken = plain(thinning.of(block([raised]), [change(raised, 1, active=True)]))
+    assert [time // SECOND for _, time in taken if time < future.time] == list(range(195, 201))
+    back = Row("saw", 201 * SECOND)
+    thinning.of(block([back, future]), [change(back, 1, active=False)])
+    after = [Row("saw", second * SECOND) for second in range(202, 210)]
+    assert [time // SECOND for _, time in plain(thinning.of(block(after), []))] == list(range(202, 207))
+
+
+def test_what_is_kept_is_not_looked_through_again_with_each_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    thinning = Thinning(Only(rows="alarms", around_s=1000.0))
+    thinning.of(block([Row("saw", second * SECOND) for second in range(500)]), [])
+    raised = Row("press-1", 500 * SECOND, int(Verdict.ANOMALY))
+    assert len(plain(thinning.of(block([raised]), [change(raised, 1, active=True)]))) == 1
+    joined, seen = Results.joined, list[int]()
+
+    def counting(blocks: Sequence[Results]) -> Results:
+        seen.append(sum(map(len, blocks)))
+        return joined(blocks)
+
+    monkeypatch.setattr(Results, "joined", staticmethod(counting))
+    for second in range(501, 600):
+        rows = [Row("press-1", second * SECOND), Row("saw", second * SECOND)]
+        assert plain(thinning.of(block(rows), [])) == [("press-1", second * SECOND)]
+    assert sum(seen) < 1000

@@ -121,7 +121,7 @@ def test_only_alarms_go_there_unless_rows_are_asked_for_where_they_can_go(kind: 
     if kind == "webhook":
         assert chosen('takes = ["rows"]\n') == ("rows",)
     else:
-        with pytest.raises(UsageError, match=f"sink {kind}: it does not take 'rows'"):
+        with pytest.raises(UsageError, match=rf"there is no 'takes' in \[{kind}\]"):
             chosen('takes = ["rows"]\n')
     assert SINKS.get(kind).tells == ("told" if kind in ("webhook", "alertmanager") else "people")
 

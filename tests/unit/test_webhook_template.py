@@ -7,15 +7,15 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.alarmtargets import some_changes
 from support.webhooks import change
 
 from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import UsageError
+from edge_runtime.sinks.posting.template import FIELDS, Template, values_of
 from edge_runtime.sinks.webhook import WebhookSettings
-from edge_runtime.sinks.webhook_template import FIELDS, Template, values_of
 
 TEXTS = st.text(st.characters(), max_size=30) | st.sampled_from(
     ['"', '","x":"', "\\", "{text}", "{{", "}", "\n", "\u2028", "\x00", "\udc80", '"}', "</script>"]
@@ -83,6 +83,7 @@ def test_what_is_no_template_is_refused_where_it_is_wrong(text: str, words: str)
         assert str(caught.value).isprintable()
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["machine_id", "comment", "acknowledged_by", "subject"]), TEXTS))
 def test_whatever_names_and_comments_say_the_document_is_what_was_meant(fields: dict[str, Any]) -> None:
     template = (
@@ -101,6 +102,7 @@ def test_whatever_names_and_comments_say_the_document_is_what_was_meant(fields: 
     }
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_a_template_without_braces_is_itself_and_one_with_doubled_braces_too(text: str) -> None:
     doubled = re.sub("[{}]", lambda brace: brace[0] * 2, text)

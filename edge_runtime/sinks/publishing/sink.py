@@ -11,7 +11,7 @@ from edge_runtime.mqtt.client import MQTT_3, MQTT_5, require_paho
 from edge_runtime.mqtt.link import Link
 from edge_runtime.mqtt.losses import Losses
 from edge_runtime.mqtt.presence import CLOSES_WITHIN_S, Presence
-from edge_runtime.sinks.mqttlines import check_sizes, packed, packed_rows, unpacked
+from edge_runtime.sinks.publishing.lines import check_sizes, packed, packed_rows, unpacked
 
 if TYPE_CHECKING:
     import ssl

@@ -12,7 +12,7 @@ from edge_runtime.addresses import PORTS
 from edge_runtime.config import setting
 from edge_runtime.errors import UsageError
 from edge_runtime.secrets import read_secret
-from edge_runtime.sinks.base import ALARMS, Only
+from edge_runtime.sinks.base import ALL_ALARMS, OnlyAlarms
 
 __all__ = ["PostSettings", "Target", "target_of", "variable_of"]
 
@@ -36,8 +36,7 @@ class PostSettings:
     url_file: Path | None = setting(None, "Private file with that address.")
     token_file: Path | None = setting(None, "Private file with a token.")
     timeout: float = setting(15.0, "Time within which a post must be answered.", unit="s")
-    takes: tuple[str, ...] = setting((ALARMS,), "What goes there.")
-    only: Only = field(default=Only())
+    only: OnlyAlarms = ALL_ALARMS
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= LONGEST_TIMEOUT_S:

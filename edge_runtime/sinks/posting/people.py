@@ -13,8 +13,8 @@ from edge_runtime.engine.alarms import HIGH, PRIORITIES
 from edge_runtime.engine.alarmtext import sentence, title
 from edge_runtime.errors import UsageError, counted
 from edge_runtime.sinks.pace import Pace
-from edge_runtime.sinks.webhook_sink import Message, PostingSink, change_of, key_of, together
-from edge_runtime.sinks.webhook_target import PostSettings
+from edge_runtime.sinks.posting.sink import Message, PostingSink, change_of, key_of, together
+from edge_runtime.sinks.posting.target import PostSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -49,8 +49,9 @@ class Note:
     Attributes:
         title: It in a few words.
         lines: A sentence for each change.
-        open: Whether an alarm of these is active, and neither shelved nor out of service.
-        priority: The highest of the alarms.
+        open: Whether an alarm of these, after its last change, is active and neither shelved nor out of
+            service.
+        priority: The highest of such alarms, or of all where there are none.
     """
 
     title: str
@@ -70,11 +71,14 @@ class Note:
                 f"{counted(len(changes), 'change of an alarm', 'changes of alarms')} at "
                 f"{counted(machines, 'machine')}"
             )
+        last = {one.fields["event_id"]: one.fields for one in changes}
+        still_open = [fields for fields in last.values() if _is_open(fields)]
+        priorities = [fields["priority"] for fields in still_open or last.values()]
         return cls(
             about,
             tuple(sentence(one) for one in ranked),
-            any(_is_open(one.fields) for one in changes),
-            ranked[0].fields["priority"],
+            bool(still_open),
+            max(priorities, key=PRIORITIES.index),
         )
 
     @property

@@ -10,19 +10,22 @@ from http.client import HTTPException, RemoteDisconnected
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import SinkError, SinkUnavailableError, printable
-from edge_runtime.sinks.webhook_target import variable_of
+from edge_runtime.sinks.posting.target import variable_of
 
 if TYPE_CHECKING:
-    from edge_runtime.sinks.webhook_http import Answer
-    from edge_runtime.sinks.webhook_target import Target
+    from edge_runtime.sinks.posting.http import Answer
+    from edge_runtime.sinks.posting.target import Target
 
 __all__ = ["check_answer", "unreachable"]
 
 MAX_LETTERS = 200
 LATER = "it is tried again"
 ADDRESS = "check the address"
-# Of the statuses from 400 to 499, those that speak of the address, the login or the moment, and not of what
-# was posted, with what helps; None where that depends on the settings.
+# The statuses from 400 to 499 that speak of what was posted, and will again.
+FINAL = {400, 406, *range(411, 418), 418, 422, 431}
+# A proxy's 400 that speaks of how the connection is made, in the words of nginx.
+OF_CONNECTION = ("ssl certificate", "https port")
+# What helps at the others; None where that depends on the settings.
 FOR_NOW: dict[int, str | None] = {
     HTTPStatus.UNAUTHORIZED: None,
     HTTPStatus.FORBIDDEN: None,
@@ -49,8 +52,12 @@ def check_answer(answer: Answer, target: Target) -> None:
         return
     words = words_of(answer.body, target)
     what = f"it answers {status}{f' ({words})' if words else ''}"
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in FOR_NOW:
+    of_connection = any(one in words.lower() for one in OF_CONNECTION)
+    if status in FINAL and not of_connection:
         raise SinkError(what, where=target.place)
+    if of_connection:
+        hint = "check that the address begins with https, and cert_file in [tls]"
+        raise SinkUnavailableError(what, where=target.place, hint=hint)
     if status in FOR_NOW:
         hint = FOR_NOW[status] or _about_token(target)
     elif status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -82,7 +89,9 @@ def words_of(body: bytes, target: Target) -> str:
     elif isinstance(document, str):
         text = document
     for secret in target.secrets:
-        text = text.replace(secret, "…")
+        escaped = json.dumps(secret)[1:-1]
+        for written in (secret, escaped, escaped.replace("/", "\\/")):
+            text = text.replace(written, "…")
     return printable(" ".join(text.split()), MAX_LETTERS)
 
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edge_runtime.engine.alarms import Change
 from edge_runtime.errors import EdgeDetectError, SinkError, SinkUnavailableError, UsageError
-from edge_runtime.sinks.webhook_answers import check_answer
-from edge_runtime.sinks.webhook_http import Poster
-from edge_runtime.sinks.webhook_target import target_of
+from edge_runtime.sinks.posting.answers import check_answer
+from edge_runtime.sinks.posting.http import Poster
+from edge_runtime.sinks.posting.target import target_of
 from edge_runtime.timeparse import parse_time
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge_runtime.records import Results
-    from edge_runtime.sinks.webhook_http import Answer
-    from edge_runtime.sinks.webhook_target import PostSettings, Target
+    from edge_runtime.sinks.posting.http import Answer
+    from edge_runtime.sinks.posting.target import PostSettings, Target
     from edge_runtime.tls import TlsSettings
 
 __all__ = ["Message", "PostingSink", "change_of", "key_of", "together"]

@@ -1,0 +1,1 @@
+"""Posting to a server by HTTP, which several kinds of sinks do."""
