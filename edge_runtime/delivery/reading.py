@@ -22,8 +22,9 @@ __all__ = ["Moments", "reading"]
 
 # A file that is opened or closed at this moment is tried again so many times, seconds apart.
 TRIES, REST_S = 25, 0.02
-# What SQLite says then: files beside it are gone, or the memory in one of them is not made yet.
-PASSING = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
+# What SQLite says then: files beside it are gone, the memory in one of them is not made yet, or its locks
+# change hands again and again, as where a process is killed.
+PASSING = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PROTOCOL)
 # How a file is read: as one that others have open, as one that does not change, or by a copy.
 SHARED, STILL, COPIED = "shared", "still", "copied"
 
