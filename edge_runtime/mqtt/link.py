@@ -50,6 +50,8 @@ class Link:
         clock: Monotonic clock, in seconds.
 
     Attributes:
+        why_lost: Why it was lost, or never came about; None while it is not.
+        greeting: What became of the greeting.
         wants_older: Whether it was lost because the broker may not know this version.
         max_packet: Bytes that a packet may have, where the broker has said so.
     """
@@ -72,10 +74,10 @@ class Link:
         # Held for what both threads use: the next five, and the end of a delivery.
         self._changed = threading.Condition()
         self._opened_at: float | None = None
-        self._why_lost: EdgeDetectError | None = None
+        self.why_lost: EdgeDetectError | None = None
         self._lost_at = 0.0
-        self._greeting = Delivery([greeting], goes_on=True)
-        self._waiting, self._end_by = deque([self._greeting]), float("inf")
+        self.greeting = Delivery([greeting], goes_on=True)
+        self._waiting, self._end_by = deque([self.greeting]), float("inf")
         self.wants_older = False
         self.max_packet: int | None = None
         self._under_way = UNDER_WAY
@@ -88,24 +90,9 @@ class Link:
         self._thread.start()
 
     @property
-    def why_lost(self) -> EdgeDetectError | None:
-        """Why it was lost, or never came about; None while it is not."""
-        return self._why_lost
-
-    @property
-    def has_greeted(self) -> bool:
-        """Whether the greeting is with the broker."""
-        return self._greeting.is_done
-
-    @property
-    def greeting_refusal(self) -> EdgeDetectError | None:
-        """Why the broker did not take a part of the greeting; None while it did."""
-        return self._greeting.refusal
-
-    @property
     def is_open(self) -> bool:
         """Whether the broker has accepted it, and it is not lost."""
-        return self._opened_at is not None and self._why_lost is None
+        return self._opened_at is not None and self.why_lost is None
 
     @property
     def held_s(self) -> float:
@@ -119,9 +106,9 @@ class Link:
             EdgeDetectError: It is lost, or the broker does not answer.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._opened_at is not None or self._why_lost, self._timeout)
-            if self._why_lost is not None:
-                raise self._why_lost
+            self._changed.wait_for(lambda: self._opened_at is not None or self.why_lost, self._timeout)
+            if self.why_lost is not None:
+                raise self.why_lost
             if self._opened_at is None:
                 raise self._losses.no_answer()
 
@@ -136,9 +123,9 @@ class Link:
         with self._changed:
             self._waiting.append(delivery)
             self._ring()
-            self._changed.wait_for(lambda: delivery.is_done or self._why_lost)
+            self._changed.wait_for(lambda: delivery.is_done or self.why_lost)
             arrived = delivery.arrived()
-            return arrived, None if arrived == len(groups) else delivery.refusal or self._why_lost
+            return arrived, None if arrived == len(groups) else delivery.refusal or self.why_lost
 
     def close(self, farewell: Message | None, within_s: float) -> None:
         """Publishes one more message, and hangs up; within so many seconds, whatever the broker does.
@@ -170,7 +157,7 @@ class Link:
         if client is not None and (connection := client.socket()) is not None:
             connection.close()
         with self._changed:
-            self._lost_at, self._why_lost = self._clock(), why
+            self._lost_at, self.why_lost = self._clock(), why
             self._changed.notify_all()
         self._bell.close()
         self._ear.close()

@@ -99,8 +99,8 @@ class Presence:
         link = self._link
         if link is None:
             return
-        if link.greeting_refusal is not None and str(link.greeting_refusal) != self._refusal:
-            self._refusal = str(link.greeting_refusal)
+        if link.greeting.refusal is not None and str(link.greeting.refusal) != self._refusal:
+            self._refusal = str(link.greeting.refusal)
             self._report(self._refusal)
         if link.why_lost is None:
             if self._owes_news and link.is_open:
@@ -143,7 +143,7 @@ class Presence:
             self._broker, self._context = self._where()
         online = self._status("online", bundle=self._bundle)
         # Not where the connection was lost over what is retained: something else has to get through.
-        again = before is None or before.has_greeted or not before.held_s
+        again = before is None or before.greeting.is_done or not before.held_s
         try:
             self._link = Link(
                 self._broker,

@@ -11,14 +11,14 @@ import time
 import uuid
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from mosquitto import Mosquitto
 from support.alarmtargets import some_changes
 from support.authority import Authority
 from support.mqttsink import DIGEST, change, made_sink, numbers, outlet_of, payloads, settings
-from support.subscriber import Heard, Subscriber, until
+from support.subscriber import Heard, Subscriber, forget, until
 from support.targets import SENSORS, some_results
 
 from edge_runtime.delivery.handling import as_text
@@ -30,6 +30,9 @@ from edge_runtime.sinks.base import AlarmSink, StateSink, TendedSink, Verdicts
 from edge_runtime.sinks.mqtt import MQTT, _own_id
 from edge_runtime.sinks.rows import json_lines
 from edge_runtime.timeparse import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 UNPACKED = Path(__file__).parents[2] / "build" / "mosquitto-package"
 CHILD = """
@@ -44,9 +47,11 @@ time.sleep(600)
 
 
 @pytest.fixture
-def root() -> str:
+def root(mosquitto: Mosquitto) -> Iterator[str]:
     """A topic of the test's own."""
-    return f"s{uuid.uuid4().hex[:8]}"
+    made = f"s{uuid.uuid4().hex[:8]}"
+    yield made
+    forget(mosquitto.port, made)
 
 
 def retained(broker: Mosquitto, topic: str, number: int = 1) -> list[Heard]:
@@ -132,7 +137,7 @@ def test_who_subscribes_learns_that_the_gateway_is_online_and_that_it_was_stoppe
     before = time.time_ns()
     sink = made_sink(mosquitto.url, root)
     sink.check()
-    until(lambda: sink._presence._link.has_greeted)
+    until(lambda: sink._presence._link.greeting.is_done)
     (online,) = retained(mosquitto, f"{root}/status")
     assert online.retained
     since = online.content.pop("since")
@@ -171,8 +176,10 @@ def test_a_topic_that_is_empty_switches_its_messages_off(mosquitto: Mosquitto, r
     with Subscriber(mosquitto.port, f"{root}/#") as subscriber:
         assert sink.deliver(entries) == 1
         sink.close()
-        made_sink(mosquitto.url, root).check()  # whose status comes last
+        other = made_sink(mosquitto.url, root)
+        other.check()  # whose status comes last
         heard = subscriber.wait_for(2)
+    other.close()
     assert [one.topic for one in heard] == [f"{root}/press-1/alarm", f"{root}/status"]
 
 

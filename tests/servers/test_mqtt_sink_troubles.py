@@ -22,7 +22,7 @@ from support.commands import unmeasured
 from support.hanging import Silent
 from support.mqttsink import change, made_sink, numbers, payloads, settings, with_clock
 from support.postbox import Playing
-from support.subscriber import Subscriber, until
+from support.subscriber import Subscriber, forget, until
 
 from edge_runtime.delivery.backoff import Backoff
 from edge_runtime.delivery.ledger import Ledger
@@ -64,9 +64,11 @@ pytestmark = pytest.mark.timeout(3000 if SOAK else 600)
 
 
 @pytest.fixture
-def root() -> str:
+def root(mosquitto: Mosquitto) -> Iterator[str]:
     """A topic of the test's own."""
-    return f"t{uuid.uuid4().hex[:8]}"
+    made = f"t{uuid.uuid4().hex[:8]}"
+    yield made
+    forget(mosquitto.port, made)
 
 
 @pytest.fixture
@@ -430,14 +432,14 @@ def test_what_is_retained_does_not_keep_anything_else_from_getting_through(
             with suppress(SinkUnavailableError):
                 sink.check()
             link = sink._presence._link
-            (greeting,) = link._greeting._groups
+            (greeting,) = link.greeting._groups
             assert len(greeting) == greets
             assert greeting[0].topic == f"{root}/status"
             assert [one.topic for one in greeting[1:]] == [f"{root}/m{number}/state" for number in range(3)][
                 : greets - 1
             ]
-            until(lambda: link.has_greeted or link.why_lost)  # noqa: B023
-            assert link.has_greeted is not bool(cuts)
+            until(lambda: link.greeting.is_done or link.why_lost)  # noqa: B023
+            assert link.greeting.is_done is not bool(cuts)
         sink.close()
 
 

@@ -15,7 +15,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Heard", "Subscriber", "until"]
+__all__ = ["Heard", "Subscriber", "forget", "until"]
 
 LIMIT_S = 240.0
 
@@ -77,9 +77,9 @@ class Subscriber:
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
         self.heard.append(Heard(message.topic, bytes(message.payload), message.retain, message.qos))
 
-    def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Publishes something itself."""
-        self._client.publish(topic, payload, qos=1)
+        self._client.publish(topic, payload, qos=1, retain=retain)
 
     def wait(self, condition: Callable[[list[Heard]], object]) -> list[Heard]:
         """What came, once that is so of it."""
@@ -89,3 +89,14 @@ class Subscriber:
     def wait_for(self, number: int) -> list[Heard]:
         """What came, once it is so many messages."""
         return self.wait(lambda heard: len(heard) >= number)
+
+
+def forget(port: int, root: str) -> None:
+    """Leaves nothing retained below a root, on a broker that other tests use as well."""
+    with Subscriber(port, f"{root}/#") as subscriber:
+        subscriber.publish(f"{root}/mark", b"")
+        heard = subscriber.wait(lambda heard: any(one.topic.endswith("/mark") for one in heard))
+        topics = {one.topic for one in heard if one.retained}
+        for topic in topics:
+            subscriber.publish(topic, b"", retain=True)
+        subscriber.wait(lambda heard: topics <= {one.topic for one in heard if not one.payload})
